@@ -1,0 +1,157 @@
+/*
+ * File layout: a magic word made of the table's size, then ROWS rows of
+ * { owner pid, counters }. A row is taken by compare-and-swap from 0 or from
+ * a pid that is gone. A board of another layout is replaced, not converted.
+ */
+#include "base/board.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { ROWS = 256, MAGIC = 0x5ec20000 + COUNTERS };
+
+struct row {
+	_Alignas(64) _Atomic int64_t owner;
+	_Atomic uint64_t counters[COUNTERS];
+};
+
+struct shared {
+	_Atomic uint64_t magic;
+	struct row rows[ROWS];
+};
+
+struct board {
+	struct shared *shared;
+	struct row *mine;
+};
+
+static const struct {
+	const char *name, *labels, *help;
+} table[COUNTERS] = {
+#define X(name, labels, help) { #name, labels, help },
+#include "base/board.def"
+#undef X
+};
+
+/* Rows whose value is a state of now, not a count: a dead process's share must not linger. */
+static bool is_gauge(int c)
+{
+	return c == COUNT_drain_queue_orders || c == COUNT_drain_oldest_ms;
+}
+
+static int open_file(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0660);
+	struct stat st;
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return fd;
+	if (st.st_size != 0 && st.st_size != (off_t)sizeof(struct shared)) {
+		close(fd);
+		unlink(path); /* whoever maps it keeps the old file */
+		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0660);
+	}
+	if (fd >= 0 && ftruncate(fd, (off_t)sizeof(struct shared)) < 0) {
+		close(fd);
+		fd = -1;
+	}
+	return fd;
+}
+
+static struct shared *map(const char *path)
+{
+	int fd = open_file(path);
+	if (fd < 0)
+		return NULL;
+	struct shared *s = mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	close(fd);
+	if (s == MAP_FAILED)
+		return NULL;
+	uint64_t empty = 0;
+	if (!atomic_compare_exchange_strong(&s->magic, &empty, MAGIC) && empty != MAGIC)
+		memset(s->rows, 0, sizeof s->rows), atomic_store(&s->magic, MAGIC);
+	return s;
+}
+
+static bool take(struct row *row)
+{
+	int64_t owner = atomic_load(&row->owner);
+	if (owner && (kill((pid_t)owner, 0) == 0 || errno != ESRCH))
+		return false;
+	if (!atomic_compare_exchange_strong(&row->owner, &owner, getpid()))
+		return false;
+	for (int c = 0; c < COUNTERS; c++)
+		if (is_gauge(c))
+			atomic_store(&row->counters[c], 0);
+	return true;
+}
+
+struct board *board_open(const char *path, const char **problem)
+{
+	struct board *b = calloc(1, sizeof *b);
+	if (!b)
+		abort();
+	*problem = NULL;
+	b->shared = map(path);
+	if (!b->shared) {
+		*problem = strerror(errno);
+		b->shared = calloc(1, sizeof *b->shared);
+		if (!b->shared)
+			abort();
+	}
+	for (int i = 0; i < ROWS && !b->mine; i++)
+		if (take(&b->shared->rows[i]))
+			b->mine = &b->shared->rows[i];
+	if (!b->mine)
+		b->mine = &b->shared->rows[ROWS - 1]; /* shared with its owner: adds are atomic */
+	return b;
+}
+
+void board_close(struct board *b)
+{
+	if (!b)
+		return;
+	board_set(b, COUNT_drain_queue_orders, 0);
+	board_set(b, COUNT_drain_oldest_ms, 0);
+	atomic_store(&b->mine->owner, 0);
+	free(b);
+}
+
+void board_add(struct board *b, enum counter c, uint64_t n)
+{
+	atomic_fetch_add_explicit(&b->mine->counters[c], n, memory_order_relaxed);
+}
+
+void board_set(struct board *b, enum counter c, uint64_t value)
+{
+	atomic_store_explicit(&b->mine->counters[c], value, memory_order_relaxed);
+}
+
+uint64_t board_sum(const struct board *b, enum counter c)
+{
+	uint64_t sum = 0;
+	for (int i = 0; i < ROWS; i++)
+		sum += atomic_load_explicit(&b->shared->rows[i].counters[c], memory_order_relaxed);
+	return sum;
+}
+
+const char *board_name(enum counter c)
+{
+	return table[c].name;
+}
+
+const char *board_labels(enum counter c)
+{
+	return table[c].labels;
+}
+
+const char *board_help(enum counter c)
+{
+	return table[c].help;
+}

@@ -1,0 +1,40 @@
+/*
+ * The board: counters in memory shared by all processes of one host (a mapped
+ * file). Every process has a row of its own, so counting is one plain add;
+ * readers sum the rows. A row outlives its process and is taken over by a
+ * later one, so sums never go down. Atomics only: a killed process can leave
+ * no lock behind.
+ */
+#ifndef BASE_BOARD_H
+#define BASE_BOARD_H
+
+#include <stdint.h>
+
+#include "base/str.h"
+
+enum counter {
+#define X(name, labels, help) COUNT_##name,
+#include "base/board.def"
+#undef X
+	COUNTERS
+};
+
+struct board;
+
+/*
+ * Maps the file, made when missing, and takes a free row. Never NULL: when the file cannot be used, *problem says why
+ * and the board counts for this process alone.
+ */
+struct board *board_open(const char *path, const char **problem);
+void board_close(struct board *b);
+
+void board_add(struct board *b, enum counter c, uint64_t n);
+void board_set(struct board *b, enum counter c, uint64_t value); /* for gauges: this process's share */
+uint64_t board_sum(const struct board *b, enum counter c);
+
+/* A line of the Prometheus text format knows its metric and labels from the table: "claims_total", "{end=\"won\"}". */
+const char *board_name(enum counter c);
+const char *board_labels(enum counter c); /* "" or "{...}" */
+const char *board_help(enum counter c);
+
+#endif

@@ -1,0 +1,230 @@
+/* One row per setting: where it lives in struct conf, its kind and its bounds. */
+#include "base/conf.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+
+enum kind { TEXT, INT, FLAG, FILE_ };
+#define KIND_TEXT TEXT
+#define KIND_INT INT
+#define KIND_FLAG FLAG
+#define KIND_FILE FILE_
+
+static const struct row {
+	const char *name;
+	enum kind kind;
+	size_t offset;
+	const char *def;
+	long min, max;
+	const char *help;
+} rows[] = {
+#define X(name, kind, def, min, max, help) \
+	{ #name, KIND_##kind, offsetof(struct conf, name), def, min, max, help },
+#include "base/conf.def"
+#undef X
+};
+
+enum { ROWS = sizeof rows / sizeof rows[0] };
+_Static_assert(ROWS <= sizeof((struct conf *)0)->source / sizeof(char *), "conf.source is too small");
+
+static const struct row *find(const char *name, size_t n)
+{
+	for (int i = 0; i < ROWS; i++)
+		if (strlen(rows[i].name) == n && memcmp(rows[i].name, name, n) == 0)
+			return &rows[i];
+	return NULL;
+}
+
+static bool parse_flag(const char *value, bool *flag)
+{
+	static const char *const words[] = { "no", "yes", "off", "on", "false", "true", "0", "1" };
+	for (int i = 0; i < 8; i++)
+		if (strcasecmp(value, words[i]) == 0) {
+			*flag = i & 1;
+			return true;
+		}
+	return false;
+}
+
+/* NULL, or what the value must be. */
+static const char *assign(struct conf *c, const struct row *row, const char *value)
+{
+	void *at = (char *)c + row->offset;
+	if (row->kind == FLAG)
+		return parse_flag(value, at) ? NULL : "yes or no";
+	if (row->kind == INT) {
+		char *end;
+		errno = 0;
+		long n = strtol(value, &end, 10);
+		if (errno || end == value || *end || n < row->min || n > row->max)
+			return arena_printf(&c->arena, "a whole number from %ld to %ld", row->min, row->max);
+		*(int *)at = (int)n;
+		return NULL;
+	}
+	long length = (long)strlen(value);
+	if (length < row->min || length > row->max)
+		return arena_printf(&c->arena, "%ld to %ld characters", row->min, row->max);
+	*(const char **)at = arena_strndup(&c->arena, value, (size_t)length);
+	return NULL;
+}
+
+void conf_init(struct conf *c)
+{
+	memset(c, 0, sizeof *c);
+	arena_init(&c->arena);
+	buf_init(&c->problems, &c->arena);
+	for (int i = 0; i < ROWS; i++) {
+		assign(c, &rows[i], rows[i].def);
+		c->source[i] = "default";
+	}
+}
+
+void conf_release(struct conf *c)
+{
+	arena_release(&c->arena);
+}
+
+static void set(struct conf *c, const char *name, size_t n, const char *value, const char *source)
+{
+	const struct row *row = find(name, n);
+	if (!row) {
+		buf_printf(&c->problems, "%s: unknown setting '%.*s'\n", source, (int)n, name);
+		return;
+	}
+	const char *wanted = assign(c, row, value);
+	if (wanted)
+		buf_printf(&c->problems, "%s: %s must be %s, not '%s'\n", source, row->name, wanted, value);
+	else
+		c->source[row - rows] = arena_strndup(&c->arena, source, strlen(source));
+}
+
+void conf_set(struct conf *c, const char *assignment, const char *source)
+{
+	const char *eq = strchr(assignment, '=');
+	if (!eq) {
+		buf_printf(&c->problems, "%s: '%s' is not name=value\n", source, assignment);
+		return;
+	}
+	set(c, assignment, (size_t)(eq - assignment), eq + 1, source);
+}
+
+static char *trim(char *s)
+{
+	s += strspn(s, " \t\r\n");
+	size_t n = strlen(s);
+	while (n && strchr(" \t\r\n", s[n - 1]))
+		s[--n] = '\0';
+	return s;
+}
+
+static void load_line(struct conf *c, char *line, const char *where)
+{
+	line = trim(line);
+	if (!*line || *line == '#')
+		return;
+	char *eq = strchr(line, '=');
+	if (!eq) {
+		buf_printf(&c->problems, "%s: '%s' is not name = value\n", where, line);
+		return;
+	}
+	*eq = '\0';
+	char *name = trim(line);
+	set(c, name, strlen(name), trim(eq + 1), where);
+}
+
+void conf_load_file(struct conf *c, const char *path)
+{
+	FILE *f = fopen(path, "r");
+	if (!f) {
+		buf_printf(&c->problems, "%s: %s\n", path, strerror(errno));
+		return;
+	}
+	char *line = NULL;
+	size_t cap = 0;
+	for (int number = 1; getline(&line, &cap, f) >= 0; number++)
+		load_line(c, line, arena_printf(&c->arena, "%s:%d", path, number));
+	free(line);
+	fclose(f);
+}
+
+void conf_load_environment(struct conf *c, char **environment)
+{
+	for (int i = 0; i < ROWS; i++) {
+		const char *name = arena_printf(&c->arena, "SECKILL_%s=", rows[i].name);
+		size_t n = strlen(name);
+		for (char **e = environment; *e; e++)
+			if (strncasecmp(*e, name, n) == 0)
+				set(c, rows[i].name, n - 9, *e + n, "environment");
+	}
+}
+
+bool conf_ok(const struct conf *c)
+{
+	return c->problems.n == 0;
+}
+
+static const char *value_text(const struct conf *c, const struct row *row, char number[16])
+{
+	const void *at = (const char *)c + row->offset;
+	if (row->kind == FLAG)
+		return *(const bool *)at ? "yes" : "no";
+	if (row->kind != INT)
+		return *(const char *const *)at;
+	snprintf(number, 16, "%d", *(const int *)at);
+	return number;
+}
+
+void conf_print(const struct conf *c, struct buf *out, bool json)
+{
+	char number[16];
+	if (json)
+		json_begin(out, NULL, '{');
+	for (int i = 0; i < ROWS; i++) {
+		const char *value = value_text(c, &rows[i], number);
+		if (!json) {
+			buf_printf(out, "%s = %s  # %s\n", rows[i].name, value, c->source[i]);
+			continue;
+		}
+		json_begin(out, rows[i].name, '{');
+		if (rows[i].kind == INT)
+			json_int(out, "value", strtol(value, NULL, 10));
+		else if (rows[i].kind == FLAG)
+			json_bool(out, "value", *value == 'y');
+		else
+			json_str(out, "value", str_of(value));
+		json_str(out, "source", str_of(c->source[i]));
+		json_end(out, '}');
+	}
+	if (json)
+		json_end(out, '}');
+}
+
+void conf_help(struct buf *out)
+{
+	for (int i = 0; i < ROWS; i++)
+		buf_printf(out, "%s = %s\n    %s\n", rows[i].name, rows[i].def, rows[i].help);
+}
+
+const char *conf_secret(struct arena *a, const char *path, const char **problem)
+{
+	if (!*path)
+		return "";
+	FILE *f = fopen(path, "r");
+	if (!f) {
+		*problem = arena_printf(a, "%s: %s", path, strerror(errno));
+		return NULL;
+	}
+	char *line = NULL;
+	size_t cap = 0;
+	ssize_t n = getline(&line, &cap, f);
+	fclose(f);
+	while (n > 0 && (line[n - 1] == '\n' || line[n - 1] == '\r'))
+		n--;
+	const char *secret = arena_strndup(a, line ? line : "", n > 0 ? (size_t)n : 0);
+	if (line)
+		explicit_bzero(line, cap);
+	free(line);
+	return secret;
+}

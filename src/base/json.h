@@ -1,0 +1,33 @@
+/*
+ * Reading a JSON object that a stranger sent (writing is in buf.h). Strict:
+ * UTF-8, depth 8, nothing after the value, exact types, no duplicate members.
+ */
+#ifndef BASE_JSON_H
+#define BASE_JSON_H
+
+#include <stdint.h>
+
+#include "base/arena.h"
+
+enum json_kind { JSON_TEXT, JSON_INT };
+
+/* What a member must be, and where it goes. */
+struct json_field {
+	const char *name;
+	enum json_kind kind;
+	bool required;
+	int64_t min, max; /* TEXT: bytes; INT: value */
+	struct str *text; /* TEXT: set, in the arena */
+	int64_t *number;  /* INT: set */
+	bool *present;    /* may be NULL; a member that is null counts as absent */
+};
+
+/*
+ * Parses `body` and fills the fields. False: *problem says what is wrong and
+ * names the member, in the arena; *is_json is false when the body is no JSON
+ * object at all. Members that are not in the table are ignored.
+ */
+bool json_read(struct arena *a, struct str body, const struct json_field *fields, int count, bool *is_json,
+               const char **problem);
+
+#endif

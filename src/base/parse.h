@@ -1,0 +1,27 @@
+/* Reading what strangers send: numbers, percent-encoding, UTF-8 names. Nothing here allocates but percent_decode. */
+#ifndef BASE_PARSE_H
+#define BASE_PARSE_H
+
+#include <stdint.h>
+
+#include "base/arena.h"
+
+/* The whole text is a decimal number within the bounds: no sign but '-', no spaces. */
+bool parse_int(struct str text, int64_t min, int64_t max, int64_t *value);
+
+/* Valid UTF-8 (RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF). */
+bool parse_is_utf8(struct str text);
+
+/*
+ * A username or a coupon's name: 1 to 60 characters of UTF-8, no control
+ * characters (C0, DEL, C1, U+2028, U+2029, bidi overrides) and no '/'.
+ */
+bool parse_is_name(struct str text);
+
+/* Undoes percent-encoding once. False when a % is not followed by two hex digits. */
+bool parse_percent(struct arena *a, struct str text, struct str *decoded);
+
+/* The next piece of *rest before `separator`, which is taken too. False when *rest was used up (p is NULL). */
+bool parse_split(struct str *rest, char separator, struct str *piece);
+
+#endif

@@ -1,0 +1,66 @@
+/* seckill-api: one worker of a pool, over the listening socket it finds at descriptor 0. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "bin/program.h"
+#include "http/server.h"
+#include "sale/durable.h"
+#include "sale/revoke.h"
+
+enum { LISTEN_FD = 0, STOP_MS = 10000 };
+
+static int pool = -1;
+
+static bool on_flag(int flag, const char *value)
+{
+	if (flag != 'p')
+		return false;
+	pool = strcmp(value, "hot") == 0 ? POOL_HOT : strcmp(value, "cold") == 0 ? POOL_COLD : -1;
+	return pool >= 0;
+}
+
+/* Serves until asked to stop, then until the last request is answered. */
+static void run(struct program *p, struct server *server)
+{
+	int64_t until = INT64_MAX;
+	while (server_is_alive(server) && clock_mono_ms() < until) {
+		loop_turn(p->service.loop, until == INT64_MAX ? -1 : 100);
+		if (program_is_stopping() && until == INT64_MAX) {
+			until = clock_mono_ms() + STOP_MS;
+			server_stop(server);
+		}
+	}
+}
+
+int main(int argc, char **argv)
+{
+	static struct program p = { .name = "seckill-api",
+		                    .usage = "-p hot|cold [-c FILE] [-s NAME=VALUE]... [-t] [-h] [-V]",
+		                    .flags = "p:",
+		                    .flag = on_flag };
+	program_start(&p, argc, argv);
+	if (pool < 0)
+		program_fail(&p, EXIT_USAGE, "-p hot or -p cold is missing");
+	program_open(&p, pool == POOL_HOT ? WITH_LOOP_REDIS | WITH_REDIS | WITH_TOKENS : WITH_REDIS | WITH_DB | WITH_TOKENS);
+	program_signals(&p);
+	if (!durable_at_start(&p.service, pool == POOL_COLD))
+		program_fail(&p, EXIT_CONFIG, "Redis or MySQL may lose what it acknowledged; require_durable = no accepts that");
+	if (pool == POOL_HOT) {
+		redis_free(p.service.redis_now);
+		p.service.redis_now = NULL;
+		revoke_watch(&p.service);
+	}
+	struct server *server = server_new(&p.service, LISTEN_FD, (enum pool)pool, pool == POOL_HOT ? p.conf.connections : 1);
+	if (!server)
+		program_fail(&p, EXIT_SYSTEM, arena_printf(&p.arena, "descriptor 0 is no listening socket: %s", strerror(errno)));
+	log_info("started", LOG_TEXT("pool", pool == POOL_HOT ? "hot" : "cold"));
+	run(&p, server);
+	server_free(server);
+	program_close(&p);
+	log_info("stopped");
+	return EXIT_STOPPED;
+}

@@ -1,0 +1,37 @@
+/* seckillctl's commands: one table row each, in ctl_main.c. */
+#ifndef BIN_CTL_H
+#define BIN_CTL_H
+
+#include "base/buf.h"
+#include "bin/program.h"
+
+struct ctl {
+	struct program *program;
+	struct service *service;
+	struct arena *arena;
+	bool json;
+	struct buf out; /* what the command prints, on standard output, at its end */
+};
+
+struct command {
+	const char *name, *args, *help;
+	int parts; /* of program_open */
+	int (*run)(struct ctl *c, int argc, char **argv); /* the exit code; argv holds the command's arguments */
+};
+
+/* Exit codes of audit and check, besides those of every program. */
+enum { EXIT_HOLDS = 0, EXIT_DOES_NOT_HOLD = 1, EXIT_CANNOT_TELL = 2 };
+
+int ctl_migrate(struct ctl *c, int argc, char **argv);
+int ctl_config(struct ctl *c, int argc, char **argv);
+int ctl_routes(struct ctl *c, int argc, char **argv);
+int ctl_check(struct ctl *c, int argc, char **argv);
+int ctl_status(struct ctl *c, int argc, char **argv);
+int ctl_audit(struct ctl *c, int argc, char **argv);
+int ctl_token(struct ctl *c, int argc, char **argv);
+
+/* Says what is wrong on standard error and returns code. */
+int ctl_fail(struct ctl *c, int code, const char *problem);
+int ctl_usage(struct ctl *c);
+
+#endif

@@ -1,0 +1,111 @@
+/* token: for load tests and for operators who need one */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/parse.h"
+#include "bin/ctl.h"
+#include "sale/token.h"
+#include "sale/user.h"
+
+struct wish {
+	int64_t count;
+	const char *prefix, *out;
+	enum user_kind kind;
+};
+
+static bool read_option(struct wish *w, const char *name, const char *value)
+{
+	if (strcmp(name, "count") == 0)
+		return parse_int(str_of(value), 1, 10000000, &w->count);
+	if (strcmp(name, "prefix") == 0)
+		return w->prefix = value, parse_is_name(str_of(value)) && strlen(value) <= 40;
+	if (strcmp(name, "out") == 0)
+		return w->out = value, true;
+	w->kind = strcmp(value, "customer") == 0 ? KIND_CUSTOMER : KIND_SELLER;
+	return w->kind == KIND_CUSTOMER || strcmp(value, "seller") == 0 || strcmp(value, "saler") == 0;
+}
+
+/* The index of the first word that is no option, or -1. */
+static int read_options(struct wish *w, int argc, char **argv)
+{
+	static const char *const names[] = { "count", "prefix", "kind", "out" };
+	int i = 0;
+	while (i < argc && strncmp(argv[i], "--", 2) == 0) {
+		bool known = false;
+		for (int k = 0; k < 4; k++)
+			known |= strcmp(argv[i] + 2, names[k]) == 0;
+		if (!known || i + 1 == argc || !read_option(w, argv[i] + 2, argv[i + 1]))
+			return -1;
+		i += 2;
+	}
+	return i;
+}
+
+static void put_token(struct ctl *c, struct arena *a, FILE *to, struct token *t)
+{
+	struct str jwt = token_issue(c->service->tokens, a, t);
+	if (!c->json) {
+		fprintf(to, "%.*s\t%lld\t%.*s\n", (int)t->name.n, t->name.p, (long long)t->user, (int)jwt.n, jwt.p);
+		return;
+	}
+	struct buf line;
+	buf_init(&line, a);
+	json_begin(&line, NULL, '{');
+	json_str(&line, "name", t->name);
+	json_int(&line, "id", t->user);
+	json_str(&line, "token", jwt);
+	json_end(&line, '}');
+	fprintf(to, "%s\n", line.p);
+}
+
+static int mint_names(struct ctl *c, FILE *to, int argc, char **argv)
+{
+	for (int i = 0; i < argc; i++) {
+		struct user user;
+		enum status s = user_find(c->service, c->arena, str_of(argv[i]), &user);
+		if (s != STATUS_OK)
+			return ctl_fail(c, s == STATUS_UNKNOWN_USER ? EXIT_DOES_NOT_HOLD : EXIT_UNAVAILABLE, status_text(s));
+		struct token t = { .user = user.id, .name = str_of(argv[i]), .kind = user.kind };
+		put_token(c, c->arena, to, &t);
+	}
+	return EXIT_HOLDS;
+}
+
+static int mint_many(struct ctl *c, FILE *to, const struct wish *w)
+{
+	int64_t *ids = arena_alloc(c->arena, (size_t)w->count * sizeof *ids);
+	enum status s = users_ensure(c->service, str_of(w->prefix), (int)w->count, w->kind, ids);
+	if (s != STATUS_OK)
+		return ctl_fail(c, s == STATUS_UNAVAILABLE ? EXIT_UNAVAILABLE : EXIT_DOES_NOT_HOLD, status_text(s));
+	struct arena a = { 0 };
+	for (int64_t i = 0; i < w->count; i++) {
+		struct token t = { .user = ids[i], .kind = w->kind };
+		t.name = str_of(arena_printf(&a, "%s%lld", w->prefix, (long long)i + 1));
+		put_token(c, &a, to, &t);
+		arena_reset(&a);
+	}
+	arena_release(&a);
+	return EXIT_HOLDS;
+}
+
+int ctl_token(struct ctl *c, int argc, char **argv)
+{
+	struct wish w = { .kind = KIND_CUSTOMER };
+	int first = read_options(&w, argc, argv);
+	if (first < 0 || !!w.count != !!w.prefix || !!w.count == (first < argc))
+		return ctl_usage(c);
+	FILE *to = stdout;
+	if (w.out) { /* tokens are secrets */
+		int fd = open(w.out, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+		to = fd < 0 ? NULL : fdopen(fd, "w");
+	}
+	if (!to)
+		return ctl_fail(c, EXIT_SYSTEM, arena_printf(c->arena, "%s: %s", w.out, strerror(errno)));
+	int code = w.count ? mint_many(c, to, &w) : mint_names(c, to, argc - first, argv + first);
+	if ((to == stdout ? fflush(to) : fclose(to)) && code == EXIT_HOLDS)
+		return ctl_fail(c, EXIT_SYSTEM, strerror(errno));
+	return code;
+}

@@ -1,0 +1,44 @@
+/* seckill-orderd: one drainer of a pool. Stateless: what it needs to go on after a kill is in Redis and MySQL. */
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "bin/program.h"
+#include "sale/durable.h"
+#include "sale/drain.h"
+
+enum { IDLE_MAX_MS = 200, TROUBLE_MAX_MS = 5000 };
+
+/* How long to wait after a pass: nothing while batches are full, longer and longer while there is nothing or no server. */
+static int pause_ms(const struct conf *conf, int moved, int last_ms)
+{
+	int least = conf->drain_idle_ms;
+	if (moved >= conf->drain_batch / 2)
+		return 0;
+	if (moved > 0)
+		return least;
+	int next = last_ms < least ? least : last_ms * 2;
+	int most = moved < 0 ? TROUBLE_MAX_MS : IDLE_MAX_MS;
+	return next > most ? most : next;
+}
+
+int main(int argc, char **argv)
+{
+	static struct program p = { .name = "seckill-orderd",
+		                    .usage = "[-c FILE] [-s NAME=VALUE]... [-t] [-h] [-V]",
+		                    .flags = "" };
+	program_start(&p, argc, argv);
+	program_open(&p, WITH_REDIS | WITH_DB);
+	program_signals(&p);
+	if (!durable_at_start(&p.service, true))
+		program_fail(&p, EXIT_CONFIG, "Redis or MySQL may lose what it acknowledged; require_durable = no accepts that");
+	log_info("started");
+	struct drain *d = drain_new(&p.service);
+	for (int wait = 0; !program_is_stopping();) {
+		wait = pause_ms(&p.conf, drain_pass(d), wait);
+		loop_turn(p.service.loop, wait);
+	}
+	drain_free(d);
+	program_close(&p);
+	log_info("stopped");
+	return EXIT_STOPPED;
+}

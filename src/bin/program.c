@@ -1,0 +1,144 @@
+#include "bin/program.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "sale/coupon.h"
+#include "sale/token.h"
+
+extern char **environ;
+
+static volatile sig_atomic_t stopping;
+
+static void on_stop(int signal)
+{
+	(void)signal;
+	stopping = 1;
+}
+
+bool program_is_stopping(void)
+{
+	return stopping;
+}
+
+void program_fail(struct program *p, int code, const char *problem)
+{
+	fprintf(stderr, "%s: %s\n", p->name, problem);
+	exit(code);
+}
+
+static _Noreturn void help(struct program *p)
+{
+	struct buf settings;
+	buf_init(&settings, &p->arena);
+	conf_help(&settings);
+	printf("usage: %s %s\n\n"
+	       "  -c FILE         read settings from FILE\n"
+	       "  -s NAME=VALUE   set one, over the file and SECKILL_NAME in the environment\n"
+	       "  -t              check the settings and leave\n"
+	       "  -h, -V          this help; the version\n\nsettings and their defaults:\n%s",
+	       p->name, p->usage, buf_str(&settings).p);
+	exit(EXIT_SUCCESS);
+}
+
+static _Noreturn void wrong_usage(struct program *p)
+{
+	fprintf(stderr, "usage: %s %s\n", p->name, p->usage);
+	exit(EXIT_USAGE);
+}
+
+int program_start(struct program *p, int argc, char **argv)
+{
+	enum { SETTINGS = 32 };
+	const char *file = NULL, *settings[SETTINGS];
+	int count = 0, flag;
+	bool test = false;
+	char flags[64];
+	snprintf(flags, sizeof flags, "+c:s:thV%s", p->flags);
+	while ((flag = getopt(argc, argv, flags)) != -1) {
+		if (flag == 'c')
+			file = optarg;
+		else if (flag == 's' && count < SETTINGS)
+			settings[count++] = optarg;
+		else if (flag == 't')
+			test = true;
+		else if (flag == 'h')
+			help(p);
+		else if (flag == 'V')
+			printf("%s %s\n", p->name, PACKAGE_VERSION), exit(EXIT_SUCCESS);
+		else if (flag == '?' || !p->flag || !p->flag(flag, optarg))
+			wrong_usage(p);
+	}
+	conf_init(&p->conf);
+	if (file)
+		conf_load_file(&p->conf, file);
+	conf_load_environment(&p->conf, environ);
+	for (int i = 0; i < count; i++)
+		conf_set(&p->conf, settings[i], "flag");
+	if (!conf_ok(&p->conf)) {
+		fputs(buf_str(&p->conf.problems).p, stderr);
+		exit(EXIT_CONFIG);
+	}
+	if (test)
+		exit(EXIT_SUCCESS);
+	return optind;
+}
+
+void program_open(struct program *p, int parts)
+{
+	struct service *s = &p->service;
+	const char *problem = NULL;
+	prctl(PR_SET_DUMPABLE, 0); /* keys and passwords stay out of core files */
+	s->conf = &p->conf;
+	s->loop = loop_new();
+	s->coupons = coupons_new();
+	s->board = board_open(p->conf.board, &problem);
+	if (problem)
+		fprintf(stderr, "%s: board %s: %s; counting alone\n", p->name, p->conf.board, problem);
+	if ((parts & WITH_LOOP_REDIS) && !(s->redis = redis_new(s->loop, s->conf, &problem)))
+		program_fail(p, EXIT_CONFIG, problem);
+	if ((parts & WITH_REDIS) && !(s->redis_now = redis_new(loop_new(), s->conf, &problem)))
+		program_fail(p, EXIT_CONFIG, problem);
+	if (parts & WITH_DB)
+		s->db = db_new(s->conf);
+	if ((parts & WITH_TOKENS) && !(s->tokens = tokens_new(s->conf, &p->arena, &problem)))
+		program_fail(p, EXIT_CONFIG, problem);
+}
+
+void program_close(struct program *p)
+{
+	struct service *s = &p->service;
+	redis_free(s->redis);
+	redis_free(s->redis_now);
+	if (s->db)
+		db_free(s->db);
+	coupons_free(s->coupons);
+	tokens_free(s->tokens);
+	board_close(s->board);
+	loop_free(s->loop);
+	arena_release(&p->arena);
+	conf_release(&p->conf);
+}
+
+void program_signals(struct program *p)
+{
+	static sigset_t before;
+	sigset_t stop;
+	struct sigaction action = { .sa_handler = on_stop };
+	sigemptyset(&stop);
+	sigaddset(&stop, SIGTERM);
+	sigaddset(&stop, SIGINT);
+	sigaddset(&stop, SIGUSR1);
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGUSR1, &action, NULL); /* multiwatch's graceful signal */
+	signal(SIGPIPE, SIG_IGN);
+	sigprocmask(SIG_BLOCK, &stop, &before);
+	sigdelset(&before, SIGTERM);
+	sigdelset(&before, SIGINT);
+	sigdelset(&before, SIGUSR1);
+	loop_signals(p->service.loop, &before);
+}

@@ -1,0 +1,40 @@
+/* What the three programs share: flags, configuration, exit codes. */
+#ifndef BIN_PROGRAM_H
+#define BIN_PROGRAM_H
+
+#include "base/conf.h"
+#include "sale/service.h"
+
+/* Exit codes, as in the manuals. */
+enum {
+	EXIT_STOPPED = 0,      /* asked to stop */
+	EXIT_USAGE = 64,       /* wrong flags */
+	EXIT_UNAVAILABLE = 69, /* a server that is needed at the start is away */
+	EXIT_SYSTEM = 71,      /* the system refused something */
+	EXIT_CONFIG = 78,      /* bad configuration */
+};
+
+struct program {
+	const char *name, *usage;
+	const char *flags; /* getopt's, beyond the common c: s: t h V */
+	bool (*flag)(int flag, const char *value);
+	struct conf conf;
+	struct service service;
+	struct arena arena;
+};
+
+/* Reads flags and configuration; leaves with the right exit code when there is nothing to run. Returns optind. */
+int program_start(struct program *p, int argc, char **argv);
+
+/* Opens what the program works with; leaves on bad configuration. */
+enum { WITH_LOOP_REDIS = 1, WITH_REDIS = 2, WITH_DB = 4, WITH_TOKENS = 8 };
+void program_open(struct program *p, int parts);
+void program_close(struct program *p);
+
+/* TERM and INT ask to stop, PIPE is ignored. Blocks them but while the loop waits. */
+void program_signals(struct program *p);
+bool program_is_stopping(void);
+
+_Noreturn void program_fail(struct program *p, int code, const char *problem);
+
+#endif

@@ -1,0 +1,133 @@
+/*
+ * Accounts and sessions. "saler" is the word of the service that the course
+ * clients were written for; "seller" is taken too, and never sent.
+ */
+#include "base/log.h"
+#include "base/parse.h"
+#include "http/handlers.h"
+#include "sale/directory.h"
+#include "sale/password.h"
+#include "sale/revoke.h"
+#include "sale/user.h"
+
+enum { NAME_BYTES = 240, KIND_BYTES = 16 };
+
+static const struct {
+	struct str word;
+	enum user_kind kind;
+} kinds[] = {
+	{ { "customer", 8 }, KIND_CUSTOMER },
+	{ { "saler", 5 }, KIND_SELLER },
+	{ { "seller", 6 }, KIND_SELLER },
+};
+
+static bool parse_kind(struct str word, enum user_kind *kind)
+{
+	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+		if (str_eq(kinds[i].word, word)) {
+			*kind = kinds[i].kind;
+			return true;
+		}
+	return false;
+}
+
+/* A seller without an entry is not lost: the next login makes one. So this never fails a request. */
+static void enter_directory(struct request *rq, struct str name, int64_t id)
+{
+	if (directory_add(rq->service, name, id) != STATUS_OK)
+		log_warn("directory_add_failed", LOG_STR("request", rq->id), LOG_INT("seller", id));
+}
+
+static enum status read_user(struct request *rq, struct str *name, struct str *password, enum user_kind *kind)
+{
+	struct str word;
+	const struct json_field fields[] = {
+		{ .name = "username", .kind = JSON_TEXT, .required = true, .min = 1, .max = NAME_BYTES, .text = name },
+		{ .name = "password",
+		  .kind = JSON_TEXT,
+		  .required = true,
+		  .min = PASSWORD_MIN,
+		  .max = PASSWORD_MAX,
+		  .text = password },
+		{ .name = "kind", .kind = JSON_TEXT, .required = true, .min = 1, .max = KIND_BYTES, .text = &word },
+	};
+	enum status status = request_read(rq, fields, 3);
+	if (status != STATUS_OK)
+		return status;
+	if (!parse_is_name(*name))
+		return request_fail(rq, STATUS_BAD_FIELD,
+				    "username must be 1 to 60 characters without control characters or '/'");
+	if (!parse_kind(word, kind))
+		return request_fail(rq, STATUS_BAD_FIELD, "kind must be \"customer\" or \"saler\"");
+	return STATUS_OK;
+}
+
+enum status handle_user_create(struct request *rq)
+{
+	struct str name, password;
+	enum user_kind kind = KIND_CUSTOMER;
+	enum status status = read_user(rq, &name, &password, &kind);
+	if (status != STATUS_OK)
+		return status;
+	int64_t id;
+	status = user_create(rq->service, rq->arena, name, password, kind, &id);
+	if (status != STATUS_OK)
+		return status;
+	if (kind == KIND_SELLER)
+		enter_directory(rq, name, id);
+	json_end(response_object(rq), '}');
+	return STATUS_CREATED;
+}
+
+/* Bounds only: a name or password that no user can have is a wrong login, not a bad field. */
+static enum status read_login(struct request *rq, struct str *name, struct str *password)
+{
+	const struct json_field fields[] = {
+		{ .name = "username", .kind = JSON_TEXT, .required = true, .min = 0, .max = NAME_BYTES, .text = name },
+		{ .name = "password",
+		  .kind = JSON_TEXT,
+		  .required = true,
+		  .min = 0,
+		  .max = PASSWORD_MAX,
+		  .text = password },
+	};
+	return request_read(rq, fields, 2);
+}
+
+static enum status answer_login(struct request *rq, struct str name, const struct user *user)
+{
+	struct token t = { .user = user->id, .name = name, .kind = user->kind };
+	struct str jwt = token_issue(rq->service->tokens, rq->arena, &t);
+	response_header(rq, "Authorization", jwt);
+	struct buf *body = response_object(rq);
+	json_str(body, "kind", user->kind == KIND_SELLER ? STR("saler") : STR("customer"));
+	json_str(body, "token", jwt);
+	json_end(body, '}');
+	return STATUS_OK;
+}
+
+enum status handle_login(struct request *rq)
+{
+	struct str name, password;
+	enum status status = read_login(rq, &name, &password);
+	if (status != STATUS_OK)
+		return status;
+	struct user user;
+	status = user_login(rq->service, rq->arena, name, password, &user);
+	if (status == STATUS_WRONG_LOGIN)
+		board_add(rq->service->board, COUNT_logins_total__wrong, 1);
+	if (status != STATUS_OK)
+		return status;
+	board_add(rq->service->board, COUNT_logins_total__ok, 1);
+	if (user.kind == KIND_SELLER)
+		enter_directory(rq, name, user.id);
+	return answer_login(rq, name, &user);
+}
+
+enum status handle_logout(struct request *rq)
+{
+	enum status status = revoke_token(rq->service, &rq->token);
+	if (status == STATUS_OK)
+		json_end(response_object(rq), '}');
+	return status;
+}

@@ -1,0 +1,103 @@
+/* The claim, said in two ways: the course's PATCH and our POST .../claims. */
+#include "http/handlers.h"
+#include "http/request.h"
+#include "sale/claim.h"
+#include "sale/publish.h"
+
+struct asked {
+	struct claim claim;
+	struct request *request;
+	enum status (*say)(struct asked *a, enum status s);
+};
+
+static enum status say(struct asked *a, enum status s)
+{
+	struct request *rq = a->request;
+	char no[ORDER_TEXT];
+	if (s == STATUS_NOT_STARTED)
+		rq->response.retry_after_s = (int)((a->claim.wait_ms + 999) / 1000);
+	if (s != STATUS_CREATED && s != STATUS_ALREADY_CLAIMED)
+		return s;
+	struct str order = order_text(no, a->claim.coupon->id, a->claim.segment, a->claim.sequence);
+	struct buf *body = response_object(rq);
+	json_str(body, "order", order);
+	json_end(body, '}');
+	if (s == STATUS_CREATED)
+		buf_printf(&rq->response.headers, "Location: /api/orders/%.*s\r\n", (int)order.n, order.p);
+	return s;
+}
+
+/* The course knows 201 and 204; the reason of a 204 is in a header. */
+static bool is_course_204(enum status s)
+{
+	return s == STATUS_ALREADY_CLAIMED || s == STATUS_SOLD_OUT || s == STATUS_NOT_STARTED || s == STATUS_ENDED ||
+	       s == STATUS_PAUSED || s == STATUS_NO_SUCH_COUPON;
+}
+
+static enum status not_won(struct request *rq, enum status s)
+{
+	response_header(rq, "Seckill-Result", str_of(status_code(s)));
+	return STATUS_NO_CONTENT;
+}
+
+static enum status say_course(struct asked *a, enum status s)
+{
+	if (s == STATUS_ALREADY_CLAIMED) {
+		char no[ORDER_TEXT];
+		response_header(a->request, "Seckill-Order",
+		                order_text(no, a->claim.coupon->id, a->claim.segment, a->claim.sequence));
+	}
+	return is_course_204(s) ? not_won(a->request, s) : say(a, s);
+}
+
+static void on_claimed(struct claim *c, enum status s)
+{
+	struct asked *a = c->context;
+	request_finish(a->request, a->say(a, s));
+}
+
+static void on_found(void *context, enum status s, struct coupon *coupon)
+{
+	struct asked *a = context;
+	if (s == STATUS_OK)
+		claim_submit(&a->claim, coupon);
+	else if (s == STATUS_NO_SUCH_COUPON) /* the cold pool asks MySQL */
+		request_finish(a->request, (a->request->response.detail = "@cold", STATUS_ELSEWHERE));
+	else
+		request_finish(a->request, s);
+}
+
+static enum status ask(struct request *rq, enum status (*how)(struct asked *, enum status))
+{
+	struct asked *a = arena_alloc(rq->arena, sizeof *a);
+	*a = (struct asked){ .request = rq, .say = how,
+		             .claim = { .service = rq->service, .user = rq->token.user, .done = on_claimed } };
+	a->claim.context = a;
+	coupon_find(rq->service, rq->part[2], rq->part[4], on_found, a);
+	return STATUS_PENDING;
+}
+
+enum status handle_claim(struct request *rq)
+{
+	return ask(rq, say);
+}
+
+enum status handle_claim_course(struct request *rq)
+{
+	return ask(rq, say_course);
+}
+
+enum status handle_coupon_unknown(struct request *rq)
+{
+	enum status s = publish_heal(rq->service, rq->arena, rq->part[2], rq->part[4]);
+	if (s != STATUS_OK)
+		return s;
+	rq->response.detail = "@hot";
+	return STATUS_ELSEWHERE;
+}
+
+enum status handle_claim_course_unknown(struct request *rq)
+{
+	enum status s = handle_coupon_unknown(rq);
+	return is_course_204(s) ? not_won(rq, s) : s;
+}

@@ -1,0 +1,82 @@
+/* What operators and load balancers ask. */
+#include "base/board.h"
+#include "http/handlers.h"
+#include "sale/durable.h"
+
+static void on_time(void *context, enum redis_end end, const struct redis_reply *reply)
+{
+	struct request *rq = context;
+	if (end != REDIS_ANSWER) {
+		request_finish(rq, STATUS_UNAVAILABLE);
+		return;
+	}
+	struct buf *body = response_object(rq);
+	json_time(body, "time", redis_number_at(reply, 0) * 1000 + redis_number_at(reply, 1) / 1000);
+	json_end(body, '}');
+	request_finish(rq, STATUS_OK);
+}
+
+enum status handle_time(struct request *rq)
+{
+	struct redis_command c;
+	redis_command(&c, "TIME");
+	redis_send(rq->service->redis, &c, on_time, rq);
+	return STATUS_PENDING;
+}
+
+enum status handle_health(struct request *rq)
+{
+	json_end(response_object(rq), '}');
+	return STATUS_OK;
+}
+
+static bool problem(struct buf *detail, const char *name, bool away, const char *text)
+{
+	if (away)
+		buf_printf(detail, "%s%s is away", detail->n ? "; " : "", name);
+	else if (text)
+		buf_printf(detail, "%s%s", detail->n ? "; " : "", text);
+	return away || text;
+}
+
+enum status handle_ready(struct request *rq)
+{
+	struct buf detail;
+	bool away, durable = rq->service->conf->require_durable;
+	buf_init(&detail, rq->arena);
+	const char *text = durable_redis(rq->service, rq->arena, &away);
+	bool bad = problem(&detail, "Redis", away, durable ? text : NULL);
+	text = durable_mysql(rq->service, rq->arena, &away);
+	bad |= problem(&detail, "MySQL", away, durable ? text : NULL);
+	if (bad) {
+		rq->response.detail = buf_str(&detail).p;
+		return STATUS_UNAVAILABLE;
+	}
+	json_end(response_object(rq), '}');
+	return STATUS_OK;
+}
+
+/* Rows of one metric share what stands before "__". */
+static size_t metric_name(enum counter c)
+{
+	const char *cut = strstr(board_name(c), "__");
+	return cut ? (size_t)(cut - board_name(c)) : strlen(board_name(c));
+}
+
+enum status handle_metrics(struct request *rq)
+{
+	struct buf *out = &rq->response.body;
+	for (enum counter c = 0; c < COUNTERS; c++) {
+		int n = (int)metric_name(c);
+		const char *name = board_name(c);
+		if (*board_help(c)) {
+			bool counts = n > 6 && strncmp(name + n - 6, "_total", 6) == 0;
+			buf_printf(out, "# HELP seckill_%.*s %s\n# TYPE seckill_%.*s %s\n", n, name, board_help(c), n, name,
+			           counts ? "counter" : "gauge");
+		}
+		buf_printf(out, "seckill_%.*s%s %llu\n", n, name, board_labels(c),
+		           (unsigned long long)board_sum(rq->service->board, c));
+	}
+	rq->response.type = "text/plain; version=0.0.4; charset=utf-8";
+	return STATUS_OK;
+}

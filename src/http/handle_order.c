@@ -1,0 +1,58 @@
+#include "http/handlers.h"
+#include "sale/claim.h"
+#include "sale/order.h"
+
+enum { PAGE = 20 };
+
+static void put_order(struct buf *body, const struct order *o)
+{
+	char no[ORDER_TEXT];
+	json_str(body, "order", order_text(no, o->coupon, o->segment, o->sequence));
+	json_str(body, "status", str_of(order_status_text(o->status)));
+	json_str(body, "seller", o->seller_name);
+	json_str(body, "coupon", o->coupon_name);
+	json_int(body, "stock", o->stock);
+	json_time(body, "claimed_at", o->claimed_ms);
+	json_time(body, "confirmed_at", o->confirmed_ms);
+}
+
+/* For its owner and its seller; to anyone else there is no such order. */
+enum status handle_order_read(struct request *rq)
+{
+	struct order o = { 0 };
+	if (!order_parse(rq->part[2], &o))
+		return STATUS_NO_SUCH_ORDER;
+	enum status s = order_read(rq->service, rq->arena, &o);
+	if (s != STATUS_OK)
+		return s;
+	if (rq->token.user != o.user && rq->token.user != o.seller)
+		return STATUS_NO_SUCH_ORDER;
+	struct buf *body = response_object(rq);
+	put_order(body, &o);
+	json_end(body, '}');
+	return s;
+}
+
+enum status handle_order_list(struct request *rq)
+{
+	int64_t page;
+	struct order *orders;
+	int count;
+	if (!str_eq(rq->part[2], rq->token.name))
+		return STATUS_FORBIDDEN;
+	enum status s = request_page(rq, &page);
+	if (s == STATUS_OK)
+		s = order_list(rq->service, rq->arena, rq->token.user, page, PAGE, &orders, &count);
+	if (s != STATUS_OK)
+		return s;
+	struct buf *body = response_object(rq);
+	json_begin(body, "data", '[');
+	for (int i = 0; i < count; i++) {
+		json_begin(body, NULL, '{');
+		put_order(body, &orders[i]);
+		json_end(body, '}');
+	}
+	json_end(body, ']');
+	json_end(body, '}');
+	return s;
+}

@@ -1,0 +1,72 @@
+#include "http/request.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/parse.h"
+
+enum status request_fail(struct request *rq, enum status s, const char *format, ...)
+{
+	char text[512];
+	va_list args;
+	va_start(args, format);
+	vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	rq->response.detail = arena_strndup(rq->arena, text, strlen(text));
+	return s;
+}
+
+/* "/api/users/" and "/api/users" are the same path. */
+static struct str trimmed(struct str path)
+{
+	if (path.n && path.p[0] == '/')
+		path = (struct str){ path.p + 1, path.n - 1 };
+	if (path.n && path.p[path.n - 1] == '/')
+		path.n--;
+	return path;
+}
+
+enum status request_parse_uri(struct request *rq)
+{
+	struct str rest = rq->uri;
+	if (!parse_split(&rest, '?', &rq->path))
+		return STATUS_BAD_PATH;
+	rq->query = rest;
+	rest = trimmed(rq->path);
+	for (struct str piece; parse_split(&rest, '/', &piece); rq->parts++) {
+		if (rq->parts == PATH_MAX_PARTS)
+			return STATUS_NOT_FOUND;
+		if (!parse_percent(rq->arena, piece, &rq->part[rq->parts]))
+			return request_fail(rq, STATUS_BAD_PATH, "the path has a %% that is not followed by two hex digits");
+	}
+	return STATUS_OK;
+}
+
+enum status request_page(struct request *rq, int64_t *page)
+{
+	struct str rest = rq->query, pair;
+	*page = 1;
+	while (parse_split(&rest, '&', &pair)) {
+		if (!str_starts(pair, STR("page=")))
+			continue;
+		struct str value = { pair.p + 5, pair.n - 5 };
+		if (!parse_int(value, -1000000000, 1000000000, page))
+			return STATUS_BAD_PAGE;
+	}
+	if (*page < 1)
+		*page = 1;
+	return STATUS_OK;
+}
+
+enum status request_read(struct request *rq, const struct json_field *fields, int count)
+{
+	bool is_json;
+	if (json_read(rq->arena, rq->body, fields, count, &is_json, &rq->response.detail))
+		return STATUS_OK;
+	return is_json ? STATUS_BAD_FIELD : STATUS_BAD_JSON;
+}
+
+void request_finish(struct request *rq, enum status s)
+{
+	rq->answer(rq, s);
+}

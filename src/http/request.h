@@ -1,0 +1,68 @@
+/*
+ * A request as a value: parsed once, then read by one handler, which fills
+ * the response. It lives in its connection; its memory dies with the answer.
+ */
+#ifndef HTTP_REQUEST_H
+#define HTTP_REQUEST_H
+
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/json.h"
+#include "base/status.h"
+#include "sale/service.h"
+#include "sale/token.h"
+
+enum { PATH_MAX_PARTS = 8 };
+
+struct response {
+	struct buf body;      /* a JSON object under construction, or empty */
+	struct buf headers;   /* further header lines, each with \r\n */
+	const char *detail;   /* for errors: instead of status_text */
+	const char *type;     /* instead of application/json */
+	int retry_after_s;    /* 0: none */
+};
+
+struct request {
+	struct service *service;
+	struct arena *arena;
+	struct str method, uri;  /* as received; HEAD arrives as GET */
+	struct str path, query;  /* raw halves of uri */
+	struct str authorization, id, peer, body;
+	const struct route *route;
+	struct str part[PATH_MAX_PARTS]; /* the path's pieces, decoded: users, NAME, coupons, ... */
+	int parts;
+	struct token token;      /* valid when the route asks for one */
+	bool fallback;           /* cold pool: the hot pool did not know this coupon or user */
+	struct response response;
+	void (*answer)(struct request *rq, enum status s); /* the server's; called exactly once */
+};
+
+/* Fills path, query, part; STATUS_OK or STATUS_BAD_PATH, STATUS_NOT_FOUND (too many parts). */
+enum status request_parse_uri(struct request *rq);
+
+/* The whole-number query parameter `page`, from 1; below 1 is 1. STATUS_OK or STATUS_BAD_PAGE. */
+enum status request_page(struct request *rq, int64_t *page);
+
+/* Reads the body by a table of fields. STATUS_OK, STATUS_BAD_JSON or STATUS_BAD_FIELD with the detail set. */
+enum status request_read(struct request *rq, const struct json_field *fields, int count);
+
+/* Sets the detail of an error and returns the status: `return request_fail(rq, STATUS_BAD_FIELD, "...")`. */
+enum status request_fail(struct request *rq, enum status s, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/*
+ * A handler that returned STATUS_PENDING ends the request with this. The
+ * request and its arena are gone afterwards.
+ */
+void request_finish(struct request *rq, enum status s);
+
+/* A JSON success body: begins with "errMsg": "". The handler adds members and calls json_end. */
+struct buf *response_object(struct request *rq);
+void response_header(struct request *rq, const char *name, struct str value);
+
+/* The answer as a CGI response in the request's arena: status line, headers, body; errors as problem+json. */
+struct str response_render(struct request *rq, enum status s);
+
+#endif

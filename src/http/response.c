@@ -1,0 +1,97 @@
+/* The one place where a status becomes an answer. */
+#include <inttypes.h>
+
+#include "http/request.h"
+
+static const char *reason(int http)
+{
+	static const struct {
+		int http;
+		const char *text;
+	} reasons[] = { { 200, "OK" },
+		        { 201, "Created" },
+		        { 204, "No Content" },
+		        { 400, "Bad Request" },
+		        { 401, "Unauthorized" },
+		        { 403, "Forbidden" },
+		        { 404, "Not Found" },
+		        { 405, "Method Not Allowed" },
+		        { 409, "Conflict" },
+		        { 410, "Gone" },
+		        { 413, "Content Too Large" },
+		        { 429, "Too Many Requests" },
+		        { 500, "Internal Server Error" },
+		        { 503, "Service Unavailable" } };
+	for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++)
+		if (reasons[i].http == http)
+			return reasons[i].text;
+	return "";
+}
+
+struct buf *response_object(struct request *rq)
+{
+	struct buf *body = &rq->response.body;
+	json_begin(body, NULL, '{');
+	json_str(body, "errMsg", STR(""));
+	return body;
+}
+
+void response_header(struct request *rq, const char *name, struct str value)
+{
+	buf_printf(&rq->response.headers, "%s: %.*s\r\n", name, (int)value.n, value.p);
+}
+
+/* RFC 9457, with the stable code and the ancestor's errMsg. */
+static void problem(struct request *rq, enum status s)
+{
+	struct response *r = &rq->response;
+	struct str detail = str_of(r->detail ? r->detail : status_text(s));
+	r->body.n = 0;
+	r->type = "application/problem+json";
+	json_begin(&r->body, NULL, '{');
+	json_str(&r->body, "type", STR("about:blank"));
+	json_str(&r->body, "title", str_of(reason(status_http(s))));
+	json_int(&r->body, "status", status_http(s));
+	json_str(&r->body, "detail", detail);
+	json_str(&r->body, "code", str_of(status_code(s)));
+	json_str(&r->body, "errMsg", detail);
+	json_end(&r->body, '}');
+}
+
+static void extra_headers(struct request *rq, enum status s)
+{
+	struct response *r = &rq->response;
+	int http = status_http(s);
+	if (http == 503 && !r->retry_after_s)
+		r->retry_after_s = 1;
+	if (r->retry_after_s)
+		buf_printf(&r->headers, "Retry-After: %d\r\n", r->retry_after_s);
+	if (http == 401)
+		buf_puts(&r->headers, "WWW-Authenticate: Bearer\r\n");
+}
+
+struct str response_render(struct request *rq, enum status s)
+{
+	struct response *r = &rq->response;
+	struct buf out;
+	buf_init(&out, rq->arena);
+	if (s == STATUS_ELSEWHERE) { /* r->detail names the pool: nginx asks it the same request */
+		buf_printf(&out, "X-Accel-Redirect: %s\r\n\r\n", r->detail);
+		return buf_str(&out);
+	}
+	int http = status_http(s);
+	if (http >= 400)
+		problem(rq, s);
+	extra_headers(rq, s);
+	buf_printf(&out, "Status: %d %s\r\n", http, reason(http));
+	buf_put(&out, buf_str(&r->headers));
+	if (http != 204) {
+		struct str body = buf_str(&r->body);
+		buf_printf(&out, "Content-Type: %s\r\nContent-Length: %zu\r\n\r\n",
+		           r->type ? r->type : "application/json", body.n);
+		buf_put(&out, body);
+	} else {
+		buf_puts(&out, "\r\n");
+	}
+	return buf_str(&out);
+}

@@ -1,0 +1,127 @@
+#include "http/route.h"
+
+#include <time.h>
+
+#include "base/parse.h"
+#include "http/handlers.h"
+#include "sale/revoke.h"
+
+const struct route routes[] = {
+#define X(method, pattern, who, pool, limit, handle, unknown, help) \
+	{ method, pattern, who, POOL_##pool, limit, handle, unknown, help },
+#include "http/route.def"
+#undef X
+};
+const int route_count = sizeof routes / sizeof routes[0];
+
+static bool matches(const struct request *rq, const struct route *route)
+{
+	struct str rest = { route->pattern + 1, strlen(route->pattern) - 1 }, piece;
+	int i = 0;
+	for (; parse_split(&rest, '/', &piece); i++)
+		if (i == rq->parts || (piece.p[0] != '{' && !str_eq(piece, rq->part[i])))
+			return false;
+	return i == rq->parts;
+}
+
+static enum status wrong_method(struct request *rq)
+{
+	struct buf allow;
+	buf_init(&allow, rq->arena);
+	for (int i = 0; i < route_count; i++)
+		if (matches(rq, &routes[i]))
+			buf_printf(&allow, "%s%s%s", allow.n ? ", " : "", routes[i].method,
+			           str_eq(str_of(routes[i].method), STR("GET")) ? ", HEAD" : "");
+	if (!allow.n)
+		return STATUS_NOT_FOUND;
+	response_header(rq, "Allow", buf_str(&allow));
+	return STATUS_METHOD_NOT_ALLOWED;
+}
+
+static enum status find(struct request *rq)
+{
+	for (int i = 0; i < route_count; i++)
+		if (str_eq(rq->method, str_of(routes[i].method)) && matches(rq, &routes[i])) {
+			rq->route = &routes[i];
+			return STATUS_OK;
+		}
+	return wrong_method(rq);
+}
+
+/* Names in a path are bounded like names in a body. */
+static enum status check_names(struct request *rq)
+{
+	struct str rest = { rq->route->pattern + 1, strlen(rq->route->pattern) - 1 }, piece;
+	for (int i = 0; parse_split(&rest, '/', &piece); i++)
+		if (piece.p[0] == '{' && !parse_is_name(rq->part[i]))
+			return request_fail(rq, STATUS_BAD_PATH,
+			                    "%.*s in the path must be 1 to 60 characters of UTF-8 without control characters or /",
+			                    (int)piece.n, piece.p);
+	return STATUS_OK;
+}
+
+static enum status check_role(const struct request *rq)
+{
+	static const struct {
+		enum user_kind kind; /* 0: any */
+		enum status otherwise;
+	} needs[] = {
+		[ANY_TOKEN] = { 0, STATUS_OK },
+		[CUSTOMER] = { KIND_CUSTOMER, STATUS_FORBIDDEN },
+		[SELLER] = { KIND_SELLER, STATUS_FORBIDDEN },
+		[COURSE_CUSTOMER] = { KIND_CUSTOMER, STATUS_UNAUTHORIZED },
+		[COURSE_SELLER] = { KIND_SELLER, STATUS_UNAUTHORIZED },
+	};
+	enum user_kind kind = needs[rq->route->who].kind;
+	return kind && kind != rq->token.kind ? needs[rq->route->who].otherwise : STATUS_OK;
+}
+
+static enum status check_token(struct request *rq, enum pool pool)
+{
+	if (rq->route->who == ANYONE && !rq->authorization.n)
+		return STATUS_OK;
+	if (pool == POOL_COLD)
+		revoke_refresh(rq->service);
+	enum status s = token_check(rq->service->tokens, rq->arena, rq->authorization, time(NULL), &rq->token);
+	if (rq->route->who == ANYONE) {
+		if (s != STATUS_OK) /* a public page does not need the token that came along */
+			rq->token = (struct token){ 0 };
+		return STATUS_OK;
+	}
+	return s == STATUS_OK ? check_role(rq) : s;
+}
+
+static enum status elsewhere(struct request *rq, const char *pool)
+{
+	rq->response.detail = pool;
+	return STATUS_ELSEWHERE;
+}
+
+/* The handler of the pool that we are, or the way to the other one. */
+static enum status dispatch(struct request *rq, enum pool pool)
+{
+	const struct route *route = rq->route;
+	if (pool == POOL_HOT) {
+		if (route->pool == POOL_COLD)
+			return elsewhere(rq, "@cold_route");
+		enum status s = route->handle(rq);
+		return s == STATUS_ELSEWHERE ? elsewhere(rq, "@cold") : s;
+	}
+	if (route->pool == POOL_COLD)
+		return route->handle(rq);
+	return rq->fallback && route->unknown ? route->unknown(rq) : elsewhere(rq, "@hot");
+}
+
+enum status route_run(struct request *rq, enum pool pool)
+{
+	enum status s = request_parse_uri(rq);
+	if (s == STATUS_OK)
+		s = find(rq);
+	if (s == STATUS_OK)
+		s = check_names(rq);
+	if (s == STATUS_OK)
+		s = check_token(rq, pool);
+	if (s == STATUS_OK && rq->route->body_limit && rq->body.n > rq->route->body_limit)
+		s = request_fail(rq, STATUS_TOO_LARGE, "the body must be at most %zu bytes", rq->route->body_limit);
+	return s == STATUS_OK ? dispatch(rq, pool) : s;
+}

@@ -1,0 +1,261 @@
+/*
+ * libfcgi reads one request a time from a connection that it believes to own;
+ * here the loop owns the connections and calls it only when there is
+ * something to read. A request arrives whole (nginx buffers it), so the read
+ * does not wait; a receive timeout bounds a broken peer.
+ */
+#include "http/server.h"
+
+#include <errno.h>
+#include <fcgiapp.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/parse.h"
+
+enum { BODY_MAX = 65536, PEER_TIMEOUT_S = 2 };
+
+struct connection {
+	struct loop_io io;
+	struct server *server;
+	struct connection *next, **back;
+	FCGX_Request fcgi;
+	struct arena arena;
+	struct request request;
+	bool busy, gone, keep;
+};
+
+struct server {
+	struct service *service;
+	struct loop_io listener;
+	enum pool pool;
+	int connections, max_connections;
+	bool listening, stopping;
+	struct connection *all;
+};
+
+static void listen_on(struct server *s, bool on)
+{
+	if (on == s->listening)
+		return;
+	s->listening = on;
+	if (!on)
+		loop_remove(s->service->loop, &s->listener);
+	else if (loop_add(s->service->loop, &s->listener, EPOLLIN | EPOLLEXCLUSIVE) < 0)
+		log_error("listen_failed", LOG_TEXT("reason", strerror(errno)));
+}
+
+static void close_connection(struct connection *c)
+{
+	struct server *s = c->server;
+	loop_remove(s->service->loop, &c->io);
+	FCGX_Free(&c->fcgi, 0); /* libfcgi's own close would wait for the peer */
+	close(c->io.fd);
+	arena_release(&c->arena);
+	*c->back = c->next;
+	if (c->next)
+		c->next->back = c->back;
+	free(c);
+	s->connections--;
+	if (!s->stopping && s->connections < s->max_connections)
+		listen_on(s, true);
+}
+
+/* Answering */
+
+static void count(struct server *s, enum status status)
+{
+	int http = status_http(status);
+	if (http)
+		board_add(s->service->board,
+		          http >= 500 ? COUNT_requests_total__5xx
+		                      : http >= 400 ? COUNT_requests_total__4xx : COUNT_requests_total__2xx,
+		          1);
+}
+
+static void log_request(const struct request *rq, enum status s)
+{
+	if (rq->service->conf->debug || status_http(s) == 500)
+		log_info("request", LOG_STR("id", rq->id), LOG_STR("method", rq->method), LOG_STR("uri", rq->uri),
+		         LOG_INT("status", status_http(s)), LOG_TEXT("code", status_code(s)));
+}
+
+static void answer(struct request *rq, enum status status)
+{
+	struct connection *c = (struct connection *)((char *)rq - offsetof(struct connection, request));
+	count(c->server, status);
+	log_request(rq, status);
+	if (!c->gone) {
+		struct str text = response_render(rq, status);
+		FCGX_PutStr(text.p, (int)text.n, c->fcgi.out);
+	}
+	c->fcgi.keepConnection = 1; /* closing is ours */
+	FCGX_Finish_r(&c->fcgi);
+	arena_reset(&c->arena);
+	c->busy = false;
+	if (c->gone || !c->keep || c->server->stopping)
+		close_connection(c);
+}
+
+/* Reading */
+
+static struct str param(struct connection *c, const char *name)
+{
+	return str_of(FCGX_GetParam(name, c->fcgi.envp));
+}
+
+/* Reads the body to its very end, so that the next request starts clean. */
+static enum status read_body(struct connection *c)
+{
+	struct request *rq = &c->request;
+	struct str length = param(c, "CONTENT_LENGTH");
+	int64_t n = 0;
+	if (length.n && !parse_int(length, 0, INT64_MAX, &n))
+		return request_fail(rq, STATUS_BAD_REQUEST, "Content-Length is not a number");
+	if (n > BODY_MAX) {
+		c->keep = false;
+		return STATUS_TOO_LARGE;
+	}
+	char *body = n ? arena_alloc(&c->arena, (size_t)n) : NULL;
+	int got = n ? FCGX_GetStr(body, (int)n, c->fcgi.in) : 0;
+	rq->body = (struct str){ body ? body : "", (size_t)got };
+	if (got != n || FCGX_GetChar(c->fcgi.in) != -1 || FCGX_GetError(c->fcgi.in)) {
+		c->keep = false;
+		return request_fail(rq, STATUS_BAD_REQUEST, "the body does not have the length that it was said to have");
+	}
+	return STATUS_OK;
+}
+
+static enum status read_request(struct connection *c)
+{
+	struct request *rq = &c->request;
+	*rq = (struct request){ .service = c->server->service, .arena = &c->arena, .answer = answer };
+	buf_init(&rq->response.body, &c->arena);
+	buf_init(&rq->response.headers, &c->arena);
+	rq->method = param(c, "REQUEST_METHOD");
+	rq->uri = param(c, "REQUEST_URI");
+	rq->authorization = param(c, "HTTP_AUTHORIZATION");
+	rq->peer = param(c, "REMOTE_ADDR");
+	rq->fallback = param(c, "FALLBACK").n > 0;
+	rq->id = param(c, "REQUEST_ID");
+	if (str_eq(rq->method, STR("HEAD")))
+		rq->method = STR("GET");
+	return read_body(c);
+}
+
+/* False: the peer left, or sent no request. REQUEST_ID is the last parameter: without it the others may be cut short. */
+static bool accept_request(struct connection *c)
+{
+	c->fcgi.ipcFd = c->io.fd;
+	c->fcgi.keepConnection = 1;
+	if (FCGX_Accept_r(&c->fcgi) < 0) {
+		c->io.fd = -1; /* libfcgi has closed it */
+		return false;
+	}
+	c->keep = c->fcgi.keepConnection;
+	return FCGX_GetError(c->fcgi.in) == 0 && FCGX_GetParam("REQUEST_ID", c->fcgi.envp);
+}
+
+static void on_connection(struct loop_io *io, uint32_t events)
+{
+	struct connection *c = (struct connection *)io;
+	bool left = events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
+	if (c->busy) {
+		c->gone |= left;
+		return;
+	}
+	if (left || !accept_request(c)) { /* a request whose asker has left is not run */
+		close_connection(c);
+		return;
+	}
+	c->busy = true;
+	enum status s = read_request(c);
+	if (s == STATUS_OK)
+		s = route_run(&c->request, c->server->pool);
+	if (s != STATUS_PENDING)
+		request_finish(&c->request, s);
+}
+
+static void set_timeouts(int fd)
+{
+	struct timeval tv = { .tv_sec = PEER_TIMEOUT_S };
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv);
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof tv);
+}
+
+/* One a turn: processes of a pool share out the connections that nginx will keep. */
+static void on_listener(struct loop_io *io, uint32_t events)
+{
+	struct server *s = (struct server *)((char *)io - offsetof(struct server, listener));
+	(void)events;
+	int fd = accept4(io->fd, NULL, NULL, SOCK_CLOEXEC);
+	if (fd < 0)
+		return;
+	struct connection *c = calloc(1, sizeof *c);
+	if (!c)
+		abort();
+	set_timeouts(fd);
+	c->io = (struct loop_io){ .fd = fd, .fn = on_connection };
+	c->server = s;
+	FCGX_InitRequest(&c->fcgi, -1, 0);
+	c->next = s->all;
+	c->back = &s->all;
+	if (c->next)
+		c->next->back = &c->next;
+	s->all = c;
+	if (++s->connections == s->max_connections)
+		listen_on(s, false);
+	if (loop_add(s->service->loop, &c->io, EPOLLIN | EPOLLRDHUP | EPOLLET) < 0)
+		close_connection(c);
+}
+
+struct server *server_new(struct service *svc, int fd, enum pool pool, int max_connections)
+{
+	if (FCGX_Init() || fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0)
+		return NULL;
+	struct server *s = calloc(1, sizeof *s);
+	if (!s)
+		abort();
+	*s = (struct server){ .service = svc, .listener = { .fd = fd, .fn = on_listener }, .pool = pool,
+		              .max_connections = max_connections };
+	s->listening = loop_add(svc->loop, &s->listener, EPOLLIN | EPOLLEXCLUSIVE) == 0;
+	if (s->listening)
+		return s;
+	free(s);
+	return NULL;
+}
+
+void server_free(struct server *s)
+{
+	if (!s)
+		return;
+	listen_on(s, false);
+	s->stopping = true;
+	while (s->all)
+		close_connection(s->all);
+	free(s);
+}
+
+void server_stop(struct server *s)
+{
+	if (s->stopping)
+		return;
+	listen_on(s, false);
+	s->stopping = true;
+	for (struct connection *c = s->all, *next; c; c = next) {
+		int waiting = 0;
+		next = c->next;
+		if (!c->busy && ioctl(c->io.fd, FIONREAD, &waiting) == 0 && waiting == 0)
+			close_connection(c);
+	}
+}
+
+bool server_is_alive(const struct server *s)
+{
+	return !s->stopping || s->all;
+}

@@ -1,0 +1,56 @@
+/*
+ * A claim: one unit for one customer, from the home segment. One script call
+ * decides it; only when the segment is empty does stock have to travel.
+ */
+#ifndef SALE_CLAIM_H
+#define SALE_CLAIM_H
+
+#include "base/status.h"
+#include "sale/coupon.h"
+#include "sale/service.h"
+
+struct claim {
+	/* set by the caller; the memory is the caller's, until done */
+	struct service *service;
+	int64_t user;
+	void (*done)(struct claim *c, enum status s);
+	void *context;
+
+	/* the answer */
+	int segment;
+	int64_t sequence; /* won or already claimed: the order is coupon-segment-sequence */
+	int64_t wait_ms;  /* not started: until the start */
+
+	/* the engine's */
+	struct coupon *coupon;
+	struct claim *next;
+	int64_t deadline_ms; /* 0 until stock has to travel */
+	bool refound;        /* the coupon was read anew after FENCED */
+};
+
+enum { ORDER_TEXT = 64 };
+
+/* "12-3-45" */
+struct str order_text(char text[ORDER_TEXT], int64_t coupon, int segment, int64_t sequence);
+
+/*
+ * Claims a unit of the coupon; done is called exactly once, perhaps before this returns:
+ *   CREATED           won: the order is in Redis, on disk there
+ *   ALREADY_CLAIMED   the order this user won before
+ *   SOLD_OUT          on the hub's word only
+ *   NOT_STARTED ENDED PAUSED
+ *   BUSY              the hub could not say in time: nothing was decided
+ *   UNAVAILABLE       not executed: Redis is away
+ *   OUTCOME_UNKNOWN   sent, no answer: asking again tells
+ *   FENCED            this coupon's generation is not in Redis, or it went back in time
+ */
+void claim_submit(struct claim *c, struct coupon *coupon);
+
+/* For transfer.c: claims (again) after crediting the hub's totals, when there are any. */
+struct totals {
+	int64_t granted, taken;
+};
+void claim_send(struct claim *c, const struct totals *credit);
+void claim_end(struct claim *c, enum status s);
+
+#endif

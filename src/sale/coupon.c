@@ -1,0 +1,279 @@
+/*
+ * The cache holds a reference; a claim under way holds another, so that an
+ * evicted coupon lives until its last claim is answered. When the cache is
+ * full it is emptied: simpler than an order of use, and rare.
+ */
+#include "sale/coupon.h"
+
+#include <stdlib.h>
+
+#include "base/parse.h"
+#include "sale/key.h"
+
+enum { CACHE_MAX = 16384 };
+
+struct coupons {
+	struct table by_name, by_id;
+};
+
+static const uint8_t cache_key[SIPHASH_KEY];
+
+static uint64_t name_hash(struct str seller, struct str name)
+{
+	return siphash(cache_key, seller.p, seller.n) ^ (siphash(cache_key, name.p, name.n) << 1);
+}
+
+static uint64_t id_hash(int64_t id)
+{
+	return siphash(cache_key, &id, sizeof id);
+}
+
+int coupon_home(const struct coupon *c, int64_t user)
+{
+	uint64_t le = (uint64_t)user;
+	return (int)(siphash(c->hash_key, &le, sizeof le) % (uint64_t)c->segments);
+}
+
+struct coupons *coupons_new(void)
+{
+	struct coupons *cs = calloc(1, sizeof *cs);
+	if (!cs)
+		abort();
+	return cs;
+}
+
+struct coupon *coupon_hold(struct coupon *c)
+{
+	c->holders++;
+	return c;
+}
+
+void coupon_drop(struct coupon *c)
+{
+	if (--c->holders)
+		return;
+	arena_release(&c->arena);
+	free(c);
+}
+
+static struct coupon *of_name(struct table_node *n)
+{
+	return (struct coupon *)((char *)n - offsetof(struct coupon, by_name));
+}
+
+static struct coupon *of_id(struct table_node *n)
+{
+	return (struct coupon *)((char *)n - offsetof(struct coupon, by_id));
+}
+
+static void evict(struct table_node *n)
+{
+	struct coupon *c = of_id(n);
+	c->cached = false;
+	coupon_drop(c);
+}
+
+static void leave(struct table_node *n)
+{
+	(void)n;
+}
+
+static void empty(struct coupons *cs)
+{
+	table_clear(&cs->by_name, leave);
+	table_clear(&cs->by_id, evict);
+}
+
+void coupons_free(struct coupons *cs)
+{
+	if (!cs)
+		return;
+	empty(cs);
+	free(cs);
+}
+
+void coupon_forget(struct coupons *cs, struct coupon *c)
+{
+	if (!c->cached)
+		return;
+	c->cached = false;
+	table_remove(&cs->by_name, &c->by_name);
+	table_remove(&cs->by_id, &c->by_id);
+	coupon_drop(c);
+}
+
+static struct coupon *cached_name(struct coupons *cs, struct str seller, struct str name)
+{
+	struct table_node *n = table_find(&cs->by_name, name_hash(seller, name));
+	while (n && !(str_eq(of_name(n)->name, name) && str_eq(of_name(n)->seller_name, seller)))
+		n = table_next(n);
+	return n ? of_name(n) : NULL;
+}
+
+static struct coupon *cached_id(struct coupons *cs, int64_t id)
+{
+	struct table_node *n = table_find(&cs->by_id, id_hash(id));
+	while (n && of_id(n)->id != id)
+		n = table_next(n);
+	return n ? of_id(n) : NULL;
+}
+
+static void keep(struct coupons *cs, struct coupon *c)
+{
+	if (cs->by_id.count >= CACHE_MAX)
+		empty(cs);
+	struct coupon *old = cached_id(cs, c->id);
+	if (old)
+		coupon_forget(cs, old);
+	c->cached = true;
+	coupon_hold(c);
+	table_put(&cs->by_name, &c->by_name, name_hash(c->seller_name, c->name));
+	table_put(&cs->by_id, &c->by_id, id_hash(c->id));
+}
+
+/* Reading a descriptor: a table of its fields. */
+
+static const struct {
+	const char *name;
+	size_t offset;
+	bool is_text;
+} fields[] = {
+	{ "id", offsetof(struct coupon, id), false },
+	{ "seller", offsetof(struct coupon, seller), false },
+	{ "gen", offsetof(struct coupon, generation), false },
+	{ "amount", offsetof(struct coupon, amount), false },
+	{ "stock", offsetof(struct coupon, stock), false },
+	{ "t0", offsetof(struct coupon, starts_ms), false },
+	{ "t1", offsetof(struct coupon, ends_ms), false },
+	{ "created", offsetof(struct coupon, created_ms), false },
+	{ "pay", offsetof(struct coupon, pay_within_s), false },
+	{ "seller_name", offsetof(struct coupon, seller_name), true },
+	{ "name", offsetof(struct coupon, name), true },
+	{ "description", offsetof(struct coupon, description), true },
+};
+
+static const struct redis_reply *member(const struct redis_reply *map, const char *name)
+{
+	for (size_t i = 0; i + 1 < redis_count(map); i += 2)
+		if (str_eq(redis_text_at(map, i), str_of(name)))
+			return redis_at(map, i + 1);
+	return NULL;
+}
+
+static bool read_hash_key(struct coupon *c, struct str key)
+{
+	if (key.n != SIPHASH_KEY)
+		return false;
+	memcpy(c->hash_key, key.p, SIPHASH_KEY);
+	return true;
+}
+
+bool coupon_read(struct coupon *c, const struct redis_reply *descriptor)
+{
+	for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+		const struct redis_reply *value = member(descriptor, fields[i].name);
+		if (!value)
+			return false;
+		void *at = (char *)c + fields[i].offset;
+		if (fields[i].is_text)
+			*(struct str *)at = arena_str(&c->arena, redis_text(value));
+		else
+			*(int64_t *)at = redis_number(value);
+	}
+	c->segments = (int)redis_number(member(descriptor, "segments"));
+	if (c->segments < 1 || c->segments > SEGMENTS_MAX)
+		return false;
+	c->refills = arena_alloc(&c->arena, (size_t)c->segments * sizeof(struct refill *));
+	return read_hash_key(c, redis_text(member(descriptor, "key")));
+}
+
+/* A find that has to ask Redis: name -> id (unless given) -> descriptor. */
+
+struct find {
+	struct service *svc;
+	coupon_done *done;
+	void *context;
+};
+
+static void answer(struct find *f, enum status s, struct coupon *c)
+{
+	f->done(f->context, s, c);
+	free(f);
+}
+
+static void on_descriptor(void *context, enum redis_end end, const struct redis_reply *reply)
+{
+	struct find *f = context;
+	if (end != REDIS_ANSWER) {
+		answer(f, STATUS_UNAVAILABLE, NULL);
+		return;
+	}
+	struct coupon *c = calloc(1, sizeof *c);
+	if (!c)
+		abort();
+	coupon_hold(c);
+	bool known = coupon_read(c, reply);
+	if (known)
+		keep(f->svc->coupons, c);
+	answer(f, known ? STATUS_OK : STATUS_NO_SUCH_COUPON, known ? c : NULL);
+	coupon_drop(c);
+}
+
+static void read_descriptor(struct find *f, int64_t id)
+{
+	struct redis_command cmd;
+	redis_command(&cmd, "HGETALL");
+	key_put(&cmd, KEY_DESCRIPTOR, id, 0);
+	redis_send(f->svc->redis, &cmd, on_descriptor, f);
+}
+
+static void on_id(void *context, enum redis_end end, const struct redis_reply *reply)
+{
+	struct find *f = context;
+	if (end != REDIS_ANSWER)
+		answer(f, STATUS_UNAVAILABLE, NULL);
+	else if (redis_type(reply) == REDIS_NIL)
+		answer(f, STATUS_NO_SUCH_COUPON, NULL);
+	else
+		read_descriptor(f, redis_number(reply));
+}
+
+static struct find *find_new(struct service *svc, coupon_done *done, void *context)
+{
+	struct find *f = malloc(sizeof *f);
+	if (!f)
+		abort();
+	*f = (struct find){ svc, done, context };
+	return f;
+}
+
+void coupon_find(struct service *svc, struct str seller, struct str name, coupon_done *done, void *context)
+{
+	struct coupon *c = cached_name(svc->coupons, seller, name);
+	if (c) {
+		done(context, STATUS_OK, c);
+		return;
+	}
+	char text[512]; /* two names of at most 240 bytes */
+	size_t n = 0;
+	memcpy(text, seller.p, seller.n);
+	n += seller.n;
+	text[n++] = '/';
+	memcpy(text + n, name.p, name.n);
+	n += name.n;
+	struct str path = { text, n };
+	struct redis_command cmd;
+	redis_command(&cmd, "HGET");
+	key_put(&cmd, KEY_CATALOG, key_bucket(path), 0);
+	redis_put(&cmd, path);
+	redis_send(svc->redis, &cmd, on_id, find_new(svc, done, context));
+}
+
+void coupon_find_id(struct service *svc, int64_t id, coupon_done *done, void *context)
+{
+	struct coupon *c = cached_id(svc->coupons, id);
+	if (c)
+		done(context, STATUS_OK, c);
+	else
+		read_descriptor(find_new(svc, done, context), id);
+}

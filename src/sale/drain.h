@@ -1,0 +1,23 @@
+/*
+ * The way of orders from Redis to MySQL. Lists are read, not popped: a batch
+ * is committed together with the cursors of its segments, and only then
+ * trimmed; what was killed in between is read again and recognised by its
+ * sequence. Two drainers on one coupon are correct; a lease keeps them apart
+ * only to save work. Blocks.
+ */
+#ifndef SALE_DRAIN_H
+#define SALE_DRAIN_H
+
+#include "sale/service.h"
+
+struct drain;
+struct drain *drain_new(struct service *svc);
+void drain_free(struct drain *d);
+
+/*
+ * One pass over all coupons on sale: at most one batch each. Returns the orders committed, 0 when nothing waits (or
+ * another drainer has it), -1 when a server is away or refuses: wait before the next pass.
+ */
+int drain_pass(struct drain *d);
+
+#endif

@@ -1,0 +1,380 @@
+#include "sale/drain_batch.h"
+
+#include <openssl/evp.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/parse.h"
+#include "sale/claim.h"
+#include "sale/key.h"
+#include "sale/scripts.h"
+
+void batch_init(struct batch *b, struct service *svc, struct arena *a, int64_t coupon, int segments)
+{
+	*b = (struct batch){ .svc = svc, .arena = a, .coupon = coupon, .segments = segments };
+	b->capacity = svc->conf->drain_batch + segments;
+	b->segment = arena_alloc(a, (size_t)segments * sizeof *b->segment);
+	b->records = arena_alloc(a, (size_t)b->capacity * sizeof *b->records);
+}
+
+/* Reading */
+
+static bool read_record(struct str raw, struct record *r)
+{
+	struct str rest = raw, piece;
+	return parse_split(&rest, '|', &piece) && parse_int(piece, 1, INT32_MAX, &r->sequence) &&
+	       parse_split(&rest, '|', &piece) && parse_int(piece, 1, INT64_MAX, &r->user) &&
+	       parse_int(rest, 1, INT64_MAX, &r->claimed_ms);
+}
+
+struct peek {
+	struct batch *batch;
+	int segment;
+	bool failed;
+};
+
+static void on_records(void *context, enum redis_end end, const struct redis_reply *reply)
+{
+	struct peek *p = context;
+	struct batch *b = p->batch;
+	p->failed = end != REDIS_ANSWER;
+	for (size_t i = 0; i < redis_count(reply) && b->count < b->capacity; i++) {
+		struct record r = { .segment = p->segment, .raw = arena_str(b->arena, redis_text_at(reply, i)) };
+		struct segment_batch *s = &b->segment[p->segment];
+		s->waits = true;
+		if (!read_record(r.raw, &r)) {
+			if (i == 0)
+				s->garbage = r.raw;
+			break; /* what stands behind it waits until it is the head */
+		}
+		b->records[b->count++] = r;
+		if (!b->oldest_ms || r.claimed_ms < b->oldest_ms)
+			b->oldest_ms = r.claimed_ms;
+	}
+}
+
+/* The room of a batch is shared out evenly; a longer list gets its rest in the next one. */
+static int peek_all(struct batch *b)
+{
+	struct redis_command c;
+	int share = (b->svc->conf->drain_batch + b->segments - 1) / b->segments;
+	struct peek *peeks = arena_alloc(b->arena, (size_t)b->segments * sizeof *peeks);
+	for (int i = 0; i < b->segments; i++) {
+		peeks[i] = (struct peek){ .batch = b, .segment = i };
+		redis_command(&c, "LRANGE");
+		key_put(&c, KEY_ORDERS, b->coupon, i);
+		redis_put_int(&c, 0);
+		redis_put_int(&c, share - 1);
+		redis_send(b->svc->redis_now, &c, on_records, &peeks[i]);
+	}
+	redis_settle(b->svc->redis_now);
+	for (int i = 0; i < b->segments; i++)
+		if (peeks[i].failed)
+			return -1;
+	return 0;
+}
+
+/* MySQL */
+
+static int failed(struct batch *b, const char *at)
+{
+	log_warn("drain_failed", LOG_TEXT("at", at), LOG_INT("coupon", b->coupon), LOG_TEXT("error", db_error(b->svc->db)));
+	return -1;
+}
+
+/* A cursor that is missing is 1, and its row is made here; its key tells when another drainer makes it too. */
+static int make_cursor(struct batch *b, int segment)
+{
+	b->segment[segment].next = 1;
+	int result = db_exec(b->svc->db, "INSERT INTO drain_cursors (coupon_id, segment, next_seq) VALUES (?, ?, 1)", NULL,
+	                     DB_N(b->coupon), DB_N(segment));
+	b->raced = result && db_failure(b->svc->db) == DB_DUPLICATE;
+	return result;
+}
+
+static int lock_cursors(struct batch *b)
+{
+	struct db_rows rows;
+	if (db_query(b->svc->db, b->arena,
+	             "SELECT segment, next_seq FROM drain_cursors WHERE coupon_id = ? ORDER BY segment FOR UPDATE", &rows,
+	             DB_N(b->coupon)))
+		return -1;
+	for (int i = 0; i < b->segments; i++)
+		b->segment[i].next = 0;
+	for (int i = 0; i < rows.count; i++)
+		if (rows.values[2 * i].number < b->segments)
+			b->segment[rows.values[2 * i].number].next = rows.values[2 * i + 1].number;
+	for (int i = 0; i < b->segments; i++)
+		if (b->segment[i].waits && !b->segment[i].next && make_cursor(b, i))
+			return -1;
+	return 0;
+}
+
+/* The order that MySQL has under this number must be this one; another means that Redis forgot and counted anew. */
+static int check_redelivered(struct batch *b, const struct record *r)
+{
+	struct db_rows rows;
+	if (db_query(b->svc->db, b->arena, "SELECT user_id FROM orders WHERE coupon_id = ? AND segment = ? AND seq = ?",
+	             &rows, DB_N(b->coupon), DB_N(r->segment), DB_N(r->sequence)))
+		return -1;
+	if (rows.count && rows.values[0].number != r->user) {
+		log_error("drain_sequence_reused", LOG_INT("coupon", b->coupon), LOG_INT("segment", r->segment),
+		          LOG_INT("sequence", r->sequence), LOG_INT("user", r->user));
+		b->segment[r->segment].skip = true;
+	}
+	return 0;
+}
+
+/* Keeps the records that go into MySQL now, in *fresh; marks how far each segment will be. */
+static int select_fresh(struct batch *b, struct record **fresh, int *count)
+{
+	*fresh = arena_alloc(b->arena, (size_t)b->count * sizeof **fresh + 1);
+	*count = 0;
+	for (int i = 0; i < b->count; i++) {
+		struct record *r = &b->records[i];
+		struct segment_batch *s = &b->segment[r->segment];
+		if (s->skip)
+			continue;
+		if (r->sequence < s->next) {
+			if (check_redelivered(b, r))
+				return -1;
+			s->last = r->sequence;
+			continue;
+		}
+		if (r->sequence > s->next) {
+			log_error("drain_gap", LOG_INT("coupon", b->coupon), LOG_INT("segment", r->segment),
+			          LOG_INT("expected", s->next), LOG_INT("found", r->sequence));
+			s->skip = true;
+			continue;
+		}
+		s->last = s->next++;
+		(*fresh)[(*count)++] = *r;
+	}
+	return 0;
+}
+
+/* Multi-row statements come in a few sizes, so that each is prepared once. */
+static int insert_some(struct batch *b, const struct record *r, int rows)
+{
+	enum { COLUMNS = 6 };
+	struct buf sql;
+	struct db_value *v = arena_alloc(b->arena, (size_t)(rows * COLUMNS) * sizeof *v);
+	int64_t now = clock_ms();
+	buf_init(&sql, b->arena);
+	buf_puts(&sql, "INSERT INTO orders (coupon_id, segment, seq, user_id, status, claimed_at_ms, confirmed_at_ms) VALUES ");
+	for (int i = 0; i < rows; i++) {
+		struct db_value *row = v + (ptrdiff_t)i * COLUMNS;
+		buf_puts(&sql, i ? ", (?, ?, ?, ?, 1, ?, ?)" : "(?, ?, ?, ?, 1, ?, ?)");
+		row[0] = DB_N(b->coupon);
+		row[1] = DB_N(r[i].segment);
+		row[2] = DB_N(r[i].sequence);
+		row[3] = DB_N(r[i].user);
+		row[4] = DB_N(r[i].claimed_ms);
+		row[5] = DB_N(now);
+	}
+	return db_run(b->svc->db, NULL, sql.p, v, rows * COLUMNS, NULL, NULL);
+}
+
+static int insert_orders(struct batch *b, const struct record *r, int count)
+{
+	static const int sizes[] = { 512, 128, 32, 8, 1 };
+	for (size_t k = 0; k < sizeof sizes / sizeof sizes[0]; k++)
+		for (; count >= sizes[k]; count -= sizes[k], r += sizes[k])
+			if (insert_some(b, r, sizes[k]))
+				return -1;
+	return 0;
+}
+
+/* 1 when the coupon had fewer units than that: MySQL is the last fence. */
+static int count_sold(struct batch *b, int units)
+{
+	int64_t changed = 0;
+	if (!units)
+		return 0;
+	if (db_exec(b->svc->db, "UPDATE coupons SET sold = sold + ? WHERE id = ? AND sold + ? <= amount", &changed,
+	            DB_N(units), DB_N(b->coupon), DB_N(units)))
+		return -1;
+	return changed != 1;
+}
+
+static int move_cursors(struct batch *b)
+{
+	struct buf sql;
+	int n = 0, params = 0, moved[256];
+	for (int i = 0; i < b->segments; i++)
+		if (b->segment[i].last && !b->segment[i].skip)
+			moved[n++] = i;
+	if (!n)
+		return 0;
+	struct db_value *v = arena_alloc(b->arena, (size_t)(4 * 256 + 1) * sizeof *v);
+	int size = 1;
+	while (size < n)
+		size *= 2;
+	while (n < size) { /* repeats fill up to a power of two: few statements to prepare */
+		moved[n] = moved[n - 1];
+		n++;
+	}
+	buf_init(&sql, b->arena);
+	buf_puts(&sql, "UPDATE drain_cursors SET next_seq = CASE segment");
+	for (int i = 0; i < n; i++) {
+		buf_puts(&sql, " WHEN ? THEN ?");
+		v[params++] = DB_N(moved[i]);
+		v[params++] = DB_N(b->segment[moved[i]].next);
+	}
+	buf_puts(&sql, " END WHERE coupon_id = ? AND segment IN (");
+	v[params++] = DB_N(b->coupon);
+	for (int i = 0; i < n; i++) {
+		buf_puts(&sql, i ? ", ?" : "?");
+		v[params++] = DB_N(moved[i]);
+	}
+	buf_puts(&sql, ")");
+	return db_run(b->svc->db, NULL, sql.p, v, params, NULL, NULL);
+}
+
+static int bury(struct batch *b, int segment, int64_t sequence, struct str raw, const char *reason)
+{
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	unsigned int size = 0;
+	if (!EVP_Digest(raw.p, raw.n, digest, &size, EVP_sha256(), NULL))
+		abort();
+	struct str kept = { raw.p, raw.n > 4096 ? 4096 : raw.n };
+	struct db_value seq = sequence ? DB_N(sequence) : DB_NIL;
+	log_error("dead_letter", LOG_INT("coupon", b->coupon), LOG_INT("segment", segment), LOG_STR("record", kept),
+	          LOG_TEXT("reason", reason));
+	b->dead++;
+	return db_exec(b->svc->db,
+	               "INSERT INTO dead_letters (coupon_id, segment, seq, record, digest, reason, at_ms) "
+	               "VALUES (?, ?, ?, ?, ?, ?, ?)",
+	               NULL, DB_N(b->coupon), DB_N(segment), seq, DB_S(kept),
+	               DB_S(((struct str){ (char *)digest, size })), DB_S(str_of(reason)), DB_N(clock_ms()));
+}
+
+/* A failure that the same values will meet again. */
+static bool is_refusal(const struct batch *b)
+{
+	enum db_failure f = db_failure(b->svc->db);
+	return f == DB_DUPLICATE || f == DB_DATA;
+}
+
+/*
+ * One transaction: 0 committed, 1 refused for one of its values (rolled back), -1 try again later.
+ */
+static int commit_batch(struct batch *b)
+{
+	struct db *db = b->svc->db;
+	struct record *fresh;
+	int count, oversold = 0;
+	b->raced = false;
+	for (int i = 0; i < b->segments; i++)
+		b->segment[i].last = 0;
+	if (db_begin(db) || lock_cursors(b) || select_fresh(b, &fresh, &count) || insert_orders(b, fresh, count) ||
+	    (oversold = count_sold(b, count)) || move_cursors(b) || db_commit(db)) {
+		bool refused = !b->raced && (oversold == 1 || is_refusal(b));
+		if (!refused)
+			failed(b, "batch");
+		db_rollback(db);
+		return refused ? 1 : -1;
+	}
+	b->committed += count;
+	return 0;
+}
+
+/* The transaction of one order, which may end as a dead letter. */
+static int commit_one(struct batch *b, const struct record *r)
+{
+	struct db *db = b->svc->db;
+	struct batch one = *b;
+	one.records = (struct record *)r;
+	one.count = 1;
+	one.committed = 0;
+	int result = commit_batch(&one);
+	b->committed += one.committed;
+	if (result != 1)
+		return result;
+	const char *reason = is_refusal(b) ? arena_printf(b->arena, "%.200s", db_error(db)) : "more orders than units";
+	struct segment_batch *s = &b->segment[r->segment];
+	if (db_begin(db) || lock_cursors(b) || bury(b, r->segment, r->sequence, r->raw, reason)) {
+		db_rollback(db);
+		return failed(b, "dead letter");
+	}
+	s->last = r->sequence;
+	s->next = r->sequence + 1;
+	if (move_cursors(b) || db_commit(db)) {
+		db_rollback(db);
+		return failed(b, "dead letter");
+	}
+	return 0;
+}
+
+static int commit_each(struct batch *b)
+{
+	int64_t *last = arena_alloc(b->arena, (size_t)b->segments * sizeof *last);
+	for (int i = 0; i < b->count; i++) {
+		if (b->segment[b->records[i].segment].skip)
+			continue;
+		if (commit_one(b, &b->records[i]))
+			return -1;
+		last[b->records[i].segment] = b->records[i].sequence;
+	}
+	for (int i = 0; i < b->segments; i++)
+		b->segment[i].last = last[i];
+	return 0;
+}
+
+static int bury_garbage(struct batch *b, int segment)
+{
+	struct redis_command c;
+	struct str raw = b->segment[segment].garbage;
+	if (bury(b, segment, 0, raw, "not an order record") && db_failure(b->svc->db) != DB_DUPLICATE)
+		return failed(b, "dead letter");
+	if (raw.n > 3000)
+		return 0; /* too long for a command of ours: the operator sees it in the dead letters */
+	redis_script(&c, &script_drop, 1);
+	key_put(&c, KEY_ORDERS, b->coupon, segment);
+	redis_put(&c, raw);
+	return redis_call(b->svc->redis_now, b->arena, &c, NULL) == REDIS_ANSWER ? 0 : -1;
+}
+
+/* After the commit: lists get shorter, customers' lists are completed. Losing any of this only costs a repetition. */
+static void trim(struct batch *b)
+{
+	struct redis_command c;
+	char order[ORDER_TEXT];
+	for (int i = 0; i < b->count; i++) {
+		const struct record *r = &b->records[i];
+		if (r->sequence > b->segment[r->segment].last)
+			continue;
+		redis_command(&c, "ZADD");
+		key_put(&c, KEY_CUSTOMER, r->user, 0);
+		redis_put_int(&c, r->claimed_ms);
+		redis_put(&c, order_text(order, b->coupon, r->segment, r->sequence));
+		redis_send(b->svc->redis_now, &c, NULL, NULL);
+	}
+	for (int i = 0; i < b->segments; i++) {
+		if (!b->segment[i].last)
+			continue;
+		redis_script(&c, &script_trim, 1);
+		key_put(&c, KEY_ORDERS, b->coupon, i);
+		redis_put_int(&c, b->segment[i].last);
+		redis_send(b->svc->redis_now, &c, NULL, NULL);
+	}
+	redis_settle(b->svc->redis_now);
+}
+
+int batch_move(struct batch *b)
+{
+	if (peek_all(b))
+		return -1;
+	for (int i = 0; i < b->segments; i++)
+		if (b->segment[i].garbage.p && bury_garbage(b, i))
+			return -1;
+	if (!b->count)
+		return 0;
+	int result = commit_batch(b);
+	if (result == 1)
+		result = commit_each(b);
+	if (result == 0)
+		trim(b);
+	return result ? -1 : b->committed;
+}

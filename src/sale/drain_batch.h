@@ -1,0 +1,41 @@
+/* One batch of one coupon's orders: read from its lists, committed, trimmed. */
+#ifndef SALE_DRAIN_BATCH_H
+#define SALE_DRAIN_BATCH_H
+
+#include "base/arena.h"
+#include "sale/service.h"
+
+struct record {
+	int segment;
+	int64_t sequence, user, claimed_ms;
+	struct str raw;
+};
+
+struct segment_batch {
+	bool waits, skip;        /* skip: nothing of it can be moved now */
+	int64_t next;            /* the cursor: the lowest sequence that MySQL does not have */
+	int64_t last;            /* the highest sequence in Redis that MySQL has, once committed */
+	struct str garbage;      /* an unreadable record at the head */
+};
+
+struct batch {
+	struct service *svc;
+	struct arena *arena;
+	int64_t coupon;
+	int segments;
+	struct segment_batch *segment;
+	struct record *records;
+	int count, capacity;
+
+	bool raced; /* another drainer began with this coupon at the same moment */
+	int committed, dead;
+	int64_t oldest_ms; /* when the oldest order of the batch was claimed; 0: none */
+};
+
+/* Everything lives in the arena. */
+void batch_init(struct batch *b, struct service *svc, struct arena *a, int64_t coupon, int segments);
+
+/* Reads, commits, trims. The orders moved out of Redis' way, or -1: a server is away, or refuses; nothing is lost. */
+int batch_move(struct batch *b);
+
+#endif

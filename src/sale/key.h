@@ -1,0 +1,39 @@
+/*
+ * Every Redis key there is, built here and nowhere else, of integers only:
+ * nothing that a client sends becomes part of a key. What stands in braces
+ * decides the Redis Cluster slot.
+ */
+#ifndef SALE_KEY_H
+#define SALE_KEY_H
+
+#include "base/str.h"
+#include "store/redis.h"
+
+enum key {
+	KEY_HUB,        /* (coupon)           hash: stock that no segment holds, totals */
+	KEY_DESCRIPTOR, /* (coupon)           hash: what the coupon is */
+	KEY_SEGMENT,    /* (coupon, segment)  hash: a share of the stock */
+	KEY_OWNERS,     /* (coupon, segment)  hash: user -> sequence */
+	KEY_ORDERS,     /* (coupon, segment)  list: sequence|user|ms */
+	KEY_LEASE,      /* (coupon)           string: the drainer at work; saves work, protects nothing */
+	KEY_CATALOG,    /* (bucket)           hash: "seller/name" -> coupon */
+	KEY_DIRECTORY,  /* (bucket)           hash: seller's name -> user */
+	KEY_CUSTOMER,   /* (user)             sorted set by ms: order numbers */
+	KEY_SELLER,     /* (user)             sorted set by ms: coupons */
+	KEY_LIVE,       /*                    sorted set by coupon: coupons that may have orders to drain */
+	KEY_REVOKED,    /*                    sorted set by ms: jti:exp of logged-out tokens */
+	KEYS_COUNT
+};
+
+enum { KEY_TEXT = 64 };
+
+/* The key as text; a and b as the list above says, else 0. */
+struct str key_text(char text[KEY_TEXT], enum key key, int64_t a, int64_t b);
+
+/* Puts a key as the next word of a command. */
+void key_put(struct redis_command *c, enum key key, int64_t a, int64_t b);
+
+/* The bucket of a name in the catalog ("seller/name") or the directory ("seller"). */
+int64_t key_bucket(struct str name);
+
+#endif

@@ -1,0 +1,237 @@
+#include "sale/publish.h"
+
+#include <stdlib.h>
+#include <sys/random.h>
+
+#include "base/clock.h"
+#include "sale/failure.h"
+#include "sale/key.h"
+#include "sale/scripts.h"
+
+int publish_default_segments(const struct conf *conf, int64_t amount)
+{
+	enum { UNITS_EACH = 10, MOST = 16 };
+	if (conf->segments)
+		return conf->segments;
+	return amount / UNITS_EACH < 1 ? 1 : amount / UNITS_EACH > MOST ? MOST : (int)(amount / UNITS_EACH);
+}
+
+void publish_row(struct coupon *c, const struct db_value *row, bool *published)
+{
+	c->id = row[0].number;
+	c->seller = row[1].number;
+	c->seller_name = row[2].text;
+	c->name = row[3].text;
+	c->description = row[4].text;
+	c->amount = row[5].number;
+	c->stock = row[6].number;
+	c->starts_ms = row[7].number;
+	c->ends_ms = row[8].number;
+	c->segments = (int)row[9].number;
+	c->pay_within_s = row[10].number;
+	memcpy(c->hash_key, row[11].text.p, row[11].text.n < SIPHASH_KEY ? row[11].text.n : SIPHASH_KEY);
+	c->generation = row[12].number;
+	c->created_ms = row[13].number;
+	*published = row[14].number != 0;
+}
+
+/* Redis */
+
+static enum status run_open(struct service *svc, struct arena *a, const struct redis_command *cmd)
+{
+	const struct redis_reply *reply = NULL;
+	enum redis_end end = redis_call(svc->redis_now, a, cmd, &reply);
+	if (end != REDIS_ANSWER)
+		return end == REDIS_BROKEN ? STATUS_FENCED : STATUS_UNAVAILABLE;
+	return str_eq(redis_text_at(reply, 0), STR("OK")) ? STATUS_OK : STATUS_FENCED;
+}
+
+/* Half of the stock starts in the segments, evenly; the hub hands out the rest where it is asked for. */
+static int64_t first_grant(const struct coupon *c, int segment)
+{
+	int64_t share = c->amount / 2;
+	return share / c->segments + (segment < share % c->segments);
+}
+
+static void put_pair(struct redis_command *cmd, const char *name, int64_t value)
+{
+	redis_put_text(cmd, name);
+	redis_put_int(cmd, value);
+}
+
+static enum status open_hub(struct service *svc, struct arena *a, const struct coupon *c)
+{
+	const struct {
+		const char *name;
+		struct str value;
+	} texts[] = { { "seller_name", c->seller_name },
+		      { "name", c->name },
+		      { "key", { (const char *)c->hash_key, SIPHASH_KEY } },
+		      { "description", c->description } };
+	const struct {
+		const char *name;
+		int64_t value;
+	} numbers[] = { { "id", c->id },	  { "seller", c->seller }, { "gen", c->generation },
+		        { "amount", c->amount },  { "stock", c->stock },   { "t0", c->starts_ms },
+		        { "t1", c->ends_ms },	  { "created", c->created_ms }, { "pay", c->pay_within_s },
+		        { "segments", c->segments } };
+	struct redis_command cmd;
+	redis_script(&cmd, &script_open_hub, 2);
+	key_put(&cmd, KEY_HUB, c->id, 0);
+	key_put(&cmd, KEY_DESCRIPTOR, c->id, 0);
+	redis_put_int(&cmd, c->generation);
+	redis_put_int(&cmd, c->amount);
+	redis_put_int(&cmd, c->segments);
+	redis_put_int(&cmd, c->amount / 2 / c->segments);
+	redis_put_int(&cmd, c->amount / 2 % c->segments);
+	for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+		put_pair(&cmd, numbers[i].name, numbers[i].value);
+	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+		redis_put_text(&cmd, texts[i].name);
+		redis_put(&cmd, texts[i].value);
+	}
+	return run_open(svc, a, &cmd);
+}
+
+static enum status open_segment(struct service *svc, struct arena *a, const struct coupon *c, int i)
+{
+	struct redis_command cmd;
+	redis_script(&cmd, &script_open_segment, 1);
+	key_put(&cmd, KEY_SEGMENT, c->id, i);
+	redis_put_int(&cmd, c->generation);
+	redis_put_int(&cmd, c->starts_ms);
+	redis_put_int(&cmd, c->ends_ms);
+	redis_put_int(&cmd, first_grant(c, i));
+	return run_open(svc, a, &cmd);
+}
+
+static enum status run(struct service *svc, struct arena *a, const struct redis_command *cmd)
+{
+	return redis_call(svc->redis_now, a, cmd, NULL) == REDIS_ANSWER ? STATUS_OK : STATUS_UNAVAILABLE;
+}
+
+/* The drainers and the seller's list learn of the coupon before any claim can. */
+static enum status enter(struct service *svc, struct arena *a, const struct coupon *c)
+{
+	struct redis_command cmd;
+	redis_command(&cmd, "ZADD");
+	key_put(&cmd, KEY_LIVE, 0, 0);
+	redis_put_int(&cmd, c->id);
+	redis_put_text(&cmd, arena_printf(a, "%lld:%d", (long long)c->id, c->segments));
+	enum status s = run(svc, a, &cmd);
+	if (s != STATUS_OK)
+		return s;
+	redis_command(&cmd, "ZADD");
+	key_put(&cmd, KEY_SELLER, c->seller, 0);
+	redis_put_int(&cmd, c->created_ms);
+	redis_put_int(&cmd, c->id);
+	s = run(svc, a, &cmd);
+	if (s != STATUS_OK)
+		return s;
+	struct buf path;
+	buf_init(&path, a);
+	buf_put(&path, c->seller_name);
+	buf_put(&path, STR("/"));
+	buf_put(&path, c->name);
+	redis_command(&cmd, "HSET");
+	key_put(&cmd, KEY_CATALOG, key_bucket(buf_str(&path)), 0);
+	redis_put(&cmd, buf_str(&path));
+	redis_put_int(&cmd, c->id);
+	return run(svc, a, &cmd);
+}
+
+/* From a row to an open sale. `published` is written before the catalog: a sale that anyone could find is never made anew. */
+static enum status publish(struct service *svc, struct arena *a, const struct coupon *c)
+{
+	enum status s = open_hub(svc, a, c);
+	for (int i = 0; s == STATUS_OK && i < c->segments; i++)
+		s = open_segment(svc, a, c, i);
+	if (s != STATUS_OK)
+		return s;
+	if (db_exec(svc->db, "UPDATE coupons SET published = 1 WHERE id = ?", NULL, DB_N(c->id)))
+		return failure_of_db(svc->db, "publish");
+	return enter(svc, a, c);
+}
+
+/* MySQL */
+
+static int find_row(struct service *svc, struct arena *a, struct str seller_name, struct str name, struct db_rows *rows)
+{
+	return db_query(svc->db, a,
+	                "SELECT " PUBLISH_COLUMNS " FROM coupons c JOIN users u ON u.id = c.seller_id "
+	                "WHERE u.name = ? AND c.name = ?",
+	                rows, DB_S(seller_name), DB_S(name));
+}
+
+static int insert(struct service *svc, struct coupon *c)
+{
+	c->generation = 1;
+	c->created_ms = clock_ms();
+	if (getrandom(c->hash_key, SIPHASH_KEY, 0) != SIPHASH_KEY)
+		abort();
+	struct str key = { (const char *)c->hash_key, SIPHASH_KEY };
+	if (db_exec(svc->db,
+	            "INSERT INTO coupons (seller_id, name, amount, stock, description, starts_at_ms, ends_at_ms, segments, "
+	            "pay_within_s, hash_key, generation, created_at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	            NULL, DB_N(c->seller), DB_S(c->name), DB_N(c->amount), DB_N(c->stock), DB_S(c->description),
+	            DB_N(c->starts_ms), DB_N(c->ends_ms), DB_N(c->segments), DB_N(c->pay_within_s), DB_S(key),
+	            DB_N(c->generation), DB_N(c->created_ms)))
+		return -1;
+	c->id = db_last_id(svc->db);
+	return 0;
+}
+
+/* The name exists: it is ours to finish when its creation died before anyone could find it. */
+static enum status resume(struct service *svc, struct arena *a, const struct coupon *wanted)
+{
+	struct db_rows rows;
+	struct coupon c = { 0 };
+	bool published = true;
+	if (find_row(svc, a, wanted->seller_name, wanted->name, &rows))
+		return failure_of_db(svc->db, "create");
+	if (rows.count)
+		publish_row(&c, rows.values, &published);
+	if (published || c.amount != wanted->amount || c.stock != wanted->stock)
+		return STATUS_DUPLICATE_COUPON;
+	return publish(svc, a, &c);
+}
+
+enum status publish_create(struct service *svc, struct arena *a, struct coupon *c)
+{
+	enum status s;
+	if (insert(svc, c) == 0)
+		s = publish(svc, a, c);
+	else if (db_failure(svc->db) == DB_DUPLICATE)
+		s = resume(svc, a, c);
+	else
+		return failure_of_db(svc->db, "create");
+	return s == STATUS_OK ? STATUS_CREATED : s;
+}
+
+static enum status check_hub(struct service *svc, struct arena *a, const struct coupon *c)
+{
+	struct redis_command cmd;
+	const struct redis_reply *generation;
+	redis_command(&cmd, "HGET");
+	key_put(&cmd, KEY_HUB, c->id, 0);
+	redis_put_text(&cmd, "gen");
+	if (redis_call(svc->redis_now, a, &cmd, &generation) != REDIS_ANSWER)
+		return STATUS_UNAVAILABLE;
+	return redis_number(generation) == c->generation ? STATUS_OK : STATUS_FENCED;
+}
+
+enum status publish_heal(struct service *svc, struct arena *a, struct str seller_name, struct str name)
+{
+	struct db_rows rows;
+	struct coupon c = { 0 };
+	bool published;
+	if (find_row(svc, a, seller_name, name, &rows))
+		return failure_of_db(svc->db, "heal");
+	if (!rows.count)
+		return STATUS_NO_SUCH_COUPON;
+	publish_row(&c, rows.values, &published);
+	if (!published)
+		return publish(svc, a, &c);
+	enum status s = check_hub(svc, a, &c);
+	return s == STATUS_OK ? enter(svc, a, &c) : s;
+}

@@ -1,0 +1,34 @@
+/*
+ * Putting a coupon on sale: the row in MySQL, the hub and the segments in
+ * Redis, then the entry in the catalog by which claims find it. Every step
+ * may be repeated; a creation that died half-way is finished by the next
+ * request for the coupon. Blocks; cold pool only.
+ */
+#ifndef SALE_PUBLISH_H
+#define SALE_PUBLISH_H
+
+#include "sale/coupon.h"
+
+/* Segments for an amount when the seller names none. */
+int publish_default_segments(const struct conf *conf, int64_t amount);
+
+/*
+ * Creates and opens. The caller fills seller, seller_name, name, description, amount, stock, starts_ms, ends_ms,
+ * pay_within_s and segments. STATUS_CREATED, STATUS_DUPLICATE_COUPON, STATUS_UNAVAILABLE (ask again: it goes on where it
+ * stopped), STATUS_FENCED, STATUS_INTERNAL.
+ */
+enum status publish_create(struct service *svc, struct arena *a, struct coupon *c);
+
+/*
+ * A coupon that Redis does not know: STATUS_NO_SUCH_COUPON when MySQL does not either; STATUS_OK when it is in the
+ * catalog now; STATUS_FENCED when it was on sale and its stock is gone from Redis; STATUS_UNAVAILABLE.
+ */
+enum status publish_heal(struct service *svc, struct arena *a, struct str seller_name, struct str name);
+
+/* Columns of coupons that publish_row reads, for a SELECT joined with users u. */
+#define PUBLISH_COLUMNS                                                                                    \
+	"c.id, c.seller_id, u.name, c.name, c.description, c.amount, c.stock, c.starts_at_ms, c.ends_at_ms, " \
+	"c.segments, c.pay_within_s, c.hash_key, c.generation, c.created_at_ms, c.published"
+void publish_row(struct coupon *c, const struct db_value *row, bool *published);
+
+#endif

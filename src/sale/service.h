@@ -1,0 +1,22 @@
+/* What every part of the sale works with: one per process, made by the mains, handed down, never global. */
+#ifndef SALE_SERVICE_H
+#define SALE_SERVICE_H
+
+#include "base/board.h"
+#include "base/conf.h"
+#include "base/loop.h"
+#include "store/db.h"
+#include "store/redis.h"
+
+struct service {
+	const struct conf *conf;
+	struct loop *loop;       /* the process's event loop */
+	struct redis *redis;     /* on that loop; hot pool only */
+	struct redis *redis_now; /* on a loop of its own, for redis_call; everything but the hot pool */
+	struct db *db;           /* everything but the hot pool */
+	struct tokens *tokens;
+	struct coupons *coupons; /* the hot pool's cache */
+	struct board *board;
+};
+
+#endif

@@ -1,0 +1,28 @@
+/*
+ * What is left of a coupon, read from its hub and segments in one go. A
+ * coupon is read at most once at a time; who asks meanwhile shares the next
+ * read, so that nobody gets an answer from before the question.
+ */
+#ifndef SALE_STOCK_H
+#define SALE_STOCK_H
+
+#include "sale/coupon.h"
+
+struct segment_stock {
+	int64_t left, sold, queued;
+};
+
+struct stock {
+	int64_t amount, left; /* left includes what is on its way between hub and segments */
+	int64_t hub, queued;
+	bool sold_out;        /* the hub's word */
+	int64_t now_ms;       /* the sale clock */
+	int count;
+	struct segment_stock segments[SEGMENTS_MAX];
+};
+
+/* STATUS_OK; STATUS_UNAVAILABLE and STATUS_FENCED without a stock. The stock is valid during the callback. */
+typedef void stock_done(void *context, enum status s, const struct stock *stock);
+void stock_read(struct service *svc, struct coupon *c, stock_done *done, void *context);
+
+#endif

@@ -1,0 +1,46 @@
+/*
+ * Tokens: JWT, HS256, a key per kid. Issued by libjwt; checked with the same
+ * keys by OpenSSL's HMAC when the header is byte for byte ours, else by
+ * libjwt. Logged-out tokens are refused by their jti.
+ */
+#ifndef SALE_TOKEN_H
+#define SALE_TOKEN_H
+
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/conf.h"
+#include "base/status.h"
+
+enum user_kind { KIND_CUSTOMER = 1, KIND_SELLER = 2 };
+
+struct token {
+	int64_t user;   /* sub */
+	struct str name;
+	enum user_kind kind;
+	int64_t expires_s; /* exp */
+	uint64_t id;       /* jti */
+};
+
+struct tokens;
+
+/* Reads conf->token_key_file. NULL: *problem says what is wrong (no file, a short key, a doubled kid). */
+struct tokens *tokens_new(const struct conf *conf, struct arena *a, const char **problem);
+void tokens_free(struct tokens *t);
+
+/* A signed token for t->user, name, kind, valid from now for token_ttl_s; sets id and expires_s. In the arena. */
+struct str token_issue(struct tokens *ts, struct arena *a, struct token *t);
+
+/*
+ * Checks an Authorization value ("Bearer JWT" or the bare JWT). STATUS_OK, or STATUS_NO_TOKEN, STATUS_BAD_TOKEN,
+ * STATUS_EXPIRED_TOKEN, STATUS_REVOKED_TOKEN. Texts point into the arena.
+ */
+enum status token_check(struct tokens *ts, struct arena *a, struct str authorization, int64_t now_s, struct token *t);
+
+/* The slow way, by libjwt alone: the reference that tests compare token_check with. */
+enum status token_check_libjwt(struct tokens *ts, struct arena *a, struct str jwt, int64_t now_s, struct token *t);
+
+/* Learns that a token was logged out; forgotten once it has expired. Safe to repeat. */
+void tokens_revoke(struct tokens *ts, uint64_t id, int64_t expires_s);
+
+#endif

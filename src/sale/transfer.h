@@ -1,0 +1,20 @@
+/*
+ * Stock travels to a segment that ran dry: from the hub, or, when the hub is
+ * empty, from other segments through the hub. One refill a segment at a time;
+ * all claims that met the empty segment wait for it.
+ *
+ * Messages carry totals, so one that is lost, late or repeated does no harm
+ * (docs/design in lua/exchange.lua); a refill may be abandoned at any step.
+ */
+#ifndef SALE_TRANSFER_H
+#define SALE_TRANSFER_H
+
+#include "sale/claim.h"
+
+/*
+ * The claim found its segment empty, with these totals. It goes on by itself: it is sent again with what the hub
+ * granted, or ends as SOLD_OUT (on the hub's word), BUSY (no word in time) or FENCED.
+ */
+void transfer_wait(struct claim *c, int64_t received, int64_t sent);
+
+#endif

@@ -1,0 +1,197 @@
+/*
+ * A name is decided by its unique key alone; asking first only saves the hash
+ * of a password. Bulk users are found and made a batch at a time, and found
+ * again after they were made, because another process may have made some.
+ */
+#include "sale/user.h"
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/parse.h"
+#include "sale/directory.h"
+#include "sale/failure.h"
+#include "sale/password.h"
+
+enum { BATCH = 500, ROUNDS = 4 };
+
+enum status user_find(struct service *s, struct arena *a, struct str name, struct user *user)
+{
+	struct db_rows rows;
+	if (db_query(s->db, a, "SELECT id, kind FROM users WHERE name = ?", &rows, DB_S(name)) < 0)
+		return failure_of_db(s->db, "user_find");
+	if (rows.count == 0)
+		return STATUS_UNKNOWN_USER;
+	*user = (struct user){ .id = rows.values[0].number, .kind = (enum user_kind)rows.values[1].number };
+	return STATUS_OK;
+}
+
+enum status user_create(struct service *s, struct arena *a, struct str name, struct str password, enum user_kind kind,
+			int64_t *id)
+{
+	struct user taken;
+	enum status status = user_find(s, a, name, &taken);
+	if (status != STATUS_UNKNOWN_USER)
+		return status == STATUS_OK ? STATUS_NAME_TAKEN : status;
+	char hash[PASSWORD_TEXT];
+	if (!password_hash(password, s->conf->password_cost, hash)) {
+		log_error("password_hash_failed", LOG_INT("cost", s->conf->password_cost));
+		return STATUS_INTERNAL;
+	}
+	if (db_exec(s->db, "INSERT INTO users (name, kind, password) VALUES (?, ?, ?)", NULL, DB_S(name), DB_N(kind),
+		    DB_S(str_of(hash))) < 0)
+		return db_failure(s->db) == DB_DUPLICATE ? STATUS_NAME_TAKEN : failure_of_db(s->db, "user_create");
+	*id = db_last_id(s->db);
+	return STATUS_OK;
+}
+
+/* The cost was changed since this user's last login. Nothing is lost when this fails: the next login tries again. */
+static void rehash(struct service *s, int64_t id, struct str stored, struct str password)
+{
+	char hash[PASSWORD_TEXT];
+	if (!password_hash(password, s->conf->password_cost, hash))
+		return;
+	if (db_exec(s->db, "UPDATE users SET password = ? WHERE id = ? AND password = ?", NULL, DB_S(str_of(hash)),
+		    DB_N(id), DB_S(stored)) < 0)
+		log_warn("rehash_failed", LOG_INT("user", id), LOG_TEXT("error", db_error(s->db)));
+}
+
+enum status user_login(struct service *s, struct arena *a, struct str name, struct str password, struct user *user)
+{
+	struct db_rows rows;
+	if (db_query(s->db, a, "SELECT id, kind, password FROM users WHERE name = ?", &rows, DB_S(name)) < 0)
+		return failure_of_db(s->db, "user_login");
+	struct str stored = rows.count ? rows.values[2].text : STR("");
+	if (!password_verify(password, stored, s->conf->password_cost))
+		return STATUS_WRONG_LOGIN;
+	*user = (struct user){ .id = rows.values[0].number, .kind = (enum user_kind)rows.values[1].number };
+	if (!password_is_current(stored, s->conf->password_cost))
+		rehash(s, user->id, stored, password);
+	return STATUS_OK;
+}
+
+/* A batch of users, PREFIX(first) to PREFIX(first + count - 1). */
+struct bulk {
+	struct str prefix;
+	int first, count;
+	enum user_kind kind;
+	int64_t *ids; /* 0: not found yet */
+	struct str *names;
+	struct db_value *params;
+};
+
+static void repeat(struct buf *sql, const char *item, int count)
+{
+	for (int i = 0; i < count; i++) {
+		buf_puts(sql, i ? ", " : "");
+		buf_puts(sql, item);
+	}
+}
+
+static enum status bulk_take(struct bulk *b, const struct db_value *row)
+{
+	struct str digits = { row[1].text.p + b->prefix.n, row[1].text.n - b->prefix.n };
+	int64_t number;
+	if (!parse_int(digits, b->first, b->first + b->count - 1, &number))
+		return STATUS_INTERNAL;
+	b->ids[number - b->first] = row[0].number;
+	return row[2].number == (int64_t)b->kind ? STATUS_OK : STATUS_NAME_TAKEN;
+}
+
+static enum status bulk_find(struct service *s, struct arena *a, struct bulk *b)
+{
+	struct buf sql;
+	buf_init(&sql, a);
+	buf_puts(&sql, "SELECT id, name, kind FROM users WHERE name IN (");
+	repeat(&sql, "?", b->count);
+	buf_puts(&sql, ")");
+	for (int i = 0; i < b->count; i++)
+		b->params[i] = DB_S(b->names[i]);
+	struct db_rows rows;
+	if (db_run(s->db, a, sql.p, b->params, b->count, &rows, NULL) < 0)
+		return failure_of_db(s->db, "users_find");
+	enum status status = STATUS_OK;
+	for (int i = 0; status == STATUS_OK && i < rows.count; i++)
+		status = bulk_take(b, rows.values + (size_t)i * (size_t)rows.columns);
+	return status;
+}
+
+/* The parameters of those that are missing; returns how many users that is. */
+static int bulk_missing(struct bulk *b)
+{
+	int n = 0;
+	for (int i = 0; i < b->count; i++) {
+		if (b->ids[i])
+			continue;
+		b->params[2 * n] = DB_S(b->names[i]);
+		b->params[2 * n + 1] = DB_N(b->kind);
+		n++;
+	}
+	return n;
+}
+
+/* STATUS_BUSY: others are making the same users or hold their locks; find again. */
+static enum status bulk_make(struct service *s, struct arena *a, struct bulk *b, int missing)
+{
+	struct buf sql;
+	buf_init(&sql, a);
+	buf_puts(&sql, "INSERT INTO users (name, kind, password) VALUES ");
+	repeat(&sql, "(?, ?, '" PASSWORD_UNUSABLE "')", missing);
+	if (db_run(s->db, NULL, sql.p, b->params, 2 * missing, NULL, NULL) == 0)
+		return STATUS_OK;
+	bool again = db_failure(s->db) == DB_DUPLICATE || db_failure(s->db) == DB_TRANSIENT;
+	return again ? STATUS_BUSY : failure_of_db(s->db, "users_create");
+}
+
+static enum status bulk_ensure(struct service *s, struct arena *a, struct bulk *b)
+{
+	for (int round = 0; round < ROUNDS; round++) {
+		enum status status = bulk_find(s, a, b);
+		if (status != STATUS_OK)
+			return status;
+		int missing = bulk_missing(b);
+		if (missing == 0)
+			return STATUS_OK;
+		status = bulk_make(s, a, b, missing);
+		if (status != STATUS_OK && status != STATUS_BUSY)
+			return status;
+	}
+	return STATUS_UNAVAILABLE;
+}
+
+static enum status bulk_publish(struct service *s, const struct bulk *b)
+{
+	enum status status = STATUS_OK;
+	for (int i = 0; b->kind == KIND_SELLER && status == STATUS_OK && i < b->count; i++)
+		status = directory_add(s, b->names[i], b->ids[i]);
+	return status;
+}
+
+static enum status bulk_run(struct service *s, struct bulk *b)
+{
+	struct arena a;
+	arena_init(&a);
+	b->names = arena_alloc(&a, (size_t)b->count * sizeof *b->names);
+	b->params = arena_alloc(&a, (size_t)b->count * 2 * sizeof *b->params);
+	for (int i = 0; i < b->count; i++)
+		b->names[i] = str_of(arena_printf(&a, "%.*s%d", (int)b->prefix.n, b->prefix.p, b->first + i));
+	enum status status = bulk_ensure(s, &a, b);
+	if (status == STATUS_OK)
+		status = bulk_publish(s, b);
+	arena_release(&a);
+	return status;
+}
+
+enum status users_ensure(struct service *s, struct str prefix, int count, enum user_kind kind, int64_t *ids)
+{
+	memset(ids, 0, (size_t)count * sizeof *ids);
+	enum status status = STATUS_OK;
+	for (int done = 0; status == STATUS_OK && done < count; done += BATCH) {
+		struct bulk b = { .prefix = prefix,
+				  .first = done + 1,
+				  .count = count - done < BATCH ? count - done : BATCH,
+				  .kind = kind,
+				  .ids = ids + done };
+		status = bulk_run(s, &b);
+	}
+	return status;
+}

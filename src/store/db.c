@@ -1,0 +1,580 @@
+/*
+ * Statements are prepared once per connection and found again by their text.
+ * A connection that broke is closed at once, so what is open is believed to
+ * work; one that was idle is asked first whether the server hung up, which
+ * costs a poll(2) and saves every caller a retry after a restart of MySQL.
+ *
+ * The only includer of mysql.h. Written for MariaDB's Connector/C and MySQL
+ * 8's libmysqlclient alike; error numbers stand here as numbers because the
+ * two headers name different ones.
+ */
+#include "store/db.h"
+
+#include <assert.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <mysql.h>
+
+/* my_bool in one library, bool in the other */
+#define FLAG __typeof__(*((MYSQL_BIND *)0)->is_null)
+
+enum { STATEMENTS = 64 };
+
+struct statement {
+	MYSQL_STMT *stmt; /* NULL: a free place */
+	char *sql;
+	uint64_t hash, last_use;
+	int params;
+	MYSQL_BIND *binds; /* one a parameter */
+};
+
+struct db {
+	const struct conf *conf;
+	MYSQL *mysql; /* NULL: not connected */
+	struct statement statements[STATEMENTS];
+	uint64_t uses;
+	bool in_transaction;
+	bool doomed; /* the transaction may be gone on the server: no statement of it may run alone */
+	enum db_failure failure;
+	char error[512];
+	int64_t last_id;
+};
+
+/* clang-format off: a table */
+/* What is not here: 2000 to 2999 and 5000 to 5999 come from the client library, DB_AWAY; all else is DB_BROKEN. */
+static const struct {
+	unsigned number;
+	enum db_failure failure;
+} meanings[] = {
+	{ 1040, DB_AWAY }, /* too many connections */
+	{ 1053, DB_AWAY }, /* shutdown in progress */
+	{ 1077, DB_AWAY }, /* normal shutdown */
+	{ 1152, DB_AWAY },      { 1158, DB_AWAY },      { 1159, DB_AWAY },
+	{ 1160, DB_AWAY },      { 1161, DB_AWAY }, /* network */
+	{ 1203, DB_AWAY },                         /* too many connections of this user */
+	{ 1243, DB_AWAY }, /* unknown statement handler: another server than the one that prepared it */
+	{ 1317, DB_AWAY }, /* query interrupted */
+	{ 1927, DB_AWAY }, /* connection was killed */
+	{ 4031, DB_AWAY }, /* disconnected because of inactivity (MySQL) */
+
+	{ 3, DB_TRANSIENT },    { 28, DB_TRANSIENT },   { 1021, DB_TRANSIENT },
+	{ 1026, DB_TRANSIENT }, /* disk full */
+	{ 1030, DB_TRANSIENT }, /* the storage engine failed: disk full, most often */
+	{ 1114, DB_TRANSIENT }, /* table is full */
+	{ 1020, DB_TRANSIENT }, /* record has changed since last read */
+	{ 1047, DB_TRANSIENT }, /* node not ready (Galera) */
+	{ 1180, DB_TRANSIENT }, /* error during commit */
+	{ 1205, DB_TRANSIENT }, /* lock wait timeout */
+	{ 1206, DB_TRANSIENT }, /* lock table full */
+	{ 1213, DB_TRANSIENT }, /* deadlock */
+	{ 1290, DB_TRANSIENT }, { 1792, DB_TRANSIENT }, { 1836, DB_TRANSIENT }, /* read-only */
+	{ 1461, DB_TRANSIENT },                                                 /* too many prepared statements */
+	{ 1615, DB_TRANSIENT },                         /* prepared statement needs to be prepared again */
+	{ 1969, DB_TRANSIENT }, { 3024, DB_TRANSIENT }, /* statement took longer than the server allows */
+
+	{ 1062, DB_DUPLICATE }, { 1586, DB_DUPLICATE },
+
+	{ 1048, DB_DATA },                         /* column cannot be NULL */
+	{ 1264, DB_DATA },      { 1690, DB_DATA }, /* out of range */
+	{ 1265, DB_DATA },      { 1292, DB_DATA },      { 1366, DB_DATA },
+	{ 1406, DB_DATA },                         /* truncated, incorrect, too long */
+	{ 1451, DB_DATA },      { 1452, DB_DATA }, /* foreign key */
+	{ 3819, DB_DATA },      { 4025, DB_DATA }, /* CHECK, of MySQL and MariaDB */
+
+	{ 1153, DB_BROKEN },    { 2020, DB_BROKEN },                         /* packet larger than max_allowed_packet */
+	{ 2058, DB_BROKEN },    { 2059, DB_BROKEN },    { 2061, DB_BROKEN }, /* authentication plugin */
+};
+/* clang-format on */
+
+enum db_failure db_classify(unsigned number)
+{
+	for (size_t i = 0; i < sizeof meanings / sizeof meanings[0]; i++)
+		if (meanings[i].number == number)
+			return meanings[i].failure;
+	bool client = (number >= 2000 && number <= 2999) || (number >= 5000 && number <= 5999);
+	return client ? DB_AWAY : DB_BROKEN;
+}
+
+struct db *db_new(const struct conf *conf)
+{
+	struct db *db = calloc(1, sizeof *db);
+	if (!db)
+		abort();
+	db->conf = conf;
+	return db;
+}
+
+void db_free(struct db *db)
+{
+	if (!db)
+		return;
+	db_close(db);
+	free(db);
+}
+
+static void statement_forget(struct statement *s)
+{
+	if (!s->stmt)
+		return;
+	mysql_stmt_close(s->stmt);
+	free(s->sql);
+	free(s->binds);
+	*s = (struct statement){ 0 };
+}
+
+void db_close(struct db *db)
+{
+	for (int i = 0; i < STATEMENTS; i++)
+		statement_forget(&db->statements[i]);
+	if (db->mysql)
+		mysql_close(db->mysql);
+	db->mysql = NULL;
+	if (db->in_transaction && !db->doomed) {
+		db->doomed = true;
+		db->failure = DB_AWAY;
+		snprintf(db->error, sizeof db->error, "the connection was closed inside a transaction");
+	}
+}
+
+static int fail(struct db *db, enum db_failure failure, unsigned number, const char *text)
+{
+	db->failure = failure;
+	snprintf(db->error, sizeof db->error, number ? "MySQL error %u: %s" : "%.0u%s", number, text);
+	if (db->in_transaction && failure != DB_DUPLICATE && failure != DB_DATA)
+		db->doomed = true;
+	if (failure == DB_AWAY)
+		db_close(db);
+	return -1;
+}
+
+static int fail_mysql(struct db *db)
+{
+	unsigned number = mysql_errno(db->mysql);
+	return fail(db, db_classify(number), number, mysql_error(db->mysql));
+}
+
+static int fail_statement(struct db *db, MYSQL_STMT *stmt)
+{
+	unsigned number = mysql_stmt_errno(stmt);
+	fail(db, db_classify(number), number, mysql_stmt_error(stmt));
+	if (db->mysql)
+		mysql_stmt_free_result(stmt); /* what is left of it must not meet the next command */
+	return -1;
+}
+
+/* A statement without values, as text. */
+static int command(struct db *db, const char *sql)
+{
+	return mysql_query(db->mysql, sql) ? fail_mysql(db) : 0;
+}
+
+static void set_options(MYSQL *m, const struct conf *conf)
+{
+	unsigned timeout = (unsigned)conf->mysql_timeout_s, off = 0;
+	unsigned protocol = *conf->mysql_socket ? MYSQL_PROTOCOL_SOCKET : MYSQL_PROTOCOL_TCP;
+	mysql_options(m, MYSQL_OPT_CONNECT_TIMEOUT, &timeout);
+	mysql_options(m, MYSQL_OPT_READ_TIMEOUT, &timeout);
+	mysql_options(m, MYSQL_OPT_WRITE_TIMEOUT, &timeout);
+	mysql_options(m, MYSQL_OPT_LOCAL_INFILE, &off);
+	mysql_options(m, MYSQL_OPT_PROTOCOL, &protocol);
+	mysql_options(m, MYSQL_SET_CHARSET_NAME, "utf8mb4");
+}
+
+/* A lock wait must end before the read timeout does: "try again" is cheaper to hear than silence. */
+static int set_session(struct db *db)
+{
+	int lock_wait_s = db->conf->mysql_timeout_s > 1 ? db->conf->mysql_timeout_s / 2 : 1;
+	char sql[256];
+	snprintf(sql, sizeof sql,
+		 "SET SESSION sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO,"
+		 "NO_ZERO_DATE,NO_ZERO_IN_DATE', time_zone='+00:00', autocommit=1, innodb_lock_wait_timeout=%d",
+		 lock_wait_s);
+	if (command(db, sql) < 0)
+		return -1;
+	return command(db, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED");
+}
+
+/* The password is read again for each connection, so that it can be changed under a running program. */
+static bool log_in(MYSQL *m, const struct conf *c, const char *password)
+{
+	const char *host = *c->mysql_socket ? NULL : c->mysql_host;
+	const char *socket = *c->mysql_socket ? c->mysql_socket : NULL;
+	return mysql_real_connect(m, host, c->mysql_user, password, c->mysql_database, (unsigned)c->mysql_port, socket,
+				  0);
+}
+
+static int connect_with(struct db *db, const char *password)
+{
+	db->mysql = mysql_init(NULL);
+	if (!db->mysql)
+		abort();
+	set_options(db->mysql, db->conf);
+	int result = log_in(db->mysql, db->conf, password) ? set_session(db) : fail_mysql(db);
+	if (result < 0)
+		db_close(db);
+	return result;
+}
+
+static int connect_now(struct db *db)
+{
+	struct arena arena;
+	arena_init(&arena);
+	const char *problem = NULL;
+	const char *secret = conf_secret(&arena, db->conf->mysql_password_file, &problem);
+	int result = secret ? connect_with(db, secret) : fail(db, DB_BROKEN, 0, problem);
+	if (secret)
+		explicit_bzero((char *)(uintptr_t)secret, strlen(secret));
+	arena_release(&arena);
+	return result;
+}
+
+/* The server speaks only when asked: an idle socket that has something to read has its end, or a farewell. */
+static bool hung_up(MYSQL *m)
+{
+#ifdef MARIADB_BASE_VERSION
+	int fd = (int)mysql_get_socket(m);
+#else
+	int fd = (int)m->net.fd;
+#endif
+	struct pollfd p = { .fd = fd, .events = POLLIN | POLLRDHUP };
+	return poll(&p, 1, 0) > 0;
+}
+
+int db_open(struct db *db)
+{
+	if (db->in_transaction)
+		return db->doomed ? -1 : 0;
+	db->failure = DB_NONE;
+	db->error[0] = '\0';
+	if (db->mysql && hung_up(db->mysql))
+		db_close(db);
+	return db->mysql ? 0 : connect_now(db);
+}
+
+/* FNV-1a: short, and the texts are our own. */
+static uint64_t hash_of(const char *s)
+{
+	uint64_t h = 14695981039346656037u;
+	for (; *s; s++)
+		h = (h ^ (unsigned char)*s) * 1099511628211u;
+	return h;
+}
+
+static struct statement *statement_find(struct db *db, const char *sql, uint64_t hash)
+{
+	for (int i = 0; i < STATEMENTS; i++) {
+		struct statement *s = &db->statements[i];
+		if (s->stmt && s->hash == hash && strcmp(s->sql, sql) == 0)
+			return s;
+	}
+	return NULL;
+}
+
+/* The place unused for longest, emptied. */
+static struct statement *statement_place(struct db *db)
+{
+	struct statement *oldest = &db->statements[0];
+	for (int i = 1; i < STATEMENTS; i++)
+		if (db->statements[i].last_use < oldest->last_use)
+			oldest = &db->statements[i];
+	statement_forget(oldest);
+	return oldest;
+}
+
+static struct statement *statement_prepare(struct db *db, const char *sql, uint64_t hash)
+{
+	MYSQL_STMT *stmt = mysql_stmt_init(db->mysql);
+	if (!stmt)
+		abort();
+	if (mysql_stmt_prepare(stmt, sql, strlen(sql))) {
+		unsigned number = mysql_stmt_errno(stmt);
+		char text[256];
+		snprintf(text, sizeof text, "%s", mysql_stmt_error(stmt));
+		mysql_stmt_close(stmt); /* before fail, which may close the connection under it */
+		fail(db, db_classify(number), number, text);
+		return NULL;
+	}
+	struct statement *s = statement_place(db);
+	*s = (struct statement){
+		.stmt = stmt, .sql = strdup(sql), .hash = hash, .params = (int)mysql_stmt_param_count(stmt)
+	};
+	s->binds = calloc((size_t)s->params + 1, sizeof *s->binds);
+	if (!s->sql || !s->binds)
+		abort();
+	return s;
+}
+
+static struct statement *statement_get(struct db *db, const char *sql)
+{
+	uint64_t hash = hash_of(sql);
+	struct statement *s = statement_find(db, sql, hash);
+	if (!s)
+		s = statement_prepare(db, sql, hash);
+	if (s)
+		s->last_use = ++db->uses;
+	return s;
+}
+
+/* As BLOB, which is "bytes": no character set in between can refuse or change a text. */
+static void bind_value(MYSQL_BIND *b, const struct db_value *v)
+{
+	*b = (MYSQL_BIND){ .buffer_type = MYSQL_TYPE_NULL };
+	if (v->type == DB_INT) {
+		b->buffer_type = MYSQL_TYPE_LONGLONG;
+		b->buffer = (void *)(uintptr_t)&v->number;
+	} else if (v->type == DB_TEXT) {
+		b->buffer_type = MYSQL_TYPE_BLOB;
+		b->buffer = (void *)(uintptr_t)(v->text.p ? v->text.p : "");
+		b->buffer_length = v->text.n;
+	}
+}
+
+static int execute(struct db *db, struct statement *s, const struct db_value *params, int count)
+{
+	assert(count == s->params);
+	for (int i = 0; i < count; i++)
+		bind_value(&s->binds[i], &params[i]);
+	if ((count && mysql_stmt_bind_param(s->stmt, s->binds)) || mysql_stmt_execute(s->stmt))
+		return fail_statement(db, s->stmt);
+	return 0;
+}
+
+enum { SHORT_TEXT = 64 };
+
+struct column {
+	bool whole; /* a whole number */
+	int64_t number;
+	char text[SHORT_TEXT]; /* its beginning */
+	unsigned long length;
+	FLAG is_null, error;
+};
+
+static bool is_whole(const MYSQL_FIELD *f)
+{
+	switch (f->type) {
+	case MYSQL_TYPE_TINY:
+	case MYSQL_TYPE_SHORT:
+	case MYSQL_TYPE_INT24:
+	case MYSQL_TYPE_LONG:
+	case MYSQL_TYPE_LONGLONG:
+	case MYSQL_TYPE_YEAR:
+		return true;
+	case MYSQL_TYPE_NEWDECIMAL:
+		return f->decimals == 0;
+	default:
+		return false;
+	}
+}
+
+/* A text that has no room here is fetched again, by its length, into memory of just that size. */
+static void bind_column(MYSQL_BIND *b, struct column *c, const MYSQL_FIELD *f)
+{
+	c->whole = is_whole(f);
+	*b = (MYSQL_BIND){ .buffer_type = MYSQL_TYPE_STRING,
+			   .buffer = c->text,
+			   .buffer_length = sizeof c->text,
+			   .length = &c->length,
+			   .is_null = &c->is_null,
+			   .error = &c->error };
+	if (c->whole) {
+		b->buffer_type = MYSQL_TYPE_LONGLONG;
+		b->buffer = &c->number;
+	}
+}
+
+static int bind_columns(struct statement *s, struct arena *arena, struct column **columns)
+{
+	MYSQL_RES *meta = mysql_stmt_result_metadata(s->stmt);
+	if (!meta)
+		return -1;
+	unsigned n = mysql_num_fields(meta);
+	MYSQL_BIND *binds = arena_alloc(arena, n * sizeof *binds);
+	*columns = arena_alloc(arena, n * sizeof **columns);
+	for (unsigned i = 0; i < n; i++)
+		bind_column(&binds[i], &(*columns)[i], &mysql_fetch_fields(meta)[i]);
+	mysql_free_result(meta);
+	return mysql_stmt_bind_result(s->stmt, binds) ? -1 : 0;
+}
+
+static bool fetch_text(MYSQL_STMT *stmt, unsigned i, char *to, unsigned long length)
+{
+	unsigned long got;
+	FLAG is_null, error;
+	MYSQL_BIND b = { .buffer_type = MYSQL_TYPE_STRING,
+			 .buffer = to,
+			 .buffer_length = length,
+			 .length = &got,
+			 .is_null = &is_null,
+			 .error = &error };
+	return !mysql_stmt_fetch_column(stmt, &b, i, 0);
+}
+
+static bool read_value(MYSQL_STMT *stmt, struct arena *arena, const struct column *c, unsigned i, struct db_value *v)
+{
+	*v = DB_NIL;
+	if (c->is_null)
+		return true;
+	if (c->whole) {
+		*v = DB_N(c->number);
+		return true;
+	}
+	bool fits = c->length <= sizeof c->text;
+	char *text = arena_alloc(arena, c->length + 1);
+	if (fits)
+		memcpy(text, c->text, c->length);
+	*v = DB_S(((struct str){ text, c->length }));
+	return fits || fetch_text(stmt, i, text, c->length);
+}
+
+static int fetch_row(struct statement *s, struct arena *arena, struct column *columns, int n, struct db_value *values)
+{
+	int result = mysql_stmt_fetch(s->stmt);
+	if (result != 0 && result != MYSQL_DATA_TRUNCATED) /* truncated: long texts, see read_value */
+		return -1;
+	for (int i = 0; i < n; i++)
+		if (!read_value(s->stmt, arena, &columns[i], (unsigned)i, &values[i]))
+			return -1;
+	return 0;
+}
+
+static int fetch_rows(struct statement *s, struct arena *arena, struct db_rows *rows)
+{
+	struct column *columns;
+	if (bind_columns(s, arena, &columns) < 0 || mysql_stmt_store_result(s->stmt))
+		return -1;
+	rows->columns = (int)mysql_stmt_field_count(s->stmt);
+	int count = (int)mysql_stmt_num_rows(s->stmt);
+	size_t width = (size_t)rows->columns;
+	rows->values = arena_alloc(arena, (size_t)count * width * sizeof *rows->values);
+	for (; rows->count < count; rows->count++)
+		if (fetch_row(s, arena, columns, rows->columns, rows->values + (size_t)rows->count * width) < 0)
+			return -1;
+	return 0;
+}
+
+int db_run(struct db *db, struct arena *arena, const char *sql, const struct db_value *params, int count,
+	   struct db_rows *rows, int64_t *affected)
+{
+	if (rows)
+		*rows = (struct db_rows){ 0 };
+	if (db_open(db) < 0)
+		return -1;
+	struct statement *s = statement_get(db, sql);
+	if (!s || execute(db, s, params, count) < 0)
+		return -1;
+	if (mysql_stmt_field_count(s->stmt) > 0) {
+		/* An error may stand behind the last row: a result is read to its end, wanted or not. */
+		if (rows ? fetch_rows(s, arena, rows) < 0 : mysql_stmt_store_result(s->stmt))
+			return fail_statement(db, s->stmt);
+	} else {
+		db->last_id = (int64_t)mysql_stmt_insert_id(s->stmt);
+		if (affected)
+			*affected = (int64_t)mysql_stmt_affected_rows(s->stmt);
+	}
+	mysql_stmt_free_result(s->stmt);
+	return 0;
+}
+
+static int fail_script(struct db *db, int number)
+{
+	fail_mysql(db);
+	char text[sizeof db->error];
+	snprintf(text, sizeof text, "statement %d: %.480s", number, db->error);
+	memcpy(db->error, text, sizeof text);
+	return -1;
+}
+
+static int run_script(struct db *db, struct str sql)
+{
+	int number = 1, more = mysql_real_query(db->mysql, sql.p, sql.n) ? 1 : 0;
+	for (; more == 0; number++) {
+		MYSQL_RES *result = mysql_store_result(db->mysql);
+		if (result)
+			mysql_free_result(result);
+		more = mysql_next_result(db->mysql); /* 0: there is one, -1: that was all, above 0: an error */
+	}
+	return more > 0 ? fail_script(db, number) : 0;
+}
+
+/* The server tells statements apart, so this side needs no parser; only a script may hold more than one. */
+int db_script(struct db *db, struct str sql)
+{
+	if (db_open(db) < 0)
+		return -1;
+	if (mysql_set_server_option(db->mysql, MYSQL_OPTION_MULTI_STATEMENTS_ON))
+		return fail_mysql(db);
+	int result = run_script(db, sql);
+	if (db->mysql && mysql_set_server_option(db->mysql, MYSQL_OPTION_MULTI_STATEMENTS_OFF))
+		db_close(db);
+	return result;
+}
+
+int db_begin(struct db *db)
+{
+	db_rollback(db);
+	if (db_open(db) < 0 || command(db, "START TRANSACTION") < 0)
+		return -1;
+	db->in_transaction = true;
+	return 0;
+}
+
+int db_commit(struct db *db)
+{
+	assert(db->in_transaction);
+	if (db_open(db) < 0)
+		return -1;
+	if (command(db, "COMMIT") < 0) {
+		db->doomed = true;
+		return -1;
+	}
+	db->in_transaction = false;
+	return 0;
+}
+
+void db_rollback(struct db *db)
+{
+	bool open = db->in_transaction && db->mysql;
+	db->in_transaction = db->doomed = false;
+	if (open && mysql_query(db->mysql, "ROLLBACK"))
+		db_close(db);
+}
+
+int64_t db_last_id(const struct db *db)
+{
+	return db->last_id;
+}
+
+static const char *durability_problem(struct arena *a, const struct db_value *v)
+{
+	if (v[0].number != 1)
+		return arena_printf(a, "innodb_flush_log_at_trx_commit is %lld, must be 1", (long long)v[0].number);
+	if (v[1].number && v[2].number != 1)
+		return arena_printf(a, "sync_binlog is %lld, must be 1 while log_bin is on", (long long)v[2].number);
+	if (!strstr(v[3].text.p, "STRICT_ALL_TABLES"))
+		return arena_printf(a, "sql_mode is '%s', must have STRICT_ALL_TABLES", v[3].text.p);
+	return NULL;
+}
+
+int db_check_durable(struct db *db, struct arena *arena, const char **problem)
+{
+	struct db_rows rows;
+	if (db_query(db, arena,
+		     "SELECT @@GLOBAL.innodb_flush_log_at_trx_commit, @@GLOBAL.log_bin, @@GLOBAL.sync_binlog, "
+		     "CONCAT(@@SESSION.sql_mode, '')",
+		     &rows) < 0)
+		return -1;
+	*problem = durability_problem(arena, rows.values);
+	return 0;
+}
+
+enum db_failure db_failure(const struct db *db)
+{
+	return db->failure;
+}
+
+const char *db_error(const struct db *db)
+{
+	return db->error;
+}

@@ -1,0 +1,111 @@
+/*
+ * A connection to MySQL or MariaDB; the only code that knows libmysqlclient.
+ * Blocks, at each exchange with the server for at most the configured timeout.
+ * Every statement that carries a value is prepared, and prepared once per
+ * connection. A lost connection is opened again by the next call outside a
+ * transaction; one that the server dropped while it was idle goes unnoticed.
+ *
+ * Inside a transaction nothing reconnects. After an error that may have ended
+ * it (all but DB_DUPLICATE and DB_DATA, which undo one statement) every call,
+ * db_commit too, fails with that same error until db_rollback or db_begin.
+ *
+ * Functions return 0, or -1 with the reason in db_error() and db_failure().
+ * Not for two threads or processes; the process ignores SIGPIPE.
+ */
+#ifndef STORE_DB_H
+#define STORE_DB_H
+
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/conf.h"
+
+#define MUST_CHECK __attribute__((warn_unused_result))
+
+enum db_failure {
+	DB_NONE,
+	DB_AWAY, /* no connection, or it broke: outcome unknown of a commit, and of a write outside a transaction */
+	DB_TRANSIENT, /* deadlock, lock wait, disk full, read-only: roll back and try again */
+	DB_DUPLICATE, /* a unique key exists already */
+	DB_DATA,      /* the server refuses this value: trying again cannot help */
+	DB_BROKEN,    /* schema, privileges, syntax: an operator must look */
+};
+
+/* What an error number of the server or the client library means. */
+enum db_failure db_classify(unsigned number);
+
+/* A result's whole numbers (also SUM and the like: decimals without a fraction) are DB_INT, all else is DB_TEXT. */
+enum db_type { DB_NULL, DB_INT, DB_TEXT };
+
+struct db_value {
+	enum db_type type;
+	int64_t number;
+	struct str text;
+};
+
+#define DB_N(value) ((struct db_value){ .type = DB_INT, .number = (int64_t)(value) })
+#define DB_S(value) ((struct db_value){ .type = DB_TEXT, .text = (value) })
+#define DB_NIL      ((struct db_value){ .type = DB_NULL })
+
+/* Rows of a result, row by row: value(r, c) = values[r * columns + c]. Lives in the caller's arena. */
+struct db_rows {
+	int count, columns;
+	struct db_value *values;
+};
+
+struct db;
+
+/* Keeps a pointer to conf. Does not connect. */
+struct db *db_new(const struct conf *conf);
+void db_free(struct db *db);
+
+/* Connects unless connected. */
+int db_open(struct db *db) MUST_CHECK;
+/* Inside a transaction this loses it: the rest of it fails, as above. */
+void db_close(struct db *db);
+
+/*
+ * One statement with `count` parameters. `rows` may be NULL when no result is
+ * wanted; `arena` owns the rows. *affected (may be NULL) gets the rows changed:
+ * a row that an UPDATE finds with the same values already does not count.
+ * Texts are sent as bytes, without a character set.
+ */
+int db_run(struct db *db, struct arena *arena, const char *sql, const struct db_value *params, int count,
+	   struct db_rows *rows, int64_t *affected) MUST_CHECK;
+
+/* Convenience: db_run with a literal list of parameters. */
+#define DB_LIST_(...)  ((const struct db_value[]){ __VA_ARGS__ __VA_OPT__(, ) DB_NIL })
+#define DB_COUNT_(...) ((int)(sizeof DB_LIST_(__VA_ARGS__) / sizeof(struct db_value)) - 1)
+#define db_exec(db, sql, affected, ...)                                                                                \
+	db_run(db, NULL, sql, DB_LIST_(__VA_ARGS__), DB_COUNT_(__VA_ARGS__), NULL, affected)
+#define db_query(db, arena, sql, rows, ...)                                                                            \
+	db_run(db, arena, sql, DB_LIST_(__VA_ARGS__), DB_COUNT_(__VA_ARGS__), rows, NULL)
+
+/*
+ * A script of statements without values (schema migrations); stops at the
+ * first error and says at which statement. Statements before it are done,
+ * unless a transaction takes them back.
+ */
+int db_script(struct db *db, struct str sql) MUST_CHECK;
+
+/* READ COMMITTED. Rolls back a transaction that was left open. */
+int db_begin(struct db *db) MUST_CHECK;
+/* On failure call db_rollback, then ask db_failure: DB_AWAY means that the commit may have happened. */
+int db_commit(struct db *db) MUST_CHECK;
+/*
+ * Never fails: when the server cannot be told, the connection is closed, which
+ * rolls back too. Leaves db_failure and db_error alone; harmless outside a
+ * transaction.
+ */
+void db_rollback(struct db *db);
+
+/* The AUTO_INCREMENT value of the last successful INSERT; of several rows, the first's. */
+int64_t db_last_id(const struct db *db);
+
+/* NULL when this server keeps what it commits, else what is wrong (in the arena). -1: cannot ask. */
+int db_check_durable(struct db *db, struct arena *arena, const char **problem) MUST_CHECK;
+
+enum db_failure db_failure(const struct db *db);
+const char *db_error(const struct db *db);
+
+#endif

@@ -1,0 +1,94 @@
+/*
+ * Redis: one pipelined connection, driven by an event loop; the only code
+ * that knows hiredis. Commands are answered in order; what a turn of the loop
+ * queues leaves in one write. Nothing here blocks but redis_call.
+ *
+ * A command's end is always told, exactly once, by its callback.
+ */
+#ifndef STORE_REDIS_H
+#define STORE_REDIS_H
+
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/conf.h"
+#include "base/loop.h"
+
+enum redis_end {
+	REDIS_ANSWER,  /* the reply is there, and is not an error */
+	REDIS_REFUSED, /* not executed: no connection, or an error that says so (LOADING, READONLY, OOM, ...) */
+	REDIS_UNKNOWN, /* sent, and no answer came: it may have been executed */
+	REDIS_BROKEN,  /* an error that no healthy server gives (WRONGTYPE, a script's runtime error) */
+};
+
+/* A reply, valid during the callback (redis_call: until the arena is reset). */
+struct redis_reply;
+
+enum redis_type { REDIS_NIL, REDIS_INT, REDIS_TEXT, REDIS_LIST };
+enum redis_type redis_type(const struct redis_reply *r);
+size_t redis_count(const struct redis_reply *r);                                 /* elements of a list, else 0 */
+const struct redis_reply *redis_at(const struct redis_reply *r, size_t i);       /* NULL past the end */
+struct str redis_text(const struct redis_reply *r);                              /* "" unless text */
+int64_t redis_number(const struct redis_reply *r);                               /* an int, or text that is one; else 0 */
+/* Of a list: its i-th element as text or as a number. */
+struct str redis_text_at(const struct redis_reply *r, size_t i);
+int64_t redis_number_at(const struct redis_reply *r, size_t i);
+
+/* reply is NULL unless end is REDIS_ANSWER or (the error as text) REDIS_REFUSED, REDIS_BROKEN. */
+typedef void redis_done(void *context, enum redis_end end, const struct redis_reply *reply);
+
+/* A Lua script: its text and its SHA1, made at build time from lua/NAME.lua. */
+struct redis_script {
+	const char *name, *text, *sha1;
+};
+
+/* A command under construction: words are copied as they are put. Up to 48 words, 4 KB. */
+struct redis_command {
+	const struct redis_script *script; /* NULL for a plain command */
+	int argc;
+	const char *argv[48];
+	size_t length[48];
+	size_t used;
+	char text[4096];
+};
+
+/* A plain command starts with its name; a script call with its keys, all in one slot. */
+void redis_command(struct redis_command *c, const char *name);
+void redis_script(struct redis_command *c, const struct redis_script *s, int keys);
+void redis_put(struct redis_command *c, struct str word);
+void redis_put_int(struct redis_command *c, int64_t value);
+void redis_put_text(struct redis_command *c, const char *word);
+
+struct redis;
+
+/*
+ * Connects in the background, reconnects by itself (50 ms to 1 s), sends AUTH
+ * and loads nothing: a script that the server does not know is loaded when it
+ * says so, and sent again. Keeps pointers to loop and conf.
+ */
+struct redis *redis_new(struct loop *loop, const struct conf *conf, const char **problem); /* NULL: bad setting */
+void redis_free(struct redis *r); /* outstanding commands end as REDIS_UNKNOWN */
+
+bool redis_is_up(const struct redis *r);
+
+/* Queues a command. The callback may run before this returns (REDIS_REFUSED when there is no connection). */
+void redis_send(struct redis *r, const struct redis_command *c, redis_done *done, void *context);
+
+/*
+ * Sends, turns the loop until this command's end, and keeps the reply in the
+ * arena. Waits for a connection that is being made, at most redis_timeout_ms.
+ * Only for a Redis on a loop of its own.
+ */
+enum redis_end redis_call(struct redis *r, struct arena *a, const struct redis_command *c,
+                          const struct redis_reply **reply);
+
+/* Turns the loop until every command sent has ended: a pipeline of redis_send, waited for. */
+void redis_settle(struct redis *r);
+
+/* How often commands of each kind were sent: scripts, others, reconnects. */
+struct redis_counts {
+	uint64_t scripts, commands, reconnects;
+};
+struct redis_counts redis_counts(const struct redis *r);
+
+#endif

@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Small promises of the tree's texts.
+. "$(dirname "$0")/tap.sh"
+cd "$top_srcdir" || exit 99
+
+# In a clone the tracked and the new files; in an unpacked tarball everything that the build did not make.
+files() {
+	if [ -e .git ]; then
+		git -c safe.directory='*' ls-files -co --exclude-standard
+	else
+		find . -type f ! -path './build/*' ! -path './_*' ! -name configure ! -name '*.in' ! -path './autom4te.cache/*' ! -path './build-aux/*'
+	fi
+}
+
+result "no path of one machine" "$(files | xargs -d '\n' grep -InE '(^|[^a-zA-Z0-9_.*])/(work|root|home/[a-z]+)/' --)"
+result "no trailing white space in code" "$(files | grep -E '\.(c|h|def|lua|sql|sh|am|ac|in)$|^dev$' | xargs -d '\n' grep -nE '[[:blank:]]+$' --)"
+result "every setting is in the manual page" "$(sed -n 's/^X(\([a-z_]*\),.*/\1/p' src/base/conf.def | while read -r name; do
+	grep -qE "(^|[^a-z_\\\\-])${name//_/(_|\\\\_)}([^a-z_]|\$)" docs/seckill.conf.5 || echo "$name"
+done 2>&1)"
+result "the manual page has no other setting" "$(sed -n 's/^\.It [A-Z][a-z] \([a-z_]*\).*/\1/p' docs/seckill.conf.5 2>/dev/null | while read -r name; do
+	grep -q "^X($name," src/base/conf.def || echo "$name"
+done 2>&1)"
+
+# What the containers and CI install is what ./dev installs.
+result "the package list is well formed" "$(sed 's/[[:space:]]*#.*//' docker/packages.txt | grep -vE '^(\[(build|run|test)\]|[a-z0-9][a-z0-9.+-]*|)$')"
+result "no package is listed twice" "$(sed 's/[[:space:]]*#.*//' docker/packages.txt | grep -v '^$' | sort | uniq -d)"
+finish
