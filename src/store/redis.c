@@ -275,7 +275,8 @@ static void retry_later(struct redis *r)
 static void on_disconnect(const redisAsyncContext *ac, int status)
 {
 	struct redis *r = ac->data;
-	log_warn("redis_lost", LOG_TEXT("reason", status == REDIS_OK ? "closed" : ac->errstr));
+	if (!r->closing)
+		log_warn("redis_lost", LOG_TEXT("reason", status == REDIS_OK ? "closed" : ac->errstr));
 	r->up = false;
 	retry_later(r);
 }
@@ -483,6 +484,7 @@ static void on_waited(void *context, enum redis_end end, const struct redis_repl
 
 void redis_settle(struct redis *r)
 {
+	on_flush(&r->flush); /* a turn waits first and writes last */
 	while (r->first)
 		loop_turn(r->loop, 100);
 }
@@ -496,8 +498,7 @@ enum redis_end redis_call(struct redis *r, struct arena *a, const struct redis_c
 		loop_turn(r->loop, 10);
 	struct wait w = { .arena = a };
 	redis_send(r, c, on_waited, &w);
-	while (!w.over)
-		loop_turn(r->loop, 100);
+	redis_settle(r);
 	if (reply)
 		*reply = w.reply;
 	return w.end;

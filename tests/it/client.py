@@ -1,0 +1,92 @@
+"""An HTTP client of the service: one kept connection, and answers that know what the contract says."""
+
+import http.client
+import json
+import socket
+import urllib.parse
+
+LOST = (OSError, http.client.HTTPException)  # the answer did not come: nobody knows what happened
+
+
+def quote(name):
+    """A name as a piece of a path; everything but unreserved characters is percent-encoded."""
+    return urllib.parse.quote(name.encode(), safe="")
+
+
+class Answer:
+    def __init__(self, status, headers, body):
+        self.status, self.headers, self.body = status, headers, body
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+    @property
+    def code(self):
+        """The stable word of an error, or why a course claim was not won."""
+        if self.status == 204:
+            return self.headers["Seckill-Result"]
+        return self.json["code"] if self.status >= 400 else None
+
+    def __repr__(self):
+        return f"<{self.status} {self.body[:300]!r}>"
+
+    def expect(self, status, code=None):
+        """This status, and what the contract says of a body with it. Returns self."""
+        assert self.status == status, f"{self}, not {status}"
+        if status >= 400:
+            self._expect_problem(code)
+        elif status == 204:
+            assert not self.body and (code is None or self.code == code), f"{dict(self.headers)}, not {code}"
+        elif self.headers.get_content_type() == "application/json":
+            assert self.json["errMsg"] == "", self
+        return self
+
+    def _expect_problem(self, code):
+        assert self.headers.get_content_type() == "application/problem+json", f"{dict(self.headers)} of {self}"
+        body = self.json
+        missing = {"type", "title", "status", "detail", "code", "errMsg"} - body.keys()
+        assert not missing, f"{self} has no {missing}"
+        assert body["status"] == self.status and body["errMsg"] == body["detail"] != "", self
+        assert code is None or body["code"] == code, f"{self}, not {code}"
+        assert self.status != 503 or int(self.headers["Retry-After"]) >= 1, f"{self} without Retry-After"
+
+    def names(self, word):
+        """The detail says what is wrong with what."""
+        assert word in self.json["detail"], f"{self} does not name {word}"
+        return self
+
+
+class Client:
+    def __init__(self, port, timeout=20):
+        self.port = port
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+
+    def ask(self, method, path, user=None, body=None, authorization=None, headers=()):
+        """One request. user: whose token goes along; body: bytes as they are, anything else as JSON."""
+        headers = dict(headers)
+        if user:
+            authorization = "Bearer " + user.token
+        if authorization is not None:
+            headers["Authorization"] = authorization
+        if body is not None and not isinstance(body, bytes):
+            body = json.dumps(body).encode()
+        try:
+            self.connection.request(method, path, body, headers)
+            answer = self.connection.getresponse()
+            return Answer(answer.status, answer.headers, answer.read())
+        except LOST:
+            self.close()
+            raise
+
+    def close(self):
+        self.connection.close()
+
+
+def raw(port, data, timeout=20):
+    """Sends bytes that no HTTP library would, and returns the answer."""
+    with socket.create_connection(("127.0.0.1", port), timeout) as s:
+        s.sendall(data)
+        response = http.client.HTTPResponse(s)
+        response.begin()
+        return Answer(response.status, response.headers, response.read())

@@ -1,0 +1,94 @@
+"""Redis and MySQL of an instance, asked with the administrators' credentials."""
+
+import socket
+import subprocess
+
+
+class RedisError(Exception):
+    pass
+
+
+class Redis:
+    """RESP over the unix socket. Texts are str; bytes that are no UTF-8 survive as surrogates."""
+
+    def __init__(self, path, password):
+        self.path, self.password, self.file = path, password, None
+
+    def __call__(self, *words):
+        if not self.file:
+            self._connect()
+        try:
+            self._send(words)
+            return self._read()
+        except OSError:
+            self.close()
+            raise
+
+    def _connect(self):
+        s = socket.socket(socket.AF_UNIX)
+        s.settimeout(20)
+        s.connect(self.path)
+        self.file = s.makefile("rwb")
+        s.close()  # the file keeps it open
+        self("AUTH", "admin", self.password)
+
+    def close(self):
+        if self.file:
+            self.file.close()
+        self.file = None
+
+    def _send(self, words):
+        parts = [b"*%d\r\n" % len(words)]
+        for word in words:
+            word = word if isinstance(word, bytes) else str(word).encode("utf-8", "surrogateescape")
+            parts.append(b"$%d\r\n%s\r\n" % (len(word), word))
+        self.file.write(b"".join(parts))
+        self.file.flush()
+
+    def _read(self):
+        line = self.file.readline()
+        if not line:
+            raise ConnectionError("Redis closed the connection")
+        kind, rest = line[:1], line[1:-2].decode()
+        if kind == b"-":
+            raise RedisError(rest)
+        if kind == b":":
+            return int(rest)
+        if kind == b"$":
+            return None if rest == "-1" else self.file.read(int(rest) + 2)[:-2].decode("utf-8", "surrogateescape")
+        if kind == b"*":
+            return [self._read() for _ in range(int(rest))]
+        return rest
+
+    def keys(self):
+        cursor, found = "0", set()
+        while True:
+            cursor, keys = self("SCAN", cursor, "COUNT", 1000)
+            found.update(keys)
+            if cursor == "0":
+                return found
+
+
+class SqlError(Exception):
+    pass
+
+
+class Sql:
+    """The rows of a statement, as lists of texts, through the command line client."""
+
+    def __init__(self, defaults):
+        self.command = ["mariadb", f"--defaults-file={defaults}", "-N", "-B", "-r", "seckill"]
+
+    def __call__(self, statement):
+        done = subprocess.run(self.command, input=statement.encode(), capture_output=True, timeout=60)
+        if done.returncode:
+            raise SqlError(done.stderr.decode())
+        return [line.split("\t") for line in done.stdout.decode("utf-8", "surrogateescape").splitlines()]
+
+    def number(self, statement):
+        return int(self(statement)[0][0])
+
+
+def literal(text):
+    """Any text as an SQL literal."""
+    return "x'" + text.encode().hex() + "'"

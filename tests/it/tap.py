@@ -1,0 +1,59 @@
+"""TAP in a page: a case is a function with a name, cases run in the order in which they are written."""
+
+import sys
+import time
+import traceback
+
+_cases = []
+
+
+def case(name):
+    """Registers a function as a case; it fails by raising anything."""
+    def register(function):
+        _cases.append((name, function))
+        return function
+    return register
+
+
+def comment(text):
+    for line in str(text).splitlines():
+        print("#", line.encode("utf-8", "backslashreplace").decode(), flush=True)
+
+
+def run_cases(*arguments):
+    """Runs every case with these arguments and returns how many failed."""
+    print(f"1..{len(_cases)}", flush=True)
+    return sum(not _run(number, *c, arguments) for number, c in enumerate(_cases, 1))
+
+
+def _run(number, name, function, arguments):
+    began = time.monotonic()
+    try:
+        function(*arguments)
+    except Exception as problem:
+        print(f"not ok {number} - {name}", flush=True)
+        comment("".join(traceback.format_exception(problem)))
+        return False
+    print(f"ok {number} - {name}", flush=True)
+    comment(f"{time.monotonic() - began:.1f} s")
+    return True
+
+
+def same(got, wanted, what):
+    assert got == wanted, f"{what}: {got!r}, not {wanted!r}"
+
+
+def until(question, seconds, what, every=0.01):
+    """Asks until the answer is true, and returns it; after so many seconds, fails."""
+    deadline = time.monotonic() + seconds
+    while True:
+        answer = question()
+        if answer:
+            return answer
+        assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
+        time.sleep(every)
+
+
+def bail_out(problem):
+    print(f"Bail out! {problem}", flush=True)
+    sys.exit(1)
