@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- The hub hears what a segment holds, takes what it sent back, and grants it stock or says "sold out".
 -- KEYS  hub hash
--- ARGV  generation, segment, its totals received and sent, its left, 1 to want stock, how many candidates to name
+-- ARGV  generation, segment, its totals received and sent, its left, units wanted at least, how many candidates to name
 -- Reply {'GRANT', granted, taken}            totals for this segment; more than it had received
 --       {'NONE', granted, taken, j, ...}     the hub is empty; segments that may hold stock, nearest first
 --       {'SOLDOUT', epoch, until ms}         every segment reported empty, nothing is in flight
@@ -47,10 +47,12 @@ if sent > taken then
   end
 end
 if left == 0 and received == granted and sent == taken then mark('1') end
-if ARGV[6] ~= '1' then return save('OK', granted, taken) end
+local want = tonumber(ARGV[6])
+if want == 0 then return save('OK', granted, taken) end
 
 if avail > 0 then
-  local units = math.max(1, math.floor(avail / (2 * segments)))
+  -- guided self-scheduling: large chunks while there is plenty, single units at the end
+  local units = math.min(avail, math.max(want, math.floor(3 * avail / (2 * segments))))
   granted = granted + units
   set('avail', avail - units)
   set(G, granted)

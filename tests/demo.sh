@@ -5,6 +5,7 @@
 set -uo pipefail
 
 url=$1
+home=${SECKILL_RUN#"$PWD/"}
 units=100
 dir=$(mktemp -d "$SECKILL_RUN/tmp/demo.XXXXXX") || exit
 trap 'rm -rf "$dir"' EXIT
@@ -107,6 +108,6 @@ cp "$dir/customers" "$SECKILL_RUN/demo.customers"
 cat <<TXT
 try:
   curl -i $url/api/users/$seller/coupons/$coupon
-  curl -i -H "Authorization: Bearer \$(head -1 $SECKILL_RUN/demo.customers | cut -f3)" -X POST $url/api/users/$seller/coupons/$coupon/claims
-  curl -i -H "Authorization: Bearer \$(head -1 $SECKILL_RUN/demo.customers | cut -f3)" $url/api/users/buyer-$name-1/orders
+  curl -i -H "Authorization: Bearer \$(head -1 $home/demo.customers | cut -f3)" -X POST $url/api/users/$seller/coupons/$coupon/claims
+  curl -i -H "Authorization: Bearer \$(head -1 $home/demo.customers | cut -f3)" $url/api/users/buyer-$name-1/orders
 TXT

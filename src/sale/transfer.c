@@ -30,6 +30,7 @@ struct refill {
 	int64_t deadline_ms;
 	enum status trouble; /* STATUS_OK, or why this round cannot be trusted */
 	struct claim *first, **last;
+	int waiting;
 };
 
 struct probe {
@@ -85,7 +86,7 @@ static enum status refusal(struct refill *r, const struct redis_reply *reply)
 	return STATUS_FENCED;
 }
 
-static void send_exchange(struct refill *r, int segment, int64_t received, int64_t sent, int64_t left, bool want,
+static void send_exchange(struct refill *r, int segment, int64_t received, int64_t sent, int64_t left, int want,
                           redis_done *done, void *context)
 {
 	struct redis_command cmd;
@@ -168,7 +169,7 @@ static void on_debited(void *context, enum redis_end end, const struct redis_rep
 	}
 	p->received = redis_number_at(reply, 2);
 	board_add(p->refill->service->board, COUNT_stock_moves_total__return, 1);
-	send_exchange(p->refill, p->segment, p->received, redis_number_at(reply, 3), redis_number_at(reply, 1), false,
+	send_exchange(p->refill, p->segment, p->received, redis_number_at(reply, 3), redis_number_at(reply, 1), 0,
 	              on_reported, p);
 }
 
@@ -217,6 +218,18 @@ static void leave_flag(struct refill *r, int64_t epoch, int64_t until)
 	redis_send(r->service->redis, &cmd, NULL, NULL);
 }
 
+/* A claim that only joined asks its segment, which has the flag by now: its user may have an order from before. */
+static void end_sold_out(struct refill *r)
+{
+	for (struct claim *c = dissolve(r), *next; c; c = next) {
+		next = c->next;
+		if (c->asked)
+			claim_end(c, STATUS_SOLD_OUT);
+		else
+			claim_send(c, NULL);
+	}
+}
+
 static void on_none(struct refill *r, const struct redis_reply *reply)
 {
 	if (redis_number_at(reply, 1) > r->received) /* an earlier grant to us was not credited */
@@ -239,7 +252,7 @@ static void on_hub(void *context, enum redis_end end, const struct redis_reply *
 		on_none(r, reply);
 	} else if (is(reply, "SOLDOUT")) {
 		leave_flag(r, redis_number_at(reply, 1), redis_number_at(reply, 2));
-		end_all(r, STATUS_SOLD_OUT);
+		end_sold_out(r);
 	} else {
 		end_all(r, refusal(r, reply));
 	}
@@ -247,31 +260,48 @@ static void on_hub(void *context, enum redis_end end, const struct redis_reply *
 
 static void ask_hub(struct refill *r)
 {
-	send_exchange(r, r->segment, r->received, r->sent, 0, true, on_hub, r);
+	send_exchange(r, r->segment, r->received, r->sent, 0, r->waiting, on_hub, r);
 }
 
-void transfer_wait(struct claim *c, int64_t received, int64_t sent)
+static void append(struct refill *r, struct claim *c)
 {
-	struct refill **slot = &c->coupon->refills[c->segment], *r = *slot;
-	int64_t now = clock_mono_ms();
 	c->next = NULL;
-	if (!c->deadline_ms)
-		c->deadline_ms = now + PATIENCE_MS;
-	if (now > c->deadline_ms) {
-		claim_end(c, STATUS_BUSY);
-		return;
-	}
-	if (r) {
-		*r->last = c;
-		r->last = &c->next;
-		return;
-	}
-	r = malloc(sizeof *r);
+	*r->last = c;
+	r->last = &c->next;
+	r->waiting++;
+}
+
+static struct refill *refill_new(struct claim *c, int64_t received, int64_t sent)
+{
+	struct refill *r = malloc(sizeof *r);
 	if (!r)
 		abort();
 	*r = (struct refill){ .service = c->service, .coupon = coupon_hold(c->coupon), .segment = c->segment,
 		              .received = received, .sent = sent, .probes = 1,
-		              .deadline_ms = now + PATIENCE_MS, .trouble = STATUS_OK, .first = c, .last = &c->next };
-	*slot = r;
-	ask_hub(r);
+		              .deadline_ms = clock_mono_ms() + PATIENCE_MS, .trouble = STATUS_OK };
+	r->last = &r->first;
+	c->coupon->refills[c->segment] = r;
+	return r;
+}
+
+bool transfer_join(struct claim *c)
+{
+	struct refill *r = c->coupon->refills[c->segment];
+	if (r)
+		append(r, c);
+	return r != NULL;
+}
+
+void transfer_wait(struct claim *c, int64_t received, int64_t sent)
+{
+	int64_t now = clock_mono_ms();
+	if (!c->deadline_ms)
+		c->deadline_ms = now + PATIENCE_MS;
+	if (now > c->deadline_ms) {
+		claim_end(c, STATUS_BUSY);
+	} else if (!transfer_join(c)) {
+		struct refill *r = refill_new(c, received, sent);
+		append(r, c);
+		ask_hub(r);
+	}
 }

@@ -17,4 +17,7 @@
  */
 void transfer_wait(struct claim *c, int64_t received, int64_t sent);
 
+/* A claim that was not sent yet waits for the refill that runs for its segment. False: none runs. */
+bool transfer_join(struct claim *c);
+
 #endif

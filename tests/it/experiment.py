@@ -1,0 +1,92 @@
+#!/usr/bin/env -S python3 -B
+"""The ancestor's experiment: customers at once on segmented stock. Every unit is sold, and nobody is refused too early."""
+
+from harness import main
+from tap import case, same
+
+
+def sell(it, amount, customers, segments, course=False):
+    sale = it.sale(amount=amount, segments=segments)
+    outcomes = sale.rush(it.users(customers), course=course)
+    sale.prove(outcomes)
+    return sale, outcomes
+
+
+@case("100 customers at once on 100 units in 10 segments: 100 of 100, nobody refused, ten times")
+def as_many_as_units(it):
+    users = it.users(100)
+    for _ in range(10):
+        sale = it.sale(amount=100, segments=10)
+        outcomes = sale.rush(users)
+        same([o.code for o in outcomes if not o.order], [], "refusals")
+        sale.prove(outcomes)
+
+
+@case("the same by the course's PATCH")
+def by_the_course_route(it):
+    sell(it, amount=100, customers=100, segments=10, course=True)
+
+
+@case("more customers than units: exactly the units are won, the others are told sold out")
+def more_customers(it):
+    sale, outcomes = sell(it, amount=100, customers=160, segments=10)
+    sale.ask_again(outcomes)
+
+
+@case("all customers in one home segment: stock travels to them")
+def one_home(it):
+    sale = it.sale(amount=60, segments=10)
+    users = it.users(900)
+    crowd = [u for u in users if sale.home(u) == 3][:70]
+    assert len(crowd) >= 60, f"only {len(crowd)} customers live in segment 3"
+    outcomes = sale.rush(crowd)
+    sale.prove(outcomes)
+    same(it.redis("HLEN", sale.key("o", 3)), 60, "owners in segment 3")
+    same({o.order.split("-")[1] for o in outcomes if o.order}, {"3"}, "segments in the order numbers")
+
+
+@case("fewer units than segments")
+def few_units(it):
+    sell(it, amount=5, customers=40, segments=64)
+
+
+@case("one unit in 16 segments")
+def one_unit(it):
+    for _ in range(3):
+        sell(it, amount=1, customers=50, segments=16)
+
+
+@case("one segment")
+def one_segment(it):
+    sell(it, amount=30, customers=50, segments=1)
+
+
+@case("256 segments, more units than customers in any of them")
+def most_segments(it):
+    sell(it, amount=300, customers=200, segments=256)
+
+
+@case("256 segments, sold out")
+def most_segments_sold_out(it):
+    sell(it, amount=100, customers=130, segments=256)
+
+
+@case("one by one, the last unit is found wherever it is")
+def one_by_one(it):
+    sale = it.sale(amount=40, segments=16)
+    users = it.users(41)
+    for user in users[:40]:
+        sale.win(user)
+    sale.claim(users[40]).expect(410, "sold-out")
+    sale.claim_course(users[40]).expect(204, "sold-out")
+    sale.drained()
+    sale.audit()
+
+
+@case("the sales among themselves: the audit of everything is balanced")
+def everything(it):
+    same(it.ctl("audit").returncode, 0, "exit of the audit")
+
+
+if __name__ == "__main__":
+    main()

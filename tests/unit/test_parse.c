@@ -1,0 +1,316 @@
+/* What strangers send, read by tables: numbers, percent-encoding, UTF-8, names, dates. */
+#include "unit/unit.h"
+
+#include "base/clock.h"
+#include "base/parse.h"
+
+static void whole_numbers(void **state)
+{
+	(void)state;
+	static const struct {
+		struct str text;
+		bool ok;
+		int64_t value;
+	} rows[] = {
+		{ BYTES("0"), true, 0 },
+		{ BYTES("7"), true, 7 },
+		{ BYTES("-7"), true, -7 },
+		{ BYTES("-0"), true, 0 },
+		{ BYTES("007"), true, 7 },
+		{ BYTES("999999999999999999"), true, 999999999999999999 },
+		{ BYTES("-999999999999999999"), true, -999999999999999999 },
+		{ BYTES("99999999999999999999"), false, 0 },
+		{ BYTES(""), false, 0 },
+		{ BYTES("-"), false, 0 },
+		{ BYTES("--1"), false, 0 },
+		{ BYTES("+1"), false, 0 },
+		{ BYTES(" 1"), false, 0 },
+		{ BYTES("1 "), false, 0 },
+		{ BYTES("1\n"), false, 0 },
+		{ BYTES("1\0"), false, 0 },
+		{ BYTES("1.0"), false, 0 },
+		{ BYTES("1e3"), false, 0 },
+		{ BYTES("0x1f"), false, 0 },
+		{ BYTES("12abc"), false, 0 },
+		{ BYTES("\xd9\xa1"), false, 0 }, /* a digit of another script */
+	};
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		int64_t value = 4711;
+		bool ok = parse_int(rows[i].text, INT64_MIN, INT64_MAX, &value);
+		expect(ok == rows[i].ok, "'%s'", rows[i].text.p);
+		expect(value == (ok ? rows[i].value : 4711), "'%s' gave %lld", rows[i].text.p, (long long)value);
+	}
+}
+
+static void bounds_are_inclusive(void **state)
+{
+	(void)state;
+	int64_t value;
+	assert_true(parse_int(STR("5"), 5, 9, &value));
+	assert_true(parse_int(STR("9"), 5, 9, &value));
+	assert_false(parse_int(STR("4"), 5, 9, &value));
+	assert_false(parse_int(STR("10"), 5, 9, &value));
+	assert_int_equal(value, 9);
+}
+
+static void percent_encoding_is_undone_once(void **state)
+{
+	(void)state;
+	static const struct {
+		struct str text, decoded;
+		bool ok;
+	} rows[] = {
+		{ BYTES(""), BYTES(""), true },
+		{ BYTES("plain"), BYTES("plain"), true },
+		{ BYTES("%41%62"), BYTES("Ab"), true },
+		{ BYTES("a%2Fb%2fc"), BYTES("a/b/c"), true },
+		{ BYTES("%25%34%31"), BYTES("%41"), true },
+		{ BYTES("%E4%BD%A0"), BYTES("\xe4\xbd\xa0"), true },
+		{ BYTES("%00"), BYTES("\0"), true },
+		{ BYTES("%ff"), BYTES("\xff"), true },
+		{ BYTES("a+b"), BYTES("a+b"), true },
+		{ BYTES("%"), BYTES(""), false },
+		{ BYTES("%4"), BYTES(""), false },
+		{ BYTES("abc%"), BYTES(""), false },
+		{ BYTES("%zz"), BYTES(""), false },
+		{ BYTES("%4g"), BYTES(""), false },
+		{ BYTES("%%41"), BYTES(""), false },
+		{ BYTES("%-1"), BYTES(""), false },
+		{ BYTES("% 1"), BYTES(""), false },
+		{ BYTES("%4\0"), BYTES(""), false },
+	};
+	struct arena a;
+	arena_init(&a);
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		struct str decoded;
+		bool ok = parse_percent(&a, rows[i].text, &decoded);
+		expect(ok == rows[i].ok, "'%s'", rows[i].text.p);
+		expect(!ok || str_eq(decoded, rows[i].decoded), "'%s' gave '%.*s'", rows[i].text.p, (int)decoded.n, decoded.p);
+	}
+	arena_release(&a);
+}
+
+/* RFC 3629; the boundary cases are those of table 3-7 of the Unicode standard. */
+static const struct {
+	const char *what;
+	struct str text;
+	bool ok;
+} utf8[] = {
+	{ "nothing", BYTES(""), true },
+	{ "ASCII", BYTES("abc"), true },
+	{ "U+0080, the least of two bytes", BYTES("\xc2\x80"), true },
+	{ "U+0800, the least of three", BYTES("\xe0\xa0\x80"), true },
+	{ "U+D7FF, before the surrogates", BYTES("\xed\x9f\xbf"), true },
+	{ "U+E000, after them", BYTES("\xee\x80\x80"), true },
+	{ "U+10000, the least of four", BYTES("\xf0\x90\x80\x80"), true },
+	{ "U+10FFFF, the last", BYTES("\xf4\x8f\xbf\xbf"), true },
+	{ "a continuation alone", BYTES("\x80"), false },
+	{ "a lead alone", BYTES("\xc3"), false },
+	{ "a lead and ASCII", BYTES("\xc3(" ), false },
+	{ "three bytes cut to two", BYTES("\xe4\xbd"), false },
+	{ "four bytes cut to three", BYTES("\xf0\x9f\x98"), false },
+	{ "overlong NUL", BYTES("\xc0\x80"), false },
+	{ "overlong /", BYTES("\xc0\xaf"), false },
+	{ "overlong U+007F", BYTES("\xc1\xbf"), false },
+	{ "overlong / of three bytes", BYTES("\xe0\x80\xaf"), false },
+	{ "overlong U+07FF", BYTES("\xe0\x9f\xbf"), false },
+	{ "overlong / of four bytes", BYTES("\xf0\x80\x80\xaf"), false },
+	{ "overlong U+FFFF", BYTES("\xf0\x8f\xbf\xbf"), false },
+	{ "U+D800, a surrogate", BYTES("\xed\xa0\x80"), false },
+	{ "U+DFFF, a surrogate", BYTES("\xed\xbf\xbf"), false },
+	{ "a pair of surrogates", BYTES("\xed\xa0\xbd\xed\xb8\x80"), false },
+	{ "U+110000", BYTES("\xf4\x90\x80\x80"), false },
+	{ "a lead of five bytes", BYTES("\xf8\x88\x80\x80\x80"), false },
+	{ "FE", BYTES("\xfe"), false },
+	{ "FF", BYTES("\xff"), false },
+	{ "good, then bad", BYTES("ab\xe4\xbd\xa0\xff"), false },
+};
+
+static void utf8_and_nothing_else(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(utf8); i++)
+		expect(parse_is_utf8(utf8[i].text) == utf8[i].ok, "%s", utf8[i].what);
+}
+
+static void what_is_not_utf8_is_no_name(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(utf8); i++)
+		if (!utf8[i].ok)
+			expect(!parse_is_name(utf8[i].text), "%s", utf8[i].what);
+}
+
+#define TEN(c)	 c c c c c c c c c c
+#define SIXTY(c) TEN(c) TEN(c) TEN(c) TEN(c) TEN(c) TEN(c)
+
+static void names(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *what;
+		struct str text;
+		bool ok;
+	} rows[] = {
+		{ "one character", BYTES("a"), true },
+		{ "spaces", BYTES("a b"), true },
+		{ "what other parts of the service use as marks", BYTES("a{b}:|%'\"\\"), true },
+		{ "dots", BYTES(".."), true },
+		{ "Chinese", BYTES("\xe7\xa7\x92\xe6\x9d\x80"), true },
+		{ "60 characters of ASCII", BYTES(SIXTY("x")), true },
+		{ "61 characters of ASCII", BYTES(SIXTY("x") "x"), false },
+		{ "60 characters of four bytes", BYTES(SIXTY("\xf0\x9f\x98\x80")), true },
+		{ "61 characters, the last of four bytes", BYTES(SIXTY("x") "\xf0\x9f\x98\x80"), false },
+		{ "nothing", BYTES(""), false },
+		{ "a slash", BYTES("a/b"), false },
+		{ "NUL", BYTES("a\0b"), false },
+		{ "a line feed", BYTES("a\nb"), false },
+		{ "a tabulator", BYTES("\t"), false },
+		{ "the last of C0", BYTES("\x1f"), false },
+		{ "DEL", BYTES("\x7f"), false },
+		{ "U+0080, the first of C1", BYTES("\xc2\x80"), false },
+		{ "U+0085, a new line", BYTES("\xc2\x85"), false },
+		{ "U+009F, the last of C1", BYTES("\xc2\x9f"), false },
+		{ "U+00A0, after C1", BYTES("\xc2\xa0"), true },
+		{ "U+2027, before the separators", BYTES("\xe2\x80\xa7"), true },
+		{ "U+2028, a line separator", BYTES("\xe2\x80\xa8"), false },
+		{ "U+2029, a paragraph separator", BYTES("\xe2\x80\xa9"), false },
+		{ "U+202A, bidi embedding", BYTES("\xe2\x80\xaa"), false },
+		{ "U+202E, bidi override", BYTES("abc\xe2\x80\xaegnp"), false },
+		{ "U+202F, after them", BYTES("\xe2\x80\xaf"), true },
+		{ "U+2066, bidi isolate", BYTES("\xe2\x81\xa6"), false },
+		{ "U+2069, end of an isolate", BYTES("\xe2\x81\xa9"), false },
+	};
+	for (size_t i = 0; i < COUNT_OF(rows); i++)
+		expect(parse_is_name(rows[i].text) == rows[i].ok, "%s", rows[i].what);
+}
+
+static void splitting_takes_every_piece(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text, *pieces; /* joined by a blank each */
+	} rows[] = {
+		{ "", "<>" },	   { "a", "<a>" },	    { "/", "<><>" },	     { "a/b", "<a><b>" },
+		{ "/a", "<><a>" }, { "a/", "<a><>" },	    { "a//b", "<a><><b>" },
+	};
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		char joined[64] = "";
+		struct str rest = str_of(rows[i].text), piece;
+		while (parse_split(&rest, '/', &piece)) {
+			strcat(joined, "<");
+			strncat(joined, piece.p, piece.n);
+			strcat(joined, ">");
+		}
+		expect(strcmp(joined, rows[i].pieces) == 0, "'%s' gave %s", rows[i].text, joined);
+	}
+	struct str none = { 0 }, piece;
+	assert_false(parse_split(&none, '/', &piece));
+}
+
+static void dates(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text;
+		bool ok;
+		int64_t ms;
+	} rows[] = {
+		{ "1970-01-01T00:00:00Z", true, 0 },
+		{ "2026-01-01T00:00:00.000Z", true, 1767225600000 },
+		{ "2026-01-01t00:00:00z", true, 1767225600000 },
+		{ "2026-01-01 00:00:00Z", true, 1767225600000 },
+		{ "2026-01-01T08:00:00+08:00", true, 1767225600000 },
+		{ "2025-12-31T18:30:00-05:30", true, 1767225600000 },
+		{ "2026-01-01T00:00:00-00:00", true, 1767225600000 },
+		{ "2026-01-01T00:00:00.5Z", true, 1767225600500 },
+		{ "2026-01-01T00:00:00.12Z", true, 1767225600120 },
+		{ "2026-01-01T00:00:00.123456789Z", true, 1767225600123 },
+		{ "2026-01-01T00:00:00.0000000000000000000001Z", true, 1767225600000 },
+		{ "2024-02-29T12:00:00Z", true, 1709208000000 },
+		{ "2000-02-29T00:00:00Z", true, 951782400000 },
+		{ "9999-12-31T23:59:59.999Z", true, 253402300799999 },
+		{ "2025-02-29T00:00:00Z", false, 0 },
+		{ "2100-02-29T00:00:00Z", false, 0 },
+		{ "2026-04-31T00:00:00Z", false, 0 },
+		{ "2026-00-01T00:00:00Z", false, 0 },
+		{ "2026-13-01T00:00:00Z", false, 0 },
+		{ "2026-01-00T00:00:00Z", false, 0 },
+		{ "2026-01-01T24:00:00Z", false, 0 },
+		{ "2026-01-01T00:60:00Z", false, 0 },
+		{ "2026-01-01T00:00:60Z", false, 0 }, /* leap seconds: told apart by no clock here */
+		{ "2026-01-01T00:00:00", false, 0 },
+		{ "2026-01-01T00:00:00+24:00", false, 0 },
+		{ "2026-01-01T00:00:00+08:60", false, 0 },
+		{ "2026-01-01T00:00:00+0800", false, 0 },
+		{ "2026-01-01T00:00:00+08", false, 0 },
+		{ "2026-01-01T00:00:00.Z", false, 0 },
+		{ "2026-01-01T00:00:00,5Z", false, 0 },
+		{ "2026-01-01T00:00Z", false, 0 },
+		{ "2026-01-01", false, 0 },
+		{ "26-01-01T00:00:00Z", false, 0 },
+		{ "2026-1-1T00:00:00Z", false, 0 },
+		{ "+2026-01-01T00:00:00Z", false, 0 },
+		{ " 2026-01-01T00:00:00Z", false, 0 },
+		{ "2026-01-01T00:00:00Z ", false, 0 },
+		{ "2026-01-01T-1:00:00Z", false, 0 },
+		{ "1767225600000", false, 0 },
+		{ "tomorrow", false, 0 },
+		{ "", false, 0 },
+	};
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		int64_t ms = 4711;
+		bool ok = clock_parse(str_of(rows[i].text), &ms);
+		expect(ok == rows[i].ok, "'%s'", rows[i].text);
+		expect(ms == (ok ? rows[i].ms : 4711), "'%s' gave %lld", rows[i].text, (long long)ms);
+	}
+}
+
+static void dates_are_written_in_utc_with_milliseconds(void **state)
+{
+	(void)state;
+	static const struct {
+		int64_t ms;
+		const char *text;
+	} rows[] = {
+		{ 0, "1970-01-01T00:00:00.000Z" },
+		{ 1, "1970-01-01T00:00:00.001Z" },
+		{ 1709208000120, "2024-02-29T12:00:00.120Z" },
+		{ 1767225599999, "2025-12-31T23:59:59.999Z" },
+		{ 253402300799999, "9999-12-31T23:59:59.999Z" },
+	};
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		char text[CLOCK_TEXT];
+		int64_t back = -1;
+		clock_format(text, rows[i].ms);
+		assert_string_equal(text, rows[i].text);
+		assert_true(clock_parse(str_of(text), &back));
+		assert_int_equal(back, rows[i].ms);
+	}
+}
+
+/* Whatever clock_parse takes, clock_format can write: an offset must not carry a date out of the four digits. */
+static void the_ends_of_time(void **state)
+{
+	(void)state;
+	static const char *const rows[] = { "9999-12-31T23:59:59.999-23:59", "9999-12-31T23:59:59-00:01",
+					    "1970-01-01T00:00:00+00:01", "1970-01-01T00:00:00.001+23:59" };
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		struct {
+			char text[CLOCK_TEXT], guard[8];
+		} out = { .guard = "guards" };
+		int64_t ms, back = -1;
+		if (!clock_parse(str_of(rows[i]), &ms))
+			continue;
+		clock_format(out.text, ms);
+		expect(memcmp(out.guard, "guards", 7) == 0, "%s: written past the end", rows[i]);
+		expect(memchr(out.text, '\0', sizeof out.text), "%s: not terminated", rows[i]);
+		expect(clock_parse(str_of(out.text), &back) && back == ms, "%s: came back as %s", rows[i], out.text);
+	}
+}
+
+UNIT_MAIN(cmocka_unit_test(whole_numbers), cmocka_unit_test(bounds_are_inclusive),
+	  cmocka_unit_test(percent_encoding_is_undone_once), cmocka_unit_test(utf8_and_nothing_else),
+	  cmocka_unit_test(what_is_not_utf8_is_no_name), cmocka_unit_test(names),
+	  cmocka_unit_test(splitting_takes_every_piece), cmocka_unit_test(dates),
+	  cmocka_unit_test(dates_are_written_in_utc_with_milliseconds), cmocka_unit_test(the_ends_of_time))
