@@ -112,7 +112,7 @@ make_mysql_data() {
 	if [ ! -d "$template" ]; then
 		made=$(mktemp -d "$cache/mariadb-new.XXXXXX")
 		mariadb-install-db --defaults-file="$TOP/docker/mariadb.cnf" --datadir="$made" --skip-test-db \
-			--skip-name-resolve "${AS_ROOT[@]}" >"$RUN/log/mysql.log" 2>&1 || {
+			--skip-name-resolve --force "${AS_ROOT[@]}" >"$RUN/log/mysql.log" 2>&1 || {
 			rm -rf "$made"
 			log_tail mysql
 			die "mariadb-install-db failed, see above"

@@ -105,14 +105,6 @@ static enum status read_segment(struct service *svc, struct arena *a, struct aud
 	return s;
 }
 
-static const struct redis_reply *member(const struct redis_reply *map, const char *name)
-{
-	for (size_t i = 0; i + 1 < redis_count(map); i += 2)
-		if (str_eq(redis_text_at(map, i), str_of(name)))
-			return redis_at(map, i + 1);
-	return NULL;
-}
-
 static enum status read_hub(struct service *svc, struct arena *a, struct audit *out)
 {
 	struct redis_command c;
@@ -122,18 +114,18 @@ static enum status read_hub(struct service *svc, struct arena *a, struct audit *
 	const struct redis_reply *hub = ask(svc, a, &c, &s);
 	if (s != STATUS_OK)
 		return s;
-	if (redis_number(member(hub, "gen")) != out->coupon.generation)
+	if (redis_number(redis_member(hub, "gen")) != out->coupon.generation)
 		buf_printf(&out->problems, "the hub has generation %lld in Redis, %lld in MySQL\n",
-		           (long long)redis_number(member(hub, "gen")), (long long)out->coupon.generation);
-	out->amount = redis_number(member(hub, "amount"));
-	out->hub = redis_number(member(hub, "avail"));
-	out->sold_out = redis_number(member(hub, "sold_out")) != 0;
+		           (long long)redis_number(redis_member(hub, "gen")), (long long)out->coupon.generation);
+	out->amount = redis_number(redis_member(hub, "amount"));
+	out->hub = redis_number(redis_member(hub, "avail"));
+	out->sold_out = redis_number(redis_member(hub, "sold_out")) != 0;
 	for (int i = 0; i < out->coupon.segments; i++) {
 		char name[16];
 		snprintf(name, sizeof name, "G%d", i);
-		out->segments[i].granted = redis_number(member(hub, name));
+		out->segments[i].granted = redis_number(redis_member(hub, name));
 		name[0] = 'R';
-		out->segments[i].taken = redis_number(member(hub, name));
+		out->segments[i].taken = redis_number(redis_member(hub, name));
 	}
 	return s;
 }

@@ -152,14 +152,6 @@ static const struct {
 	{ "description", offsetof(struct coupon, description), true },
 };
 
-static const struct redis_reply *member(const struct redis_reply *map, const char *name)
-{
-	for (size_t i = 0; i + 1 < redis_count(map); i += 2)
-		if (str_eq(redis_text_at(map, i), str_of(name)))
-			return redis_at(map, i + 1);
-	return NULL;
-}
-
 static bool read_hash_key(struct coupon *c, struct str key)
 {
 	if (key.n != SIPHASH_KEY)
@@ -171,7 +163,7 @@ static bool read_hash_key(struct coupon *c, struct str key)
 bool coupon_read(struct coupon *c, const struct redis_reply *descriptor)
 {
 	for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
-		const struct redis_reply *value = member(descriptor, fields[i].name);
+		const struct redis_reply *value = redis_member(descriptor, fields[i].name);
 		if (!value)
 			return false;
 		void *at = (char *)c + fields[i].offset;
@@ -180,11 +172,11 @@ bool coupon_read(struct coupon *c, const struct redis_reply *descriptor)
 		else
 			*(int64_t *)at = redis_number(value);
 	}
-	c->segments = (int)redis_number(member(descriptor, "segments"));
+	c->segments = (int)redis_number(redis_member(descriptor, "segments"));
 	if (c->segments < 1 || c->segments > SEGMENTS_MAX)
 		return false;
 	c->refills = arena_alloc(&c->arena, (size_t)c->segments * sizeof(struct refill *));
-	return read_hash_key(c, redis_text(member(descriptor, "key")));
+	return read_hash_key(c, redis_text(redis_member(descriptor, "key")));
 }
 
 /* A find that has to ask Redis: name -> id (unless given) -> descriptor. */

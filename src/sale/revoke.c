@@ -19,8 +19,6 @@ struct watch {
 	struct service *svc;
 };
 
-static int64_t newest_ms, refreshed_ms;
-
 static void learn(struct service *svc, const struct redis_reply *list)
 {
 	for (size_t i = 0; i + 1 < redis_count(list); i += 2) {
@@ -29,16 +27,16 @@ static void learn(struct service *svc, const struct redis_reply *list)
 		if (member.n < 18 || !parse_int((struct str){ member.p + 17, member.n - 17 }, 0, INT64_MAX, &expires_s))
 			continue;
 		tokens_revoke(svc->tokens, strtoull(member.p, NULL, 16), expires_s);
-		if (at_ms > newest_ms)
-			newest_ms = at_ms;
+		if (at_ms > svc->revoked_ms)
+			svc->revoked_ms = at_ms;
 	}
 }
 
-static void query(struct redis_command *c)
+static void query(const struct service *svc, struct redis_command *c)
 {
 	redis_command(c, "ZRANGEBYSCORE");
 	key_put(c, KEY_REVOKED, 0, 0);
-	redis_put_int(c, newest_ms > OVERLAP_MS ? newest_ms - OVERLAP_MS : 0);
+	redis_put_int(c, svc->revoked_ms > OVERLAP_MS ? svc->revoked_ms - OVERLAP_MS : 0);
 	redis_put_text(c, "+inf");
 	redis_put_text(c, "WITHSCORES");
 }
@@ -55,7 +53,7 @@ static void on_timer(struct loop_timer *t)
 {
 	struct watch *w = (struct watch *)t;
 	struct redis_command c;
-	query(&c);
+	query(w->svc, &c);
 	redis_send(w->svc->redis, &c, on_list, w);
 }
 
@@ -75,12 +73,12 @@ void revoke_refresh(struct service *svc)
 	struct redis_command c;
 	const struct redis_reply *list;
 	int64_t now = clock_mono_ms();
-	if (refreshed_ms && now - refreshed_ms < EVERY_MS)
+	if (svc->revoked_read_ms && now - svc->revoked_read_ms < EVERY_MS)
 		return;
-	query(&c);
+	query(svc, &c);
 	if (redis_call(svc->redis_now, &a, &c, &list) == REDIS_ANSWER) {
 		learn(svc, list);
-		refreshed_ms = now;
+		svc->revoked_read_ms = now;
 	}
 	arena_release(&a);
 }

@@ -17,6 +17,7 @@ struct service {
 	struct tokens *tokens;
 	struct coupons *coupons; /* the hot pool's cache */
 	struct board *board;
+	int64_t revoked_ms, revoked_read_ms; /* revoke.c: the newest logout known; when it was asked */
 };
 
 #endif

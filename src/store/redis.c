@@ -38,6 +38,7 @@ struct redis {
 	struct loop_timer retry, watch;
 	bool up, connecting, wants_write, watches_writes, closing;
 	int retry_ms;
+	int64_t complained_ms;
 	struct call *first, **last; /* in flight, oldest first */
 	struct redis_counts counts;
 	struct arena arena; /* the password */
@@ -96,6 +97,14 @@ struct str redis_text_at(const struct redis_reply *r, size_t i)
 int64_t redis_number_at(const struct redis_reply *r, size_t i)
 {
 	return redis_number(redis_at(r, i));
+}
+
+const struct redis_reply *redis_member(const struct redis_reply *map, const char *name)
+{
+	for (size_t i = 0; i + 1 < redis_count(map); i += 2)
+		if (str_eq(redis_text_at(map, i), str_of(name)))
+			return redis_at(map, i + 1);
+	return NULL;
 }
 
 /* Commands */
@@ -165,6 +174,16 @@ static enum redis_end classify(struct str error)
 	return REDIS_BROKEN;
 }
 
+/* Once a second: a server that refuses everything would fill the log. */
+static void complain(struct redis *r, const struct call *call, struct str error)
+{
+	int64_t now = clock_mono_ms();
+	if (now - r->complained_ms < 1000)
+		return;
+	r->complained_ms = now;
+	log_error("redis_error", LOG_STR("error", error), LOG_TEXT("script", call->script ? call->script->name : "-"));
+}
+
 static void queue(struct redis *r, struct call *call);
 
 static void load_and_resend(struct redis *r, struct call *call)
@@ -199,7 +218,7 @@ static void on_reply(redisAsyncContext *ac, void *raw, void *context)
 		return;
 	}
 	enum redis_end end = classify(error);
-	log_error("redis_error", LOG_STR("error", error), LOG_TEXT("script", call->script ? call->script->name : "-"));
+	complain(r, call, error);
 	finish(call, end, reply);
 }
 

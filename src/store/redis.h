@@ -34,6 +34,9 @@ int64_t redis_number(const struct redis_reply *r);                              
 struct str redis_text_at(const struct redis_reply *r, size_t i);
 int64_t redis_number_at(const struct redis_reply *r, size_t i);
 
+/* Of a map as HGETALL gives it: the value of a field, or NULL. */
+const struct redis_reply *redis_member(const struct redis_reply *map, const char *name);
+
 /* reply is NULL unless end is REDIS_ANSWER or (the error as text) REDIS_REFUSED, REDIS_BROKEN. */
 typedef void redis_done(void *context, enum redis_end end, const struct redis_reply *reply);
 
