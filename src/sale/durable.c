@@ -1,6 +1,7 @@
 #include "sale/durable.h"
 
 #include "base/log.h"
+#include "sale/key.h"
 
 static const struct {
 	const char *name, *value, *problem;
@@ -28,13 +29,33 @@ static const char *check(struct service *svc, struct arena *a, size_t i, bool *a
 	return arena_printf(a, "Redis: %s", redis_needs[i].problem);
 }
 
+/*
+ * Redis replays its AOF as the default user; one without permissions makes it skip every script's writes, silently.
+ * Servers before version 7, or that do not let us ask, are taken at their word.
+ */
+static const char *check_replay(struct service *svc, struct arena *a)
+{
+	struct redis_command c;
+	const struct redis_reply *reply = NULL;
+	redis_command(&c, "ACL");
+	redis_put_text(&c, "DRYRUN");
+	redis_put_text(&c, "default");
+	redis_put_text(&c, "HSET");
+	key_put(&c, KEY_HUB, 1, 0);
+	redis_put_text(&c, "x");
+	redis_put_text(&c, "x");
+	if (redis_call(svc->redis_now, a, &c, &reply) != REDIS_ANSWER || str_eq(redis_text(reply), STR("OK")))
+		return NULL;
+	return "Redis: the default user may not write, so a restart drops what scripts wrote: switch it off, but give it ~* +@all";
+}
+
 const char *durable_redis(struct service *svc, struct arena *a, bool *away)
 {
 	const char *problem = NULL;
 	*away = false;
 	for (size_t i = 0; !problem && !*away && i < sizeof redis_needs / sizeof redis_needs[0]; i++)
 		problem = check(svc, a, i, away);
-	return problem;
+	return problem || *away ? problem : check_replay(svc, a);
 }
 
 const char *durable_mysql(struct service *svc, struct arena *a, bool *away)

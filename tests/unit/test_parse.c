@@ -189,7 +189,7 @@ static void splitting_takes_every_piece(void **state)
 {
 	(void)state;
 	static const struct {
-		const char *text, *pieces; /* joined by a blank each */
+		const char *text, *pieces; /* each in < > */
 	} rows[] = {
 		{ "", "<>" },	   { "a", "<a>" },	    { "/", "<><>" },	     { "a/b", "<a><b>" },
 		{ "/a", "<><a>" }, { "a/", "<a><>" },	    { "a//b", "<a><><b>" },
