@@ -40,31 +40,53 @@ static json_object *parse(struct arena *a, struct str body, const char **problem
 	return NULL;
 }
 
-/* json-c keeps the last of two equal members; two spellings of one field must not pass unseen. */
-static bool repeated(struct str body, const char *name)
+/* Past the string that begins after the quote at p; the end when it does not end. */
+static const char *skip_string(const char *p, const char *end)
 {
-	size_t seen = 0, n = strlen(name);
+	while (p < end && *p != '"')
+		p += *p == '\\' && p + 1 < end ? 2 : 1;
+	return p;
+}
+
+static int field_of(const struct json_field *fields, int count, const char *name, size_t n)
+{
+	for (int i = 0; i < count; i++)
+		if (strlen(fields[i].name) == n && memcmp(fields[i].name, name, n) == 0)
+			return i;
+	return -1;
+}
+
+/*
+ * json-c keeps the last of two equal members, silently. One walk over the text, which json-c has found to be JSON,
+ * sees the names of the outermost object. Returns the first field that is given twice, or NULL.
+ */
+static const char *repeated(struct str body, const struct json_field *fields, int count)
+{
+	const char *end = body.p + body.n;
+	uint64_t seen = 0;
 	int depth = 0;
-	for (size_t i = 0; i < body.n; i++) {
-		char c = body.p[i];
-		if (c == '{' || c == '[')
+	bool name_next = false;
+	for (const char *p = body.p; p < end; p++) {
+		if (*p == '{' || *p == '[') {
 			depth++;
-		if (c == '}' || c == ']')
+			name_next = *p == '{' && depth == 1;
+		} else if (*p == '}' || *p == ']') {
 			depth--;
-		if (c != '"')
-			continue;
-		size_t start = ++i;
-		for (; i < body.n && body.p[i] != '"'; i++)
-			if (body.p[i] == '\\')
-				i++;
-		size_t after = i + 1;
-		while (after < body.n && strchr(" \t\r\n", body.p[after]))
-			after++;
-		bool is_name = after < body.n && body.p[after] == ':';
-		if (depth == 1 && is_name && i - start == n && memcmp(body.p + start, name, n) == 0)
-			seen++;
+		} else if (*p == ',') {
+			name_next = depth == 1;
+		} else if (*p == '"') {
+			const char *start = p + 1;
+			p = skip_string(start, end);
+			int i = name_next ? field_of(fields, count, start, (size_t)(p - start)) : -1;
+			name_next = false;
+			if (i < 0)
+				continue;
+			if (seen & 1ull << i)
+				return fields[i].name;
+			seen |= 1ull << i;
+		}
 	}
-	return seen > 1;
+	return NULL;
 }
 
 static const char *read_text(struct arena *a, const struct json_field *f, json_object *value)
@@ -92,7 +114,7 @@ static const char *read_int(struct arena *a, const struct json_field *f, json_ob
 	return NULL;
 }
 
-static const char *read_field(struct arena *a, const struct json_field *f, struct str body, json_object *object)
+static const char *read_field(struct arena *a, const struct json_field *f, json_object *object)
 {
 	json_object *value = NULL;
 	bool present = json_object_object_get_ex(object, f->name, &value) && value;
@@ -100,8 +122,6 @@ static const char *read_field(struct arena *a, const struct json_field *f, struc
 		*f->present = present;
 	if (!present)
 		return f->required ? arena_printf(a, "%s is missing", f->name) : NULL;
-	if (repeated(body, f->name))
-		return arena_printf(a, "%s is given twice", f->name);
 	return f->kind == JSON_TEXT ? read_text(a, f, value) : read_int(a, f, value);
 }
 
@@ -111,7 +131,10 @@ bool json_read(struct arena *a, struct str body, const struct json_field *fields
 	*problem = NULL;
 	json_object *object = parse(a, body, problem);
 	*is_json = object != NULL;
+	const char *twice = object ? repeated(body, fields, count) : NULL;
+	if (twice)
+		*problem = arena_printf(a, "%s is given twice", twice);
 	for (int i = 0; object && !*problem && i < count; i++)
-		*problem = read_field(a, &fields[i], body, object);
+		*problem = read_field(a, &fields[i], object);
 	return !*problem;
 }
