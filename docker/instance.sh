@@ -306,7 +306,7 @@ clear_part() {
 ### probes
 
 # The HTTP status of a path, 000 when nobody answers.
-http_status() { curl -s -o /dev/null -m 3 -w '%{http_code}' "$(url)$1"; }
+http_status() { curl -s -o /dev/null -m 3 -w '%{http_code}' "$(url)$1" 2>/dev/null || [ -x "$(command -v curl)" ] || echo 000; }
 
 url() { echo "http://127.0.0.1:$(cat "$RUN/port" 2>/dev/null || echo "${PORT:-8080}")"; }
 

@@ -13,7 +13,7 @@ for i = 0, segments - 1 do
   if i < extra then units = units + 1 end
   redis.call('HSET', KEYS[1], 'G' .. i, units, 'R' .. i, 0)
 end
-redis.call('HSET', KEYS[1], 'amount', ARGV[2], 'segments', segments, 'avail', ARGV[2] - each * segments - extra,
+redis.call('HSET', KEYS[1], 'amount', ARGV[2], 'cancelled', 0, 'segments', segments, 'avail', ARGV[2] - each * segments - extra,
   'empty', string.rep('0', segments), 'sold_out', 0, 'epoch', 0)
 redis.call('HSET', KEYS[2], unpack(ARGV, 6))
 redis.call('HSET', KEYS[1], 'gen', ARGV[1])

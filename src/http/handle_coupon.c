@@ -6,6 +6,7 @@
 #include "sale/key.h"
 #include "sale/publish.h"
 #include "sale/stock.h"
+#include "sale/supply.h"
 #include "sale/user.h"
 
 enum { PAGE = 20 };
@@ -79,6 +80,27 @@ enum status handle_coupon_create(struct request *rq)
 	buf_percent(&location, c.name);
 	response_header(rq, "Location", buf_str(&location));
 	json_end(response_object(rq), '}');
+	return s;
+}
+
+/* Adding units */
+
+enum status handle_stock_add(struct request *rq)
+{
+	int64_t add, amount;
+	const struct json_field fields[] = { { "add", JSON_INT, true, 1, 1000000000, NULL, &add, NULL } };
+	if (!str_eq(rq->part[2], rq->token.name))
+		return STATUS_FORBIDDEN;
+	enum status s = request_read(rq, fields, 1);
+	if (s == STATUS_OK)
+		s = supply_add(rq->service, rq->arena, rq->token.user, rq->part[4], add, &amount);
+	if (s == STATUS_BAD_FIELD && !rq->response.detail)
+		return request_fail(rq, s, "add would bring the amount above 1000000000");
+	if (s != STATUS_OK)
+		return s;
+	struct buf *body = response_object(rq);
+	json_int(body, "amount", amount);
+	json_end(body, '}');
 	return s;
 }
 

@@ -118,6 +118,7 @@ static enum status read_hub(struct service *svc, struct arena *a, struct audit *
 		buf_printf(&out->problems, "the hub has generation %lld in Redis, %lld in MySQL\n",
 		           (long long)redis_number(redis_member(hub, "gen")), (long long)out->coupon.generation);
 	out->amount = redis_number(redis_member(hub, "amount"));
+	out->cancelled = redis_number(redis_member(hub, "cancelled"));
 	out->hub = redis_number(redis_member(hub, "avail"));
 	out->sold_out = redis_number(redis_member(hub, "sold_out")) != 0;
 	for (int i = 0; i < out->coupon.segments; i++) {
@@ -161,7 +162,8 @@ static void expect(struct audit *out, bool holds, const char *what, int64_t is, 
 static void compare_units(struct audit *out)
 {
 	int64_t total = out->hub + out->in_flight + out->left + out->sold;
-	expect(out, out->amount == total, "hub + in flight + left + sold", total, out->amount);
+	int64_t supplied = out->amount + out->cancelled;
+	expect(out, supplied == total, "hub + in flight + left + sold", total, supplied);
 	expect(out, out->coupon.amount == out->amount, "units in Redis", out->amount, out->coupon.amount);
 	expect(out, out->counted == out->rows, "coupons.sold in MySQL", out->counted, out->rows);
 	expect(out, out->counted <= out->coupon.amount, "sold in MySQL, at most", out->counted, out->coupon.amount);

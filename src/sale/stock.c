@@ -37,7 +37,7 @@ static void tell(struct waiter *w, enum status s, const struct stock *stock)
 
 static void add_up(struct stock *st)
 {
-	st->left = st->amount;
+	st->left = st->amount + st->cancelled;
 	st->queued = 0;
 	for (int i = 0; i < st->count; i++) {
 		st->left -= st->segments[i].sold;
@@ -77,6 +77,7 @@ static void on_hub(void *context, enum redis_end end, const struct redis_reply *
 	r->stock.amount = redis_number_at(reply, 1);
 	r->stock.hub = redis_number_at(reply, 2);
 	r->stock.sold_out = redis_number_at(reply, 3) != 0;
+	r->stock.cancelled = redis_number_at(reply, 4);
 	part_over(r, redis_number_at(reply, 0) == r->coupon->generation ? STATUS_OK : STATUS_FENCED);
 }
 
@@ -134,14 +135,14 @@ static void read_segment(struct stock_read *r, int i)
 
 static void start(struct stock_read *r)
 {
-	static const char *const fields[] = { "gen", "amount", "avail", "sold_out" };
+	static const char *const fields[] = { "gen", "amount", "avail", "sold_out", "cancelled" };
 	struct redis_command c;
 	r->status = STATUS_OK;
 	r->outstanding = 3 + 2 * r->coupon->segments; /* one for this function, as parts may be over at once */
 	r->stock.count = r->coupon->segments;
 	redis_command(&c, "HMGET");
 	key_put(&c, KEY_HUB, r->coupon->id, 0);
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 5; i++)
 		redis_put_text(&c, fields[i]);
 	redis_send(r->svc->redis, &c, on_hub, r);
 	redis_command(&c, "TIME");

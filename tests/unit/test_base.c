@@ -13,6 +13,7 @@
 /* Arena */
 
 static char trace[16];
+static char letters[][2] = { "a", "b", "c", "d" };
 
 static void note(void *letter)
 {
@@ -25,13 +26,13 @@ static void cleanups_run_newest_first_and_once(void **state)
 	struct arena a;
 	arena_init(&a);
 	trace[0] = '\0';
-	arena_defer(&a, note, "a");
+	arena_defer(&a, note, letters[0]);
 	arena_alloc(&a, 100000); /* a block of its own in between */
-	arena_defer(&a, note, "b");
-	arena_defer(&a, note, "c");
+	arena_defer(&a, note, letters[1]);
+	arena_defer(&a, note, letters[2]);
 	arena_reset(&a);
 	assert_string_equal(trace, "cba");
-	arena_defer(&a, note, "d");
+	arena_defer(&a, note, letters[3]);
 	arena_release(&a);
 	assert_string_equal(trace, "cbad");
 	arena_release(&a);

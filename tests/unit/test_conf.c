@@ -69,8 +69,9 @@ static void defaults_are_good(void **state)
 static void later_layers_win_and_say_so(void **state)
 {
 	(void)state;
-	char *environment[] = { "PATH=/bin", "SECKILL_MYSQL_USER=from-environment", "SECKILL_DRAIN_BATCH=7",
-				"SECKILL_PORT=8080", NULL };
+	char path_set[] = "PATH=/bin", user[] = "SECKILL_MYSQL_USER=from-environment", batch[] = "SECKILL_DRAIN_BATCH=7",
+	     of_dev[] = "SECKILL_PORT=8080";
+	char *environment[] = { path_set, user, batch, of_dev, NULL };
 	struct conf c;
 	conf_init(&c);
 	conf_load_file(&c, file("# a remark\n\n  mysql_user = from-file  \r\ndrain_batch=5\nredis_user = a = b\n"
@@ -91,7 +92,7 @@ static void later_layers_win_and_say_so(void **state)
 static void every_mistake_is_reported(void **state)
 {
 	(void)state;
-	char *environment[] = { "SECKILL_DEBUG=perhaps", NULL };
+	char debug[] = "SECKILL_DEBUG=perhaps", *environment[] = { debug, NULL };
 	static const char *const told[] = { ":1:",	     "no_such", ":2:",		    "token_ttl_s", ":3:",
 					    "drain_batch",   ":4:",	"just some words", "environment", "debug",
 					    "perhaps",	     "flag",	"'x' is not",	    "mysql_port" };

@@ -1,0 +1,93 @@
+#include "sale/supply.h"
+
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "sale/failure.h"
+#include "sale/key.h"
+#include "sale/scripts.h"
+
+enum { LEASE_MS = 1000 }; /* of the flags that exchange.lua hands out */
+
+struct supply {
+	int64_t coupon, generation, amount, cancelled;
+	int segments;
+};
+
+static enum status read_supply(struct service *svc, struct arena *a, int64_t seller, struct str name, struct supply *s)
+{
+	struct db_rows rows;
+	if (db_query(svc->db, a,
+	             "SELECT id, generation, amount, cancelled, segments FROM coupons WHERE seller_id = ? AND name = ?", &rows,
+	             DB_N(seller), DB_S(name)))
+		return failure_of_db(svc->db, "supply");
+	if (!rows.count)
+		return STATUS_NO_SUCH_COUPON;
+	const struct db_value *v = rows.values;
+	*s = (struct supply){ v[0].number, v[1].number, v[2].number, v[3].number, (int)v[4].number };
+	return STATUS_OK;
+}
+
+/* Tells the hub the totals; *epoch is then the oldest whose flags are good. */
+static enum status tell_hub(struct service *svc, struct arena *a, const struct supply *s, int64_t *epoch)
+{
+	struct redis_command c;
+	const struct redis_reply *reply = NULL;
+	redis_script(&c, &script_supply, 1);
+	key_put(&c, KEY_HUB, s->coupon, 0);
+	redis_put_int(&c, s->generation);
+	redis_put_int(&c, s->amount);
+	redis_put_int(&c, s->cancelled);
+	if (redis_call(svc->redis_now, a, &c, &reply) != REDIS_ANSWER)
+		return STATUS_UNAVAILABLE;
+	*epoch = redis_number_at(reply, 1);
+	return str_eq(redis_text_at(reply, 0), STR("OK")) ? STATUS_OK : STATUS_FENCED;
+}
+
+static void on_flag(void *context, enum redis_end end, const struct redis_reply *reply)
+{
+	int *open = context;
+	*open += end == REDIS_ANSWER && str_eq(redis_text_at(reply, 0), STR("OK"));
+}
+
+/* Every segment must have heard it, or its flag must have run out. */
+static void clear_flags(struct service *svc, const struct supply *s, int64_t epoch)
+{
+	int64_t told_ms = clock_mono_ms();
+	int open = 0;
+	for (int i = 0; i < s->segments; i++) {
+		struct redis_command c;
+		redis_script(&c, &script_flag, 1);
+		key_put(&c, KEY_SEGMENT, s->coupon, i);
+		redis_put_int(&c, s->generation);
+		redis_put_int(&c, epoch);
+		redis_put_int(&c, 0);
+		redis_send(svc->redis_now, &c, on_flag, &open);
+	}
+	redis_settle(svc->redis_now);
+	while (open < s->segments && clock_mono_ms() - told_ms <= LEASE_MS)
+		usleep(20000);
+}
+
+enum status supply_add(struct service *svc, struct arena *a, int64_t seller, struct str name, int64_t units,
+                       int64_t *amount)
+{
+	struct supply s;
+	int64_t changed = 0, epoch = 0;
+	enum status status = read_supply(svc, a, seller, name, &s);
+	if (status != STATUS_OK)
+		return status;
+	if (db_exec(svc->db, "UPDATE coupons SET amount = amount + ? WHERE id = ? AND amount + ? <= 1000000000", &changed,
+	            DB_N(units), DB_N(s.coupon), DB_N(units)))
+		return failure_of_db(svc->db, "supply");
+	if (!changed)
+		return STATUS_BAD_FIELD;
+	status = read_supply(svc, a, seller, name, &s); /* the total, with what others added meanwhile */
+	if (status == STATUS_OK)
+		status = tell_hub(svc, a, &s, &epoch);
+	if (status != STATUS_OK)
+		return status;
+	clear_flags(svc, &s, epoch);
+	*amount = s.amount;
+	return STATUS_OK;
+}

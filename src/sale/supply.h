@@ -1,0 +1,19 @@
+/*
+ * Units put on sale after the opening. MySQL first, then the hub, then every
+ * segment that may still hold a "sold out": told only when none of them can
+ * refuse anyone any more. Blocks, at most for a lease (a second) more.
+ */
+#ifndef SALE_SUPPLY_H
+#define SALE_SUPPLY_H
+
+#include "sale/coupon.h"
+
+/*
+ * Adds units to a seller's coupon; *amount is the new total. STATUS_OK, STATUS_NO_SUCH_COUPON, STATUS_BAD_FIELD (the
+ * total would be above 1,000,000,000), STATUS_FENCED, STATUS_INTERNAL; STATUS_UNAVAILABLE: not added, or added in MySQL
+ * only, and on sale with the next call.
+ */
+enum status supply_add(struct service *svc, struct arena *a, int64_t seller, struct str name, int64_t units,
+                       int64_t *amount);
+
+#endif

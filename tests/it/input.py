@@ -1,0 +1,404 @@
+#!/usr/bin/env -S python3 -B
+"""Bad input: a clear answer that names what is wrong, nothing changed, and every worker still the same."""
+
+import hashlib
+import json
+import time
+
+from client import quote, raw
+from harness import PASSWORD, claims_of, main, sign
+from tap import case, same
+
+ACCOUNT = {"username": "somebody", "password": PASSWORD, "kind": "customer"}
+COUPON = {"name": "c", "amount": 10, "stock": 5, "description": "d"}
+
+# Bodies that are no JSON object, for every route that reads one. None of them is a field's fault.
+NO_OBJECTS = {
+    "empty": b"", "blank": b" ", "a word": b"hello", "a string": b'"x"', "a number": b"1", "null": b"null", "a list": b"[]",
+    "half an object": b'{"name": "x"', "half a string": b'{"name": "x', "a stray comma": b'{"name": "x",}',
+    "single quotes": b"{'name': 'x'}", "a comment": b'{"name": "x" /* y */}', "a bare name": b'{name: "x"}',
+    "two objects": b"{} {}", "text behind": b'{"name": "x"} y', "a NUL": b'{"name":\0"x"}', "a NUL behind": b"{}\0",
+    "a line break in a string": b'{"name": "a\nb"}', "a form": b"name=x&amount=1", "UTF-16": '{"name":"x"}'.encode("utf-16"),
+    "invalid UTF-8": b'{"name": "\xff"}', "an overlong character": b'{"name": "\xc0\x80"}',
+    "a surrogate in UTF-8": b'{"name": "\xed\xa0\x80"}', "deep lists": b'{"x":' + b"[" * 300 + b"]" * 300 + b"}",
+    "deep objects": b'{"x":' * 300 + b"1" + b"}" * 300, "a bad escape": b'{"name": "\\x41"}', "a short escape": b'{"name": "\\u12"}',
+}
+
+# Values that are wrong for every field of a kind, as JSON text.
+NOT_TEXTS = ["1", "0", "1.5", "true", "false", "null", "[]", '["x"]', "{}", '{"a": 1}', "NaN", "Infinity"]
+NOT_INTS = ['"1"', '"12abc"', '""', "1.5", "1.0", "1e3", "1e400", "-1e400", "NaN", "Infinity", "-Infinity", "true", "false",
+            "null", "[]", "[1]", "{}", "-1", "1000000001", "2147483648", "4294967297", "9223372036854775807",
+            "9223372036854775808", "18446744073709551617", "-9223372036854775809", "1" + "0" * 300]
+BAD_NAMES = ['""', '"a/b"', '"/"', '"a\\u0000b"', '"\\u0000"', '"a\\nb"', '"a\\tb"', '"\\u007f"', '"\\u0085"', '"\\u2028"',
+             '"\\u202e"', '"\\ud800"', '"\\udc00x"', '"' + "a" * 61 + '"', '"' + "é" * 61 + '"', '"' + "a" * 4000 + '"']
+
+
+def state(it):
+    """What bad input must not change."""
+    tables = ("users", "coupons", "orders", "drain_cursors", "dead_letters")
+    counts = it.sql("SELECT " + ", ".join(f"(SELECT COUNT(*) FROM {t})" for t in tables))[0]
+    return counts, sorted(it.redis.keys()), it.workers("hot"), it.workers("cold"), it.workers("drain")
+
+
+def unchanged(check):
+    """A case that changes nothing and kills nobody."""
+    def run(it):
+        before = state(it)
+        check(it)
+        same(state(it), before, "rows, keys, workers")
+        it.ask("GET", "/healthz").expect(200)
+        it.log_in("judge").expect(200)
+    return run
+
+
+def with_field(body, field, text):
+    """The body as JSON text, with one field's value replaced by any text."""
+    rest = {name: value for name, value in body.items() if name != field}
+    return (json.dumps(rest, ensure_ascii=False)[:-1] + f', "{field}": {text}}}').encode("utf-8", "surrogatepass")
+
+
+class Asker:
+    """A route that reads a body, and a valid one."""
+
+    def __init__(self, path, valid, user=None):
+        self.path, self.valid, self.user = path, valid, user
+
+    def post(self, it, body):
+        return it.ask("POST", self.path, self.user, body)
+
+    def refuses(self, it, body, status, code, word=None):
+        try:
+            answer = self.post(it, body).expect(status, code)
+            if word:
+                answer.names(word)
+        except AssertionError as problem:
+            raise AssertionError(f"POST {self.path} {body[:200]!r}: {problem}") from None
+
+
+def askers(it):
+    if not hasattr(it, "askers"):
+        judge = it.account("judge", "saler")
+        it.askers = {"users": Asker("/api/users", ACCOUNT), "auth": Asker("/api/auth", {"username": "judge", "password": PASSWORD}),
+                     "coupons": Asker(judge.path + "/coupons", COUPON, judge)}
+        it.target, it.buyer = it.sale(judge, "target"), it.customer()
+    return it.askers
+
+
+@case("the stage: an account, a coupon, a customer")
+def stage(it):
+    askers(it)
+
+
+@case("bodies that are no JSON object: 400 bad-json")
+@unchanged
+def no_objects(it):
+    for asker in askers(it).values():
+        for body in NO_OBJECTS.values():
+            asker.refuses(it, body, 400, "bad-json")
+
+
+@case("a missing field is named")
+@unchanged
+def missing(it):
+    for asker in askers(it).values():
+        for field in asker.valid:
+            body = {name: value for name, value in asker.valid.items() if name != field}
+            asker.refuses(it, json.dumps(body).encode(), 400, "bad-field", field)
+        asker.refuses(it, b"{}", 400, "bad-field", next(iter(asker.valid)))
+
+
+@case("a field of the wrong type is named, or is said to be no JSON")
+@unchanged
+def wrong_types(it):
+    for asker in askers(it).values():
+        for field, value in asker.valid.items():
+            for text in NOT_TEXTS if isinstance(value, str) else NOT_INTS:
+                answer = asker.post(it, with_field(asker.valid, field, text))
+                assert answer.status == 400, f"{field} {text}: {answer}"
+                answer.expect(400)
+                if answer.code != "bad-json":  # NaN and the like are no JSON
+                    same(answer.code, "bad-field", f"{field} {text}")
+                    answer.names(field)
+
+
+@case("optional fields of a coupon: the same")
+@unchanged
+def optional_fields(it):
+    coupons = askers(it)["coupons"]
+    for field in ("segments", "pay_within"):
+        for text in NOT_INTS:
+            if text == "null":  # as good as absent
+                continue
+            answer = coupons.post(it, with_field(COUPON, field, text)).expect(400)
+            assert answer.code == "bad-json" or field in answer.json["detail"], f"{field} {text}: {answer}"
+    for text in ("0", "257"):
+        coupons.refuses(it, with_field(COUPON, "segments", text), 400, "bad-field", "segments")
+    for field in ("starts_at", "ends_at"):
+        for text in ["1", "true", "[]", '""', '"now"', '"2030-01-01"', '"2030-01-01T00:00:00"', '"2030-13-01T00:00:00Z"',
+                     '"2030-02-30T00:00:00Z"', '"2030-01-01T25:00:00Z"', '"2030-01-01T00:00:00Zx"', '"2030-1-1T0:0:0Z"',
+                     '"9999999-01-01T00:00:00Z"', '"2030-01-01T00:00:00.5.5Z"', '"' + "2" * 100 + '"']:
+            coupons.refuses(it, with_field(COUPON, field, text), 400, "bad-field", field)
+    for window in ({"ends_at": "2020-01-01T00:00:00Z"},
+                   {"starts_at": "2035-01-02T00:00:00Z", "ends_at": "2035-01-01T00:00:00Z"},
+                   {"starts_at": "2035-01-01T00:00:00Z", "ends_at": "2035-01-01T00:00:00Z"}):
+        coupons.refuses(it, json.dumps(COUPON | window).encode(), 400, "bad-field", "ends_at")
+
+
+@case("numbers out of their bounds: the field is named")
+@unchanged
+def bounds(it):
+    coupons = askers(it)["coupons"]
+    for field, texts in {"amount": ["0", "-1", "1000000001"], "stock": ["-1", "1000000001"]}.items():
+        for text in texts:
+            coupons.refuses(it, with_field(COUPON, field, text), 400, "bad-field", field)
+    coupons.refuses(it, with_field(COUPON, "description", json.dumps("x" * 2001)), 400, "bad-field", "description")
+
+
+@case("names that are none: empty, too long, slashes, control characters, halves of characters")
+@unchanged
+def bad_names(it):
+    for key, field in (("users", "username"), ("coupons", "name")):
+        for text in BAD_NAMES:
+            answer = askers(it)[key].post(it, with_field(askers(it)[key].valid, field, text))
+            assert answer.status == 400, f"{field} {text[:80]}: {answer}"
+            assert answer.expect(400).code == "bad-json" or field in answer.json["detail"], f"{text[:80]}: {answer}"
+
+
+@case("a field given twice, in whatever spelling, is refused by name")
+@unchanged
+def doubles(it):
+    for asker in askers(it).values():
+        for field, value in asker.valid.items():
+            valid = json.dumps(asker.valid)[:-1]
+            for name in (field, f"\\u{ord(field[0]):04x}" + field[1:]):
+                asker.refuses(it, f'{valid}, "{name}": {json.dumps(value)}}}'.encode(), 400, "bad-field", field)
+
+
+@case("kinds that are none, passwords that are too short or too long")
+@unchanged
+def accounts(it):
+    users = askers(it)["users"]
+    for kind in ("", "admin", "Customer", "customer ", "customer\\u0000", "buyer", "x" * 100):
+        users.refuses(it, with_field(ACCOUNT, "kind", f'"{kind}"'), 400, "bad-field", "kind")
+    for password in ("", "12345", "x" * 129, "é" * 65, "x" * 3000):
+        users.refuses(it, with_field(ACCOUNT, "password", f'"{password}"'), 400, "bad-field", "password")
+    users.refuses(it, with_field(ACCOUNT, "password", '"abc\\u0000defg"'), 400, "bad-field", "password")
+
+
+@case("bodies that are too large: 413, by the service and by nginx, with and without a length")
+@unchanged
+def too_large(it):
+    for key, asker in askers(it).items():
+        for size in (4097, 16384) if key != "coupons" else ():
+            asker.refuses(it, b" " * (size - 2) + b"{}", 413, "too-large")
+        for size in (16385, 65537):
+            asker.refuses(it, b" " * (size - 2) + b"{}", 413, "too-large")
+    huge = b"POST /api/users HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
+    for length in (10**6, 10**12, 2**63 - 1):
+        raw(it.port, huge % length).expect(413, "too-large")
+    for length in (b"-1", b"x", b"99999999999999999999999", b"1, 1"):
+        raw(it.port, b"POST /api/users HTTP/1.1\r\nHost: x\r\nContent-Length: " + length + b"\r\n\r\n").expect(400, "bad-request")
+    chunks = b"".join(b"1000\r\n" + b" " * 4096 + b"\r\n" for _ in range(5)) + b"0\r\n\r\n"
+    raw(it.port, b"POST /api/users HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks).expect(413, "too-large")
+
+
+@case("a body where none is read is skipped, also a large one")
+def skipped_body(it):
+    for size in (1, 16000):
+        user = it.customer()
+        order = it.ask("POST", askers(it) and it.target.path + "/claims", user, b"\xff" * size).expect(201).json["order"]
+        same(it.target.claim(user).expect(200).json["order"], order, "order")
+    it.target.drained()
+
+
+@case("paths that do not exist: 404")
+@unchanged
+def no_paths(it):
+    for path in ("/api", "/api/", "/api/x", "/api/users/a", "/api/users/a/b", "/api/users/a/coupons/b/c", "/api/orders",
+                 "/api/users/a/coupons/b/claims/c", "/api/auth/x", "/api/" + "a/" * 20, "/API/users", "/api/Users",
+                 "/api/time/x", "/healthz/x", "/nothing", "/.git/config", "/.problem/400", "/api/coupons"):
+        for method in ("GET", "POST"):
+            if path in ("/nothing", "/.git/config", "/.problem/400") and method == "POST":
+                continue  # static files: nginx says 405
+            answer = it.ask(method, path, it.buyer)
+            assert answer.status == 404, f"{method} {path}: {answer}"
+            answer.expect(404, "not-found")
+    for no in ("x", "1", "1-2", "1-0-0", "0-0-1", "1-256-1", "1--1-1", "1-0-1-1", "99999999999999999999-0-1", "1-0-1x", "%31-0-2147483648",
+               f"{it.target.id}-0-999999", "999999-0-1"):
+        it.ask("GET", f"/api/orders/{no}", it.buyer).expect(404, "no-such-order")
+
+
+@case("wrong methods: 405, and Allow says which are right")
+@unchanged
+def wrong_methods(it):
+    routes = json.loads(it.ctl("routes", "--json").stdout)
+    allowed = {}
+    for route in routes:
+        allowed.setdefault(route["path"], set()).add(route["method"])
+    for pattern, methods in allowed.items():
+        path = pattern.replace("{seller}", "judge").replace("{name}", "target").replace("{user}", "judge").replace("{no}", "1-0-1")
+        methods |= {"HEAD"} if "GET" in methods else set()
+        for method in {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "LOCK"} - methods:
+            answer = it.ask(method, path, it.buyer)
+            assert answer.status == 405, f"{method} {path}: {answer}"
+            same(set(answer.headers["Allow"].split(", ")), methods, f"Allow of {method} {path}")
+            if method != "HEAD":
+                answer.expect(405, "method-not-allowed")
+
+
+@case("request lines that are none: 400")
+@unchanged
+def request_lines(it):
+    for line in (b"GET", b"get /api/time HTTP/1.1", b"GET api/time HTTP/1.1", b"GET /api/\0 HTTP/1.1", b"G T /api/time HTTP/1.1",
+                 b"GET /%zz HTTP/1.1", b"GET /api/users/%2/coupons HTTP/1.1", b"GET /api/users/%00/coupons HTTP/1.1",
+                 b"GET /api/users/a%/coupons HTTP/1.1", b"GET /../../etc/passwd HTTP/1.1"):
+        answer = raw(it.port, line + b"\r\nHost: x\r\n\r\n")
+        assert answer.status == 400, f"{line}: {answer}"
+        answer.expect(400, "bad-request")
+    for headers in (b"Host: x\r\nHost: y", b"Host: x\r\nContent-Length: 1\r\nContent-Length: 1",
+                    b"Host: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked", b"Authorization: a\r\nHost: x\r\nAuthorization: b"):
+        answer = raw(it.port, b"POST /api/auth HTTP/1.1\r\n" + headers + b"\r\n\r\n")
+        assert answer.status == 400, f"{headers}: {answer}"
+        answer.expect(400, "bad-request")
+    raw(it.port, b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n").expect(414, "too-large")
+
+
+@case("names in paths: bad UTF-8, control characters, slashes, too long: 400 bad-path")
+@unchanged
+def bad_paths(it):
+    for name in ("%ff", "%C0%80", "%ED%A0%80", "%0a", "%0D%0A", "%7f", "%C2%85", "%E2%80%AE", "a%2Fb", "%2f", "x" * 61,
+                 "%C3%A9" * 61, "x" * 1500):
+        for method, path in (("GET", f"/api/users/{name}/coupons"), ("POST", f"/api/users/{name}/coupons"),
+                             ("PATCH", f"/api/users/judge/coupons/{name}"), ("POST", f"/api/users/judge/coupons/{name}/claims"),
+                             ("GET", f"/api/users/judge/coupons/{name}"), ("GET", f"/api/users/{name}/orders")):
+            answer = it.ask(method, path, it.buyer)
+            assert answer.status == 400, f"{method} {path}: {answer}"
+            answer.expect(400, "bad-path")
+    for path in ("/api/users//coupons", "/api/users/judge/coupons//claims"):
+        assert it.ask("GET", path, it.buyer).status in (400, 404, 405), path
+
+
+@case("a path that nginx and the worker read differently never becomes a 5xx")
+@unchanged
+def two_readings(it):
+    for path in ("/api/users/./coupons", "/api/users/../coupons", "/api/./users", "//api/users", "/api//auth", "/api/auth/../users",
+                 "/api/users/judge/../judge/coupons", "/api/users/x/../auth", "/api/orders/..", "/api/users/%2e/orders", "/api/auth#x",
+                 "/api/users/%2e%2e/coupons", "/api/auth/%2e", "/%2e/api/auth", "/api/auth?", "/api/users?page=1&&", "/readyz/..",
+                 "/api/users/a;b=c/coupons", "/api/users/judge/coupons/./claims", "/api/users/judge/coupons/../claims"):
+        for method in ("GET", "POST", "PATCH"):
+            answer = raw(it.port, f"{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: {it.target.seller.token}\r\n"
+                         "Content-Length: 2\r\nConnection: close\r\n\r\n{}".encode())
+            assert answer.status < 500, f"{method} {path}: {answer}"
+
+
+@case("a page that is no number: 400")
+@unchanged
+def bad_pages(it):
+    for page in ("x", "1x", "", "1.5", "%31%", "1e3", "99999999999999999999", "+1", "0x1", "1%00", "--1", "1,2", "%C0"):
+        for path in (it.buyer.path + "/coupons", it.target.seller.path + "/coupons", it.buyer.path + "/orders"):
+            answer = it.ask("GET", f"{path}?page={page}", it.buyer)
+            assert answer.status == 400, f"{path}?page={page}: {answer}"
+            answer.expect(400, "bad-page")
+    for page in ("1000000000", "-1000000000"):
+        assert it.ask("GET", f"{it.target.seller.path}/coupons?page={page}", it.buyer).status in (200, 204), page
+
+
+def forged(it):
+    """Tokens that must not open anything: name -> (token, codes)."""
+    kid, key = it.token_key()
+    good = it.target.seller.token
+    head, payload, mac = good.split(".")
+    header, claims, now = {"alg": "HS256", "typ": "JWT", "kid": kid}, claims_of(good), int(time.time())
+    sign(header, claims, key)
+    buyer = sign(header, claims_of(it.buyer.token), key)
+    bad = {
+        "tampered payload": f"{head}.{it.buyer.token.split('.')[1]}.{mac}",
+        "tampered header": f"{good[:5]}x{good[6:]}", "tampered signature": f"{head}.{payload}.{'A' * 43}",
+        "last character": good[:-1] + ("A" if good[-1] != "A" else "E"), "no signature": f"{head}.{payload}.",
+        "no second dot": f"{head}.{payload}", "four parts": good + ".x", "a dot behind": good + ".", "empty parts": "..",
+        "nothing but dots": "." * 30, "padding": good + "=", "a blank inside": good[:50] + " " + good[50:],
+        "another user's signature": f"{head}.{payload}.{buyer.split('.')[2]}", "not base64": f"{head}.!!!!.{mac}",
+        "other key": sign(header, claims, b"x" * 32), "empty key": sign(header, claims, b""), "short key": sign(header, claims, key[:1]),
+        "HS512": sign(header | {"alg": "HS512"}, claims, key, hashlib.sha512),
+        "HS384": sign(header | {"alg": "HS384"}, claims, key, hashlib.sha384), "hs256": sign(header | {"alg": "hs256"}, claims, key),
+        "RS256": sign(header | {"alg": "RS256"}, claims, key), "no alg": sign({"typ": "JWT", "kid": kid}, claims, key),
+        "alg a number": sign(header | {"alg": 256}, claims, key), "wrong kid": sign(header | {"kid": "k9"}, claims, key),
+        "no kid": sign({"alg": "HS256", "typ": "JWT"}, claims, key), "kid a path": sign(header | {"kid": "../../dev/null"}, claims, key),
+        "header no object": sign([], claims, key), "header no JSON": sign(b"x", claims, key), "claims no object": sign(header, [claims], key),
+        "claims no JSON": sign(header, b"{", key), "claims empty": sign(header, {}, key), "claims nested": sign(header, {"x": claims}, key),
+        "7 KiB": sign(header, claims | {"x": "y" * 5000}, key), "a short word": "x", "a word": "x" * 300,
+        "Bearer only": "Bearer", "Basic": "Basic anVkZ2U6Y29ycmVjdA==", "Bearer twice": f"Bearer Bearer {good}", "another scheme": f"Token {good}",
+    }
+    for alg in ("none", "None", "NONE", "nOnE", ""):
+        unsigned = sign({"alg": alg, "typ": "JWT", "kid": kid}, claims, key, None)
+        bad[f"alg {alg!r}, unsigned"], bad[f"alg {alg!r}, no dot"] = unsigned, unsigned[:-1]
+        bad[f"alg {alg!r}, signed"] = sign({"alg": alg, "typ": "JWT", "kid": kid}, claims, key)
+    wrong = {"iss": ["other", "", None, 1], "aud": ["other", "", None, ["seckill"]], "sub": ["", "0", "-1", "x", "1x", 1, None, "9" * 30],
+             "kind": ["admin", "", None, 1, "Saler"], "jti": ["", "x", None, 1, "g" * 16], "name": [None, 1, ""],
+             "exp": [None, str(now + 600), now + 600.5, -1, True], "nbf": [None, now + 600, "0"], "iat": [None, now + 600, "0"]}
+    for claim, values in wrong.items():
+        for value in values:
+            bad[f"{claim} {value!r}"] = sign(header, claims | {claim: value}, key)
+        bad[f"no {claim}"] = sign(header, {k: v for k, v in claims.items() if k != claim}, key)
+    expected = {name: (token, {"bad-token"}) for name, token in bad.items()}
+    for past in (0, now - 40, now - 86400):
+        expected[f"expired {past}"] = sign(header, claims | {"exp": past}, key), {"expired-token"}
+    for nothing in ("", " "):
+        expected[f"nothing {nothing!r}"] = nothing, {"no-token", "bad-token"}
+    return expected
+
+
+@case("tokens that are none: 401, on both pools, and nothing is done")
+@unchanged
+def bad_tokens(it):
+    kid, key = it.token_key()
+    own = sign({"alg": "HS256", "typ": "JWT", "kid": kid}, claims_of(it.target.seller.token), key)
+    other = sign({"kid": kid, "typ": "JWT", "alg": "HS256"}, claims_of(it.target.seller.token), key)
+    for valid in (own, other):  # the forger can make tokens: what is refused below is refused for its fault
+        it.ask("GET", it.target.seller.path + "/coupons", authorization=valid).expect(200)
+    for name, (token, codes) in forged(it).items():
+        for method, path, body in (("GET", it.target.seller.path + "/coupons", None), ("PATCH", it.target.path, None),
+                                   ("POST", it.target.path + "/claims", None), ("POST", it.target.seller.path + "/coupons", COUPON),
+                                   ("GET", it.target.seller.path + "/orders", None), ("POST", "/api/auth/logout", None)):
+            answer = it.ask(method, path, body=body, authorization=token)
+            assert answer.status == 401 and answer.code in codes, f"{name}: {method} {path}: {answer}, not {codes}"
+            answer.expect(401)
+            same(answer.headers["WWW-Authenticate"], "Bearer", f"WWW-Authenticate for {name}")
+
+
+@case("a token of 8 KiB and more: refused before it is looked at")
+@unchanged
+def huge_tokens(it):
+    for size in (8192, 20000, 100000):
+        answer = it.ask("GET", it.buyer.path + "/coupons", authorization="x" * size)
+        assert answer.status in (400, 401, 431), answer
+        answer.expect(answer.status)
+
+
+@case("a public page does not care about a bad token")
+@unchanged
+def public_page(it):
+    for token in ("x", "Bearer " + "y" * 100):
+        seen = it.ask("GET", it.target.path, authorization=token).expect(200).json
+        assert "segments" not in seen, seen
+
+
+@case("what was refused above is possible when it is said right")
+def said_right(it):
+    for body in (COUPON | {"name": "unknown member", "colour": ["red"], "x": {"y": None}},
+                 COUPON | {"name": "bounds", "amount": 1000000000, "stock": 0, "description": "", "segments": 256, "pay_within": 1},
+                 COUPON | {"name": "é" * 60, "stock": 1000000000, "description": "é" * 1000},
+                 COUPON | {"name": "window", "starts_at": "2035-01-01T00:00:00+02:00", "ends_at": "2035-01-02T00:00:00.125Z"},
+                 COUPON | {"name": "nulls", "starts_at": None, "ends_at": None, "segments": None, "pay_within": None}):
+        askers(it)["coupons"].post(it, body).expect(201)
+        it.ask("GET", f"/api/users/judge/coupons/{quote(body['name'])}").expect(200)
+    for password in ("123456", "ééé", "x" * 128, "é" * 64, " \t\n ☃"):
+        name = it.name("ok")
+        it.register(name, "customer", password).expect(201)
+        it.log_in(name, password).expect(200)
+        it.log_in(name, password + "x").expect(401 if len(password.encode()) < 128 else 400)
+    same(it.ctl("audit").returncode, 0, "exit of the audit")
+
+
+if __name__ == "__main__":
+    main(SECKILL_PASSWORD_COST=1)

@@ -1,0 +1,294 @@
+/*
+ * Bodies that strangers send. json-c alone is lenient where it hurts: it takes
+ * NaN, saturates numbers, converts strings, keeps the last of two equal
+ * members, and lets NUL, raw control bytes, overlong UTF-8 and lone surrogates
+ * pass. None of that may come through json_read.
+ */
+#include "unit/unit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/json.h"
+
+/* What a body gave. */
+struct wish {
+	struct str name, note;
+	int64_t amount, limit;
+	bool has_note, has_limit;
+};
+
+struct reading {
+	struct arena arena;
+	struct wish wish;
+	bool ok, is_json;
+	const char *problem;
+};
+
+static void read_body(struct reading *r, struct str body)
+{
+	struct wish *w = &r->wish;
+	const struct json_field fields[] = {
+		{ "name", JSON_TEXT, true, 1, 12, &w->name, NULL, NULL },
+		{ "amount", JSON_INT, true, 1, 1000000000, NULL, &w->amount, NULL },
+		{ "note", JSON_TEXT, false, 0, 20, &w->note, NULL, &w->has_note },
+		{ "limit", JSON_INT, false, -5, INT64_MAX / 2, NULL, &w->limit, &w->has_limit },
+	};
+	*r = (struct reading){ .ok = false };
+	arena_init(&r->arena);
+	r->ok = json_read(&r->arena, body, fields, COUNT_OF(fields), &r->is_json, &r->problem);
+}
+
+static void release(struct reading *r)
+{
+	arena_release(&r->arena);
+}
+
+static void a_body_fills_the_fields(void **state)
+{
+	(void)state;
+	struct reading r;
+	read_body(&r, STR(" {\"amount\": 7,\n\t\"name\": \"a\\u00e9\\\"\\ud83d\\ude00\", \"other\": [1, {}], \"limit\": -5}\r\n"));
+	expect(r.ok, "%s", r.problem);
+	assert_true(r.is_json);
+	assert_null(r.problem);
+	assert_int_equal(r.wish.amount, 7);
+	assert_true(str_eq(r.wish.name, STR("a\xc3\xa9\"\xf0\x9f\x98\x80")));
+	assert_int_equal(r.wish.name.p[r.wish.name.n], '\0');
+	assert_false(r.wish.has_note);
+	assert_true(r.wish.has_limit);
+	assert_int_equal(r.wish.limit, -5);
+	release(&r);
+}
+
+static void null_is_absent(void **state)
+{
+	(void)state;
+	struct reading r;
+	read_body(&r, STR("{\"name\":\"x\",\"amount\":1,\"note\":null}"));
+	assert_true(r.ok);
+	assert_false(r.wish.has_note);
+	release(&r);
+	read_body(&r, STR("{\"name\":null,\"amount\":1}"));
+	assert_false(r.ok);
+	assert_non_null(strstr(r.problem, "name"));
+	release(&r);
+}
+
+/* A good body, but for one thing. */
+#define WITH(members)	"{\"name\":\"x\",\"amount\":1," members "}"
+#define AMOUNT(value)	"{\"name\":\"x\",\"amount\":" value "}"
+#define NAME(characters) "{\"amount\":1,\"name\":\"" characters "\"}"
+
+static void what_is_good_passes(void **state)
+{
+	(void)state;
+	static const struct str rows[] = {
+		BYTES(AMOUNT("1")),
+		BYTES(AMOUNT("1000000000")),
+		BYTES(NAME("123456789012")),
+		BYTES(NAME("\\n")),
+		BYTES(NAME("\xf4\x8f\xbf\xbf")),
+		BYTES(NAME("\x7f")),
+		BYTES(NAME("{[:,]}")),
+		BYTES(NAME("\\\"amount\\\":2")), /* looks like a member, inside a string */
+		BYTES(WITH("\"note\":\"\"")),
+		BYTES(WITH("\"limit\":0")),
+		BYTES(WITH("\"unknown\":true")),
+		BYTES(WITH("\"nested\":{\"amount\":2,\"name\":3}")), /* other members of the same names */
+		BYTES(WITH("\"deep\":[[[[[[]]]]]]")),
+		BYTES("\t" AMOUNT("1") " \r\n\t"),
+	};
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		struct reading r;
+		read_body(&r, rows[i]);
+		expect(r.ok, "%s: %s", rows[i].p, r.problem);
+		release(&r);
+	}
+}
+
+static void what_is_no_json_is_refused(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *what;
+		struct str body;
+	} rows[] = {
+		{ "nothing", BYTES("") },
+		{ "white space", BYTES("  \n") },
+		{ "an array", BYTES("[]") },
+		{ "a string", BYTES("\"name\"") },
+		{ "a number", BYTES("12") },
+		{ "null", BYTES("null") },
+		{ "cut short", BYTES("{\"name\":\"x\",\"amount\":1") },
+		{ "cut in a string", BYTES("{\"name\":\"x") },
+		{ "cut in an escape", BYTES("{\"name\":\"\\u00") },
+		{ "cut in a character", BYTES("{\"name\":\"\xe4\xbd") },
+		{ "trailing data", BYTES(AMOUNT("1") "x") },
+		{ "a second value", BYTES(AMOUNT("1") AMOUNT("2")) },
+		{ "trailing NUL", BYTES(AMOUNT("1") "\0") },
+		{ "NUL and more", BYTES(AMOUNT("1") "\0{}") },
+		{ "a form", BYTES("name=x&amount=1") },
+		{ "a comment", BYTES("/* c */" AMOUNT("1")) },
+		{ "a trailing comma", BYTES("{\"name\":\"x\",\"amount\":1,}") },
+		{ "no comma", BYTES("{\"name\":\"x\" \"amount\":1}") },
+		{ "no colon", BYTES("{\"name\" \"x\"}") },
+		{ "single quotes", BYTES("{'name':'x','amount':1}") },
+		{ "a bare name", BYTES("{name:\"x\",\"amount\":1}") },
+		{ "a byte order mark", BYTES("\xef\xbb\xbf" AMOUNT("1")) },
+		{ "UTF-16", BYTES("\xff\xfe{\0}\0") },
+		{ "TRUE", BYTES(WITH("\"unknown\":TRUE")) },
+		{ "an unknown escape", BYTES(NAME("\\x41")) },
+		{ "a number with a leading zero", BYTES(AMOUNT("01")) },
+		{ "a number with a sign", BYTES(AMOUNT("+1")) },
+		{ "a number without digits", BYTES(AMOUNT("-")) },
+		{ "a hexadecimal number", BYTES(AMOUNT("0x10")) },
+		{ "nine levels", BYTES(WITH("\"deep\":[[[[[[[[]]]]]]]]")) },
+		{ "thousands of levels", BYTES("{\"a\":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[") },
+	};
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		struct reading r;
+		read_body(&r, rows[i].body);
+		expect(!r.ok, "%s", rows[i].what);
+		expect(!r.is_json, "%s: %s", rows[i].what, r.problem);
+		expect(r.problem && *r.problem, "%s", rows[i].what);
+		release(&r);
+	}
+}
+
+/* Bodies that RFC 8259 does not allow and json-c does. */
+static void what_json_c_lets_pass_is_refused(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *what;
+		struct str body;
+	} rows[] = {
+		{ "NaN", BYTES(AMOUNT("NaN")) },
+		{ "Infinity", BYTES(AMOUNT("Infinity")) },
+		{ "-Infinity", BYTES(AMOUNT("-Infinity")) },
+		{ "1e400", BYTES(AMOUNT("1e400")) },
+		{ "a string for a number", BYTES(AMOUNT("\"12\"")) },
+		{ "12abc for a number", BYTES(AMOUNT("\"12abc\"")) },
+		{ "true for a number", BYTES(AMOUNT("true")) },
+		{ "a fraction", BYTES(AMOUNT("1.0")) },
+		{ "an exponent", BYTES(AMOUNT("1e0")) },
+		{ "2^63", BYTES(AMOUNT("9223372036854775808")) },
+		{ "2^64", BYTES(AMOUNT("18446744073709551616")) },
+		{ "2^64 + 1", BYTES(AMOUNT("18446744073709551617")) },
+		{ "a huge negative number", BYTES(AMOUNT("-99999999999999999999999")) },
+		{ "the same member twice", BYTES(WITH("\"amount\":2")) },
+		{ "the same member and value twice", BYTES(WITH("\"amount\":1")) },
+		{ "a member, then null", BYTES(WITH("\"limit\":2,\"limit\":null")) },
+		{ "null, then a member", BYTES(WITH("\"limit\":null,\"limit\":2")) },
+		{ "a member, then its name escaped", BYTES(WITH("\"\\u0061mount\":2")) },
+		{ "NUL, escaped", BYTES(NAME("a\\u0000b")) },
+		{ "NUL", BYTES(NAME("a\0b")) },
+		{ "a raw line feed", BYTES(NAME("a\nb")) },
+		{ "a raw tabulator", BYTES(NAME("a\tb")) },
+		{ "a raw 01", BYTES(NAME("a\x01")) },
+		{ "overlong NUL", BYTES(NAME("\xc0\x80")) },
+		{ "overlong /", BYTES(NAME("\xc0\xaf")) },
+		{ "overlong / of three bytes", BYTES(NAME("\xe0\x80\xaf")) },
+		{ "a surrogate as UTF-8", BYTES(NAME("\xed\xa0\x80")) },
+		{ "FF", BYTES(NAME("\xff")) },
+		{ "a continuation alone", BYTES(NAME("\x80")) },
+		{ "half a pair of surrogates", BYTES(NAME("\\ud800")) },
+		{ "the other half", BYTES(NAME("\\udc00")) },
+		{ "a half and text", BYTES(NAME("\\ud83dx")) },
+		{ "two first halves", BYTES(NAME("\\ud83d\\ud83d")) },
+	};
+	int failed = 0;
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		struct reading r;
+		read_body(&r, rows[i].body);
+		if (r.ok)
+			print_error("%s: accepted\n", rows[i].what);
+		failed += r.ok;
+		release(&r);
+	}
+	assert_int_equal(failed, 0);
+}
+
+/* Members that no field names are ignored, but they too must be JSON. */
+static void ignored_members_must_be_json_too(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *what;
+		struct str body;
+	} rows[] = {
+		{ "NaN", BYTES(WITH("\"unknown\":NaN")) },
+		{ "Infinity", BYTES(WITH("\"unknown\":[-Infinity]")) },
+		{ "a raw line feed", BYTES(WITH("\"unknown\":\"\n\"")) },
+		{ "overlong /", BYTES(WITH("\"unknown\":\"\xc0\xaf\"")) },
+		{ "FF in a member's name", BYTES(WITH("\"\xff\":1")) },
+	};
+	int failed = 0;
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		struct reading r;
+		read_body(&r, rows[i].body);
+		if (r.ok)
+			print_error("%s: accepted\n", rows[i].what);
+		failed += r.ok;
+		release(&r);
+	}
+	assert_int_equal(failed, 0);
+}
+
+static void a_problem_names_the_member(void **state)
+{
+	(void)state;
+	static const struct {
+		struct str body;
+		const char *member, *says;
+	} rows[] = {
+		{ BYTES("{\"name\":\"x\"}"), "amount", "missing" },
+		{ BYTES("{\"amount\":1}"), "name", "missing" },
+		{ BYTES("{\"amount\":1,\"name\":[]}"), "name", "string" },
+		{ BYTES("{\"amount\":1,\"name\":5}"), "name", "string" },
+		{ BYTES(NAME("")), "name", "1 to 12" },
+		{ BYTES(NAME("1234567890123")), "name", "1 to 12" },
+		{ BYTES(AMOUNT("0")), "amount", "from 1 to 1000000000" },
+		{ BYTES(AMOUNT("1000000001")), "amount", "from 1 to 1000000000" },
+		{ BYTES(AMOUNT("-1")), "amount", "from 1 to" },
+		{ BYTES(AMOUNT("{}")), "amount", "whole number" },
+		{ BYTES(WITH("\"limit\":-6")), "limit", "from -5" },
+		{ BYTES(WITH("\"note\":\"123456789012345678901\"")), "note", "0 to 20" },
+		{ BYTES(WITH("\"note\":true")), "note", "string" },
+		{ BYTES(WITH("\"amount\":2")), "amount", "twice" },
+	};
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		struct reading r;
+		read_body(&r, rows[i].body);
+		expect(!r.ok && r.is_json, "%s", rows[i].body.p);
+		expect(strstr(r.problem, rows[i].member) && strstr(r.problem, rows[i].says), "%s: %s", rows[i].body.p,
+		       r.problem);
+		release(&r);
+	}
+}
+
+/* Nothing of a good body's bytes can be changed so that memory is hurt; the sanitizers watch. */
+static void random_bodies_do_no_harm(void **state)
+{
+	(void)state;
+	static const char good[] = WITH("\"note\":\"a\\u00e9\\ud83d\\ude00\",\"limit\":-5,\"x\":[1,{\"y\":null}]");
+	static const char bytes[] = "\"\\{}[]:,0-e.u\0\n\x80\xc0\xff tfn";
+	srand(2);
+	for (int round = 0; round < 20000; round++) {
+		char body[sizeof good];
+		memcpy(body, good, sizeof good);
+		for (int k = rand() % 4; k >= 0; k--)
+			body[rand() % (sizeof good - 1)] = bytes[rand() % (sizeof bytes - 1)];
+		struct reading r;
+		read_body(&r, (struct str){ body, sizeof good - 1 - (size_t)(rand() % 3 == 0 ? rand() % 20 : 0) });
+		assert_true(r.ok == !r.problem);
+		assert_true(r.is_json || !r.ok);
+		release(&r);
+	}
+}
+
+UNIT_MAIN(cmocka_unit_test(a_body_fills_the_fields), cmocka_unit_test(null_is_absent),
+	  cmocka_unit_test(what_is_good_passes), cmocka_unit_test(what_is_no_json_is_refused),
+	  cmocka_unit_test(what_json_c_lets_pass_is_refused), cmocka_unit_test(ignored_members_must_be_json_too),
+	  cmocka_unit_test(a_problem_names_the_member), cmocka_unit_test(random_bodies_do_no_harm))
