@@ -103,7 +103,7 @@ static enum status dispatch(struct request *rq, enum pool pool)
 	const struct route *route = rq->route;
 	if (pool == POOL_HOT) {
 		if (route->pool == POOL_COLD)
-			return elsewhere(rq, "@cold_route");
+			return elsewhere(rq, "@cold");
 		enum status s = route->handle(rq);
 		return s == STATUS_ELSEWHERE ? elsewhere(rq, "@cold") : s;
 	}
