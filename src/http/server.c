@@ -188,7 +188,14 @@ static void set_timeouts(int fd)
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof tv);
 }
 
-/* One a turn: processes of a pool share out the connections that nginx will keep. */
+/* To the end of the queue of processes that wait for a connection: nginx keeps them, so they must be dealt out evenly. */
+static void step_back(struct server *s)
+{
+	listen_on(s, false);
+	if (s->connections < s->max_connections)
+		listen_on(s, true);
+}
+
 static void on_listener(struct loop_io *io, uint32_t events)
 {
 	struct server *s = (struct server *)((char *)io - offsetof(struct server, listener));
@@ -208,8 +215,8 @@ static void on_listener(struct loop_io *io, uint32_t events)
 	if (c->next)
 		c->next->back = &c->next;
 	s->all = c;
-	if (++s->connections == s->max_connections)
-		listen_on(s, false);
+	s->connections++;
+	step_back(s);
 	if (loop_add(s->service->loop, &c->io, EPOLLIN | EPOLLRDHUP | EPOLLET) < 0)
 		close_connection(c);
 }

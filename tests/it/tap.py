@@ -43,6 +43,17 @@ def same(got, wanted, what):
     assert got == wanted, f"{what}: {got!r}, not {wanted!r}"
 
 
+def every(rows, check):
+    """Checks each row, and then fails with all that is wrong, not with the first only."""
+    problems = []
+    for row in rows:
+        try:
+            check(*row) if isinstance(row, tuple) else check(row)
+        except AssertionError as problem:
+            problems.append(f"{row!r:.150}: {problem}")
+    assert not problems, f"{len(problems)} of {len(rows)} are wrong:\n" + "\n".join(problems)
+
+
 def until(question, seconds, what, every=0.01):
     """Asks until the answer is true, and returns it; after so many seconds, fails."""
     deadline = time.monotonic() + seconds
