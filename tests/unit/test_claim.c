@@ -384,12 +384,12 @@ static void ends_are_counted(void **state)
 	};
 	for (size_t i = 0; i < COUNT_OF(rows); i++) {
 		struct asked a;
-		uint64_t before = board_sum(service.board, rows[i].counter);
+		uint64_t before = board_read(service.board, rows[i].counter);
 		submit(&a, user_of(0, 0));
 		fake_redis_answer(rows[i].reply);
-		expect(board_sum(service.board, rows[i].counter) == before + 1, "%s", rows[i].reply);
+		expect(board_read(service.board, rows[i].counter) == before + 1, "%s", rows[i].reply);
 	}
-	assert_int_equal(board_sum(service.board, COUNT_scripts_total__claim), COUNT_OF(rows));
+	assert_int_equal(board_read(service.board, COUNT_scripts_total__claim), COUNT_OF(rows));
 }
 
 static void an_unreadable_reply_is_not_counted_as_an_answered_request(void **state)
@@ -399,7 +399,7 @@ static void an_unreadable_reply_is_not_counted_as_an_answered_request(void **sta
 	submit(&a, user_of(0, 0));
 	fake_redis_answer("PERHAPS 1");
 	assert_int_equal(a.status, STATUS_INTERNAL);
-	assert_int_equal(board_sum(service.board, COUNT_requests_total__2xx), 0);
+	assert_int_equal(board_read(service.board, COUNT_requests_total__2xx), 0);
 }
 
 /* Several claims on one dry segment */
