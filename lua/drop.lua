@@ -1,8 +1,9 @@
 #!lua flags=allow-oom
 -- Takes an unreadable record off the head of an order list, once it is safe in the dead letters.
 -- KEYS  order list
--- ARGV  the record's bytes
+-- ARGV  SHA1 of the record, in hex
 -- Reply 1 when the head was that record, else 0
-if redis.call('LINDEX', KEYS[1], 0) ~= ARGV[1] then return 0 end
+local head = redis.call('LINDEX', KEYS[1], 0)
+if not head or redis.sha1hex(head) ~= ARGV[1] then return 0 end
 redis.call('LPOP', KEYS[1])
 return 1

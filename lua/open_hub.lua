@@ -1,8 +1,7 @@
 #!lua
 -- Makes the hub of a new coupon, once; a second call changes nothing.
--- KEYS  hub hash, descriptor hash
--- ARGV  generation, amount, segments, units granted to every segment, further segments that get one more,
---       then the descriptor: field, value, ...
+-- KEYS  hub hash
+-- ARGV  generation, amount, segments, units granted to every segment, further segments that get one more
 -- Reply {'OK', 1 when it was made, else 0}
 --       {'FENCED'}   there is a hub of another generation
 local gen = redis.call('HGET', KEYS[1], 'gen')
@@ -15,6 +14,5 @@ for i = 0, segments - 1 do
 end
 redis.call('HSET', KEYS[1], 'amount', ARGV[2], 'cancelled', 0, 'segments', segments, 'avail', ARGV[2] - each * segments - extra,
   'empty', string.rep('0', segments), 'sold_out', 0, 'epoch', 0)
-redis.call('HSET', KEYS[2], unpack(ARGV, 6))
 redis.call('HSET', KEYS[1], 'gen', ARGV[1])
 return { 'OK', 1 }

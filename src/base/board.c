@@ -79,10 +79,15 @@ static struct shared *map(const char *path)
 	return s;
 }
 
+static bool is_alive(int64_t owner)
+{
+	return owner && (kill((pid_t)owner, 0) == 0 || errno != ESRCH);
+}
+
 static bool take(struct row *row)
 {
 	int64_t owner = atomic_load(&row->owner);
-	if (owner && (kill((pid_t)owner, 0) == 0 || errno != ESRCH))
+	if (is_alive(owner))
 		return false;
 	if (!atomic_compare_exchange_strong(&row->owner, &owner, getpid()))
 		return false;
@@ -133,12 +138,17 @@ void board_set(struct board *b, enum counter c, uint64_t value)
 	atomic_store_explicit(&b->mine->counters[c], value, memory_order_relaxed);
 }
 
-uint64_t board_sum(const struct board *b, enum counter c)
+uint64_t board_read(const struct board *b, enum counter c)
 {
-	uint64_t sum = 0;
-	for (int i = 0; i < ROWS; i++)
-		sum += atomic_load_explicit(&b->shared->rows[i].counters[c], memory_order_relaxed);
-	return sum;
+	uint64_t sum = 0, most = 0;
+	for (int i = 0; i < ROWS; i++) {
+		const struct row *row = &b->shared->rows[i];
+		uint64_t value = atomic_load_explicit(&row->counters[c], memory_order_relaxed);
+		sum += value;
+		if (value > most && is_gauge(c) && is_alive(atomic_load(&row->owner)))
+			most = value;
+	}
+	return is_gauge(c) ? most : sum;
 }
 
 const char *board_name(enum counter c)

@@ -1,7 +1,7 @@
 /*
  * The board: counters in memory shared by all processes of one host (a mapped
  * file). Every process has a row of its own, so counting is one plain add;
- * readers sum the rows. A row outlives its process and is taken over by a
+ * readers sum the rows (of a gauge they take the highest). A row outlives its process and is taken over by a
  * later one, so sums never go down. Atomics only: a killed process can leave
  * no lock behind.
  */
@@ -29,8 +29,9 @@ struct board *board_open(const char *path, const char **problem);
 void board_close(struct board *b);
 
 void board_add(struct board *b, enum counter c, uint64_t n);
-void board_set(struct board *b, enum counter c, uint64_t value); /* for gauges: this process's share */
-uint64_t board_sum(const struct board *b, enum counter c);
+void board_set(struct board *b, enum counter c, uint64_t value); /* for gauges: what this process sees */
+/* The sum of the rows; of a gauge, the highest that a living process shows. */
+uint64_t board_read(const struct board *b, enum counter c);
 
 /* A line of the Prometheus text format knows its metric and labels from the table: "claims_total", "{end=\"won\"}". */
 const char *board_name(enum counter c);

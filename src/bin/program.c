@@ -91,6 +91,7 @@ void program_open(struct program *p, int parts)
 {
 	struct service *s = &p->service;
 	const char *problem = NULL;
+	signal(SIGPIPE, SIG_IGN);
 	prctl(PR_SET_DUMPABLE, 0); /* keys and passwords stay out of core files */
 	s->conf = &p->conf;
 	s->loop = loop_new();
@@ -135,7 +136,6 @@ void program_signals(struct program *p)
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGUSR1, &action, NULL); /* multiwatch's graceful signal */
-	signal(SIGPIPE, SIG_IGN);
 	sigprocmask(SIG_BLOCK, &stop, &before);
 	sigdelset(&before, SIGTERM);
 	sigdelset(&before, SIGINT);

@@ -31,7 +31,7 @@ enum { WITH_LOOP_REDIS = 1, WITH_REDIS = 2, WITH_DB = 4, WITH_TOKENS = 8 };
 void program_open(struct program *p, int parts);
 void program_close(struct program *p);
 
-/* TERM and INT ask to stop, PIPE is ignored. Blocks them but while the loop waits. */
+/* TERM, INT and USR1 ask to stop. Blocks them but while the loop waits. */
 void program_signals(struct program *p);
 bool program_is_stopping(void);
 

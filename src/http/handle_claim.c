@@ -14,8 +14,6 @@ static enum status say(struct asked *a, enum status s)
 {
 	struct request *rq = a->request;
 	char no[ORDER_TEXT];
-	if (s == STATUS_NOT_STARTED)
-		rq->response.retry_after_s = (int)((a->claim.wait_ms + 999) / 1000);
 	if (s != STATUS_CREATED && s != STATUS_ALREADY_CLAIMED)
 		return s;
 	struct str order = order_text(no, a->claim.coupon->id, a->claim.segment, a->claim.sequence);
@@ -53,6 +51,8 @@ static enum status say_course(struct asked *a, enum status s)
 static void on_claimed(struct claim *c, enum status s)
 {
 	struct asked *a = c->context;
+	if (s == STATUS_NOT_STARTED)
+		a->request->response.retry_after_s = (int)((c->wait_ms + 999) / 1000);
 	request_finish(a->request, a->say(a, s));
 }
 

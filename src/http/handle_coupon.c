@@ -54,7 +54,7 @@ static enum status coupon_of_wish(struct request *rq, struct wish *w, struct cou
 	enum status s = read_time(rq, "starts_at", w->starts_at, w->has_starts, &c->starts_ms);
 	if (s == STATUS_OK)
 		s = read_time(rq, "ends_at", w->ends_at, w->has_ends, &c->ends_ms);
-	if (s == STATUS_OK && c->ends_ms && (c->ends_ms <= c->starts_ms || c->ends_ms <= clock_ms()))
+	if (s == STATUS_OK && w->has_ends && (c->ends_ms <= c->starts_ms || c->ends_ms <= clock_ms()))
 		s = request_fail(rq, STATUS_BAD_FIELD, "ends_at must be after starts_at and in the future");
 	return s;
 }
@@ -194,6 +194,7 @@ enum status handle_coupon_read(struct request *rq)
 struct entry {
 	struct list *list;
 	struct coupon *coupon; /* NULL: Redis no longer knows it */
+	bool has_stock; /* false: its stock is not in Redis, an operator must look */
 	int64_t left, amount;
 };
 
@@ -212,7 +213,7 @@ static void put_entry(struct buf *body, const struct entry *e)
 	json_int(body, "stock", e->coupon->stock);
 	json_str(body, "description", e->coupon->description);
 	json_str(body, "seller", e->coupon->seller_name);
-	if (e->list->of_seller) {
+	if (e->has_stock) {
 		json_int(body, "amount", e->amount);
 		json_int(body, "left", e->left);
 	}
@@ -254,9 +255,13 @@ static void entry_over(struct list *l, enum status s)
 static void on_entry_stock(void *context, enum status s, const struct stock *st)
 {
 	struct entry *e = context;
+	e->has_stock = s == STATUS_OK;
 	if (s == STATUS_OK) {
 		e->left = st->left;
 		e->amount = st->amount;
+	} else if (s == STATUS_FENCED) { /* one broken sale does not hide the others */
+		coupon_forget(e->list->request->service->coupons, e->coupon);
+		s = STATUS_OK;
 	}
 	entry_over(e->list, s);
 }

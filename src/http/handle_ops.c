@@ -75,7 +75,7 @@ enum status handle_metrics(struct request *rq)
 			           counts ? "counter" : "gauge");
 		}
 		buf_printf(out, "seckill_%.*s%s %llu\n", n, name, board_labels(c),
-		           (unsigned long long)board_sum(rq->service->board, c));
+		           (unsigned long long)board_read(rq->service->board, c));
 	}
 	rq->response.type = "text/plain; version=0.0.4; charset=utf-8";
 	return STATUS_OK;

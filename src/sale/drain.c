@@ -125,6 +125,7 @@ static void measure(struct drain *d, struct arena *a)
 
 /* Leases */
 
+/* Also when Redis is full and takes no lease: then draining is what makes room, and two drainers do no harm. */
 static bool lease(struct drain *d, struct arena *a, int64_t coupon)
 {
 	struct redis_command c;
@@ -135,7 +136,10 @@ static bool lease(struct drain *d, struct arena *a, int64_t coupon)
 	redis_put_text(&c, "NX");
 	redis_put_text(&c, "PX");
 	redis_put_int(&c, LEASE_MS);
-	return redis_call(d->svc->redis_now, a, &c, &reply) == REDIS_ANSWER && redis_type(reply) == REDIS_TEXT;
+	enum redis_end end = redis_call(d->svc->redis_now, a, &c, &reply);
+	if (end == REDIS_REFUSED)
+		return str_starts(redis_text(reply), STR("OOM"));
+	return end == REDIS_ANSWER && redis_type(reply) == REDIS_TEXT;
 }
 
 static void release(struct drain *d, int64_t coupon)
@@ -146,13 +150,12 @@ static void release(struct drain *d, int64_t coupon)
 	redis_send(d->svc->redis_now, &c, NULL, NULL);
 }
 
-static void report(struct drain *d, const struct live *l, const struct batch *b)
+static void report(struct drain *d, const struct batch *b)
 {
 	struct board *board = d->svc->board;
 	board_add(board, COUNT_drained_orders_total, (uint64_t)b->committed);
 	board_add(board, COUNT_dead_letters_total, (uint64_t)b->dead);
 	board_add(board, COUNT_drained_batches_total, b->committed > 0);
-	board_set(board, COUNT_drain_queue_orders, (uint64_t)l->queued);
 	board_set(board, COUNT_drain_oldest_ms, b->oldest_ms ? (uint64_t)(clock_ms() - b->oldest_ms) : 0);
 }
 
@@ -164,7 +167,7 @@ static int drain_coupon(struct drain *d, const struct live *l)
 	if (lease(d, &a, l->coupon)) {
 		batch_init(&b, d->svc, &a, l->coupon, l->segments);
 		result = batch_move(&b);
-		report(d, l, &b);
+		report(d, &b);
 		release(d, l->coupon);
 	}
 	arena_release(&a);
@@ -179,20 +182,19 @@ int drain_pass(struct drain *d)
 	if (!d->trouble)
 		measure(d, &a);
 	arena_release(&a);
-	bool waiting = false;
+	int64_t waiting = 0;
 	for (int i = 0; i < d->count && !d->trouble; i++) {
 		struct live *l = &d->live[(d->first + i) % d->count];
 		if (!l->queued)
 			continue;
-		waiting = true;
+		waiting += l->queued;
 		int n = drain_coupon(d, l);
 		d->trouble = n < 0;
 		moved += n > 0 ? n : 0;
 	}
 	d->first++;
-	if (!waiting) {
-		board_set(d->svc->board, COUNT_drain_queue_orders, 0);
+	board_set(d->svc->board, COUNT_drain_queue_orders, (uint64_t)waiting);
+	if (!waiting)
 		board_set(d->svc->board, COUNT_drain_oldest_ms, 0);
-	}
 	return d->trouble ? -1 : moved;
 }

@@ -1,6 +1,7 @@
 #include "sale/drain_batch.h"
 
 #include <openssl/evp.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -322,17 +323,27 @@ static int commit_each(struct batch *b)
 	return 0;
 }
 
+static void put_sha1(struct redis_command *c, struct str raw)
+{
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	char hex[2 * EVP_MAX_MD_SIZE + 1];
+	unsigned int size = 0;
+	if (!EVP_Digest(raw.p, raw.n, digest, &size, EVP_sha1(), NULL))
+		abort();
+	for (unsigned int i = 0; i < size; i++)
+		snprintf(hex + (size_t)2 * i, 3, "%02x", digest[i]);
+	redis_put_text(c, hex);
+}
+
 static int bury_garbage(struct batch *b, int segment)
 {
 	struct redis_command c;
 	struct str raw = b->segment[segment].garbage;
 	if (bury(b, segment, 0, raw, "not an order record") && db_failure(b->svc->db) != DB_DUPLICATE)
 		return failed(b, "dead letter");
-	if (raw.n > 3000)
-		return 0; /* too long for a command of ours: the operator sees it in the dead letters */
 	redis_script(&c, &script_drop, 1);
 	key_put(&c, KEY_ORDERS, b->coupon, segment);
-	redis_put(&c, raw);
+	put_sha1(&c, raw);
 	return redis_call(b->svc->redis_now, b->arena, &c, NULL) == REDIS_ANSWER ? 0 : -1;
 }
 

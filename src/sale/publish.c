@@ -61,43 +61,16 @@ static int64_t first_grant(const struct coupon *c, int segment)
 	return share / c->segments + (segment < share % c->segments);
 }
 
-static void put_pair(struct redis_command *cmd, const char *name, int64_t value)
-{
-	redis_put_text(cmd, name);
-	redis_put_int(cmd, value);
-}
-
 static enum status open_hub(struct service *svc, struct arena *a, const struct coupon *c)
 {
-	const struct {
-		const char *name;
-		struct str value;
-	} texts[] = { { "seller_name", c->seller_name },
-		      { "name", c->name },
-		      { "key", { (const char *)c->hash_key, SIPHASH_KEY } },
-		      { "description", c->description } };
-	const struct {
-		const char *name;
-		int64_t value;
-	} numbers[] = { { "id", c->id },	  { "seller", c->seller }, { "gen", c->generation },
-		        { "amount", c->amount },  { "stock", c->stock },   { "t0", c->starts_ms },
-		        { "t1", c->ends_ms },	  { "created", c->created_ms }, { "pay", c->pay_within_s },
-		        { "segments", c->segments } };
 	struct redis_command cmd;
-	redis_script(&cmd, &script_open_hub, 2);
+	redis_script(&cmd, &script_open_hub, 1);
 	key_put(&cmd, KEY_HUB, c->id, 0);
-	key_put(&cmd, KEY_DESCRIPTOR, c->id, 0);
 	redis_put_int(&cmd, c->generation);
 	redis_put_int(&cmd, c->amount);
 	redis_put_int(&cmd, c->segments);
 	redis_put_int(&cmd, first_share(c) / c->segments);
 	redis_put_int(&cmd, first_share(c) % c->segments);
-	for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
-		put_pair(&cmd, numbers[i].name, numbers[i].value);
-	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
-		redis_put_text(&cmd, texts[i].name);
-		redis_put(&cmd, texts[i].value);
-	}
 	return run_open(svc, a, &cmd);
 }
 
@@ -118,24 +91,59 @@ static enum status run(struct service *svc, struct arena *a, const struct redis_
 	return redis_call(svc->redis_now, a, cmd, NULL) == REDIS_ANSWER ? STATUS_OK : STATUS_UNAVAILABLE;
 }
 
-/* The drainers and the seller's list learn of the coupon before any claim can. */
-static enum status enter(struct service *svc, struct arena *a, const struct coupon *c)
+static enum status describe(struct service *svc, struct arena *a, const struct coupon *c)
+{
+	const struct {
+		const char *name;
+		int64_t value;
+	} numbers[] = { { "id", c->id },	  { "seller", c->seller }, { "gen", c->generation },
+		        { "amount", c->amount },  { "stock", c->stock },   { "t0", c->starts_ms },
+		        { "t1", c->ends_ms },	  { "created", c->created_ms }, { "pay", c->pay_within_s },
+		        { "segments", c->segments } };
+	const struct {
+		const char *name;
+		struct str value;
+	} texts[] = { { "seller_name", c->seller_name },
+		      { "name", c->name },
+		      { "key", { (const char *)c->hash_key, SIPHASH_KEY } },
+		      { "description", c->description } };
+	struct redis_command cmd;
+	redis_command(&cmd, "HSET");
+	key_put(&cmd, KEY_DESCRIPTOR, c->id, 0);
+	for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+		redis_put_text(&cmd, numbers[i].name);
+		redis_put_int(&cmd, numbers[i].value);
+	}
+	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+		redis_put_text(&cmd, texts[i].name);
+		redis_put(&cmd, texts[i].value);
+	}
+	return run(svc, a, &cmd);
+}
+
+static enum status list_live(struct service *svc, struct arena *a, const struct coupon *c)
 {
 	struct redis_command cmd;
 	redis_command(&cmd, "ZADD");
 	key_put(&cmd, KEY_LIVE, 0, 0);
 	redis_put_int(&cmd, c->id);
 	redis_put_text(&cmd, arena_printf(a, "%lld:%d", (long long)c->id, c->segments));
-	enum status s = run(svc, a, &cmd);
-	if (s != STATUS_OK)
-		return s;
+	return run(svc, a, &cmd);
+}
+
+static enum status list_of_seller(struct service *svc, struct arena *a, const struct coupon *c)
+{
+	struct redis_command cmd;
 	redis_command(&cmd, "ZADD");
 	key_put(&cmd, KEY_SELLER, c->seller, 0);
 	redis_put_int(&cmd, c->created_ms);
 	redis_put_int(&cmd, c->id);
-	s = run(svc, a, &cmd);
-	if (s != STATUS_OK)
-		return s;
+	return run(svc, a, &cmd);
+}
+
+static enum status list_by_name(struct service *svc, struct arena *a, const struct coupon *c)
+{
+	struct redis_command cmd;
 	struct buf path;
 	buf_init(&path, a);
 	buf_put(&path, c->seller_name);
@@ -146,6 +154,18 @@ static enum status enter(struct service *svc, struct arena *a, const struct coup
 	redis_put(&cmd, buf_str(&path));
 	redis_put_int(&cmd, c->id);
 	return run(svc, a, &cmd);
+}
+
+/* What is read, not counted. In this order: the drainers and the seller's list learn of the coupon before a claim can. */
+static enum status enter(struct service *svc, struct arena *a, const struct coupon *c)
+{
+	static enum status (*const steps[])(struct service *, struct arena *, const struct coupon *) = {
+		describe, list_live, list_of_seller, list_by_name
+	};
+	enum status s = STATUS_OK;
+	for (size_t i = 0; s == STATUS_OK && i < sizeof steps / sizeof steps[0]; i++)
+		s = steps[i](svc, a, c);
+	return s;
 }
 
 /* From a row to an open sale. `published` is written before the catalog: a sale that anyone could find is never made anew. */

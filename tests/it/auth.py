@@ -171,10 +171,17 @@ def directory(it):
     same(it.redis("HGET", bucket, seller.name), str(seller.id), "the entry")
     catalog = next(key for key in it.redis.keys() if key.startswith("sk:n:") and it.redis("HEXISTS", key, sale.title))
     it.redis("HDEL", catalog, sale.title)
-    for pid in it.workers("hot"):  # they remember
-        os.kill(pid, signal.SIGTERM)
-    until(lambda: not it.redis("HEXISTS", catalog, sale.title) and sale.claim(user).status in (200, 201), 5, "a claim")
+    renew(it)  # the old ones remember
+    sale.win(user)
     same(it.redis("HGET", catalog, sale.title), str(sale.id), "the catalog's entry")
+
+
+def renew(it):
+    """Kills all hot workers and waits for new ones."""
+    old = set(it.workers("hot"))
+    for pid in old:
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: not old & set(it.full("hot")), 5, "new workers")
 
 
 class Knocker:
@@ -236,13 +243,12 @@ def logout_and_restart(it):
     path = user.path + "/coupons"
     until(lambda: all(it.new_client().ask("GET", path, user).status == 401 for _ in range(20)), 3, "the token is refused")
     for _ in range(6):
-        old = set(it.workers("hot"))
-        for pid in old:
+        for pid in it.workers("hot"):
             os.kill(pid, signal.SIGKILL)
         for _ in range(30):
             answer = it.new_client().ask("GET", path, user)
             assert answer.status in (401, 503), f"let in again: {answer}"
-        until(lambda: not old & set(it.full("hot")), 5, "new workers")
+        it.full("hot")
 
 
 if __name__ == "__main__":

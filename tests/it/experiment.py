@@ -18,7 +18,7 @@ def as_many_as_units(it):
     for _ in range(10):
         sale = it.sale(amount=100, segments=10)
         outcomes = sale.rush(users)
-        same([o.code for o in outcomes if not o.order], [], "refusals")
+        same([o.codes for o in outcomes if o.codes], [], "refusals")
         sale.prove(outcomes)
 
 

@@ -1,5 +1,6 @@
 """A coupon on sale: claiming its units, many at once, and proving afterwards that every promise was kept."""
 
+import itertools
 import threading
 import time
 
@@ -11,12 +12,26 @@ PATIENCE = 30  # seconds that a customer goes on asking
 
 
 class Outcome:
-    """What one customer was told. order: the number, when they won; code: the reason, when not."""
+    """What one customer was told: numbers of orders (one, if all is well), reasons why there is none (one)."""
 
     def __init__(self, user):
-        self.user, self.order, self.code = user, None, None
-        self.orders, self.unanswered, self.refused = set(), 0, []  # refused: the 503s and other 5xx on the way
-        self.began = self.ended = 0.0
+        self.user, self.orders, self.codes = user, set(), set()
+        self.unanswered, self.refused = 0, []  # on the way to the answers: connections that broke, codes of 5xx
+        self.began = self.ended = 0.0  # the first question, the first answer
+        self.lock = threading.Lock()
+
+    @property
+    def order(self):
+        return next(iter(self.orders), None)
+
+    def note(self, answer):
+        self.ended = self.ended or time.monotonic()
+        if answer.status in (200, 201):
+            self.orders.add(answer.json["order"])
+        elif answer.status == 204 and answer.code == "already-claimed":
+            self.orders.add(answer.headers["Seckill-Order"])
+        else:
+            self.codes.add(answer.code)
 
 
 class Sale:
@@ -85,15 +100,15 @@ class Sale:
 
     def prove(self, outcomes):
         """After a rush of all who wanted one: everything that was promised to them."""
-        won = {o.order: o.user.id for o in outcomes if o.order}
-        same(len(won), sum(1 for o in outcomes if o.order), "different order numbers")
+        winners, losers = [o for o in outcomes if o.order], [o for o in outcomes if not o.order]
+        won = {o.order: o.user.id for o in winners}
+        same(len(won), len(winners), "different order numbers")
         same(len(won), min(self.amount, len(outcomes)), "units sold")
-        same({o.code for o in outcomes if not o.order} - {"sold-out"}, set(), "other answers than won and sold out")
-        same([o.user for o in outcomes if len(o.orders) > 1], [], "customers who got two order numbers")
-        for o in outcomes:  # "sold out" is true: as many claims as there are units had begun before it was said
-            if o.code == "sold-out":
-                begun = sum(1 for w in outcomes if w.order and w.began < o.ended)
-                assert begun >= self.amount, f"{o.user} was told sold out when {begun} of {self.amount} were claimed"
+        same([(o.user, o.orders, o.codes) for o in winners if len(o.orders) > 1 or o.codes], [], "told one thing, then another")
+        same([(o.user, o.codes) for o in losers if o.codes != {"sold-out"}], [], "answers besides won and sold out")
+        for o in losers:  # "sold out" is true: as many claims as there are units had begun before it was said
+            begun = sum(1 for w in winners if w.began < o.ended)
+            assert begun >= self.amount, f"{o.user} was told sold out when {begun} of {self.amount} were claimed"
         self.drained()
         same(self.rows(), won, "orders in MySQL")
         same(self.read()["left"], self.amount - len(won), "units left")
@@ -107,68 +122,66 @@ class Sale:
 
 
 class Crowd:
-    """Customers who claim on a number of connections; each asks until there is an answer."""
+    """Customers who claim on a number of connections; each asks until there is an answer.
 
-    def __init__(self, sale, users, connections, course=False):
+    lasting: when all were answered they ask once more, round after round, until enough() is said.
+    """
+
+    def __init__(self, sale, users, connections, course=False, lasting=False):
         self.sale, self.course = sale, course
-        self.waiting = list(reversed(users))
-        self.outcomes, self.lock = [], threading.Lock()
-        self.gate = threading.Barrier(connections)
+        self.outcomes = [Outcome(user) for user in users]
+        self.turns = itertools.cycle(self.outcomes) if lasting else iter(self.outcomes)
+        self.least, self.asked, self.lasting = len(users), 0, lasting
+        self.lock, self.gate = threading.Lock(), threading.Barrier(connections)
         self.threads = [threading.Thread(target=self._work, daemon=True) for _ in range(connections)]
 
     def start(self):
         for thread in self.threads:
             thread.start()
 
+    def enough(self):
+        """Those who were not answered yet still ask; nobody asks once more."""
+        self.lasting = False
+
     def join(self):
+        self.enough()
         for thread in self.threads:
             thread.join(PATIENCE + 60)
             assert not thread.is_alive(), "a customer is still asking"
         return self.outcomes
 
-    def is_over(self):
-        return not any(thread.is_alive() for thread in self.threads)
+    def _next(self):
+        with self.lock:
+            if self.asked >= self.least and not self.lasting:
+                return None
+            self.asked += 1
+            return next(self.turns)
 
     def _work(self):
         client = Client(self.sale.instance.port)
         self.gate.wait()
-        while True:
-            with self.lock:
-                if not self.waiting:
-                    break
-                outcome = Outcome(self.waiting.pop())
-                self.outcomes.append(outcome)
-            self._insist(client, outcome)
+        while outcome := self._next():
+            with outcome.lock:
+                self._insist(client, outcome)
         client.close()
 
     def _insist(self, client, outcome):
         claim = self.sale.claim_course if self.course else self.sale.claim
-        outcome.began = time.monotonic()
-        while time.monotonic() < outcome.began + PATIENCE:
+        began = time.monotonic()
+        outcome.began = outcome.began or began
+        while time.monotonic() < began + PATIENCE:
             try:
                 answer = claim(outcome.user, client)
             except LOST:
                 outcome.unanswered += 1
                 time.sleep(0.01)
                 continue
-            outcome.ended = time.monotonic()
             if answer.status < 500:
-                _note(outcome, answer)
+                outcome.note(answer)
                 return
-            outcome.refused.append(answer)
+            outcome.refused.append(answer.code)
             time.sleep(0.01)
-        outcome.code = f"no answer in {PATIENCE} s: {outcome.refused[-1:]}"
-
-
-def _note(outcome, answer):
-    if answer.status in (200, 201):
-        outcome.order = answer.json["order"]
-    elif answer.status == 204 and answer.code == "already-claimed":  # a first answer was lost
-        outcome.order = answer.headers["Seckill-Order"]
-    else:
-        outcome.code = answer.code
-    if outcome.order:
-        outcome.orders.add(outcome.order)
+        outcome.codes.add(f"no answer in {PATIENCE} s: {outcome.refused[-1:]}")
 
 
 def siphash(key, data):

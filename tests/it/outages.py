@@ -1,0 +1,187 @@
+#!/usr/bin/env -S python3 -B
+"""Redis and MySQL are killed, hang, fill up and stay away: nothing acknowledged is lost, and all goes on by itself."""
+
+import os
+import signal
+import time
+
+from harness import main
+from storm import Storm, kill, steady
+from tap import case, every, same, until
+
+
+def redis_dies(it):
+    it.dev("stop", "redis", "-9")
+    it.redis.close()
+
+
+def all_workers(it):
+    return [it.workers(part) for part in ("hot", "cold", "drain")]
+
+
+@case("Redis is killed twice and comes back: nothing that was acknowledged is lost")
+def redis_killed(it):
+    workers, storm = all_workers(it), Storm(it)
+    for fraction in (0.2, 0.6):
+        storm.reach(fraction)
+        redis_dies(it)
+        it.dev("start", "redis")
+    storm.proof()
+    same(all_workers(it), workers, "workers")
+
+
+@case("MySQL is killed and comes back while orders are drained: nobody who claims notices")
+def mysql_killed(it):
+    workers, storm = all_workers(it), Storm(it)
+    storm.reach(0.3)
+    it.dev("stop", "mysql", "-9")
+    storm.reach(0.6)
+    it.dev("start", "mysql")
+    storm.proof()
+    same(all_workers(it), workers, "workers")
+
+
+@case("Redis and MySQL are killed at once")
+def both_killed(it):
+    storm = Storm(it)
+    storm.reach(0.5)
+    redis_dies(it)
+    it.dev("stop", "mysql", "-9")
+    it.dev("start", "redis", "mysql")
+    storm.proof()
+
+
+@case("a Redis that hangs: 503 in time, and the answers are right afterwards")
+def redis_hangs(it):
+    storm = Storm(it)
+    storm.reach(0.2)
+    redis = it.leader("redis")
+    os.kill(redis, signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        it.ask("GET", storm.sale.path).expect(503)
+        assert time.monotonic() - began < 3, "that took too long"
+    finally:
+        os.kill(redis, signal.SIGCONT)
+    storm.proof()
+
+
+@case("Redis is away: 503 and Retry-After, readiness names it, and it goes on without a restart")
+def redis_away(it):
+    sale, user, other = it.sale(amount=5), it.account(it.name("r"), "customer"), it.customer()
+    workers, order = all_workers(it), sale.win(user)
+    sale.drained()
+    redis_dies(it)
+    coupon = {"name": "later", "amount": 5, "stock": 1, "description": ""}
+
+    def away(method, path, who, body=None):
+        began = time.monotonic()
+        it.ask(method, path, who, body).expect(503)
+        assert time.monotonic() - began < 3, "that took too long"
+    every([("POST", sale.path + "/claims", user), ("POST", sale.path + "/claims", other), ("PATCH", sale.path, other),
+           ("GET", sale.path, None), ("GET", sale.seller.path + "/coupons", user), ("GET", user.path + "/coupons", user),
+           ("POST", sale.seller.path + "/coupons", sale.seller, coupon), ("POST", "/api/auth/logout", user),
+           ("GET", "/api/time", None), ("GET", user.path + "/orders", user)], away)
+    it.ask("GET", "/readyz").expect(503).names("Redis")
+    it.ask("GET", "/healthz").expect(200)
+    it.log_in(user.name).expect(200)
+    it.dev("start", "redis")
+    steady(it, sale)
+    until(lambda: it.ask("GET", "/readyz").status == 200, 5, "ready again")
+    same(sale.claim(user).expect(200).json["order"], order, "the order from before")
+    sale.win(other)
+    same(all_workers(it), workers, "workers")
+    sale.drained()
+    sale.audit()
+
+
+@case("a coupon whose creation was cut short is no imbalance, and the next try finishes it")
+def creation_cut_short(it):
+    seller, body = it.seller(), {"name": "cut", "amount": 5, "stock": 1, "description": ""}
+    it.ask("GET", seller.path + "/coupons", seller).expect(204)
+    redis_dies(it)
+    it.ask("POST", seller.path + "/coupons", seller, body).expect(503)
+    it.dev("start", "redis")
+    audit = it.ctl("audit")
+    path = seller.path + "/coupons"
+    until(lambda: it.ask("POST", path, seller, body).status == 201, 5, "the coupon is made")
+    until(lambda: it.ask("GET", path + "/cut").status == 200, 5, "the coupon is read")
+    same((it.ask("GET", path + "/cut").json["left"], len(it.ask("GET", path, seller).json["data"])), (5, 1), "units, coupons")
+    it.ask("POST", path, seller, body).expect(400, "duplicate-coupon")
+    same((audit.returncode, audit.stderr), (0, ""), "the audit before it was finished")
+
+
+@case("a coupon whose creation was cut short is finished by the first customer")
+def creation_finished_by_customer(it):
+    seller, body, user = it.seller(), {"name": "cut", "amount": 1, "stock": 1, "description": ""}, it.customer()
+    redis_dies(it)
+    it.ask("POST", seller.path + "/coupons", seller, body).expect(503)
+    it.dev("start", "redis")
+    claims = seller.path + "/coupons/cut/claims"
+    until(lambda: it.ask("POST", claims, user).status in (200, 201), 5, "a claim")
+    it.ask("POST", claims, it.customer()).expect(410, "sold-out")
+
+
+@case("MySQL is away: claims go on, logins are 503; afterwards all is drained without a restart")
+def mysql_away(it):
+    sale, users, name = it.sale(amount=30, segments=4), it.users(40), it.name("m")
+    it.account(name, "customer")
+    workers = all_workers(it)
+    steady(it, sale)
+    it.dev("stop", "mysql", "-9")
+    outcomes = sale.rush(users)
+    same(sum(1 for o in outcomes if o.order), 30, "units won")
+    same([o.refused for o in outcomes if o.refused], [], "refusals")
+    sale.read(users[0])
+    winner = next(o.user for o in outcomes if o.order)
+    same(len(it.ask("GET", winner.path + "/coupons", winner).expect(200).json["data"]), 1, "coupons won")
+    it.log_in(name).expect(503)
+    it.register(it.name("n"), "customer").expect(503)
+    it.ask("GET", winner.path + "/orders", winner).expect(503)
+    it.ask("PATCH", sale.seller.path + "/coupons/unknown", users[0]).expect(503)  # nobody can tell
+    it.ask("GET", "/readyz").expect(503).names("MySQL")
+    same(sale.queued(), 30, "orders that wait")
+    it.dev("start", "mysql")
+    until(lambda: it.ask("GET", "/readyz").status == 200, 10, "ready again")
+    it.log_in(name).expect(200)
+    sale.prove(outcomes)
+    same(all_workers(it), workers, "workers")
+
+
+@case("a full Redis: claims are 503, orders are still drained, and it goes on when there is room")
+def redis_full(it):
+    sale, users = it.sale(amount=20, segments=2), it.users(10)
+    kill(it.workers("drain"), signal.SIGSTOP)
+    try:
+        orders = {sale.win(user): user.id for user in users[:6]}
+        it.redis("CONFIG", "SET", "maxmemory", 1)
+        sale.claim(users[6]).expect(503)
+    finally:
+        kill(it.workers("drain"), signal.SIGCONT)
+    try:
+        until(lambda: sale.queued() == 0, 15, "the lists are empty")
+        same(sale.rows(), orders, "orders in MySQL")
+    finally:
+        it.redis("CONFIG", "SET", "maxmemory", 2**30)
+    sale.win(users[6])
+    sale.drained()
+    sale.audit()
+
+
+@case("a Redis that lost its data refuses to sell: it is never filled again by a claim")
+def redis_empty(it):
+    sale, users = it.sale(amount=3), it.users(2)
+    sale.win(users[0])
+    sale.drained()
+    keys = [sale.key("hub"), sale.key("d")] + [sale.key(kind, i) for kind in "soq" for i in range(sale.segments)]
+    it.redis("DEL", *keys)
+    sale.claim(users[1]).expect(503, "fenced")
+    sale.claim_course(users[1]).expect(503, "fenced")
+    sale.claim(users[0]).expect(503, "fenced")
+    same(it.redis("EXISTS", *keys), 0, "keys made anew")
+    done = it.ctl("audit", sale.title)
+    same(done.returncode, 1, f"exit of the audit: {done.stdout}")
+
+
+if __name__ == "__main__":
+    main(SECKILL_PASSWORD_COST=1, SECKILL_REDIS_TIMEOUT_MS=500)

@@ -1,0 +1,70 @@
+"""A sale under faults: customers who go on asking while things are killed, and the proof afterwards.
+
+IT_SEED=n repeats a run's random choices.
+"""
+
+import os
+import random
+import signal
+import time
+
+from sale import Crowd
+from tap import comment, until
+
+SEED = int(os.environ.get("IT_SEED") or random.randrange(10**6))
+dice = random.Random(SEED)
+USERS, UNITS, CONNECTIONS = 1200, 1000, 12
+
+
+class Storm:
+    """A sale with its customers, already asking. It ends with proof()."""
+
+    def __init__(self, it):
+        self.it, self.sale = it, it.sale(amount=UNITS, segments=dice.choice([1, 4, 10, 32]))
+        if not hasattr(it, "crowd"):
+            it.crowd = it.users(USERS)
+            comment(f"IT_SEED={SEED}")
+        self.crowd = Crowd(self.sale, dice.sample(it.crowd, USERS), CONNECTIONS, lasting=True)
+        self.crowd.start()
+
+    def reach(self, fraction):
+        """Waits until that part of the units is claimed."""
+        until(lambda: self.sale.claimed() >= fraction * self.sale.amount, 20, f"{fraction:.0%} of the units are claimed")
+
+    def pulse(self, action, times, every):
+        """Does it again and again, at random moments, while customers ask."""
+        for _ in range(times):
+            action()
+            time.sleep(dice.uniform(0, 2 * every))  # the rate of the fault
+
+    def proof(self):
+        """Faults are over: everything that was promised is proven. The outcomes."""
+        outcomes = self.crowd.join()
+        self.it.client.close()
+        steady(self.it, self.sale)
+        self.sale.prove(outcomes)
+        comment(f"{self.sale.segments} segments, {self.crowd.asked} claims, {sum(o.unanswered for o in outcomes)} lost "
+                f"answers, {sum(len(o.refused) for o in outcomes)} times 5xx")
+        return outcomes
+
+    def proof_without_failures(self):
+        outcomes = self.proof()
+        failed = [(o.unanswered, o.refused) for o in outcomes if o.unanswered or o.refused]
+        assert not failed, f"{len(failed)} customers met failures: {failed[:5]}"
+
+
+def steady(it, sale, seconds=5):
+    """Waits until the service answers whatever worker is asked."""
+    until(lambda: all(it.new_client().ask("GET", sale.path).status == 200 for _ in range(20)), seconds, "all workers answer")
+
+
+def kill(pids, number=signal.SIGKILL):
+    for pid in pids:
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            pass
+
+
+def one_of(pids):
+    return dice.sample(pids, min(1, len(pids)))

@@ -1,0 +1,217 @@
+#include "unit/fake_redis.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/parse.h"
+
+/* Replies */
+
+enum { LIST_MAX = 64 };
+
+struct redis_reply {
+	enum redis_type type;
+	int64_t number;
+	struct str text;
+	size_t count;
+	struct redis_reply *items;
+};
+
+enum redis_type redis_type(const struct redis_reply *r)
+{
+	return r ? r->type : REDIS_NIL;
+}
+
+size_t redis_count(const struct redis_reply *r)
+{
+	return redis_type(r) == REDIS_LIST ? r->count : 0;
+}
+
+const struct redis_reply *redis_at(const struct redis_reply *r, size_t i)
+{
+	return i < redis_count(r) ? &r->items[i] : NULL;
+}
+
+struct str redis_text(const struct redis_reply *r)
+{
+	return redis_type(r) == REDIS_TEXT ? r->text : STR("");
+}
+
+int64_t redis_number(const struct redis_reply *r)
+{
+	int64_t value = 0;
+	if (redis_type(r) == REDIS_INT)
+		return r->number;
+	parse_int(redis_text(r), INT64_MIN, INT64_MAX, &value);
+	return value;
+}
+
+struct str redis_text_at(const struct redis_reply *r, size_t i)
+{
+	return redis_text(redis_at(r, i));
+}
+
+int64_t redis_number_at(const struct redis_reply *r, size_t i)
+{
+	return redis_number(redis_at(r, i));
+}
+
+const struct redis_reply *redis_member(const struct redis_reply *map, const char *name)
+{
+	for (size_t i = 0; i + 1 < redis_count(map); i += 2)
+		if (str_eq(redis_text_at(map, i), str_of(name)))
+			return redis_at(map, i + 1);
+	return NULL;
+}
+
+/* Commands */
+
+void redis_put(struct redis_command *c, struct str word)
+{
+	assert(c->argc < (int)(sizeof c->argv / sizeof c->argv[0]) && word.n <= sizeof c->text - c->used);
+	if (word.n)
+		memcpy(c->text + c->used, word.p, word.n);
+	c->argv[c->argc] = c->text + c->used;
+	c->length[c->argc++] = word.n;
+	c->used += word.n;
+}
+
+void redis_put_text(struct redis_command *c, const char *word)
+{
+	redis_put(c, str_of(word));
+}
+
+void redis_put_int(struct redis_command *c, int64_t value)
+{
+	char text[24];
+	snprintf(text, sizeof text, "%lld", (long long)value);
+	redis_put_text(c, text);
+}
+
+void redis_command(struct redis_command *c, const char *name)
+{
+	c->script = NULL;
+	c->argc = 0;
+	c->used = 0;
+	redis_put_text(c, name);
+}
+
+/* The script's name instead of EVALSHA, its SHA1, and the number of keys; the number is kept for the bar. */
+void redis_script(struct redis_command *c, const struct redis_script *s, int keys)
+{
+	redis_command(c, s->name);
+	c->script = s;
+	redis_put_int(c, keys);
+}
+
+/* The queue */
+
+struct waiting {
+	struct waiting *next;
+	redis_done *done;
+	void *context;
+	char text[];
+};
+
+static struct waiting *first, **last = &first;
+static bool is_down;
+
+static void describe(const struct redis_command *c, char *text)
+{
+	int from = c->script ? 2 : 1, keys = c->script ? atoi(c->argv[1]) : 0;
+	text += sprintf(text, "%.*s", (int)c->length[0], c->argv[0]);
+	for (int i = from; i < c->argc; i++)
+		text += sprintf(text, "%s%.*s", c->script && i == from + keys ? " | " : " ", (int)c->length[i], c->argv[i]);
+}
+
+void redis_send(struct redis *r, const struct redis_command *c, redis_done *done, void *context)
+{
+	(void)r;
+	if (is_down) {
+		if (done)
+			done(context, REDIS_REFUSED, NULL);
+		return;
+	}
+	struct waiting *w = malloc(sizeof *w + c->used + (size_t)c->argc * 3 + 1);
+	assert(w);
+	*w = (struct waiting){ .done = done, .context = context };
+	describe(c, w->text);
+	*last = w;
+	last = &w->next;
+}
+
+int fake_redis_waiting(void)
+{
+	int n = 0;
+	for (const struct waiting *w = first; w; w = w->next)
+		n++;
+	return n;
+}
+
+const char *fake_redis_oldest(void)
+{
+	return first ? first->text : "";
+}
+
+static void end(enum redis_end how, const struct redis_reply *reply)
+{
+	struct waiting *w = first;
+	assert(w);
+	first = w->next;
+	if (!first)
+		last = &first;
+	if (w->done)
+		w->done(w->context, how, reply);
+	free(w);
+}
+
+static void read_word(struct redis_reply *r, struct str word)
+{
+	if (str_eq(word, STR("nil")))
+		*r = (struct redis_reply){ .type = REDIS_NIL };
+	else if (word.n && word.p[0] == ':')
+		*r = (struct redis_reply){ .type = REDIS_TEXT, .text = { word.p + 1, word.n - 1 } };
+	else if (parse_int(word, INT64_MIN, INT64_MAX, &r->number))
+		r->type = REDIS_INT;
+	else
+		*r = (struct redis_reply){ .type = REDIS_TEXT, .text = word };
+}
+
+static void answer_words(struct str words)
+{
+	struct redis_reply items[LIST_MAX] = { 0 }, list = { .type = REDIS_LIST, .items = items };
+	bool is_list = words.n && words.p[0] == '[';
+	struct str rest = { words.p + is_list, words.n - is_list }, word;
+	while (parse_split(&rest, ' ', &word)) {
+		assert(list.count < LIST_MAX);
+		if (!str_eq(word, STR("]")))
+			read_word(&items[list.count++], word);
+	}
+	end(REDIS_ANSWER, is_list || list.count > 1 ? &list : &items[0]);
+}
+
+void fake_redis_answer(const char *reply)
+{
+	static const struct {
+		const char *word;
+		enum redis_end end;
+	} ends[] = { { "!refused", REDIS_REFUSED }, { "!unknown", REDIS_UNKNOWN }, { "!broken", REDIS_BROKEN } };
+	for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
+		if (strcmp(reply, ends[i].word) == 0) {
+			end(ends[i].end, NULL);
+			return;
+		}
+	answer_words(str_of(reply));
+}
+
+void fake_redis_down(bool down)
+{
+	is_down = down;
+}
+
+void fake_redis_reset(void)
+{
+	assert(!first);
+	is_down = false;
+}

@@ -1,0 +1,31 @@
+/*
+ * store/redis.h without a server: commands wait in a queue, in order, until
+ * the test reads the oldest one as text and says how it ends. Replaces
+ * src/store/redis.c at link time.
+ */
+#ifndef UNIT_FAKE_REDIS_H
+#define UNIT_FAKE_REDIS_H
+
+#include "store/redis.h"
+
+/*
+ * Commands that were sent and have no answer yet, and the oldest of them: "HGET KEY FIELD", a script as
+ * "claim KEY KEY KEY | ARG ARG". "" when there is none; valid until the next call here.
+ */
+int fake_redis_waiting(void);
+const char *fake_redis_oldest(void);
+
+/*
+ * Ends the oldest command. A reply is written as words: numbers become integers, more than one word a list; "nil";
+ * "[]" an empty list; "[x" a list of one. What stands in for an end: "!refused", "!unknown", "!broken".
+ * A word is text, even when it looks like a number, after a ': ":12".
+ */
+void fake_redis_answer(const char *reply);
+
+/* While down, redis_send ends every command at once as REDIS_REFUSED, as without a connection. */
+void fake_redis_down(bool down);
+
+/* Forgets everything; nothing must be waiting. */
+void fake_redis_reset(void);
+
+#endif

@@ -1,0 +1,593 @@
+/*
+ * The claim engine against a scripted Redis: each test is a conversation, what
+ * is sent on the left and what comes back on the right. Whatever happens, every
+ * claim ends exactly once, and "sold out" is only said on the hub's word.
+ */
+#include "unit/unit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "sale/claim.h"
+#include "unit/fake_redis.h"
+
+/* Time, as base/clock.h gives it to the engine (the linker's --wrap). */
+
+int64_t __wrap_clock_mono_ms(void);
+static int64_t now_ms;
+
+int64_t __wrap_clock_mono_ms(void)
+{
+	return now_ms;
+}
+
+/* The sale: coupon 7 of generation 5 in four segments. Users 1 and 2 are at home in segments that start() looks up. */
+
+static struct service service;
+static struct coupon *coupon;
+static char board_path[] = "/tmp/seckill-claim-XXXXXX";
+
+#define DESCRIPTOR(generation)                                                                                         \
+	"id 7 seller 3 gen " generation " amount 100 stock 5 t0 0 t1 0 created 1 pay 0 seller_name s name n "          \
+	"description d segments 4 key :0123456789abcdef"
+
+static void on_found(void *context, enum status s, struct coupon *c)
+{
+	assert_int_equal(s, STATUS_OK);
+	*(struct coupon **)context = coupon_hold(c);
+}
+
+static int start(void **state)
+{
+	(void)state;
+	const char *problem;
+	now_ms = 1000000;
+	service = (struct service){ .coupons = coupons_new(), .board = board_open(board_path, &problem) };
+	coupon_find_id(&service, 7, on_found, &coupon);
+	fake_redis_answer(DESCRIPTOR("5"));
+	return coupon->segments == 4 ? 0 : -1;
+}
+
+/* Nothing is left behind: no command, no refill, no reference to the coupon but the cache's and the test's. */
+static int stop(void **state)
+{
+	(void)state;
+	fake_redis_down(false);
+	assert_int_equal(fake_redis_waiting(), 0);
+	for (int i = 0; i < coupon->segments; i++)
+		assert_null(coupon->refills[i]);
+	assert_int_equal(coupon->holders, coupon->cached ? 2 : 1);
+	coupon_drop(coupon);
+	coupons_free(service.coupons);
+	board_close(service.board);
+	fake_redis_reset();
+	return unlink(board_path);
+}
+
+/* A user of a segment. */
+static int64_t user_of(int segment, int nth)
+{
+	int64_t user = 1;
+	while (coupon_home(coupon, user) != segment || nth--)
+		user++;
+	return user;
+}
+
+/* Claims */
+
+struct asked {
+	struct claim claim;
+	int ends;
+	enum status status;
+};
+
+static void on_done(struct claim *c, enum status s)
+{
+	struct asked *a = c->context;
+	a->ends++;
+	a->status = s;
+}
+
+static void submit(struct asked *a, int64_t user)
+{
+	*a = (struct asked){ .claim = { .service = &service, .user = user, .done = on_done, .context = a } };
+	claim_submit(&a->claim, coupon);
+}
+
+/* Commands are compared in shorthand: s1 o1 q1 for the keys of segment 1, hub for the hub's, U for the user. */
+static const char *shorthand(const char *sent, int64_t user)
+{
+	static char text[512];
+	char *to = text, number[24];
+	snprintf(number, sizeof number, "%lld", (long long)user);
+	for (const char *p = sent; *p;) {
+		int segment, n = 0;
+		char letter;
+		if (sscanf(p, "sk:{7:%d}:%c%n", &segment, &letter, &n) == 2 && n) {
+			to += sprintf(to, "%c%d", letter, segment);
+			p += n;
+		} else if (strncmp(p, "sk:{7:h}:", 9) == 0) {
+			p += 9;
+		} else if (strncmp(p, number, strlen(number)) == 0 && (p[-1] == ' ' || p[-1] == '{') &&
+			   strchr(" }", p[strlen(number)]) && strncmp(sent, "exchange", 8) != 0) {
+			*to++ = 'U';
+			p += strlen(number);
+		} else {
+			*to++ = *p++;
+		}
+	}
+	*to = '\0';
+	return text;
+}
+
+struct step {
+	const char *sent, *reply; /* a reply that begins with +N comes N milliseconds later */
+};
+
+static const char *later(const char *reply)
+{
+	if (*reply != '+')
+		return reply;
+	char *rest;
+	now_ms += strtol(reply, &rest, 10);
+	return rest + 1;
+}
+
+/* Plays the steps for one claim of a user at home in segment 0. */
+enum { STEPS = 24 };
+
+struct conversation {
+	const char *what;
+	enum status status;
+	struct step steps[STEPS];
+};
+
+static void play(const struct conversation *c, struct asked *a)
+{
+	int64_t user = user_of(0, 0);
+	submit(a, user);
+	for (const struct step *s = c->steps; s->sent; s++) {
+		expect(strcmp(shorthand(fake_redis_oldest(), user), s->sent) == 0, "%s: '%s', not '%s'", c->what,
+		       shorthand(fake_redis_oldest(), user), s->sent);
+		fake_redis_answer(later(s->reply));
+	}
+	expect(fake_redis_waiting() == 0, "%s: '%s' in the end", c->what, fake_redis_oldest());
+	expect(a->ends == 1, "%s: ended %d times", c->what, a->ends);
+	expect(a->status == c->status, "%s: %s, not %s", c->what, status_code(a->status), status_code(c->status));
+}
+
+#define CLAIM "claim s0 o0 q0 | 5 U"
+#define CREDITED(granted, taken) "claim s0 o0 q0 | 5 U " granted " " taken
+#define INDEX(order) "ZADD sk:u:{U} 1700 " order
+#define ASK(received, sent, probes) "exchange hub | 5 0 " received " " sent " 0 1 " probes
+
+static const struct conversation conversations[] = {
+	{ "won", STATUS_CREATED, { { CLAIM, "WON 3 9 1700" }, { INDEX("7-0-3"), "1" } } },
+	{ "won, and the list entry is refused", STATUS_CREATED, { { CLAIM, "WON 3 9 1700" }, { INDEX("7-0-3"), "!refused" } } },
+	{ "won, and the list entry is lost", STATUS_CREATED, { { CLAIM, "WON 3 9 1700" }, { INDEX("7-0-3"), "!unknown" } } },
+	{ "mine from before", STATUS_ALREADY_CLAIMED, { { CLAIM, "MINE 2" } } },
+	{ "sold out by lease", STATUS_SOLD_OUT, { { CLAIM, "SOLDOUT 1" } } },
+	{ "too early", STATUS_NOT_STARTED, { { CLAIM, "EARLY 1500" } } },
+	{ "ended", STATUS_ENDED, { { CLAIM, "[ENDED" } } },
+	{ "paused", STATUS_PAUSED, { { CLAIM, "[PAUSED" } } },
+	{ "the segment went back in time", STATUS_FENCED, { { CLAIM, "[REGRESS" } } },
+	{ "no connection", STATUS_UNAVAILABLE, { { CLAIM, "!refused" } } },
+	{ "the answer is lost", STATUS_OUTCOME_UNKNOWN, { { CLAIM, "!unknown" } } },
+	{ "the script fails", STATUS_FENCED, { { CLAIM, "!broken" } } },
+	{ "a reply nobody knows", STATUS_INTERNAL, { { CLAIM, "PERHAPS 1" } } },
+	{ "a reply that is no list", STATUS_INTERNAL, { { CLAIM, "nil" } } },
+
+	{ "the hub grants", STATUS_CREATED,
+	  { { CLAIM, "NEED 25 0" },
+	    { ASK("25", "0", "1"), "GRANT 30 0" },
+	    { CREDITED("30", "0"), "WON 26 4 1700" },
+	    { INDEX("7-0-26"), "1" } } },
+	{ "the hub grants, and others were faster", STATUS_CREATED,
+	  { { CLAIM, "NEED 25 0" },
+	    { ASK("25", "0", "1"), "GRANT 26 0" },
+	    { CREDITED("26", "0"), "NEED 26 0" },
+	    { ASK("26", "0", "1"), "GRANT 27 0" },
+	    { CREDITED("27", "0"), "WON 27 0 1700" },
+	    { INDEX("7-0-27"), "1" } } },
+	{ "a grant from before was never credited", STATUS_CREATED,
+	  { { CLAIM, "NEED 25 3" },
+	    { ASK("25", "3", "1"), "NONE 30 3" },
+	    { CREDITED("30", "3"), "WON 26 4 1700" },
+	    { INDEX("7-0-26"), "1" } } },
+	{ "the hub's word", STATUS_SOLD_OUT,
+	  { { CLAIM, "NEED 25 0" },
+	    { ASK("25", "0", "1"), "SOLDOUT 1 5000" },
+	    { "flag s0 | 5 1 5000", "OK 1" } } },
+	{ "the hub's word, and the lease is lost", STATUS_SOLD_OUT,
+	  { { CLAIM, "NEED 25 0" },
+	    { ASK("25", "0", "1"), "SOLDOUT 1 5000" },
+	    { "flag s0 | 5 1 5000", "!unknown" } } },
+	{ "another segment gives half", STATUS_CREATED,
+	  { { CLAIM, "NEED 25 0" },
+	    { ASK("25", "0", "1"), "NONE 25 0 2" },
+	    { "debit s2 | 5 1", "OK 4 25 5" },
+	    { "exchange hub | 5 2 25 5 4 0 2", "OK 25 5" },
+	    { ASK("25", "0", "2"), "GRANT 26 0" },
+	    { CREDITED("26", "0"), "WON 26 0 1700" },
+	    { INDEX("7-0-26"), "1" } } },
+	{ "rounds of 1, 2 and 4 segments, then the hub's word", STATUS_SOLD_OUT,
+	  { { CLAIM, "NEED 25 0" },
+	    { ASK("25", "0", "1"), "NONE 25 0 1" },
+	    { "debit s1 | 5 1", "OK 0 25 0" },
+	    { "exchange hub | 5 1 25 0 0 0 2", "OK 25 0" },
+	    { ASK("25", "0", "2"), "NONE 25 0 2 3" },
+	    { "debit s2 | 5 1", "OK 0 25 0" },
+	    { "debit s3 | 5 1", "OK 0 25 0" },
+	    { "exchange hub | 5 2 25 0 0 0 4", "OK 25 0" },
+	    { "exchange hub | 5 3 25 0 0 0 4", "OK 25 0" },
+	    { ASK("25", "0", "4"), "SOLDOUT 1 5000" },
+	    { "flag s0 | 5 1 5000", "OK 1" } } },
+	{ "another segment misses a grant: it is delivered again", STATUS_CREATED,
+	  { { CLAIM, "NEED 25 0" },
+	    { ASK("25", "0", "1"), "NONE 25 0 1" },
+	    { "debit s1 | 5 1", "OK 0 25 0" },
+	    { "exchange hub | 5 1 25 0 0 0 2", "OK 28 0" },
+	    { "claim s1 o1 q1 | 5 0 28 0", "OK 3 28 0" },
+	    { ASK("25", "0", "2"), "NONE 25 0 1" },
+	    { "debit s1 | 5 1", "OK 1 28 2" },
+	    { "exchange hub | 5 1 28 2 1 0 4", "OK 28 2" },
+	    { ASK("25", "0", "4"), "GRANT 26 0" },
+	    { CREDITED("26", "0"), "WON 26 0 1700" },
+	    { INDEX("7-0-26"), "1" } } },
+	{ "the hub cannot say in time", STATUS_BUSY,
+	  { { CLAIM, "NEED 25 0" },
+	    { ASK("25", "0", "1"), "NONE 25 0 1" },
+	    { "debit s1 | 5 1", "OK 0 25 0" },
+	    { "exchange hub | 5 1 25 0 0 0 2", "OK 25 0" },
+	    { ASK("25", "0", "2"), "+251 NONE 25 0 1" } } },
+	{ "grants in time, and none is left for this claim", STATUS_BUSY,
+	  { { CLAIM, "NEED 25 0" },
+	    { ASK("25", "0", "1"), "+200 GRANT 26 0" },
+	    { CREDITED("26", "0"), "NEED 26 0" },
+	    { ASK("26", "0", "1"), "+51 GRANT 27 0" },
+	    { CREDITED("27", "0"), "NEED 27 0" } } },
+	{ "the hub is away", STATUS_BUSY, { { CLAIM, "NEED 25 0" }, { ASK("25", "0", "1"), "!refused" } } },
+	{ "the hub's answer is lost", STATUS_BUSY, { { CLAIM, "NEED 25 0" }, { ASK("25", "0", "1"), "!unknown" } } },
+	{ "the hub is broken", STATUS_FENCED, { { CLAIM, "NEED 25 0" }, { ASK("25", "0", "1"), "!broken" } } },
+	{ "the hub is fenced", STATUS_FENCED, { { CLAIM, "NEED 25 0" }, { ASK("25", "0", "1"), "[FENCED" } } },
+	{ "the hub went back in time", STATUS_FENCED, { { CLAIM, "NEED 25 0" }, { ASK("25", "0", "1"), "[REGRESS" } } },
+	{ "a grant whose delivery is lost", STATUS_OUTCOME_UNKNOWN,
+	  { { CLAIM, "NEED 25 0" }, { ASK("25", "0", "1"), "GRANT 30 0" }, { CREDITED("30", "0"), "!unknown" } } },
+	{ "another segment is away", STATUS_BUSY,
+	  { { CLAIM, "NEED 25 0" }, { ASK("25", "0", "1"), "NONE 25 0 1" }, { "debit s1 | 5 1", "!refused" } } },
+	{ "another segment's answer is lost", STATUS_BUSY,
+	  { { CLAIM, "NEED 25 0" }, { ASK("25", "0", "1"), "NONE 25 0 1" }, { "debit s1 | 5 1", "!unknown" } } },
+	{ "another segment is fenced", STATUS_FENCED,
+	  { { CLAIM, "NEED 25 0" }, { ASK("25", "0", "1"), "NONE 25 0 1" }, { "debit s1 | 5 1", "[FENCED" } } },
+	{ "one of two segments is away", STATUS_BUSY,
+	  { { CLAIM, "NEED 25 0" },
+	    { ASK("25", "0", "1"), "NONE 25 0 1 2" },
+	    { "debit s1 | 5 1", "!unknown" },
+	    { "debit s2 | 5 1", "OK 0 25 0" },
+	    { "exchange hub | 5 2 25 0 0 0 2", "OK 25 0" } } },
+	{ "the report is lost", STATUS_BUSY,
+	  { { CLAIM, "NEED 25 0" },
+	    { ASK("25", "0", "1"), "NONE 25 0 1" },
+	    { "debit s1 | 5 1", "OK 0 25 0" },
+	    { "exchange hub | 5 1 25 0 0 0 2", "!unknown" } } },
+	{ "the report is not believed", STATUS_FENCED,
+	  { { CLAIM, "NEED 25 0" },
+	    { ASK("25", "0", "1"), "NONE 25 0 1" },
+	    { "debit s1 | 5 1", "OK 0 99 0" },
+	    { "exchange hub | 5 1 99 0 0 0 2", "[REGRESS" } } },
+
+	{ "an old generation, read anew", STATUS_CREATED,
+	  { { CLAIM, "[FENCED" },
+	    { "HGETALL d", DESCRIPTOR("6") },
+	    { "claim s0 o0 q0 | 6 U", "WON 1 9 1700" },
+	    { INDEX("7-0-1"), "1" } } },
+	{ "an old generation, and the next one too", STATUS_FENCED,
+	  { { CLAIM, "[FENCED" }, { "HGETALL d", DESCRIPTOR("6") }, { "claim s0 o0 q0 | 6 U", "[FENCED" } } },
+	{ "fenced, and there is no newer one", STATUS_FENCED, { { CLAIM, "[FENCED" }, { "HGETALL d", DESCRIPTOR("5") } } },
+	{ "fenced, and the coupon is gone", STATUS_FENCED, { { CLAIM, "[FENCED" }, { "HGETALL d", "[ ]" } } },
+	{ "fenced, and Redis is away", STATUS_UNAVAILABLE, { { CLAIM, "[FENCED" }, { "HGETALL d", "!unknown" } } },
+};
+
+static void conversations_end_as_they_should(void **state)
+{
+	for (size_t i = 0; i < COUNT_OF(conversations); i++) {
+		struct asked a;
+		if (i)
+			start(state);
+		play(&conversations[i], &a);
+		if (i + 1 < COUNT_OF(conversations))
+			stop(state);
+	}
+}
+
+/* Every conversation, cut at every step: the connection is lost there, and does not come back. */
+static void cut(const struct conversation *c, int at, const char *how)
+{
+	struct asked a;
+	bool won = false, hub_said_so = false;
+	const struct step *s = c->steps;
+	int step = 0;
+	submit(&a, user_of(0, 0));
+	for (; s->sent && step < at; s++, step++) {
+		won = won || strstr(s->reply, "WON") || strstr(s->reply, "MINE");
+		hub_said_so = hub_said_so || strstr(s->reply, "SOLDOUT");
+		fake_redis_answer(later(s->reply));
+	}
+	fake_redis_down(true);
+	while (fake_redis_waiting())
+		fake_redis_answer(how);
+	expect(a.ends == 1, "%s, cut at step %d: ended %d times", c->what, at, a.ends);
+	expect(a.status != STATUS_SOLD_OUT || hub_said_so, "%s, cut at step %d", c->what, at);
+	expect((a.status == STATUS_CREATED || a.status == STATUS_ALREADY_CLAIMED) == won, "%s, cut at step %d: %s", c->what,
+	       at, status_code(a.status));
+}
+
+static void a_lost_connection_ends_every_claim_once(void **state)
+{
+	static const char *const ways[] = { "!unknown", "!refused", "!broken" };
+	stop(state);
+	for (size_t i = 0; i < COUNT_OF(conversations); i++)
+		for (int at = 0; at == 0 || conversations[i].steps[at - 1].sent; at++)
+			for (size_t way = 0; way < COUNT_OF(ways); way++) {
+				start(state);
+				cut(&conversations[i], at, ways[way]);
+				stop(state);
+			}
+	start(state);
+}
+
+static void without_a_connection_a_claim_is_refused_at_once(void **state)
+{
+	(void)state;
+	struct asked a;
+	fake_redis_down(true);
+	submit(&a, user_of(0, 0));
+	assert_int_equal(a.ends, 1);
+	assert_int_equal(a.status, STATUS_UNAVAILABLE);
+}
+
+/* Details of the answers */
+
+static void the_answer_names_the_order(void **state)
+{
+	(void)state;
+	struct asked a;
+	char text[ORDER_TEXT];
+	submit(&a, user_of(3, 0));
+	fake_redis_answer("WON 45 1 1700");
+	assert_int_equal(a.ends, 0);
+	fake_redis_answer("1");
+	assert_int_equal(a.claim.segment, 3);
+	assert_int_equal(a.claim.sequence, 45);
+	assert_true(str_eq(order_text(text, 7, a.claim.segment, a.claim.sequence), STR("7-3-45")));
+	submit(&a, user_of(2, 0));
+	fake_redis_answer("MINE 8");
+	assert_int_equal(a.claim.segment, 2);
+	assert_int_equal(a.claim.sequence, 8);
+	submit(&a, user_of(1, 0));
+	fake_redis_answer("EARLY 1500");
+	assert_int_equal(a.claim.wait_ms, 1500);
+}
+
+static void ends_are_counted(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *reply;
+		enum counter counter;
+	} rows[] = {
+		{ "MINE 1", COUNT_claims_total__repeated },	{ "SOLDOUT 1", COUNT_claims_total__sold_out },
+		{ "EARLY 1", COUNT_claims_total__not_started }, { "[ENDED", COUNT_claims_total__ended },
+		{ "[PAUSED", COUNT_claims_total__paused },	{ "!refused", COUNT_claims_total__unavailable },
+		{ "!unknown", COUNT_claims_total__unknown },	{ "!broken", COUNT_claims_total__fenced },
+	};
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		struct asked a;
+		uint64_t before = board_sum(service.board, rows[i].counter);
+		submit(&a, user_of(0, 0));
+		fake_redis_answer(rows[i].reply);
+		expect(board_sum(service.board, rows[i].counter) == before + 1, "%s", rows[i].reply);
+	}
+	assert_int_equal(board_sum(service.board, COUNT_scripts_total__claim), COUNT_OF(rows));
+}
+
+static void an_unreadable_reply_is_not_counted_as_an_answered_request(void **state)
+{
+	(void)state;
+	struct asked a;
+	submit(&a, user_of(0, 0));
+	fake_redis_answer("PERHAPS 1");
+	assert_int_equal(a.status, STATUS_INTERNAL);
+	assert_int_equal(board_sum(service.board, COUNT_requests_total__2xx), 0);
+}
+
+/* Several claims on one dry segment */
+
+enum { CROWD = 5 };
+
+static void crowd(struct asked asked[CROWD])
+{
+	for (int i = 0; i < CROWD; i++)
+		submit(&asked[i], user_of(0, i));
+	for (int i = 0; i < CROWD; i++)
+		fake_redis_answer("NEED 25 0");
+}
+
+static void one_question_serves_a_crowd(void **state)
+{
+	(void)state;
+	struct asked asked[CROWD];
+	crowd(asked);
+	assert_int_equal(fake_redis_waiting(), 1);
+	fake_redis_answer("GRANT 30 0");
+	assert_int_equal(fake_redis_waiting(), CROWD);
+	/* the first carries the credit, in its order of arrival */
+	for (int i = 0; i < CROWD; i++) {
+		const char *sent = shorthand(fake_redis_oldest(), user_of(0, i));
+		assert_string_equal(sent, i ? CLAIM : CREDITED("30", "0"));
+		fake_redis_answer("WON 1 1 1700");
+	}
+	for (int i = 0; i < CROWD; i++)
+		fake_redis_answer("1");
+	for (int i = 0; i < CROWD; i++)
+		assert_true(asked[i].ends == 1 && asked[i].status == STATUS_CREATED);
+}
+
+static void one_refusal_ends_a_crowd(void **state)
+{
+	static const struct {
+		const char *reply;
+		enum status status;
+	} rows[] = { { "SOLDOUT 1 5000", STATUS_SOLD_OUT }, { "!refused", STATUS_BUSY }, { "[FENCED", STATUS_FENCED } };
+	for (size_t k = 0; k < COUNT_OF(rows); k++) {
+		struct asked asked[CROWD];
+		if (k)
+			start(state);
+		crowd(asked);
+		fake_redis_answer(rows[k].reply);
+		for (int i = 0; i < CROWD; i++)
+			assert_true(asked[i].ends == 1 && asked[i].status == rows[k].status);
+		while (fake_redis_waiting())
+			fake_redis_answer("OK 1");
+		if (k + 1 < COUNT_OF(rows))
+			stop(state);
+	}
+}
+
+static void who_comes_while_a_refill_runs_waits_for_it(void **state)
+{
+	(void)state;
+	struct asked one, two;
+	submit(&one, user_of(0, 0));
+	fake_redis_answer("NEED 25 0");
+	submit(&two, user_of(0, 1)); /* asks nobody */
+	assert_int_equal(fake_redis_waiting(), 1);
+	fake_redis_answer("NONE 25 0 1");
+	assert_string_equal(shorthand(fake_redis_oldest(), 0), "debit s1 | 5 1");
+	fake_redis_answer("OK 0 25 0");
+	fake_redis_answer("OK 25 0");
+	assert_string_equal(shorthand(fake_redis_oldest(), 0), "exchange hub | 5 0 25 0 0 2 2"); /* a unit for each */
+	fake_redis_answer("GRANT 27 0");
+	fake_redis_answer("WON 26 1 1700");
+	fake_redis_answer("WON 27 0 1700");
+	fake_redis_answer("1");
+	fake_redis_answer("1");
+	assert_true(one.ends == 1 && one.status == STATUS_CREATED);
+	assert_true(two.ends == 1 && two.status == STATUS_CREATED);
+}
+
+/* Its user may have won before: only the segment knows. */
+static void who_only_waited_is_not_sold_out_unasked(void **state)
+{
+	(void)state;
+	struct asked one, two;
+	submit(&one, user_of(0, 0));
+	fake_redis_answer("NEED 25 0");
+	submit(&two, user_of(0, 1));
+	fake_redis_answer("SOLDOUT 1 5000");
+	assert_true(one.ends == 1 && one.status == STATUS_SOLD_OUT);
+	assert_int_equal(two.ends, 0);
+	assert_string_equal(shorthand(fake_redis_oldest(), 0), "flag s0 | 5 1 5000");
+	fake_redis_answer("OK 1");
+	assert_string_equal(shorthand(fake_redis_oldest(), user_of(0, 1)), CLAIM);
+	fake_redis_answer("MINE 4");
+	assert_true(two.ends == 1 && two.status == STATUS_ALREADY_CLAIMED);
+}
+
+static void segments_refill_side_by_side(void **state)
+{
+	(void)state;
+	struct asked one, two;
+	submit(&one, user_of(0, 0));
+	submit(&two, user_of(1, 0));
+	fake_redis_answer("NEED 25 0");
+	fake_redis_answer("NEED 20 0");
+	assert_string_equal(shorthand(fake_redis_oldest(), 0), ASK("25", "0", "1"));
+	fake_redis_answer("GRANT 26 0");
+	assert_string_equal(shorthand(fake_redis_oldest(), 0), "exchange hub | 5 1 20 0 0 1 1");
+	fake_redis_answer("SOLDOUT 1 5000");
+	fake_redis_answer("WON 26 0 1700");
+	assert_int_equal(two.status, STATUS_SOLD_OUT);
+	while (fake_redis_waiting())
+		fake_redis_answer("1");
+	assert_int_equal(one.status, STATUS_CREATED);
+}
+
+static void a_coupon_outlives_its_place_in_the_cache(void **state)
+{
+	(void)state;
+	struct asked a;
+	submit(&a, user_of(0, 0));
+	fake_redis_answer("NEED 25 0");
+	coupon_forget(service.coupons, coupon);
+	coupon_forget(service.coupons, coupon);
+	fake_redis_answer("GRANT 26 0");
+	fake_redis_answer("WON 26 0 1700");
+	fake_redis_answer("1");
+	assert_int_equal(a.status, STATUS_CREATED);
+}
+
+/* Any reply at any time */
+
+static const char *any_reply(void)
+{
+	static const char *const replies[] = {
+		"WON 1 9 1700", "MINE 2",	"SOLDOUT 1 5000", "EARLY 5",	 "[ENDED",	  "[PAUSED",
+		"[FENCED",	"[REGRESS",	"NEED 25 0",	  "NEED 25 0",	 "NEED 26 3",	  "GRANT 30 0",
+		"GRANT 25 0",	"NONE 25 0 1",	"NONE 25 0 1 2 3", "NONE 30 0",	 "NONE 25 0",	  "OK 0 25 0",
+		"OK 4 25 5",	"OK 30 0",	"OK 1",		  "!refused",	 "!unknown",	  "!broken",
+		"nil",		"1",		"[ ]",		  "PERHAPS",	 "WON",		  "[NEED",
+		"[OK",		DESCRIPTOR("5"), DESCRIPTOR("6"),
+	};
+	return replies[(size_t)rand() % COUNT_OF(replies)];
+}
+
+static void random_replies_end_every_claim_once(void **state)
+{
+	(void)state;
+	enum { CLAIMS = 12 };
+	unsigned seed = 5;
+	print_message("# seed %u\n", seed);
+	srand(seed);
+	for (int round = 0; round < 3000; round++) {
+		struct asked asked[CLAIMS];
+		int submitted = 0;
+		for (int step = 0; submitted < CLAIMS || fake_redis_waiting(); step++) {
+			expect(step < 100000, "round %d does not end", round);
+			if (submitted < CLAIMS && rand() % 3 == 0)
+				submit(&asked[submitted], user_of(rand() % 4, submitted)), submitted++;
+			else if (fake_redis_waiting())
+				fake_redis_answer(any_reply());
+			now_ms += rand() % 20;
+		}
+		for (int i = 0; i < CLAIMS; i++)
+			expect(asked[i].ends == 1, "round %d: claim %d ended %d times", round, i, asked[i].ends);
+		for (int i = 0; i < coupon->segments; i++)
+			expect(!coupon->refills[i], "round %d: a refill is left", round);
+		expect(coupon->holders == (coupon->cached ? 2 : 1), "round %d: %d holders", round, coupon->holders);
+	}
+}
+
+#define CASE(f) cmocka_unit_test_setup_teardown(f, start, stop)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(conversations_end_as_they_should),
+		CASE(a_lost_connection_ends_every_claim_once),
+		CASE(without_a_connection_a_claim_is_refused_at_once),
+		CASE(the_answer_names_the_order),
+		CASE(ends_are_counted),
+		CASE(an_unreadable_reply_is_not_counted_as_an_answered_request),
+		CASE(one_question_serves_a_crowd),
+		CASE(one_refusal_ends_a_crowd),
+		CASE(who_comes_while_a_refill_runs_waits_for_it),
+		CASE(who_only_waited_is_not_sold_out_unasked),
+		CASE(segments_refill_side_by_side),
+		CASE(a_coupon_outlives_its_place_in_the_cache),
+		CASE(random_replies_end_every_claim_once),
+	};
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
