@@ -32,7 +32,7 @@ struct str key_text(char text[KEY_TEXT], enum key key, int64_t a, int64_t b)
 void key_put(struct redis_command *c, enum key key, int64_t a, int64_t b)
 {
 	char text[KEY_TEXT];
-	redis_put(c, key_text(text, key, a, b));
+	redis_put_key(c, key_text(text, key, a, b));
 }
 
 int64_t key_bucket(struct str name)

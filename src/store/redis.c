@@ -1,49 +1,14 @@
 /*
- * hiredis's asynchronous context on our loop. Every command in flight is a
- * `call`, kept in order; the formatted text stays with it until the answer,
- * so that a script the server has forgotten can be loaded and sent again
- * (NOSCRIPT means: not executed). The oldest call carries the deadline.
+ * Commands, replies, and the life of a call: routed to a link, answered in
+ * order, sent again only where the server said that it did not execute it.
  */
-#include "store/redis.h"
-
-#include <hiredis/async.h>
-#include <hiredis/hiredis.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/parse.h"
-
-struct call {
-	struct redis *redis;
-	struct call *next;
-	redis_done *done;
-	void *context;
-	const struct redis_script *script;
-	bool reloaded;
-	int64_t sent_ms;
-	char *text;
-	size_t length;
-};
-
-enum { RETRY_MIN_MS = 50, RETRY_MAX_MS = 1000, WATCH_MS = 50 };
-
-struct redis {
-	struct loop *loop;
-	const struct conf *conf;
-	redisAsyncContext *ac;
-	struct loop_io io;
-	struct loop_hook flush;
-	struct loop_timer retry, watch;
-	bool up, connecting, wants_write, watches_writes, closing;
-	int retry_ms;
-	int64_t complained_ms;
-	struct call *first, **last; /* in flight, oldest first */
-	struct redis_counts counts;
-	struct arena arena; /* the password */
-	const char *password;
-};
+#include "store/redis_link.h"
 
 /* Replies */
 
@@ -134,9 +99,17 @@ void redis_put_int(struct redis_command *c, int64_t value)
 	redis_put(c, (struct str){ text, (size_t)n });
 }
 
+void redis_put_key(struct redis_command *c, struct str key)
+{
+	if (c->slot < 0)
+		c->slot = route_slot(key);
+	redis_put(c, key);
+}
+
 void redis_command(struct redis_command *c, const char *name)
 {
 	c->script = NULL;
+	c->slot = -1;
 	c->argc = 0;
 	c->used = 0;
 	redis_put_text(c, name);
@@ -150,28 +123,17 @@ void redis_script(struct redis_command *c, const struct redis_script *s, int key
 	redis_put_int(c, keys);
 }
 
-/* The ends of a call */
+/* The life of a call */
 
-static void finish(struct call *call, enum redis_end end, const redisReply *reply)
+void call_end(struct call *call, enum redis_end end, const redisReply *reply)
 {
 	redis_done *done = call->done;
 	void *context = call->context;
+	call->redis->outstanding--;
 	redisFreeCommand(call->text);
 	free(call);
 	if (done)
 		done(context, end, (const struct redis_reply *)reply);
-}
-
-/* What an error reply says about the command: reliability rests on this list being short. */
-static enum redis_end classify(struct str error)
-{
-	static const char *const refused[] = { "NOSCRIPT", "BUSY",	"LOADING",	 "READONLY",	"MISCONF",
-		                               "OOM",	   "NOREPLICAS", "MASTERDOWN", "MOVED",	"ASK",
-		                               "TRYAGAIN", "CLUSTERDOWN", "NOAUTH",	 "NOPERM",	"WRONGPASS" };
-	for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++)
-		if (str_starts(error, str_of(refused[i])))
-			return REDIS_REFUSED;
-	return REDIS_BROKEN;
 }
 
 /* Once a second: a server that refuses everything would fill the log. */
@@ -184,242 +146,106 @@ static void complain(struct redis *r, const struct call *call, struct str error)
 	log_error("redis_error", LOG_STR("error", error), LOG_TEXT("script", call->script ? call->script->name : "-"));
 }
 
-static void queue(struct redis *r, struct call *call);
-
-static void load_and_resend(struct redis *r, struct call *call)
+static bool refuse(struct link *l, struct call *call, struct str error)
 {
+	(void)l;
+	(void)call;
+	(void)error;
+	return false;
+}
+
+/* The server has forgotten the script: loads it and sends the call again, once. */
+static bool reload(struct link *l, struct call *call, struct str error)
+{
+	(void)error;
+	if (!call->script || call->reloaded)
+		return false;
 	call->reloaded = true;
-	redisAsyncCommand(r->ac, NULL, NULL, "SCRIPT LOAD %s", call->script->text);
-	queue(r, call);
+	link_load(l, call->script);
+	if (!link_send(l, call, false))
+		call_end(call, REDIS_REFUSED, NULL);
+	return true;
 }
 
-static void on_reply(redisAsyncContext *ac, void *raw, void *context)
-{
-	struct call *call = context;
-	struct redis *r = call->redis;
-	redisReply *reply = raw;
-	(void)ac;
+/*
+ * Errors that say "not executed", and what is done about them: false leaves the call refused. Any other error is one
+ * that no healthy server gives. Reliability rests on this list being short.
+ */
+static const struct {
+	const char *word;
+	bool (*cure)(struct link *l, struct call *call, struct str error);
+} not_executed[] = {
+	{ "NOSCRIPT", reload },     { "MOVED", route_moved },    { "ASK", route_ask },	   { "TRYAGAIN", route_again },
+	{ "CLUSTERDOWN", route_again }, { "READONLY", route_again }, { "MASTERDOWN", route_again }, { "LOADING", route_again },
+	{ "BUSY", refuse },	    { "MISCONF", refuse },       { "OOM", refuse },	   { "NOREPLICAS", refuse },
+	{ "NOAUTH", refuse },	    { "NOPERM", refuse },	 { "WRONGPASS", refuse },
+};
 
-	r->first = call->next;
-	if (!r->first)
-		r->last = &r->first;
-	if (!reply) {
-		r->up = false; /* before the callback, which may send */
-		finish(call, REDIS_UNKNOWN, NULL);
-		return;
-	}
-	if (reply->type != REDIS_REPLY_ERROR) {
-		finish(call, REDIS_ANSWER, reply);
-		return;
-	}
+static void on_error(struct link *l, struct call *call, redisReply *reply)
+{
 	struct str error = { reply->str, (size_t)reply->len };
-	if (call->script && !call->reloaded && r->up && str_starts(error, STR("NOSCRIPT"))) {
-		load_and_resend(r, call);
-		return;
-	}
-	enum redis_end end = classify(error);
-	complain(r, call, error);
-	finish(call, end, reply);
+	enum redis_end end = REDIS_BROKEN;
+	for (size_t i = 0; i < sizeof not_executed / sizeof not_executed[0]; i++)
+		if (str_starts(error, str_of(not_executed[i].word))) {
+			if (not_executed[i].cure(l, call, error))
+				return;
+			end = REDIS_REFUSED;
+			break;
+		}
+	complain(call->redis, call, error);
+	call_end(call, end, reply);
 }
 
-static void queue(struct redis *r, struct call *call)
+void call_answered(struct link *l, struct call *call, redisReply *reply)
 {
-	if (redisAsyncFormattedCommand(r->ac, on_reply, call, call->text, call->length) != REDIS_OK) {
-		r->up = false; /* the connection is on its way out */
-		finish(call, REDIS_REFUSED, NULL);
-		return;
-	}
-	call->sent_ms = clock_mono_ms();
-	call->next = NULL;
-	*r->last = call;
-	r->last = &call->next;
-}
-
-/* The connection */
-
-static void connect_now(struct redis *r);
-
-static void on_io(struct loop_io *io, uint32_t events)
-{
-	struct redis *r = (struct redis *)((char *)io - offsetof(struct redis, io));
-	if (r->ac && (events & EPOLLOUT))
-		redisAsyncHandleWrite(r->ac);
-	if (r->ac && (events & (EPOLLIN | EPOLLHUP | EPOLLERR | EPOLLRDHUP)))
-		redisAsyncHandleRead(r->ac);
-}
-
-/* Asked for only while output waits: a socket is nearly always writable. */
-static void watch_writes(struct redis *r, bool on)
-{
-	if (on != r->watches_writes && loop_change(r->loop, &r->io, EPOLLIN | EPOLLRDHUP | (on ? EPOLLOUT : 0)) == 0)
-		r->watches_writes = on;
-}
-
-static void on_flush(struct loop_hook *h)
-{
-	struct redis *r = (struct redis *)((char *)h - offsetof(struct redis, flush));
-	if (r->ac && r->wants_write && !r->connecting)
-		redisAsyncHandleWrite(r->ac);
-	if (r->ac)
-		watch_writes(r, r->wants_write || r->connecting);
-}
-
-static void want_write(void *context)
-{
-	((struct redis *)context)->wants_write = true;
-}
-
-static void drop_write(void *context)
-{
-	((struct redis *)context)->wants_write = false;
-}
-
-static void on_cleanup(void *context)
-{
-	struct redis *r = context;
-	loop_remove(r->loop, &r->io);
-	r->ac = NULL;
-	r->up = false;
-	r->connecting = false;
-}
-
-static void retry_later(struct redis *r)
-{
-	if (r->closing)
-		return;
-	loop_timer_set(r->loop, &r->retry, r->retry_ms);
-	r->retry_ms = r->retry_ms * 2 > RETRY_MAX_MS ? RETRY_MAX_MS : r->retry_ms * 2;
-}
-
-static void on_disconnect(const redisAsyncContext *ac, int status)
-{
-	struct redis *r = ac->data;
-	if (!r->closing)
-		log_warn("redis_lost", LOG_TEXT("reason", status == REDIS_OK ? "closed" : ac->errstr));
-	r->up = false;
-	retry_later(r);
-}
-
-static void on_authenticated(redisAsyncContext *ac, void *raw, void *context)
-{
-	(void)context;
-	redisReply *reply = raw;
-	if (reply && reply->type == REDIS_REPLY_ERROR) {
-		log_error("redis_login_refused", LOG_STR("error", ((struct str){ reply->str, (size_t)reply->len })));
-		redisAsyncDisconnect(ac);
-	}
-}
-
-static void on_connect(const redisAsyncContext *const_ac, int status)
-{
-	struct redis *r = const_ac->data;
-	r->connecting = false;
-	if (status != REDIS_OK) {
-		log_warn("redis_away", LOG_TEXT("reason", const_ac->errstr));
-		retry_later(r); /* hiredis frees the context after this */
-		return;
-	}
-	r->counts.reconnects++;
-	r->retry_ms = RETRY_MIN_MS;
-	r->up = true;
-	if (*r->conf->redis_user)
-		redisAsyncCommand(r->ac, on_authenticated, NULL, "AUTH %s %s", r->conf->redis_user, r->password);
-	else if (*r->password)
-		redisAsyncCommand(r->ac, on_authenticated, NULL, "AUTH %s", r->password);
-}
-
-static redisAsyncContext *dial(const char *address)
-{
-	if (strncmp(address, "unix:", 5) == 0)
-		return redisAsyncConnectUnix(address + 5);
-	const char *colon = strrchr(address, ':');
-	char host[256];
-	snprintf(host, sizeof host, "%.*s", (int)(colon - address - 4), address + 4);
-	return redisAsyncConnect(host, atoi(colon + 1));
-}
-
-static void connect_now(struct redis *r)
-{
-	redisAsyncContext *ac = dial(r->conf->redis);
-	if (!ac || ac->err) {
-		log_warn("redis_away", LOG_TEXT("reason", ac ? ac->errstr : "out of memory"));
-		if (ac)
-			redisAsyncFree(ac);
-		retry_later(r);
-		return;
-	}
-	r->ac = ac;
-	r->connecting = true;
-	r->wants_write = false;
-	r->watches_writes = true;
-	ac->data = r;
-	ac->ev.data = r;
-	ac->ev.addWrite = want_write;
-	ac->ev.delWrite = drop_write;
-	ac->ev.cleanup = on_cleanup;
-	r->io = (struct loop_io){ .fd = ac->c.fd, .fn = on_io };
-	redisAsyncSetDisconnectCallback(ac, on_disconnect);
-	redisAsyncSetConnectCallback(ac, on_connect);
-	if (loop_add(r->loop, &r->io, EPOLLIN | EPOLLOUT | EPOLLRDHUP) < 0)
-		abort();
-}
-
-static void on_retry(struct loop_timer *t)
-{
-	struct redis *r = (struct redis *)((char *)t - offsetof(struct redis, retry));
-	if (!r->ac)
-		connect_now(r);
+	if (!reply)
+		call_end(call, REDIS_UNKNOWN, NULL);
+	else if (reply->type == REDIS_REPLY_ERROR)
+		on_error(l, call, reply);
 	else
-		loop_timer_set(r->loop, &r->retry, RETRY_MIN_MS); /* the old context is still being freed */
+		call_end(call, REDIS_ANSWER, reply);
 }
 
-/* Answers come in order, so the oldest call tells whether the server still answers. */
-static void on_watch(struct loop_timer *t)
+void redis_send(struct redis *r, const struct redis_command *c, redis_done *done, void *context)
 {
-	struct redis *r = (struct redis *)((char *)t - offsetof(struct redis, watch));
-	if (r->ac && r->first && clock_mono_ms() - r->first->sent_ms > r->conf->redis_timeout_ms) {
-		log_warn("redis_timeout", LOG_INT("after_ms", clock_mono_ms() - r->first->sent_ms));
-		redisAsyncFree(r->ac);
-	}
-	loop_timer_set(r->loop, &r->watch, WATCH_MS);
+	struct call *call = malloc(sizeof *call);
+	if (!call)
+		abort();
+	*call = (struct call){ .redis = r, .done = done, .context = context, .script = c->script, .slot = c->slot,
+		               .began_ms = clock_mono_ms() };
+	/* hiredis takes the words as non-const, and does not change them */
+	int n = (int)redisFormatCommandArgv(&call->text, c->argc, (const char **)c->argv, c->length);
+	if (n < 0)
+		abort();
+	call->length = (size_t)n;
+	r->outstanding++;
+	if (c->script)
+		r->counts.scripts++;
+	else
+		r->counts.commands++;
+	route_call(r, call);
 }
 
-static bool address_ok(const char *address)
-{
-	int64_t port;
-	if (strncmp(address, "unix:", 5) == 0)
-		return address[5] != '\0';
-	const char *colon = strrchr(address, ':');
-	return strncmp(address, "tcp:", 4) == 0 && colon > address + 4 && parse_int(str_of(colon + 1), 1, 65535, &port);
-}
+/* The whole */
 
 struct redis *redis_new(struct loop *loop, const struct conf *conf, const char **problem)
 {
-	if (!address_ok(conf->redis)) {
-		*problem = "redis must be unix:PATH or tcp:HOST:PORT";
-		return NULL;
-	}
 	struct redis *r = calloc(1, sizeof *r);
 	if (!r)
 		abort();
 	r->loop = loop;
 	r->conf = conf;
-	r->last = &r->first;
-	r->retry_ms = RETRY_MIN_MS;
-	r->flush.fn = on_flush;
-	r->retry.fn = on_retry;
-	r->watch.fn = on_watch;
+	r->parked_last = &r->parked;
 	r->password = conf_secret(&r->arena, conf->redis_password_file, problem);
-	if (!r->password) {
-		*problem = strdup(*problem);
-		arena_release(&r->arena);
-		free(r);
-		return NULL;
-	}
-	loop_hook_add(loop, &r->flush);
-	loop_timer_set(loop, &r->watch, WATCH_MS);
-	connect_now(r);
-	return r;
+	if (!r->password)
+		*problem = strdup(*problem); /* the arena ends with r */
+	else
+		*problem = route_open(r);
+	if (!*problem)
+		return r;
+	arena_release(&r->arena);
+	free(r);
+	return NULL;
 }
 
 void redis_free(struct redis *r)
@@ -427,41 +253,9 @@ void redis_free(struct redis *r)
 	if (!r)
 		return;
 	r->closing = true;
-	loop_timer_cancel(r->loop, &r->retry);
-	loop_timer_cancel(r->loop, &r->watch);
-	loop_hook_remove(r->loop, &r->flush);
-	if (r->ac)
-		redisAsyncFree(r->ac);
+	route_close(r);
 	arena_release(&r->arena);
 	free(r);
-}
-
-bool redis_is_up(const struct redis *r)
-{
-	return r->up;
-}
-
-void redis_send(struct redis *r, const struct redis_command *c, redis_done *done, void *context)
-{
-	if (!r->up) {
-		if (done)
-			done(context, REDIS_REFUSED, NULL);
-		return;
-	}
-	struct call *call = malloc(sizeof *call);
-	if (!call)
-		abort();
-	*call = (struct call){ .redis = r, .done = done, .context = context, .script = c->script };
-	/* hiredis takes the words as non-const, and does not change them */
-	int n = (int)redisFormatCommandArgv(&call->text, c->argc, (const char **)c->argv, c->length);
-	if (n < 0)
-		abort();
-	call->length = (size_t)n;
-	if (c->script)
-		r->counts.scripts++;
-	else
-		r->counts.commands++;
-	queue(r, call);
 }
 
 struct redis_counts redis_counts(const struct redis *r)
@@ -503,8 +297,9 @@ static void on_waited(void *context, enum redis_end end, const struct redis_repl
 
 void redis_settle(struct redis *r)
 {
-	on_flush(&r->flush); /* a turn waits first and writes last */
-	while (r->first)
+	for (struct link *l = r->links; l; l = l->next)
+		link_flush(l); /* a turn waits first and writes last */
+	while (r->outstanding)
 		loop_turn(r->loop, 100);
 }
 
@@ -513,7 +308,7 @@ enum redis_end redis_call(struct redis *r, struct arena *a, const struct redis_c
 {
 	int64_t deadline = clock_mono_ms() + r->conf->redis_timeout_ms;
 	loop_turn(r->loop, 0); /* notices a connection that was lost while nobody looked */
-	while (!r->up && clock_mono_ms() < deadline)
+	while (!redis_is_up(r) && clock_mono_ms() < deadline)
 		loop_turn(r->loop, 10);
 	struct wait w = { .arena = a };
 	redis_send(r, c, on_waited, &w);

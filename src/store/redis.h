@@ -1,6 +1,6 @@
 /*
- * Redis: one pipelined connection, driven by an event loop; the only code
- * that knows hiredis. Commands are answered in order; what a turn of the loop
+ * Redis, one server or a cluster: a pipelined connection to each, driven by
+ * an event loop. store/redis_* is the only code that knows hiredis. Commands are answered in order; what a turn of the loop
  * queues leaves in one write. Nothing here blocks but redis_call.
  *
  * A command's end is always told, exactly once, by its callback.
@@ -48,6 +48,7 @@ struct redis_script {
 /* A command under construction: words are copied as they are put. Up to 48 words, 4 KB. */
 struct redis_command {
 	const struct redis_script *script; /* NULL for a plain command */
+	int slot; /* of its keys, set by redis_put_key; -1: no key, any server answers */
 	int argc;
 	const char *argv[48];
 	size_t length[48];
@@ -59,6 +60,8 @@ struct redis_command {
 void redis_command(struct redis_command *c, const char *name);
 void redis_script(struct redis_command *c, const struct redis_script *s, int keys);
 void redis_put(struct redis_command *c, struct str word);
+/* A key as the next word; all keys of a command are in one slot. */
+void redis_put_key(struct redis_command *c, struct str key);
 void redis_put_int(struct redis_command *c, int64_t value);
 void redis_put_text(struct redis_command *c, const char *word);
 

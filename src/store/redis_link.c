@@ -1,0 +1,242 @@
+/*
+ * hiredis's asynchronous context on our loop. Answers come in order, so the
+ * oldest call in flight tells whether the server still answers.
+ */
+#include "store/redis_link.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+enum { RETRY_MIN_MS = 50, RETRY_MAX_MS = 1000, WATCH_MS = 50 };
+
+static struct link *of(void *member, size_t offset)
+{
+	return (struct link *)((char *)member - offset);
+}
+
+/* Calls */
+
+static void on_reply(redisAsyncContext *ac, void *reply, void *context)
+{
+	struct call *call = context;
+	struct link *l = call->link;
+	(void)ac;
+	l->first = call->next;
+	if (!l->first)
+		l->last = &l->first;
+	if (!reply)
+		l->up = false; /* before the callback, which may send */
+	call_answered(l, call, reply);
+}
+
+bool link_send(struct link *l, struct call *call, bool asking)
+{
+	if (!l->up)
+		return false;
+	if (asking)
+		redisAsyncCommand(l->ac, NULL, NULL, "ASKING");
+	if (redisAsyncFormattedCommand(l->ac, on_reply, call, call->text, call->length) != REDIS_OK) {
+		l->up = false; /* the connection is on its way out */
+		return false;
+	}
+	call->link = l;
+	call->sent_ms = clock_mono_ms();
+	call->next = NULL;
+	*l->last = call;
+	l->last = &call->next;
+	return true;
+}
+
+void link_load(struct link *l, const struct redis_script *s)
+{
+	if (l->up)
+		redisAsyncCommand(l->ac, NULL, NULL, "SCRIPT LOAD %s", s->text);
+}
+
+/* Asked for only while output waits: a socket is nearly always writable. */
+static void watch_writes(struct link *l, bool on)
+{
+	if (on != l->watches_writes &&
+	    loop_change(l->redis->loop, &l->io, EPOLLIN | EPOLLRDHUP | (on ? EPOLLOUT : 0)) == 0)
+		l->watches_writes = on;
+}
+
+void link_flush(struct link *l)
+{
+	if (l->ac && l->wants_write && !l->connecting)
+		redisAsyncHandleWrite(l->ac);
+	if (l->ac)
+		watch_writes(l, l->wants_write || l->connecting);
+}
+
+static void on_flush(struct loop_hook *h)
+{
+	link_flush(of(h, offsetof(struct link, flush)));
+}
+
+static void on_io(struct loop_io *io, uint32_t events)
+{
+	struct link *l = of(io, offsetof(struct link, io));
+	if (l->ac && (events & EPOLLOUT))
+		redisAsyncHandleWrite(l->ac);
+	if (l->ac && (events & (EPOLLIN | EPOLLHUP | EPOLLERR | EPOLLRDHUP)))
+		redisAsyncHandleRead(l->ac);
+}
+
+/* The connection */
+
+static void want_write(void *context)
+{
+	((struct link *)context)->wants_write = true;
+}
+
+static void drop_write(void *context)
+{
+	((struct link *)context)->wants_write = false;
+}
+
+static void on_cleanup(void *context)
+{
+	struct link *l = context;
+	loop_remove(l->redis->loop, &l->io);
+	l->ac = NULL;
+	l->up = l->connecting = false;
+}
+
+static void retry_later(struct link *l)
+{
+	if (l->redis->closing)
+		return;
+	loop_timer_set(l->redis->loop, &l->retry, l->retry_ms);
+	l->retry_ms = l->retry_ms * 2 > RETRY_MAX_MS ? RETRY_MAX_MS : l->retry_ms * 2;
+}
+
+static void on_disconnect(const redisAsyncContext *ac, int status)
+{
+	struct link *l = ac->data;
+	l->up = false;
+	if (l->redis->closing)
+		return;
+	log_warn("redis_lost", LOG_TEXT("server", l->address),
+	         LOG_TEXT("reason", status == REDIS_OK ? "closed" : ac->errstr));
+	retry_later(l);
+	route_link_changed(l);
+}
+
+static void on_authenticated(redisAsyncContext *ac, void *raw, void *context)
+{
+	(void)context;
+	redisReply *reply = raw;
+	if (reply && reply->type == REDIS_REPLY_ERROR) {
+		log_error("redis_login_refused", LOG_STR("error", ((struct str){ reply->str, (size_t)reply->len })));
+		redisAsyncDisconnect(ac);
+	}
+}
+
+static void on_connect(const redisAsyncContext *ac, int status)
+{
+	struct link *l = ac->data;
+	const struct conf *conf = l->redis->conf;
+	l->connecting = false;
+	if (status != REDIS_OK) {
+		log_warn("redis_away", LOG_TEXT("server", l->address), LOG_TEXT("reason", ac->errstr));
+		retry_later(l); /* hiredis frees the context after this */
+		return;
+	}
+	l->redis->counts.reconnects++;
+	l->retry_ms = RETRY_MIN_MS;
+	l->up = true;
+	if (*conf->redis_user)
+		redisAsyncCommand(l->ac, on_authenticated, NULL, "AUTH %s %s", conf->redis_user, l->redis->password);
+	else if (*l->redis->password)
+		redisAsyncCommand(l->ac, on_authenticated, NULL, "AUTH %s", l->redis->password);
+	route_link_changed(l);
+}
+
+static redisAsyncContext *dial(const char *address)
+{
+	if (strncmp(address, "unix:", 5) == 0)
+		return redisAsyncConnectUnix(address + 5);
+	const char *colon = strrchr(address, ':');
+	char host[256];
+	snprintf(host, sizeof host, "%.*s", (int)(colon - address), address);
+	return redisAsyncConnect(host, atoi(colon + 1));
+}
+
+static void connect_now(struct link *l)
+{
+	redisAsyncContext *ac = dial(l->address);
+	if (!ac || ac->err) {
+		log_warn("redis_away", LOG_TEXT("server", l->address), LOG_TEXT("reason", ac ? ac->errstr : "out of memory"));
+		if (ac)
+			redisAsyncFree(ac);
+		retry_later(l);
+		return;
+	}
+	l->ac = ac;
+	l->connecting = true;
+	l->wants_write = false;
+	l->watches_writes = true;
+	ac->data = l;
+	ac->ev.data = l;
+	ac->ev.addWrite = want_write;
+	ac->ev.delWrite = drop_write;
+	ac->ev.cleanup = on_cleanup;
+	l->io = (struct loop_io){ .fd = ac->c.fd, .fn = on_io };
+	redisAsyncSetDisconnectCallback(ac, on_disconnect);
+	redisAsyncSetConnectCallback(ac, on_connect);
+	if (loop_add(l->redis->loop, &l->io, EPOLLIN | EPOLLOUT | EPOLLRDHUP) < 0)
+		abort();
+}
+
+static void on_retry(struct loop_timer *t)
+{
+	struct link *l = of(t, offsetof(struct link, retry));
+	if (!l->ac)
+		connect_now(l);
+	else
+		loop_timer_set(l->redis->loop, &l->retry, RETRY_MIN_MS); /* the old context is still being freed */
+}
+
+static void on_watch(struct loop_timer *t)
+{
+	struct link *l = of(t, offsetof(struct link, watch));
+	if (l->ac && l->first && clock_mono_ms() - l->first->sent_ms > l->redis->conf->redis_timeout_ms) {
+		log_warn("redis_timeout", LOG_TEXT("server", l->address),
+		         LOG_INT("after_ms", clock_mono_ms() - l->first->sent_ms));
+		redisAsyncFree(l->ac);
+	}
+	loop_timer_set(l->redis->loop, &l->watch, WATCH_MS);
+}
+
+struct link *link_open(struct redis *r, const char *address)
+{
+	struct link *l = calloc(1, sizeof *l);
+	if (!l)
+		abort();
+	l->redis = r;
+	snprintf(l->address, sizeof l->address, "%s", address);
+	l->last = &l->first;
+	l->retry_ms = RETRY_MIN_MS;
+	l->flush.fn = on_flush;
+	l->retry.fn = on_retry;
+	l->watch.fn = on_watch;
+	loop_hook_add(r->loop, &l->flush);
+	loop_timer_set(r->loop, &l->watch, WATCH_MS);
+	connect_now(l);
+	return l;
+}
+
+void link_close(struct link *l)
+{
+	struct loop *loop = l->redis->loop;
+	loop_timer_cancel(loop, &l->retry);
+	loop_timer_cancel(loop, &l->watch);
+	loop_hook_remove(loop, &l->flush);
+	if (l->ac)
+		redisAsyncFree(l->ac);
+	free(l);
+}

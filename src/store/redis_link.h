@@ -1,0 +1,83 @@
+/*
+ * The inside of store/redis: a link is one connection to one server, a call
+ * is one command on its way. redis.c owns calls, redis_link.c connections,
+ * redis_route.c decides which connection a call takes.
+ */
+#ifndef STORE_REDIS_LINK_H
+#define STORE_REDIS_LINK_H
+
+#include <hiredis/async.h>
+#include <hiredis/hiredis.h>
+
+#include "store/redis.h"
+
+enum { SLOTS = 16384 };
+
+struct call {
+	struct redis *redis;
+	struct link *link; /* where it is in flight */
+	struct call *next;
+	redis_done *done;
+	void *context;
+	const struct redis_script *script;
+	int slot; /* -1: any server */
+	int redirects;
+	bool reloaded;
+	int64_t began_ms, sent_ms;
+	char *text; /* kept until the end: it may have to be sent again */
+	size_t length;
+};
+
+struct link {
+	struct redis *redis;
+	struct link *next;
+	char address[256]; /* "unix:PATH" or "HOST:PORT" */
+	redisAsyncContext *ac;
+	struct loop_io io;
+	struct loop_hook flush;
+	struct loop_timer retry, watch;
+	bool up, connecting, wants_write, watches_writes;
+	int retry_ms;
+	struct call *first, **last; /* in flight, oldest first */
+};
+
+struct redis {
+	struct loop *loop;
+	const struct conf *conf;
+	struct link *links;
+	bool cluster, closing;
+	struct link *slots[SLOTS];         /* cluster: who serves what; NULL: nobody known */
+	bool mapped, asking;               /* the map was read; it is being read */
+	struct loop_timer refresh, unpark; /* armed while there is reason */
+	struct call *parked, **parked_last; /* not executed yet, tried again until their time is over */
+	int outstanding;
+	int64_t complained_ms;
+	struct redis_counts counts;
+	struct arena arena; /* the password */
+	const char *password;
+};
+
+/* redis_link.c: connects in the background, and again whenever the connection is lost. */
+struct link *link_open(struct redis *r, const char *address);
+void link_close(struct link *l); /* calls in flight end as REDIS_UNKNOWN */
+/* Queues a call, after ASKING when asking. False: there is no connection, the call is still the caller's. */
+bool link_send(struct link *l, struct call *call, bool asking);
+void link_load(struct link *l, const struct redis_script *s);
+void link_flush(struct link *l);
+
+/* redis.c: a link's answer to a call; reply is NULL when the connection was lost. */
+void call_answered(struct link *l, struct call *call, redisReply *reply);
+void call_end(struct call *call, enum redis_end end, const redisReply *reply);
+
+/* redis_route.c */
+const char *route_open(struct redis *r); /* NULL, or what is wrong with the setting */
+void route_close(struct redis *r);
+int route_slot(struct str key);
+void route_call(struct redis *r, struct call *call);
+void route_link_changed(struct link *l); /* it is up, or was lost */
+/* Cures for errors, as redis.c's table wants them. */
+bool route_moved(struct link *l, struct call *call, struct str error);
+bool route_ask(struct link *l, struct call *call, struct str error);
+bool route_again(struct link *l, struct call *call, struct str error);
+
+#endif

@@ -1,0 +1,278 @@
+/*
+ * Which server a call goes to. With one server there is one link. With a
+ * Redis Cluster the map of slots is read from any node, corrected by every
+ * MOVED, and read again when a node is lost. A call that a node did not
+ * execute (resharding, a failover) is parked and tried again until
+ * redis_timeout_ms after its begin; one whose answer was lost is never sent
+ * again from here.
+ *
+ * Redis Cluster Specification: hash slots, hash tags, MOVED and ASK redirection.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/parse.h"
+#include "store/redis_link.h"
+
+enum { REFRESH_MS = 100, UNPARK_MS = 10, REDIRECTS_MAX = 16 };
+
+/* CRC-16/XMODEM, as the specification has it. */
+static uint16_t crc16(const char *p, size_t n)
+{
+	uint16_t crc = 0;
+	for (size_t i = 0; i < n; i++) {
+		crc ^= (uint16_t)((unsigned char)p[i] << 8);
+		for (int bit = 0; bit < 8; bit++)
+			crc = (uint16_t)(crc & 0x8000 ? crc << 1 ^ 0x1021 : crc << 1);
+	}
+	return crc;
+}
+
+int route_slot(struct str key)
+{
+	const char *open = memchr(key.p, '{', key.n);
+	if (open) {
+		size_t rest = key.n - (size_t)(open + 1 - key.p);
+		const char *close = memchr(open + 1, '}', rest);
+		if (close && close > open + 1)
+			key = (struct str){ open + 1, (size_t)(close - open - 1) };
+	}
+	return crc16(key.p, key.n) % SLOTS;
+}
+
+static struct link *link_of(struct redis *r, const char *address)
+{
+	struct link *l = r->links;
+	while (l && strcmp(l->address, address) != 0)
+		l = l->next;
+	if (l)
+		return l;
+	l = link_open(r, address);
+	l->next = r->links;
+	r->links = l;
+	return l;
+}
+
+static struct link *any_up(struct redis *r)
+{
+	struct link *l = r->links;
+	while (l && !l->up)
+		l = l->next;
+	return l;
+}
+
+bool redis_is_up(const struct redis *r)
+{
+	return r->cluster ? r->mapped && any_up((struct redis *)r) : r->links->up;
+}
+
+/* The map */
+
+static void read_range(struct redis *r, const redisReply *range)
+{
+	if (range->elements < 3 || range->element[2]->elements < 2)
+		return;
+	char address[256];
+	const redisReply *master = range->element[2];
+	snprintf(address, sizeof address, "%s:%lld", master->element[0]->str, master->element[1]->integer);
+	struct link *l = link_of(r, address);
+	for (long long s = range->element[0]->integer; s <= range->element[1]->integer && s >= 0 && s < SLOTS; s++)
+		r->slots[s] = l;
+}
+
+static void on_slots(redisAsyncContext *ac, void *raw, void *context)
+{
+	struct redis *r = context;
+	const redisReply *reply = raw;
+	(void)ac;
+	r->asking = false;
+	if (!reply || reply->type != REDIS_REPLY_ARRAY || r->closing) {
+		if (!r->closing)
+			loop_timer_set(r->loop, &r->refresh, REFRESH_MS);
+		return;
+	}
+	for (size_t i = 0; i < reply->elements; i++)
+		read_range(r, reply->element[i]);
+	r->mapped = true;
+}
+
+static void refresh_now(struct redis *r)
+{
+	struct link *l = any_up(r);
+	if (!r->cluster || r->asking || r->closing)
+		return;
+	if (l && redisAsyncCommand(l->ac, on_slots, r, "CLUSTER SLOTS") == REDIS_OK)
+		r->asking = true;
+	else
+		loop_timer_set(r->loop, &r->refresh, REFRESH_MS);
+}
+
+static void on_refresh(struct loop_timer *t)
+{
+	refresh_now((struct redis *)((char *)t - offsetof(struct redis, refresh)));
+}
+
+static void refresh_soon(struct redis *r)
+{
+	if (r->cluster && !r->closing)
+		loop_timer_set(r->loop, &r->refresh, REFRESH_MS);
+}
+
+void route_link_changed(struct link *l)
+{
+	if (l->up)
+		refresh_now(l->redis);
+	else
+		refresh_soon(l->redis);
+}
+
+/* Calls */
+
+static struct link *route(struct redis *r, const struct call *call)
+{
+	if (!r->cluster)
+		return r->links;
+	return call->slot < 0 ? any_up(r) : r->slots[call->slot];
+}
+
+static void park(struct redis *r, struct call *call)
+{
+	call->next = NULL;
+	if (!r->parked)
+		loop_timer_set(r->loop, &r->unpark, UNPARK_MS);
+	*r->parked_last = call;
+	r->parked_last = &call->next;
+}
+
+void route_call(struct redis *r, struct call *call)
+{
+	struct link *l = route(r, call);
+	if (l && link_send(l, call, false))
+		return;
+	if (!r->cluster || r->closing || clock_mono_ms() - call->began_ms > r->conf->redis_timeout_ms) {
+		call_end(call, REDIS_REFUSED, NULL);
+		return;
+	}
+	park(r, call);
+}
+
+static void on_unpark(struct loop_timer *t)
+{
+	struct redis *r = (struct redis *)((char *)t - offsetof(struct redis, unpark));
+	struct call *call = r->parked;
+	r->parked = NULL;
+	r->parked_last = &r->parked;
+	for (struct call *next; call; call = next) {
+		next = call->next;
+		route_call(r, call);
+	}
+}
+
+/* "MOVED 3999 127.0.0.1:6381": the address, or "" when it is not that. An empty host means the one that we asked. */
+static const char *redirected(struct link *l, struct str error, char address[256])
+{
+	struct str rest = error, word, slot;
+	address[0] = '\0';
+	if (!parse_split(&rest, ' ', &word) || !parse_split(&rest, ' ', &slot) || !rest.p || rest.n > 200)
+		return address;
+	if (rest.p[0] == ':')
+		snprintf(address, 256, "%.*s%.*s", (int)(strrchr(l->address, ':') - l->address), l->address, (int)rest.n, rest.p);
+	else
+		snprintf(address, 256, "%.*s", (int)rest.n, rest.p);
+	return address;
+}
+
+bool route_moved(struct link *l, struct call *call, struct str error)
+{
+	struct redis *r = call->redis;
+	char address[256];
+	if (!r->cluster || !*redirected(l, error, address) || call->redirects++ > REDIRECTS_MAX)
+		return false;
+	if (call->slot >= 0)
+		r->slots[call->slot] = link_of(r, address);
+	refresh_soon(r);
+	route_call(r, call);
+	return true;
+}
+
+bool route_ask(struct link *l, struct call *call, struct str error)
+{
+	struct redis *r = call->redis;
+	char address[256];
+	if (!r->cluster || !*redirected(l, error, address) || call->redirects++ > REDIRECTS_MAX)
+		return false;
+	if (!link_send(link_of(r, address), call, true))
+		park(r, call);
+	return true;
+}
+
+bool route_again(struct link *l, struct call *call, struct str error)
+{
+	struct redis *r = call->redis;
+	(void)l;
+	(void)error;
+	if (!r->cluster || clock_mono_ms() - call->began_ms > r->conf->redis_timeout_ms)
+		return false;
+	refresh_soon(r);
+	park(r, call);
+	return true;
+}
+
+/* Settings: unix:PATH, tcp:HOST:PORT, cluster:HOST:PORT,HOST:PORT,... */
+
+static bool is_host_port(struct str address)
+{
+	const char *colon = memrchr(address.p, ':', address.n);
+	int64_t port;
+	return colon && colon > address.p && address.n < 200 &&
+	       parse_int((struct str){ colon + 1, address.n - (size_t)(colon + 1 - address.p) }, 1, 65535, &port);
+}
+
+static const char *open_list(struct redis *r, struct str list)
+{
+	struct str address;
+	char text[256];
+	while (parse_split(&list, ',', &address)) {
+		if (!is_host_port(address))
+			return "redis must be unix:PATH, tcp:HOST:PORT or cluster:HOST:PORT,HOST:PORT,...";
+		snprintf(text, sizeof text, "%.*s", (int)address.n, address.p);
+		link_of(r, text);
+	}
+	return NULL;
+}
+
+const char *route_open(struct redis *r)
+{
+	const char *setting = r->conf->redis;
+	const char *colon = strchr(setting, ':');
+	r->refresh.fn = on_refresh;
+	r->unpark.fn = on_unpark;
+	r->cluster = strncmp(setting, "cluster:", 8) == 0;
+	if (strncmp(setting, "unix:", 5) == 0 && setting[5]) {
+		link_of(r, setting);
+		return NULL;
+	}
+	bool known = r->cluster || strncmp(setting, "tcp:", 4) == 0;
+	struct str list = str_of(known ? colon + 1 : "");
+	if (!r->cluster && memchr(list.p, ',', list.n))
+		list = STR("");
+	const char *problem = open_list(r, list);
+	if (problem)
+		route_close(r);
+	return problem;
+}
+
+void route_close(struct redis *r)
+{
+	r->closing = true;
+	loop_timer_cancel(r->loop, &r->refresh);
+	loop_timer_cancel(r->loop, &r->unpark);
+	for (struct link *l = r->links, *next; l; l = next) {
+		next = l->next;
+		link_close(l);
+	}
+	r->links = NULL;
+	on_unpark(&r->unpark);
+}
