@@ -25,7 +25,7 @@ owned() {
 	result "only $2 includes $1" "$(grep -nE "^[[:space:]]*#[[:space:]]*include[[:space:]]*[\"<]([a-z0-9_-]*/)?($1)" -r . |
 		grep -v "^\./$2:")"
 }
-owned 'hiredis|async\.h|sds\.h|read\.h' store/redis.c
+owned 'hiredis|async\.h|sds\.h|read\.h' store/redis_link.h
 owned 'mysql\.h|mariadb' store/db.c
 owned 'jwt\.h' sale/token.c
 owned 'fcgi' http/server.c
