@@ -149,7 +149,7 @@ command_for() {
 	cold) pool_command cold "${SECKILL_COLD:-2}" ;;
 	drain)
 		write_service_files
-		CMD=(multiwatch -f "${SECKILL_DRAINERS:-2}" -r 1000 -t 100 -s TERM -- "$BUILD/seckill-orderd" -c "$RUN/seckill.conf")
+		CMD=(multiwatch -f "${SECKILL_DRAINERS:-2}" -r 1000 -t 100 -- "$BUILD/seckill-orderd" -c "$RUN/seckill.conf")
 		;;
 	nginx)
 		write_nginx_files
@@ -161,10 +161,11 @@ command_for() {
 	command -v "${CMD[0]}" >/dev/null || die "${CMD[0]} is not installed" "./dev up installs what is missing"
 }
 
-# spawn-fcgi does not search PATH. The backlog is what waits for a worker; nginx answers 503 at once when it is full.
+# multiwatch passes TERM on as USR1, which our programs take for TERM. No -s: Debian 12's multiwatch is off by one there
+# (-s TERM sends QUIT). spawn-fcgi does not search PATH. The backlog is what waits for a worker; nginx answers 503 at once when it is full.
 pool_command() {
 	write_service_files
-	CMD=(spawn-fcgi -n -s "$RUN/$1.sock" -M 0660 -b 4096 -- "$(command -v multiwatch)" -f "$2" -r 1000 -t 100 -s TERM --
+	CMD=(spawn-fcgi -n -s "$RUN/$1.sock" -M 0660 -b 4096 -- "$(command -v multiwatch)" -f "$2" -r 1000 -t 100 --
 		"$BUILD/seckill-api" -c "$RUN/seckill.conf" -p "$1")
 }
 
@@ -259,7 +260,7 @@ stop_parts() {
 			case " $* " in *" $part "*) signal_part "$part" "${signal:-$([ "$part" = nginx ] && echo QUIT || echo TERM)}" ;; esac
 		done
 		for part in $group; do
-			case " $* " in *" $part "*) gone "$part" "$([ "$part" = mysql ] && echo 30 || echo 10)" ;; esac
+			case " $* " in *" $part "*) gone "$part" 30 ;; esac
 		done
 	done
 }

@@ -2,7 +2,7 @@
 -- A customer claims one unit from the home segment; first, stock granted by the hub is credited.
 -- KEYS  segment hash, owners hash (user -> sequence), order list
 -- ARGV  generation, user (0: credit only), and optionally the hub's totals for this segment: granted, taken back
--- Reply {'WON', sequence, left, ms}     the order is on the list
+-- Reply {'WON', sequence, left, ms, n}  the order is on the list, as the n-th of those that wait there
 --       {'MINE', sequence}              the user's order from before
 --       {'NEED', received, sent}        nothing left here: ask the hub
 --       {'SOLDOUT', epoch}              on the hub's word, under its lease
@@ -49,5 +49,5 @@ end
 local n = s[6] + 1
 redis.call('HSET', owners, user, n)
 redis.call('HSET', segment, 'left', left - 1, 'n', n)
-redis.call('RPUSH', list, string.format('%d|%s|%d', n, user, now))
-return { 'WON', n, left - 1, now }
+local waiting = redis.call('RPUSH', list, string.format('%d|%s|%d', n, user, now))
+return { 'WON', n, left - 1, now, waiting }

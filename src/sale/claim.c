@@ -43,8 +43,22 @@ static void on_indexed(void *context, enum redis_end end, const struct redis_rep
 	claim_end(context, STATUS_CREATED);
 }
 
+/* The first order on an empty list wakes the drainers; should this be lost, they find it by looking around. */
+static void wake_drainers(const struct claim *c)
+{
+	char member[KEY_TEXT];
+	struct redis_command cmd;
+	snprintf(member, sizeof member, "%lld:%d", (long long)c->coupon->id, c->coupon->segments);
+	redis_command(&cmd, "SADD");
+	key_put(&cmd, KEY_DIRTY, 0, 0);
+	redis_put_text(&cmd, member);
+	redis_send(c->service->redis, &cmd, NULL, NULL);
+}
+
 static void on_won(struct claim *c, const struct redis_reply *reply)
 {
+	if (redis_number_at(reply, 4) == 1)
+		wake_drainers(c);
 	char order[ORDER_TEXT];
 	struct redis_command cmd;
 	c->sequence = redis_number_at(reply, 1);

@@ -19,20 +19,26 @@
 #include "sale/drain_batch.h"
 #include "sale/key.h"
 
-enum { LEASE_MS = 5000, CATALOG_MS = 200 };
+enum { LEASE_MS = 5000, LOOK_AROUND_MS = 100, LOOK_AROUND = 8 };
 
-struct live {
+struct work {
 	int64_t coupon;
 	int segments;
 	int64_t queued;
+	struct str member; /* its name in the sets of coupons: "coupon:segments" */
+};
+
+struct works {
+	struct work *at;
+	int count;
 };
 
 struct drain {
 	struct service *svc;
-	char token[64]; /* ours, in leases */
-	struct live *live;
-	int count, first; /* every pass starts with another coupon */
-	int64_t listed_ms;
+	char token[64];     /* ours, in leases */
+	int first;          /* every pass starts with another coupon */
+	int64_t looked_ms;  /* when we last looked around */
+	int64_t look_from;  /* and where we go on */
 	bool trouble;
 };
 
@@ -50,77 +56,118 @@ void drain_free(struct drain *d)
 {
 	if (!d)
 		return;
-	free(d->live);
 	free(d);
 }
 
-/* "12:10": coupon and segments */
-static bool read_live(struct str member, struct live *l)
+static bool read_work(struct str member, struct work *w)
 {
 	struct str rest = member, id;
 	int64_t segments;
-	if (!parse_split(&rest, ':', &id) || !parse_int(id, 1, INT64_MAX, &l->coupon) ||
+	if (!parse_split(&rest, ':', &id) || !parse_int(id, 1, INT64_MAX, &w->coupon) ||
 	    !parse_int(rest, 1, SEGMENTS_MAX, &segments))
 		return false;
-	l->segments = (int)segments;
+	w->segments = (int)segments;
+	w->member = member;
 	return true;
 }
 
-static int list_live(struct drain *d, struct arena *a)
+static struct works list_works(struct drain *d, struct arena *a, const struct redis_command *c)
 {
-	struct redis_command c;
-	const struct redis_reply *reply;
-	if (clock_mono_ms() - d->listed_ms < CATALOG_MS)
-		return 0;
-	redis_command(&c, "ZRANGE");
-	key_put(&c, KEY_LIVE, 0, 0);
-	redis_put_int(&c, 0);
-	redis_put_int(&c, -1);
-	if (redis_call(d->svc->redis_now, a, &c, &reply) != REDIS_ANSWER)
-		return -1;
-	free(d->live);
-	d->live = calloc(redis_count(reply) + 1, sizeof *d->live);
-	if (!d->live)
-		abort();
-	d->count = 0;
+	const struct redis_reply *reply = NULL;
+	struct works w = { 0 };
+	if (redis_call(d->svc->redis_now, a, c, &reply) != REDIS_ANSWER)
+		d->trouble = true;
+	w.at = arena_alloc(a, (redis_count(reply) + 1) * sizeof *w.at);
 	for (size_t i = 0; i < redis_count(reply); i++)
-		d->count += read_live(redis_text_at(reply, i), &d->live[d->count]);
-	d->listed_ms = clock_mono_ms();
-	return 0;
+		w.count += read_work(redis_text_at(reply, i), &w.at[w.count]);
+	return w;
 }
 
 /* How much waits, coupon by coupon */
 
 struct depth {
 	struct drain *drain;
-	struct live *live;
+	struct work *work;
 };
 
 static void on_depth(void *context, enum redis_end end, const struct redis_reply *reply)
 {
 	struct depth *depth = context;
 	if (end == REDIS_ANSWER)
-		depth->live->queued += redis_number(reply);
+		depth->work->queued += redis_number(reply);
 	else
 		depth->drain->trouble = true;
 }
 
-static void measure(struct drain *d, struct arena *a)
+static void measure(struct drain *d, struct arena *a, struct work *w)
 {
 	struct redis_command c;
-	for (int i = 0; i < d->count; i++) {
-		struct depth *depth = arena_alloc(a, sizeof *depth);
-		*depth = (struct depth){ d, &d->live[i] };
-		d->live[i].queued = 0;
-		for (int s = 0; s < d->live[i].segments; s++) {
-			redis_command(&c, "LLEN");
-			key_put(&c, KEY_ORDERS, d->live[i].coupon, s);
-			redis_send(d->svc->redis_now, &c, on_depth, depth);
-		}
+	struct depth *depth = arena_alloc(a, sizeof *depth);
+	*depth = (struct depth){ d, w };
+	w->queued = 0;
+	for (int s = 0; s < w->segments; s++) {
+		redis_command(&c, "LLEN");
+		key_put(&c, KEY_ORDERS, w->coupon, s);
+		redis_send(d->svc->redis_now, &c, on_depth, depth);
+	}
+}
+
+static void measure_all(struct drain *d, struct arena *a, struct works *w)
+{
+	for (int i = 0; i < w->count; i++) {
+		measure(d, a, &w->at[i]);
 		if (i % 64 == 63)
 			redis_settle(d->svc->redis_now);
 	}
 	redis_settle(d->svc->redis_now);
+}
+
+static void change_dirty(struct drain *d, const char *command, const struct work *w)
+{
+	struct redis_command c;
+	redis_command(&c, command);
+	key_put(&c, KEY_DIRTY, 0, 0);
+	redis_put(&c, w->member);
+	redis_send(d->svc->redis_now, &c, NULL, NULL);
+}
+
+/*
+ * Coupons that were drained leave the set, and are measured once more: an order that came before that is seen now, and
+ * one that comes after it is the first on its list and puts its coupon back.
+ */
+static void tidy(struct drain *d, struct arena *a, struct works *w)
+{
+	struct works empty = { arena_alloc(a, (size_t)(w->count + 1) * sizeof *w->at), 0 };
+	for (int i = 0; i < w->count; i++)
+		if (!w->at[i].queued) {
+			change_dirty(d, "SREM", &w->at[i]);
+			empty.at[empty.count++] = w->at[i];
+		}
+	redis_settle(d->svc->redis_now);
+	measure_all(d, a, &empty);
+	for (int i = 0; i < empty.count; i++)
+		if (empty.at[i].queued || d->trouble)
+			change_dirty(d, "SADD", &empty.at[i]);
+	redis_settle(d->svc->redis_now);
+}
+
+/* A worker that was killed between a claim and its SADD left an order that nobody heard of: a few coupons at a time, all are looked at. */
+static void look_around(struct drain *d, struct arena *a)
+{
+	struct redis_command c;
+	if (clock_mono_ms() - d->looked_ms < LOOK_AROUND_MS)
+		return;
+	d->looked_ms = clock_mono_ms();
+	redis_command(&c, "ZRANGE");
+	key_put(&c, KEY_LIVE, 0, 0);
+	redis_put_int(&c, d->look_from);
+	redis_put_int(&c, d->look_from + LOOK_AROUND - 1);
+	struct works some = list_works(d, a, &c);
+	d->look_from = some.count < LOOK_AROUND ? 0 : d->look_from + LOOK_AROUND;
+	measure_all(d, a, &some);
+	for (int i = 0; i < some.count; i++)
+		if (some.at[i].queued)
+			change_dirty(d, "SADD", &some.at[i]);
 }
 
 /* Leases */
@@ -159,36 +206,31 @@ static void report(struct drain *d, const struct batch *b)
 	board_set(board, COUNT_drain_oldest_ms, b->oldest_ms ? (uint64_t)(clock_ms() - b->oldest_ms) : 0);
 }
 
-static int drain_coupon(struct drain *d, const struct live *l)
+static int drain_coupon(struct drain *d, const struct work *w)
 {
 	struct arena a = { 0 };
 	struct batch b;
 	int result = 0;
-	if (lease(d, &a, l->coupon)) {
-		batch_init(&b, d->svc, &a, l->coupon, l->segments);
+	if (lease(d, &a, w->coupon)) {
+		batch_init(&b, d->svc, &a, w->coupon, w->segments);
 		result = batch_move(&b);
 		report(d, &b);
-		release(d, l->coupon);
+		release(d, w->coupon);
 	}
 	arena_release(&a);
 	return result;
 }
 
-int drain_pass(struct drain *d)
+static int drain_all(struct drain *d, const struct works *w)
 {
-	struct arena a = { 0 };
 	int moved = 0;
-	d->trouble = list_live(d, &a) != 0;
-	if (!d->trouble)
-		measure(d, &a);
-	arena_release(&a);
 	int64_t waiting = 0;
-	for (int i = 0; i < d->count && !d->trouble; i++) {
-		struct live *l = &d->live[(d->first + i) % d->count];
-		if (!l->queued)
+	for (int i = 0; i < w->count && !d->trouble; i++) {
+		const struct work *one = &w->at[(d->first + i) % w->count];
+		if (!one->queued)
 			continue;
-		waiting += l->queued;
-		int n = drain_coupon(d, l);
+		waiting += one->queued;
+		int n = drain_coupon(d, one);
 		d->trouble = n < 0;
 		moved += n > 0 ? n : 0;
 	}
@@ -196,5 +238,22 @@ int drain_pass(struct drain *d)
 	board_set(d->svc->board, COUNT_drain_queue_orders, (uint64_t)waiting);
 	if (!waiting)
 		board_set(d->svc->board, COUNT_drain_oldest_ms, 0);
+	return moved;
+}
+
+int drain_pass(struct drain *d)
+{
+	struct arena a = { 0 };
+	struct redis_command c;
+	d->trouble = false;
+	look_around(d, &a);
+	redis_command(&c, "SMEMBERS");
+	key_put(&c, KEY_DIRTY, 0, 0);
+	struct works w = list_works(d, &a, &c);
+	measure_all(d, &a, &w);
+	int moved = d->trouble ? 0 : drain_all(d, &w);
+	if (!d->trouble)
+		tidy(d, &a, &w);
+	arena_release(&a);
 	return d->trouble ? -1 : moved;
 }

@@ -16,6 +16,7 @@ static const char *const patterns[KEYS_COUNT] = {
 	[KEY_CUSTOMER] = "sk:u:{%lld}",
 	[KEY_SELLER] = "sk:s:{%lld}",
 	[KEY_LIVE] = "sk:live",
+	[KEY_DIRTY] = "sk:dirty",
 	[KEY_REVOKED] = "sk:revoked",
 };
 

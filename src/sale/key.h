@@ -20,7 +20,8 @@ enum key {
 	KEY_DIRECTORY,  /* (bucket)           hash: seller's name -> user */
 	KEY_CUSTOMER,   /* (user)             sorted set by ms: order numbers */
 	KEY_SELLER,     /* (user)             sorted set by ms: coupons */
-	KEY_LIVE,       /*                    sorted set by coupon: coupons that may have orders to drain */
+	KEY_LIVE,       /*                    sorted set by coupon: coupon:segments of all that were ever on sale */
+	KEY_DIRTY,      /*                    set: coupon:segments of those that have orders to drain */
 	KEY_REVOKED,    /*                    sorted set by ms: jti:exp of logged-out tokens */
 	KEYS_COUNT
 };

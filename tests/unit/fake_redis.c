@@ -77,6 +77,11 @@ void redis_put(struct redis_command *c, struct str word)
 	c->used += word.n;
 }
 
+void redis_put_key(struct redis_command *c, struct str key)
+{
+	redis_put(c, key);
+}
+
 void redis_put_text(struct redis_command *c, const char *word)
 {
 	redis_put(c, str_of(word));
@@ -141,6 +146,12 @@ void redis_send(struct redis *r, const struct redis_command *c, redis_done *done
 	last = &w->next;
 }
 
+bool redis_is_up(const struct redis *r)
+{
+	(void)r;
+	return !is_down;
+}
+
 int fake_redis_waiting(void)
 {
 	int n = 0;
@@ -203,6 +214,72 @@ void fake_redis_answer(const char *reply)
 			return;
 		}
 	answer_words(str_of(reply));
+}
+
+void fake_redis_answer_texts(const struct str *texts, size_t count)
+{
+	struct redis_reply *items = calloc(count + 1, sizeof *items);
+	assert(items);
+	for (size_t i = 0; i < count; i++)
+		items[i] = (struct redis_reply){ .type = REDIS_TEXT, .text = texts[i] };
+	end(REDIS_ANSWER, &(struct redis_reply){ .type = REDIS_LIST, .items = items, .count = count });
+	free(items);
+}
+
+/* Waiting */
+
+void (*fake_redis_server)(void);
+
+static void serve(void)
+{
+	if (fake_redis_server)
+		fake_redis_server();
+	else
+		fake_redis_answer("!refused");
+}
+
+void redis_settle(struct redis *r)
+{
+	(void)r;
+	while (first)
+		serve();
+}
+
+static struct redis_reply *copied(struct arena *a, const struct redis_reply *r)
+{
+	if (!r)
+		return NULL;
+	struct redis_reply *copy = arena_alloc(a, sizeof *copy);
+	*copy = *r;
+	copy->text = r->text.p ? arena_str(a, r->text) : r->text;
+	copy->items = arena_alloc(a, r->count * sizeof *copy);
+	for (size_t i = 0; i < r->count; i++)
+		copy->items[i] = *copied(a, &r->items[i]);
+	return copy;
+}
+
+struct call {
+	struct arena *arena;
+	bool over;
+	enum redis_end end;
+	const struct redis_reply *reply;
+};
+
+static void on_call(void *context, enum redis_end how, const struct redis_reply *reply)
+{
+	struct call *c = context;
+	*c = (struct call){ .over = true, .end = how, .reply = copied(c->arena, reply) };
+}
+
+enum redis_end redis_call(struct redis *r, struct arena *a, const struct redis_command *c, const struct redis_reply **reply)
+{
+	struct call call = { .arena = a };
+	redis_send(r, c, on_call, &call);
+	while (!call.over)
+		serve();
+	if (reply)
+		*reply = call.reply;
+	return call.end;
 }
 
 void fake_redis_down(bool down)

@@ -22,6 +22,15 @@ const char *fake_redis_oldest(void);
  */
 void fake_redis_answer(const char *reply);
 
+/* Ends the oldest command with a list of texts, of any bytes. */
+void fake_redis_answer_texts(const struct str *texts, size_t count);
+
+/*
+ * Called while redis_call and redis_settle wait, and for nobody else: answers the oldest command. NULL: everything is
+ * refused.
+ */
+extern void (*fake_redis_server)(void);
+
 /* While down, redis_send ends every command at once as REDIS_REFUSED, as without a connection. */
 void fake_redis_down(bool down);
 

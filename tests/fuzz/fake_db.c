@@ -1,0 +1,105 @@
+#include "fuzz/fake_db.h"
+
+enum { COLUMNS = 24 };
+
+static const uint8_t *plan;
+static size_t planned, at;
+static int commits;
+static enum db_failure failure;
+
+void fake_db_plan(const uint8_t *bytes, size_t count)
+{
+	plan = bytes;
+	planned = count;
+	at = 0;
+	commits = 0;
+	failure = DB_NONE;
+}
+
+int fake_db_commits(void)
+{
+	return commits;
+}
+
+/* The rows of the next statement, or -1. */
+static int next(void)
+{
+	static const enum db_failure failures[] = { DB_DUPLICATE, DB_DATA, DB_TRANSIENT, DB_AWAY };
+	int how = planned ? plan[at++ % planned] % 8 : 0;
+	failure = how < 4 ? DB_NONE : failures[how - 4];
+	return how < 4 ? how / 2 : -1;
+}
+
+int db_run(struct db *db, struct arena *arena, const char *sql, const struct db_value *params, int count,
+	   struct db_rows *rows, int64_t *affected)
+{
+	(void)db, (void)sql, (void)params, (void)count;
+	int found = next();
+	if (found < 0)
+		return -1;
+	if (affected)
+		*affected = found;
+	if (!rows)
+		return 0;
+	*rows = (struct db_rows){ .count = found, .columns = COLUMNS };
+	rows->values = arena_alloc(arena, COLUMNS * sizeof *rows->values);
+	for (int i = 0; i < COLUMNS; i++)
+		rows->values[i] = (struct db_value){ .type = DB_INT, .number = 1, .text = STR("0123456789abcdef") };
+	return 0;
+}
+
+int db_begin(struct db *db)
+{
+	(void)db;
+	return next() < 0 ? -1 : 0;
+}
+
+int db_commit(struct db *db)
+{
+	(void)db;
+	if (next() < 0)
+		return -1;
+	commits++;
+	return 0;
+}
+
+void db_rollback(struct db *db)
+{
+	(void)db;
+}
+
+int64_t db_last_id(const struct db *db)
+{
+	(void)db;
+	return 1;
+}
+
+int db_check_durable(struct db *db, struct arena *arena, const char **problem)
+{
+	(void)db, (void)arena;
+	*problem = NULL;
+	return next() < 0 ? -1 : 0;
+}
+
+enum db_failure db_failure(const struct db *db)
+{
+	(void)db;
+	return failure;
+}
+
+const char *db_error(const struct db *db)
+{
+	(void)db;
+	return failure ? "as planned" : "";
+}
+
+int db_open(struct db *db)
+{
+	(void)db;
+	return next() < 0 ? -1 : 0;
+}
+
+void db_close(struct db *db)
+{
+	(void)db;
+}

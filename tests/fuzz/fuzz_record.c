@@ -1,0 +1,72 @@
+/*
+ * The drainer's reading of order lists. The first byte is the number of
+ * segments, the next eight are what MySQL does, the rest is the lists: a
+ * record a line, dealt to the segments in turn.
+ */
+#include "fuzz/fuzz.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/parse.h"
+#include "fuzz/fake_db.h"
+#include "sale/drain_batch.h"
+#include "unit/fake_redis.h"
+
+enum { PLAN = 8, RECORDS_MAX = 64, SEGMENTS = 8 };
+
+/* The log would be the most of the work. */
+void log_line(const char *level, const char *event, const struct log_pair *pairs)
+{
+	(void)level, (void)event, (void)pairs;
+}
+
+static struct str lists[SEGMENTS][RECORDS_MAX];
+static size_t length[SEGMENTS];
+
+static void deal(struct str text, int segments)
+{
+	struct str record;
+	memset(length, 0, sizeof length);
+	for (int i = 0; i < RECORDS_MAX && parse_split(&text, '\n', &record); i++)
+		lists[i % segments][length[i % segments]++] = record;
+}
+
+/* LRANGE sk:{7:N}:q ... gets the list; a list is only made shorter after a commit. */
+static void serve(void)
+{
+	const char *command = fake_redis_oldest();
+	assert(strncmp(command, "trim", 4) != 0 || fake_db_commits() > 0);
+	if (strncmp(command, "LRANGE", 6) == 0) {
+		int segment = atoi(strchr(command, ':') + 3);
+		fake_redis_answer_texts(lists[segment], length[segment]);
+	} else {
+		fake_redis_answer("1");
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct conf conf;
+	struct service svc = { .conf = &conf };
+	struct arena a;
+	struct batch b;
+	if (size < 1 + PLAN)
+		return 0;
+	if (!conf.drain_batch)
+		conf_init(&conf);
+	int segments = data[0] % SEGMENTS + 1;
+	deal((struct str){ (const char *)data + 1 + PLAN, size - 1 - PLAN }, segments);
+	fake_db_plan(data + 1, PLAN);
+	fake_redis_server = serve;
+	arena_init(&a);
+	batch_init(&b, &svc, &a, 7, segments);
+	int moved = batch_move(&b);
+	assert(moved >= -1 && moved <= 2 * RECORDS_MAX);
+	assert(fake_redis_waiting() == 0);
+	arena_release(&a);
+	return 0;
+}

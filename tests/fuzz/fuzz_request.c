@@ -1,0 +1,216 @@
+/*
+ * A request from its line to its answer, through the real handlers; the stores
+ * are fakes whose replies the input chooses. Byte 0 says who asks and where,
+ * bytes 1 to 4 what MySQL does, bytes 5 to 8 what Redis does; then come
+ * "METHOD URI", a line feed, and the body.
+ *
+ * Whatever comes, there is one answer, and it is well formed.
+ */
+#include "fuzz/fuzz.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/parse.h"
+#include "fuzz/fake_db.h"
+#include "http/route.h"
+#include "sale/coupon.h"
+#include "sale/password.h"
+#include "unit/fake_redis.h"
+
+enum { FLAGS, DB = 1, REDIS = 5, REPLIES = 4, TEXT = 9 };
+
+/* What would make a run slow: hashing, sleeping, logging. */
+
+bool password_hash(struct str password, int cost, char text[PASSWORD_TEXT])
+{
+	(void)cost;
+	strcpy(text, "$y$");
+	return password.n <= PASSWORD_MAX;
+}
+
+bool password_verify(struct str password, struct str stored, int cost)
+{
+	(void)stored, (void)cost;
+	return password.n % 2;
+}
+
+bool password_is_current(struct str stored, int cost)
+{
+	(void)cost;
+	return stored.n % 2;
+}
+
+void log_line(const char *level, const char *event, const struct log_pair *pairs)
+{
+	(void)level, (void)event;
+	for (; pairs->key; pairs++)
+		assert(!pairs->text.p || pairs->text.n < 1 << 20);
+}
+
+int64_t __wrap_clock_mono_ms(void);
+int __wrap_usleep(unsigned us);
+static int64_t now_ms = 1000000;
+
+int64_t __wrap_clock_mono_ms(void)
+{
+	return now_ms++;
+}
+
+int __wrap_usleep(unsigned us)
+{
+	now_ms += us / 1000;
+	return 0;
+}
+
+/* Redis */
+
+static const uint8_t *chosen;
+static size_t turn;
+
+static void serve(void)
+{
+	static const char *const replies[] = {
+		"nil", "1", "[ ]", "!refused", "!unknown", "!broken", "WON 1 9 1700000000000", "MINE 2", "SOLDOUT 1 5000",
+		"EARLY 1500", "[ENDED", "[PAUSED", "[FENCED", "[REGRESS", "NEED 25 0", "GRANT 30 0", "NONE 25 0 1 2", "OK 1 1 1",
+		":5 :100 :3 :0", ":5 :0", ":1700000000 :123456", "7 7 8 9", ":7-0-1 :7-1-2", "OK 4 25 5",
+		"id 7 seller 1 gen 5 amount 100 stock 5 t0 0 t1 0 created 1 pay 0 seller_name s name n description d "
+		"segments 4 key :0123456789abcdef",
+		"id 7 seller 1 gen :5 amount 100 stock 5 t0 :253402300800000 t1 :999999999999999 created 1 pay 0 "
+		"seller_name s name n description d segments 256 key :0123456789abcdef",
+		"id 7 seller 1 gen 5 amount 100 stock 5 t0 0 t1 0 created 1 pay 0 seller_name s name n description d "
+		"segments 257 key :0123456789abcdef",
+		"id 7 segments 4 key :x",
+	};
+	fake_redis_answer(replies[chosen[turn++ % REPLIES] % (sizeof replies / sizeof replies[0])]);
+}
+
+/* The service */
+
+static struct service service;
+static struct str credentials[4]; /* nobody, a customer, a seller, garbage */
+
+static struct str issued(struct arena *a, enum user_kind kind)
+{
+	struct token t = { .user = kind, .name = STR("s"), .kind = kind };
+	return token_issue(service.tokens, a, &t);
+}
+
+static void start(void)
+{
+	static struct conf conf;
+	static struct arena arena;
+	char path[] = "/tmp/seckill-keys-XXXXXX", setting[64];
+	const char *problem;
+	FILE *f = fdopen(mkstemp(path), "w");
+	assert(f);
+	fputs("k1 1111111111111111111111111111111111111111111111111111111111111111\n", f);
+	fclose(f);
+	conf_init(&conf);
+	snprintf(setting, sizeof setting, "token_key_file=%s", path);
+	conf_set(&conf, setting, "fuzz");
+	service.conf = &conf;
+	service.board = board_open("/nonexistent/board", &problem);
+	service.tokens = tokens_new(&conf, &arena, &problem);
+	unlink(path);
+	assert(service.tokens);
+	credentials[1] = issued(&arena, KIND_CUSTOMER);
+	credentials[2] = issued(&arena, KIND_SELLER);
+	credentials[3] = STR("Bearer x.y.z");
+}
+
+/* The answer */
+
+static int answers;
+
+/* "Name: value", and nothing that could end a line. */
+static bool is_header(struct str line)
+{
+	struct str rest = line, name;
+	if (!parse_split(&rest, ':', &name) || !rest.p || !rest.n || rest.p[0] != ' ' || !name.n)
+		return false;
+	for (size_t i = 0; i < name.n; i++)
+		if (!isalnum((unsigned char)name.p[i]) && name.p[i] != '-')
+			return false;
+	for (size_t i = 0; i < rest.n; i++)
+		if ((unsigned char)rest.p[i] < ' ')
+			return false;
+	return true;
+}
+
+static void check_answer(struct arena *a, struct str text)
+{
+	bool is_json_body = false, is_json;
+	size_t length = 0;
+	struct str rest = text, line;
+	const char *problem;
+	assert(str_starts(text, STR("Status: ")) || str_starts(text, STR("X-Accel-Redirect: @")));
+	for (int i = 0; parse_split(&rest, '\n', &line) && line.n > 1; i++) {
+		assert(line.p[--line.n] == '\r');
+		assert(is_header(line));
+		is_json_body = is_json_body || (str_starts(line, STR("Content-Type: ")) && memmem(line.p, line.n, "json", 4));
+		if (str_starts(line, STR("Content-Length: ")))
+			length = strtoul(line.p + 16, NULL, 10);
+	}
+	assert(rest.p && rest.n == length);
+	assert(parse_is_utf8(rest));
+	assert(!is_json_body || json_read(a, rest, NULL, 0, &is_json, &problem));
+}
+
+static void on_answer(struct request *rq, enum status s)
+{
+	assert(s != STATUS_PENDING);
+	answers++;
+	check_answer(rq->arena, response_render(rq, s));
+	arena_release(rq->arena);
+	free(rq->arena);
+	free(rq);
+}
+
+static struct request *new_request(uint8_t flags, struct str text)
+{
+	struct request *rq = calloc(1, sizeof *rq);
+	struct arena *a = calloc(1, sizeof *a);
+	struct str line;
+	assert(rq && a);
+	*rq = (struct request){ .service = &service, .arena = a, .id = STR("1"), .peer = STR("unix:"), .answer = on_answer };
+	rq->authorization = credentials[flags >> 1 & 3];
+	rq->fallback = flags >> 3 & 1;
+	rq->body = text;
+	if (parse_split(&rq->body, '\n', &line)) {
+		rq->uri = line;
+		parse_split(&rq->uri, ' ', &rq->method);
+	}
+	buf_init(&rq->response.body, a);
+	buf_init(&rq->response.headers, a);
+	return rq;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	if (size < TEXT)
+		return 0;
+	if (!service.conf)
+		start();
+	service.coupons = coupons_new();
+	fake_db_plan(data + DB, REDIS - DB);
+	fake_redis_server = serve;
+	chosen = data + REDIS;
+	turn = 0;
+	answers = 0;
+	struct request *rq = new_request(data[FLAGS], (struct str){ (const char *)data + TEXT, size - TEXT });
+	enum status s = route_run(rq, data[FLAGS] & 1 ? POOL_COLD : POOL_HOT);
+	if (s != STATUS_PENDING)
+		on_answer(rq, s);
+	for (int i = 0; fake_redis_waiting(); i++) {
+		assert(i < 100000);
+		serve();
+	}
+	assert(answers == 1);
+	coupons_free(service.coupons);
+	return 0;
+}

@@ -1,0 +1,70 @@
+/*
+ * Tokens. The input is an Authorization value, and then, up to its first line
+ * feed a header and after it a payload, which are signed with our key: both
+ * times token_check must say what libjwt says.
+ */
+#include "fuzz/fuzz.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "base/parse.h"
+#include "sale/token.h"
+#include "unit/forge.h"
+
+enum { NOW = 1800000000 };
+
+static const struct str key = { "0123456789abcdef0123456789abcdef", 32 };
+static struct tokens *tokens;
+
+static void start(void)
+{
+	static struct conf conf;
+	static struct arena arena;
+	char path[] = "/tmp/seckill-keys-XXXXXX", setting[64];
+	const char *problem;
+	FILE *f = fdopen(mkstemp(path), "w");
+	assert(f);
+	fputs("k1 ", f);
+	for (size_t i = 0; i < key.n; i++)
+		fprintf(f, "%02x", key.p[i]);
+	fclose(f);
+	conf_init(&conf);
+	snprintf(setting, sizeof setting, "token_key_file=%s", path);
+	conf_set(&conf, setting, "fuzz");
+	tokens = tokens_new(&conf, &arena, &problem);
+	unlink(path);
+	assert(tokens);
+}
+
+static void compare(struct arena *a, struct str jwt)
+{
+	struct token fast = { 0 }, slow = { 0 };
+	enum status s = token_check(tokens, a, jwt, NOW, &fast);
+	assert(s == token_check_libjwt(tokens, a, jwt, NOW, &slow));
+	if (s != STATUS_OK)
+		return;
+	assert(fast.user == slow.user && fast.id == slow.id && fast.kind == slow.kind && str_eq(fast.name, slow.name));
+	assert(fast.user > 0 && fast.name.n > 0 && fast.expires_s > NOW - 60 && parse_is_utf8(fast.name));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct arena a;
+	struct token t;
+	struct str all = { (const char *)data, size }, header, payload = all;
+	if (!tokens)
+		start();
+	arena_init(&a);
+	enum status s = token_check(tokens, &a, all, NOW, &t);
+	assert(size ? s != STATUS_NO_TOKEN : s == STATUS_NO_TOKEN);
+	if (size && (size <= 7 || strncasecmp(all.p, "Bearer ", 7) != 0))
+		compare(&a, all);
+	if (parse_split(&payload, '\n', &header) && payload.p)
+		compare(&a, forge_token(&a, EVP_sha256(), key, header, payload));
+	arena_release(&a);
+	return 0;
+}

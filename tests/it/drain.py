@@ -1,0 +1,239 @@
+#!/usr/bin/env -S python3 -B
+"""The way of orders to MySQL: poison, repetitions and conflicts disturb nothing but themselves."""
+
+import hashlib
+import signal
+
+from harness import main
+from stores import SqlError
+from storm import kill
+from tap import case, every, same, until
+
+
+class Paused:
+    """Drainers stand still while orders are prepared; then they find all of it at once."""
+
+    def __init__(self, it):
+        self.it = it
+
+    def __enter__(self):
+        kill(self.it.full("drain"), signal.SIGSTOP)
+
+    def __exit__(self, *problem):
+        kill(self.it.workers("drain"), signal.SIGCONT)
+
+
+def dead_letters(it, sale):
+    """Records that were put aside: bytes -> reason."""
+    rows = it.sql(f"SELECT HEX(record), reason FROM dead_letters WHERE coupon_id = {sale.id}")
+    return {bytes.fromhex(row[0]): row[1] for row in rows}
+
+
+def sold(it, sale):
+    return it.sql.number(f"SELECT sold FROM coupons WHERE id = {sale.id}")
+
+
+def empty(sale):
+    return until(lambda: sale.queued() == 0, 10, f"the lists of {sale.title} are empty") or True
+
+
+@case("orders of many segments reach MySQL once each, with cursors behind them")
+def plain(it):
+    sale, users = it.sale(amount=300, segments=7), it.users(250)
+    with Paused(it):
+        orders = {o.order: o.user.id for o in sale.rush(users, connections=10)}
+        same((sale.queued(), sale.rows()), (250, {}), "before the drain")
+    sale.drained()
+    same(sale.rows(), orders, "orders")
+    same(sold(it, sale), 250, "sold in MySQL")
+    cursors = {int(s): int(n) for s, n in it.sql(f"SELECT segment, next_seq FROM drain_cursors WHERE coupon_id = {sale.id}")}
+    same(cursors, {i: 1 + int(it.redis("HGET", sale.key("s", i), "n")) for i in range(7)}, "cursors")
+    late = it.sql.number(f"SELECT COUNT(*) FROM orders WHERE coupon_id = {sale.id} AND (status <> 1 OR confirmed_at_ms < claimed_at_ms)")
+    same(late, 0, "odd rows")
+    sale.audit()
+
+
+POISON = {"a word": b"garbage", "nothing": b"", "a number": b"7", "two parts": b"7|8", "words for numbers": b"a|b|c",
+          "separators": b"|||", "a negative": b"-1|2|3", "zero": b"0|0|0", "a huge number": b"99999999999999999999|1|1",
+          "blanks": b" 1 | 2 | 3 ", "a NUL": b"\0", "bad UTF-8": b"\xff\xfe\x80", "JSON": b'{"seq":1}', "4000 bytes": b"x" * 4000,
+          "64 KiB": bytes(range(256)) * 256}
+
+
+def poisoned(it, poison):
+    sale, users = it.sale(amount=10, segments=1), it.users(4)
+    with Paused(it):
+        orders = {sale.win(user): user.id for user in users[:2]}
+        it.redis("RPUSH", sale.key("q", 0), poison)
+        orders |= {sale.win(user): user.id for user in users[2:]}
+    empty(sale)
+    same(sale.rows(), orders, "orders in MySQL")
+    same((sold(it, sale), list(dead_letters(it, sale))), (4, [poison[:4096]]), "sold, dead letters")
+    digest = it.sql(f"SELECT HEX(digest) FROM dead_letters WHERE coupon_id = {sale.id}")[0][0].lower()
+    same(digest, hashlib.sha256(poison).hexdigest(), "digest")
+    same(it.ctl("audit", sale.title).returncode, 1, "exit of the audit: there is a dead letter")
+
+
+@case("a record that is none becomes a dead letter; the orders around it flow")
+def poison(it):
+    every(list(POISON.items()), lambda what, record: poisoned(it, record))
+
+
+@case("poison at the head, at the end, twice, in every segment")
+def much_poison(it):
+    sale, users = it.sale(amount=40, segments=4), it.users(30)
+    with Paused(it):
+        for i in range(4):
+            it.redis("RPUSH", sale.key("q", i), f"head {i}", "same")
+        orders = {sale.win(user): user.id for user in users}
+        for i in range(4):
+            it.redis("RPUSH", sale.key("q", i), "same", f"end {i}")
+    empty(sale)
+    same(sale.rows(), orders, "orders in MySQL")
+    same(sorted(dead_letters(it, sale)), sorted([b"same"] + [f"{w} {i}".encode() for w in ("head", "end") for i in range(4)]), "dead")
+    same(sold(it, sale), 30, "sold")
+
+
+@case("records that were committed come again, as after a kill before the trim: nothing changes")
+def redelivered(it):
+    sale, users = it.sale(amount=30, segments=2), it.users(20)
+    with Paused(it):
+        for user in users[:12]:
+            sale.win(user)
+        before = [it.redis("LRANGE", sale.key("q", i), 0, -1) for i in (0, 1)]
+    sale.drained()
+    rows, units = it.sql(f"SELECT * FROM orders WHERE coupon_id = {sale.id} ORDER BY segment, seq"), sold(it, sale)
+    with Paused(it):
+        fresh = {sale.win(user): user.id for user in users[12:]}
+        for i in (0, 1):
+            if before[i]:
+                it.redis("LPUSH", sale.key("q", i), *reversed(before[i]))
+    empty(sale)
+    after = it.sql(f"SELECT * FROM orders WHERE coupon_id = {sale.id} ORDER BY segment, seq")
+    same([row for row in rows if row not in after], [], "rows that changed")
+    same(len(after), 20, "rows")
+    same(sale.rows().items() & fresh.items(), fresh.items(), "the new orders")
+    same((units, sold(it, sale), dead_letters(it, sale)), (12, 20, {}), "sold before, sold after, dead letters")
+    sale.audit()
+
+
+@case("the cursor alone decides: a repeated batch of everything is a no-op")
+def repeated_batch(it):
+    sale, user = it.sale(amount=5, segments=1), it.customer()
+    sale.win(user)
+    sale.drained()
+    for _ in range(5):
+        it.redis("RPUSH", sale.key("q", 0), f"1|{user.id}|1")
+        empty(sale)
+    same((len(sale.rows()), sold(it, sale), dead_letters(it, sale)), (1, 1, {}), "rows, sold, dead letters")
+
+
+@case("a customer who has a live order in MySQL already: the second becomes a dead letter, the rest flows")
+def conflict(it):
+    sale, users = it.sale(amount=20, segments=3), it.users(12)
+    it.sql("INSERT INTO orders (coupon_id, segment, seq, user_id, status, claimed_at_ms, confirmed_at_ms) "
+           f"VALUES ({sale.id}, 200, 1, {users[5].id}, 1, 1, 1)")
+    with Paused(it):
+        orders = {sale.win(user): user.id for user in users}
+    empty(sale)
+    lost = next(order for order, user in orders.items() if user == users[5].id)
+    rows = sale.rows()
+    same(rows, {o: u for o, u in orders.items() if o != lost} | {f"{sale.id}-200-1": users[5].id}, "orders in MySQL")
+    letters = dead_letters(it, sale)
+    same([record.split(b"|")[:2] for record in letters], [[lost.split("-")[2].encode(), str(users[5].id).encode()]], "dead letters")
+    assert "live_user" in next(iter(letters.values())), letters
+    same(sold(it, sale), 11, "sold")
+    same(it.ctl("audit", sale.title).returncode, 1, "exit of the audit")
+
+
+@case("the last fence: MySQL takes no more orders than units")
+def fence(it):
+    sale, users = it.sale(amount=10, segments=2), it.users(8)
+    with Paused(it):
+        orders = {sale.win(user): user.id for user in users}
+        it.sql(f"UPDATE coupons SET sold = 7 WHERE id = {sale.id}")
+    empty(sale)
+    same(sold(it, sale), 10, "sold")
+    rows = sale.rows()
+    same((len(rows), rows.items() - orders.items()), (3, set()), "orders in MySQL")
+    same(len(dead_letters(it, sale)), 5, "dead letters")
+
+
+@case("MySQL itself refuses a sold above the amount, and two live orders of one customer")
+def constraints(it):
+    sale, user = it.sale(amount=3, segments=1), it.customer()
+    sale.win(user)
+    sale.drained()
+    for statement in (f"UPDATE coupons SET sold = 4 WHERE id = {sale.id}",
+                      "INSERT INTO orders (coupon_id, segment, seq, user_id, status, claimed_at_ms, confirmed_at_ms) "
+                      f"VALUES ({sale.id}, 0, 99, {user.id}, 2, 1, 1)"):
+        try:
+            it.sql(statement)
+        except SqlError:
+            continue
+        raise AssertionError(f"MySQL took: {statement}")
+
+
+@case("a sequence from the future stops its own segment, loses nothing, and shows in the audit")
+def gap(it):
+    sale, users = it.sale(amount=60, segments=2), it.users(40)
+    with Paused(it):
+        for user in users[:20]:
+            sale.win(user)
+        it.redis("RPUSH", sale.key("q", 0), f"999|{users[39].id}|1700000000000")
+        for user in users[20:38]:
+            sale.win(user)
+    until(lambda: it.redis("LLEN", sale.key("q", 1)) == 0, 10, "the other segment's orders are in MySQL")
+    until(lambda: it.redis("LINDEX", sale.key("q", 0), 0).startswith("999|"), 10, "those before the gap are in MySQL")
+    held = it.redis("LRANGE", sale.key("q", 0), 1, -1)
+    same(len(sale.rows()) + len(held), 38, "orders in MySQL and on the list")
+    same(it.redis("LREM", sale.key("q", 0), 1, f"999|{users[39].id}|1700000000000"), 1, "what the operator takes away")
+    sale.drained()
+    same(len(sale.rows()), 38, "orders")
+    sale.audit()
+
+
+@case("a number that MySQL has given to another customer: the record is kept for a person to look at")
+def reused(it):
+    sale, users = it.sale(amount=60, segments=1), it.users(5)
+    for user in users[:2]:
+        sale.win(user)
+    sale.drained()
+    record = f"2|{users[4].id}|1700000000000"
+    with Paused(it):
+        it.redis("RPUSH", sale.key("q", 0), record)
+        sale.win(users[2])
+
+    def kept():
+        return record in it.redis("LRANGE", sale.key("q", 0), 0, -1) or record.encode() in dead_letters(it, sale)
+    until(lambda: "drain_sequence_reused" in (it.run / "log/drain.log").read_text() or dead_letters(it, sale), 10, "it is noticed")
+    for _ in range(3):  # passes of other coupons
+        other = it.sale(amount=1)
+        other.win(users[0])
+        other.drained()
+        assert kept(), f"{record} is neither on the list nor a dead letter"
+    same(sale.rows()[f"{sale.id}-0-2"], users[1].id, "whose order 2 is")
+
+
+@case("a lease whose holder is gone does not stop the drain")
+def lost_lease(it):
+    sale, user = it.sale(amount=3, segments=1), it.customer()
+    it.redis("SET", sale.key("l"), "nobody", "PX", 1500)
+    order = sale.win(user)
+    sale.drained()
+    same(sale.rows(), {order: user.id}, "orders")
+
+
+@case("a customer's list that lost its index gets it back from the drain")
+def healed_index(it):
+    sale, user = it.sale(amount=3), it.customer()
+    with Paused(it):
+        order = sale.win(user)
+        it.redis("DEL", "sk:u:{%d}" % user.id)
+        it.ask("GET", user.path + "/coupons", user).expect(204)
+    sale.drained()
+    until(lambda: it.redis("ZRANGE", "sk:u:{%d}" % user.id, 0, -1) == [order], 5, "the index")
+    same([c["name"] for c in it.ask("GET", user.path + "/coupons", user).expect(200).json["data"]], [sale.name], "coupons")
+
+
+if __name__ == "__main__":
+    main()
