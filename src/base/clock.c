@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+static const int64_t LAST_MS = 253402300799999; /* 9999-12-31T23:59:59.999Z */
+
 static int64_t read_ms(clockid_t id)
 {
 	struct timespec ts;
@@ -23,6 +25,7 @@ int64_t clock_mono_ms(void)
 
 void clock_format(char text[CLOCK_TEXT], int64_t ms)
 {
+	ms = ms < 0 ? 0 : ms > LAST_MS ? LAST_MS : ms;
 	time_t seconds = (time_t)(ms / 1000);
 	struct tm tm;
 	gmtime_r(&seconds, &tm);
@@ -108,6 +111,9 @@ bool clock_parse(struct str text, int64_t *ms)
 		return false;
 	struct tm tm = { .tm_year = year - 1900, .tm_mon = month - 1, .tm_mday = day,
 		         .tm_hour = hour, .tm_min = minute, .tm_sec = second };
-	*ms = ((int64_t)timegm(&tm) - (int64_t)minutes * 60) * 1000 + milli;
+	int64_t time = ((int64_t)timegm(&tm) - (int64_t)minutes * 60) * 1000 + milli;
+	if (time < 0 || time > LAST_MS) /* an offset may lead out of the years that can be written */
+		return false;
+	*ms = time;
 	return true;
 }

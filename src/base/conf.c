@@ -145,6 +145,8 @@ void conf_load_file(struct conf *c, const char *path)
 	size_t cap = 0;
 	for (int number = 1; getline(&line, &cap, f) >= 0; number++)
 		load_line(c, line, arena_printf(&c->arena, "%s:%d", path, number));
+	if (ferror(f))
+		buf_printf(&c->problems, "%s: %s\n", path, strerror(errno));
 	free(line);
 	fclose(f);
 }
@@ -219,10 +221,13 @@ const char *conf_secret(struct arena *a, const char *path, const char **problem)
 	char *line = NULL;
 	size_t cap = 0;
 	ssize_t n = getline(&line, &cap, f);
+	bool failed = ferror(f);
+	if (failed)
+		*problem = arena_printf(a, "%s: %s", path, strerror(errno));
 	fclose(f);
 	while (n > 0 && (line[n - 1] == '\n' || line[n - 1] == '\r'))
 		n--;
-	const char *secret = arena_strndup(a, line ? line : "", n > 0 ? (size_t)n : 0);
+	const char *secret = failed ? NULL : arena_strndup(a, line ? line : "", n > 0 ? (size_t)n : 0);
 	if (line)
 		explicit_bzero(line, cap);
 	free(line);

@@ -1,7 +1,7 @@
 /*
  * The only includer of json-c. json-c 0.16 is lenient where it hurts (NaN,
- * numbers that saturate, duplicates where the last one wins), so types and
- * raw number texts are checked here.
+ * numbers that saturate, duplicates where the last one wins), so what it
+ * reads is checked here, strictly.
  */
 #include "base/json.h"
 
@@ -14,6 +14,58 @@ enum { DEPTH = 8 };
 static void put_object(void *object)
 {
 	json_object_put(object);
+}
+
+/*
+ * What json-c 0.16 lets pass and RFC 8259 does not: bytes that are no UTF-8, raw control characters in strings, halves
+ * of surrogate pairs, and NaN or Infinity (no other word of JSON has a capital letter but the E of an exponent).
+ * One walk over the strings and what lies between them.
+ */
+
+static bool is_half(const char *p, const char *end, char least, char most)
+{
+	return end - p >= 6 && p[0] == '\\' && p[1] == 'u' && (p[2] | 0x20) == 'd' && (p[3] | 0x20) >= least &&
+	       (p[3] | 0x20) <= most;
+}
+
+/* \uD800 to \uDBFF and \uDC00 to \uDFFF; of their third digit only 8, 9, a, b and c to f tell. */
+static bool is_first_half(const char *p, const char *end)
+{
+	return is_half(p, end, '8', '9') || is_half(p, end, 'a', 'b');
+}
+
+static bool is_second_half(const char *p, const char *end)
+{
+	return is_half(p, end, 'c', 'f');
+}
+
+/* The end of the string whose first character is at p: its closing quote, or `end`. NULL: something is in it that may not be. */
+static const char *walk_string(const char *p, const char *end)
+{
+	while (p < end && *p != '"') {
+		if ((unsigned char)*p < 0x20 || is_second_half(p, end))
+			return NULL;
+		if (is_first_half(p, end)) {
+			if (!is_second_half(p + 6, end))
+				return NULL;
+			p += 12;
+		} else {
+			p += *p == '\\' && p + 1 < end ? 2 : 1;
+		}
+	}
+	return p;
+}
+
+static bool is_plain(struct str body)
+{
+	const char *end = body.p + body.n;
+	for (const char *p = body.p; p < end; p++) {
+		if (*p >= 'A' && *p <= 'Z' && *p != 'E')
+			return false;
+		if (*p == '"' && !(p = walk_string(p + 1, end)))
+			return false;
+	}
+	return parse_is_utf8(body);
 }
 
 static json_object *parse(struct arena *a, struct str body, const char **problem)
@@ -35,17 +87,11 @@ static json_object *parse(struct arena *a, struct str body, const char **problem
 		*problem = arena_printf(a, "the body is not JSON: something follows the value at byte %zu", end);
 	else if (!json_object_is_type(object, json_type_object))
 		*problem = "the body must be a JSON object";
+	else if (!is_plain(body))
+		*problem = "the body is not JSON: it has a control character, half a surrogate pair, NaN or bytes that are no UTF-8";
 	else
 		return object;
 	return NULL;
-}
-
-/* Past the string that begins after the quote at p; the end when it does not end. */
-static const char *skip_string(const char *p, const char *end)
-{
-	while (p < end && *p != '"')
-		p += *p == '\\' && p + 1 < end ? 2 : 1;
-	return p;
 }
 
 static int field_of(const struct json_field *fields, int count, const char *name, size_t n)
@@ -56,10 +102,20 @@ static int field_of(const struct json_field *fields, int count, const char *name
 	return -1;
 }
 
-/*
- * json-c keeps the last of two equal members, silently. One walk over the text, which json-c has found to be JSON,
- * sees the names of the outermost object. Returns the first field that is given twice, or NULL.
- */
+/* A member's name may be spelled with escapes; json-c reads it. */
+static int field_of_escaped(const struct json_field *fields, int count, const char *quoted, size_t n)
+{
+	json_tokener *tok = json_tokener_new();
+	if (!tok)
+		abort();
+	json_object *name = json_tokener_parse_ex(tok, quoted, (int)n);
+	int i = field_of(fields, count, json_object_get_string(name), (size_t)json_object_get_string_len(name));
+	json_object_put(name);
+	json_tokener_free(tok);
+	return i;
+}
+
+/* json-c keeps the last of two equal members, silently. Returns the first field that the outermost object has twice, or NULL. */
 static const char *repeated(struct str body, const struct json_field *fields, int count)
 {
 	const char *end = body.p + body.n;
@@ -76,8 +132,12 @@ static const char *repeated(struct str body, const struct json_field *fields, in
 			name_next = depth == 1;
 		} else if (*p == '"') {
 			const char *start = p + 1;
-			p = skip_string(start, end);
-			int i = name_next ? field_of(fields, count, start, (size_t)(p - start)) : -1;
+			p = walk_string(start, end);
+			size_t n = (size_t)(p - start);
+			int i = -1;
+			if (name_next)
+				i = memchr(start, '\\', n) ? field_of_escaped(fields, count, start - 1, n + 2)
+				                            : field_of(fields, count, start, n);
 			name_next = false;
 			if (i < 0)
 				continue;

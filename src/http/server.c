@@ -18,7 +18,7 @@
 #include "base/log.h"
 #include "base/parse.h"
 
-enum { BODY_MAX = 65536, PEER_TIMEOUT_S = 2 };
+enum { BODY_MAX = 65536, PEER_TIMEOUT_S = 1 };
 
 struct connection {
 	struct loop_io io;
@@ -223,6 +223,7 @@ static void on_listener(struct loop_io *io, uint32_t events)
 
 struct server *server_new(struct service *svc, int fd, enum pool pool, int max_connections)
 {
+	setenv("LIBFCGI_OS_CLOSE_POLL_TIMEOUT", "100", 0); /* ms; libfcgi's own close waits for the peer */
 	if (FCGX_Init() || fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0)
 		return NULL;
 	struct server *s = calloc(1, sizeof *s);

@@ -25,6 +25,7 @@ static const enum counter ends[STATUS_COUNT] = {
 	[STATUS_UNAVAILABLE] = COUNT_claims_total__unavailable,
 	[STATUS_OUTCOME_UNKNOWN] = COUNT_claims_total__unknown,
 	[STATUS_FENCED] = COUNT_claims_total__fenced,
+	[STATUS_INTERNAL] = COUNT_claims_total__internal,
 };
 
 void claim_end(struct claim *c, enum status s)

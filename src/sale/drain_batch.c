@@ -140,7 +140,8 @@ static int select_fresh(struct batch *b, struct record **fresh, int *count)
 		if (r->sequence < s->next) {
 			if (check_redelivered(b, r))
 				return -1;
-			s->last = r->sequence;
+			if (!s->skip)
+				s->last = r->sequence;
 			continue;
 		}
 		if (r->sequence > s->next) {
@@ -204,7 +205,7 @@ static int move_cursors(struct batch *b)
 	struct buf sql;
 	int n = 0, params = 0, moved[256];
 	for (int i = 0; i < b->segments; i++)
-		if (b->segment[i].last && !b->segment[i].skip)
+		if (b->segment[i].last)
 			moved[n++] = i;
 	if (!n)
 		return 0;
@@ -267,8 +268,10 @@ static int commit_batch(struct batch *b)
 	struct record *fresh;
 	int count, oversold = 0;
 	b->raced = false;
-	for (int i = 0; i < b->segments; i++)
+	for (int i = 0; i < b->segments; i++) {
 		b->segment[i].last = 0;
+		b->segment[i].skip = false;
+	}
 	if (db_begin(db) || lock_cursors(b) || select_fresh(b, &fresh, &count) || insert_orders(b, fresh, count) ||
 	    (oversold = count_sold(b, count)) || move_cursors(b) || db_commit(db)) {
 		bool refused = !b->raced && (oversold == 1 || is_refusal(b));
@@ -311,12 +314,16 @@ static int commit_one(struct batch *b, const struct record *r)
 static int commit_each(struct batch *b)
 {
 	int64_t *last = arena_alloc(b->arena, (size_t)b->segments * sizeof *last);
+	bool *stopped = arena_alloc(b->arena, (size_t)b->segments * sizeof *stopped);
 	for (int i = 0; i < b->count; i++) {
-		if (b->segment[b->records[i].segment].skip)
+		const struct record *r = &b->records[i];
+		if (stopped[r->segment])
 			continue;
-		if (commit_one(b, &b->records[i]))
+		if (commit_one(b, r))
 			return -1;
-		last[b->records[i].segment] = b->records[i].sequence;
+		stopped[r->segment] = b->segment[r->segment].skip;
+		if (!stopped[r->segment])
+			last[r->segment] = r->sequence;
 	}
 	for (int i = 0; i < b->segments; i++)
 		b->segment[i].last = last[i];

@@ -150,6 +150,17 @@ static enum status list_queued(struct service *svc, struct arena *a, int64_t use
 	return STATUS_OK;
 }
 
+/* An order that moved to MySQL between the two looks is shown once, as what it is now. */
+static void put_row(struct order *orders, int *count, const struct order *row)
+{
+	for (int i = 0; i < *count; i++)
+		if (orders[i].coupon == row->coupon && orders[i].segment == row->segment && orders[i].sequence == row->sequence) {
+			orders[i] = *row;
+			return;
+		}
+	orders[(*count)++] = *row;
+}
+
 static enum status list_rows(struct service *svc, struct arena *a, int64_t user, int64_t offset, int64_t limit,
                              struct order *orders, int *count)
 {
@@ -162,7 +173,7 @@ static enum status list_rows(struct service *svc, struct arena *a, int64_t user,
 		return failure_of_db(svc->db, "orders");
 	for (int i = 0; i < rows.count; i++) {
 		const struct db_value *v = rows.values + (ptrdiff_t)i * rows.columns;
-		orders[(*count)++] = (struct order){ .coupon = v[0].number,
+		const struct order row = { .coupon = v[0].number,
 			                             .segment = (int)v[1].number,
 			                             .sequence = v[2].number,
 			                             .user = user,
@@ -172,6 +183,7 @@ static enum status list_rows(struct service *svc, struct arena *a, int64_t user,
 			                             .seller_name = v[6].text,
 			                             .coupon_name = v[7].text,
 			                             .stock = v[8].number };
+		put_row(orders, count, &row);
 	}
 	return STATUS_OK;
 }

@@ -273,7 +273,7 @@ static enum status check_claims(struct tokens *ts, struct arena *a, struct str p
 	bool seller = str_eq(kind, STR("saler"));
 	if (!str_eq(issuer, own) || !str_eq(audience, own) || (!seller && !str_eq(kind, STR("customer"))) ||
 	    !parse_int(sub, 1, INT64_MAX, &t->user) || !read_hex(id, &t->id) || not_before > now_s + LEEWAY_S ||
-	    issued > now_s + LEEWAY_S)
+	    issued > now_s + LEEWAY_S || expires > now_s + ts->conf->token_ttl_s + LEEWAY_S)
 		return STATUS_BAD_TOKEN;
 	t->kind = seller ? KIND_SELLER : KIND_CUSTOMER;
 	t->expires_s = expires;
@@ -293,9 +293,9 @@ static bool accepted_by_libjwt(const struct key *k, const char *text)
 	jwt_t *jwt = NULL;
 	if (jwt_decode(&jwt, text, k->secret, k->size) != 0)
 		return false;
-	/* jwt_decode takes any HMAC, and the key must be the one that is named */
-	const char *kid = jwt_get_header(jwt, "kid");
-	bool ok = jwt_get_alg(jwt) == JWT_ALG_HS256 && kid && strcmp(kid, k->kid) == 0;
+	/* jwt_decode takes any HMAC, in any spelling, and the key must be the one that is named */
+	const char *kid = jwt_get_header(jwt, "kid"), *alg = jwt_get_header(jwt, "alg");
+	bool ok = alg && strcmp(alg, "HS256") == 0 && jwt_get_alg(jwt) == JWT_ALG_HS256 && kid && strcmp(kid, k->kid) == 0;
 	jwt_free(jwt);
 	return ok;
 }

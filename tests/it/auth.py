@@ -17,46 +17,53 @@ ASKERS = ("nobody", "owner", "customer", "seller", "rival")  # owner: of the ord
 
 
 class Stage:
-    """One of each asker, a coupon of the seller's, an order of the owner's."""
+    """One of each asker, coupons of the seller's, an order of the owner's."""
 
     def __init__(self, it):
         self.it, self.nobody = it, None
         self.owner, self.customer = it.users(2)
         self.seller, self.rival = it.users(2, "seller")
-        self.sale, self.fresh = it.sale(self.seller), it.sale(self.seller)
+        self.sale, self.one, self.two = (it.sale(self.seller) for _ in range(3))
         self.order = self.sale.win(self.owner)
-        self.coupon = {"name": it.name("made"), "amount": 1, "stock": 1, "description": ""}
-        self.account = {"username": it.name("new"), "password": PASSWORD, "kind": "customer"}
 
-    def paths(self):
-        return {"{seller}": self.seller.name, "{user}": self.owner.name, "{name}": self.fresh.name, "{no}": self.order}
+    def coupon(self):
+        return {"name": self.it.name("made"), "amount": 1, "stock": 1, "description": ""}
+
+    def account(self):
+        return {"username": self.it.name("new"), "password": PASSWORD, "kind": "customer"}
+
+    def fill(self, path):
+        """Both routes of a claim are to win something."""
+        name = self.two.name if path.endswith("/claims") else self.one.name
+        for word, value in {"{seller}": self.seller.name, "{user}": self.owner.name, "{name}": name, "{no}": self.order}.items():
+            path = path.replace(word, value)
+        return path
 
 
 # Per route: what each of ASKERS is answered, and the body of the request.
 MATRIX = {
-    "POST /api/users": ((201, 201, 201, 201, 201), lambda s: s.account),
+    "POST /api/users": ((201, 201, 201, 201, 201), Stage.account),
     "POST /api/auth": ((200, 200, 200, 200, 200), lambda s: {"username": "known", "password": PASSWORD}),
-    "POST /api/auth/logout": ((401, 200, 200, 200, 200), None),
-    "POST /api/users/{seller}/coupons": ((401, 401, 401, 201, 401), lambda s: s.coupon),
+    "POST /api/users/{seller}/coupons": ((401, 401, 401, 201, 401), Stage.coupon),
     "GET /api/users/{user}/coupons": ((401, 200, 401, 401, 401), None),
     "PATCH /api/users/{seller}/coupons/{name}": ((401, 201, 201, 401, 401), None),
     "POST /api/users/{seller}/coupons/{name}/claims": ((401, 201, 201, 403, 403), None),
     "GET /api/users/{seller}/coupons/{name}": ((200, 200, 200, 200, 200), None),
+    "PATCH /api/users/{seller}/coupons/{name}/stock": ((401, 403, 403, 200, 403), lambda s: {"add": 1}),
     "GET /api/users/{user}/orders": ((401, 200, 403, 403, 403), None),
     "GET /api/orders/{no}": ((401, 200, 404, 200, 404), None),
     "GET /api/time": ((200, 200, 200, 200, 200), None),
     "GET /healthz": ((200, 200, 200, 200, 200), None),
     "GET /readyz": ((200, 200, 200, 200, 200), None),
     "GET /metrics": ((200, 200, 200, 200, 200), None),
+    "POST /api/auth/logout": ((401, 200, 200, 200, 200), None),  # the last
 }
 
 
 def ask_as(stage, route, who):
     method, path = route.split(" ")
-    for word, value in stage.paths().items():
-        path = path.replace(word, value)
     body = MATRIX[route][1]
-    return stage.it.ask(method, path, getattr(stage, who), body(stage) if body else None)
+    return stage.it.ask(method, stage.fill(path), getattr(stage, who), body(stage) if body else None)
 
 
 @case("every route is in the matrix, and nothing else")
@@ -70,8 +77,9 @@ def complete(it):
 @case("route by route, asker by asker: the status that the contract says")
 def matrix(it):
     it.account("known", "customer")
-    rows = [(route, who, MATRIX[route][0][i]) for route in MATRIX for i, who in enumerate(ASKERS)]
-    every(rows, lambda route, who, status: ask_as(Stage(it), route, who).expect(status))
+    stages = {who: Stage(it) for who in ASKERS}
+    rows = [(route, who, MATRIX[route][0][i]) for i, who in enumerate(ASKERS) for route in MATRIX]
+    every(rows, lambda route, who, status: ask_as(stages[who], route, who).expect(status))
 
 
 @case("a seller's coupons are listed to everyone with a token; only the seller sees the segments")
@@ -91,7 +99,7 @@ def other_names(it):
     impostor = User(stage.owner.name, stage.customer.id, stage.customer.token)  # right path, wrong token
     it.ask("GET", impostor.path + "/coupons", impostor).expect(401, "unauthorized")
     it.ask("GET", impostor.path + "/orders", impostor).expect(403, "forbidden")
-    it.ask("POST", stage.rival.path + "/coupons", stage.seller, stage.coupon).expect(401, "unauthorized")
+    it.ask("POST", stage.rival.path + "/coupons", stage.seller, stage.coupon()).expect(401, "unauthorized")
 
 
 @case("registering and logging in: kinds, the token's claims")

@@ -239,6 +239,27 @@ def coupon_read(it):
     same(fresh["hub"] + sum(s["left"] for s in fresh["segments"]), 100, "hub and segments")
 
 
+@case("units are added: a sold-out sale opens again, for exactly so many")
+def added(it):
+    sale, users = it.sale(amount=2, segments=8), it.users(12)
+    for user in users[:2]:
+        sale.win(user)
+    sale.claim(users[2]).expect(410, "sold-out")
+    for amount in (3, 10):
+        same(it.ask("PATCH", sale.path + "/stock", sale.seller, {"add": amount - sale.amount}).expect(200).json["amount"],
+             amount, "amount")
+        seen = sale.read()
+        same((seen["state"], seen["amount"], seen["left"]), ("open", amount, amount - sale.amount), "state, amount, left")
+        for user in users[sale.amount:amount]:
+            sale.win(user)
+        sale.claim(users[amount]).expect(410, "sold-out")
+        sale.amount = amount
+    listed = it.ask("GET", sale.seller.path + "/coupons", sale.seller).expect(200).json["data"]
+    same([(c["amount"], c["left"]) for c in listed], [(10, 0)], "amount and left in the list")
+    sale.drained()
+    sale.audit()
+
+
 @case("two sellers may give their coupons one name")
 def one_name(it):
     one, other = (it.sale(name="same", amount=1, stock=i) for i in (1, 2))

@@ -2,7 +2,8 @@
 """The ancestor's experiment: customers at once on segmented stock. Every unit is sold, and nobody is refused too early."""
 
 from harness import main
-from tap import case, same
+from sale import Crowd
+from tap import case, same, until
 
 
 def sell(it, amount, customers, segments, course=False):
@@ -69,6 +70,24 @@ def most_segments(it):
 @case("256 segments, sold out")
 def most_segments_sold_out(it):
     sell(it, amount=100, customers=130, segments=256)
+
+
+@case("units are added while customers ask: exactly all of them are sold")
+def added(it):
+    sale, users = it.sale(amount=50, segments=10), it.users(200)
+    crowd = Crowd(sale, users, connections=20, lasting=True)
+    crowd.start()
+    for _ in range(5):
+        it.ask("PATCH", sale.path + "/stock", sale.seller, {"add": 20}).expect(200)
+    sale.amount = 150
+    until(lambda: sale.claimed() == 150, 10, "all units are claimed")
+    outcomes = crowd.join()
+    won = {o.order: o.user.id for o in outcomes if o.order}
+    same((len(won), {len(o.orders) for o in outcomes if o.order}), (150, {1}), "orders, orders of one winner")
+    same(set().union(*(o.codes for o in outcomes)) - {"sold-out"}, set(), "other answers")
+    sale.drained()
+    same(sale.rows(), won, "orders in MySQL")
+    sale.audit()
 
 
 @case("one by one, the last unit is found wherever it is")

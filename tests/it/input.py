@@ -54,17 +54,18 @@ def unchanged(check):
 def with_field(body, field, text):
     """The body as JSON text, with one field's value replaced by any text."""
     rest = {name: value for name, value in body.items() if name != field}
-    return (json.dumps(rest, ensure_ascii=False)[:-1] + f', "{field}": {text}}}').encode("utf-8", "surrogatepass")
+    start = json.dumps(rest, ensure_ascii=False)[:-1] + (", " if rest else "")
+    return f'{start}"{field}": {text}}}'.encode("utf-8", "surrogatepass")
 
 
 class Asker:
-    """A route that reads a body, and a valid one."""
+    """A route that reads a body, a valid one, and how long a body may be."""
 
-    def __init__(self, path, valid, user=None):
-        self.path, self.valid, self.user = path, valid, user
+    def __init__(self, path, valid, limit, user=None, method="POST"):
+        self.path, self.valid, self.limit, self.user, self.method = path, valid, limit, user, method
 
     def post(self, it, body):
-        return it.ask("POST", self.path, self.user, body)
+        return it.ask(self.method, self.path, self.user, body)
 
     def __repr__(self):
         return self.path
@@ -75,15 +76,17 @@ class Asker:
             if word:
                 answer.names(word)
         except AssertionError as problem:
-            raise AssertionError(f"POST {self.path} {body[:200]!r}: {problem}") from None
+            raise AssertionError(f"{self.path} {body[:200]!r}: {problem}") from None
 
 
 def askers(it):
     if not hasattr(it, "askers"):
         judge = it.account("judge", "saler")
-        it.askers = {"users": Asker("/api/users", ACCOUNT), "auth": Asker("/api/auth", {"username": "judge", "password": PASSWORD}),
-                     "coupons": Asker(judge.path + "/coupons", COUPON, judge)}
         it.target, it.buyer = it.sale(judge, "target"), it.customer()
+        it.askers = {"users": Asker("/api/users", ACCOUNT, 4096),
+                     "auth": Asker("/api/auth", {"username": "judge", "password": PASSWORD}, 4096),
+                     "coupons": Asker(judge.path + "/coupons", COUPON, 16384, judge),
+                     "stock": Asker(it.target.path + "/stock", {"add": 5}, 1024, judge, "PATCH")}
     return it.askers
 
 
@@ -153,6 +156,8 @@ def bounds(it):
     for field, texts in {"amount": ["0", "-1", "1000000001"], "stock": ["-1", "1000000001"]}.items():
         for text in texts:
             coupons.refuses(it, with_field(COUPON, field, text), 400, "bad-field", field)
+    for text in ("0", "-5", "1000000000", "999999991"):
+        askers(it)["stock"].refuses(it, with_field({}, "add", text), 400, "bad-field", "add")
     coupons.refuses(it, with_field(COUPON, "description", json.dumps("x" * 2001)), 400, "bad-field", "description")
 
 
@@ -190,11 +195,11 @@ def accounts(it):
 @case("bodies that are too large: 413, by the service and by nginx, with and without a length")
 @unchanged
 def too_large(it):
-    for key, asker in askers(it).items():
-        for size in (4097, 16384) if key != "coupons" else ():
-            asker.refuses(it, b" " * (size - 2) + b"{}", 413, "too-large")
-        for size in (16385, 65537):
-            asker.refuses(it, b" " * (size - 2) + b"{}", 413, "too-large")
+    for asker in askers(it).values():
+        asker.refuses(it, b" " * (asker.limit - 2) + b"{}", 400, "bad-field")
+        for size in {asker.limit + 1, 16384, 16385, 65537}:
+            if size > asker.limit:
+                asker.refuses(it, b" " * (size - 2) + b"{}", 413, "too-large")
     huge = b"POST /api/users HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
     for length in (10**6, 10**12, 2**63 - 1):
         raw(it.port, huge % length).expect(413, "too-large")

@@ -107,5 +107,6 @@ int main(void)
 		cmocka_unit_test(other_methods_verify_by_their_prefix),
 		cmocka_unit_test(another_cost_is_not_current),
 	};
+	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests_name("password", tests, NULL, NULL);
 }

@@ -1,0 +1,184 @@
+"""A Redis Cluster of three masters and three replicas on loopback, for a test that brings its own Redis."""
+
+import os
+import pathlib
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+
+from stores import Redis, RedisError
+from tap import comment, until
+
+BUS = 10000  # a node's second port is this much above its first
+NODE_TIMEOUT_MS = 1500
+OPTIONS = ("--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--appendfsync", "always",
+           "--no-appendfsync-on-rewrite", "no", "--maxmemory-policy", "noeviction", "--cluster-enabled", "yes",
+           "--cluster-node-timeout", str(NODE_TIMEOUT_MS), "--repl-diskless-sync-delay", "0")
+
+
+def free_ports(count):
+    """Below the range from which the system serves outgoing connections, so that none takes one meanwhile."""
+    found = set()
+    while len(found) < count:
+        port = random.randrange(11000, 22000)
+        if all(map(is_free, (port, port + BUS))):
+            found.add(port)
+    return sorted(found)
+
+
+def is_free(port):
+    with socket.socket() as s:
+        try:
+            s.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+class Node(Redis):
+    """One server, and a connection to it."""
+
+    def __init__(self, directory, port):
+        super().__init__(None, None)
+        self.directory, self.port, self.address = directory / str(port), port, f"127.0.0.1:{port}"
+        self.directory.mkdir()
+        self.log = self.directory / "log"
+        self.start()
+
+    def start(self):
+        command = ["redis-server", "--port", str(self.port), "--dir", str(self.directory), "--logfile", str(self.log), *OPTIONS]
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+
+    def _connect(self):
+        with socket.create_connection(("127.0.0.1", self.port), 20) as s:
+            self.file = s.makefile("rwb")
+
+    def answers(self):
+        try:
+            return self("PING") == "PONG"
+        except OSError:
+            return False
+
+    def kill(self, number=signal.SIGKILL):
+        self.process.send_signal(number)
+        self.process.wait(20)
+        self.close()
+
+    def info(self):
+        lines = self("INFO", "replication").splitlines() + self("CLUSTER", "INFO").splitlines()
+        return dict(line.split(":", 1) for line in lines if ":" in line)
+
+    def whole(self):
+        """It sees a complete cluster, and its link to its replica or master works."""
+        i = self.info()
+        linked = i.get("connected_slaves") == "1" if i["role"] == "master" else i["master_link_status"] == "up"
+        return linked and (i["cluster_state"], i["cluster_slots_ok"], i["cluster_known_nodes"]) == ("ok", "16384", "6")
+
+    def replicated(self):
+        """The replica has confirmed everything."""
+        i = self.info()
+        return f"offset={i['master_repl_offset']}," in i.get("slave0", "")
+
+
+class Cluster:
+    """Called like a Redis: the command goes to the node that has the key, its second word."""
+
+    def __init__(self):
+        self.nodes = []
+
+    def __enter__(self):
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="skc", dir="/tmp"))
+        try:
+            self._start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def _start(self):
+        for port in free_ports(6):
+            self.nodes.append(Node(self.directory, port))
+        until(lambda: all(n.answers() for n in self.nodes), 20, "six nodes answer")
+        self.cli("create", *(n.address for n in self.nodes), "--cluster-replicas", "1")
+        until(lambda: all(n.whole() for n in self.nodes), 30, "the cluster is whole")
+
+    def __exit__(self, *_):
+        for node in self.nodes:
+            if node.process.poll() is None:
+                node.kill()
+        if not os.environ.get("IT_KEEP"):
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+    def print_logs(self, lines=15):
+        for node in self.nodes:
+            comment(f"--- node {node.port}")
+            comment("\n".join(node.log.read_text(errors="replace").splitlines()[-lines:]))
+
+    def cli(self, *words):
+        """redis-cli --cluster ..."""
+        done = subprocess.run(["redis-cli", "--cluster", *words, "--cluster-yes"], capture_output=True, text=True, timeout=60,
+                              stdin=subprocess.DEVNULL)
+        assert done.returncode == 0, f"redis-cli --cluster {' '.join(words)}: {done.stdout[-2000:]}{done.stderr}"
+
+    # asking
+
+    def alive(self):
+        return [n for n in self.nodes if n.process.poll() is None]
+
+    def setting(self):
+        """As `redis =` has it: two nodes are enough to find the others."""
+        return "cluster:" + ",".join(n.address for n in self.nodes[2:4])
+
+    def at(self, address):
+        return next(n for n in self.nodes if n.address == address)
+
+    def ranges(self):
+        """(first slot, last slot, master), as a node that lives sees it."""
+        return [(first, last, self.at("%s:%d" % tuple(master[:2])))
+                for first, last, master, *_ in self.alive()[0]("CLUSTER", "SLOTS")]
+
+    def masters(self):
+        return sorted({node for _, _, node in self.ranges()}, key=lambda n: n.port)
+
+    def slot(self, key):
+        return self.alive()[0]("CLUSTER", "KEYSLOT", key)
+
+    def master_of(self, slot):
+        return next(node for first, last, node in self.ranges() if first <= slot <= last)
+
+    def slots_of(self, master):
+        return sum(last - first + 1 for first, last, node in self.ranges() if node is master)
+
+    def __call__(self, *words):
+        node = self.alive()[0]
+        while True:
+            try:
+                return node(*words)
+            except RedisError as problem:
+                word, *rest = str(problem).split()
+                if word != "MOVED":
+                    raise
+                node = self.at(rest[1])
+
+    def close(self):
+        for node in self.nodes:
+            node.close()
+
+    # moving slots
+
+    def move(self, slot, to, while_half=lambda: None):
+        """One slot, in the steps of redis-cli; in the midst of it the keys are here and there."""
+        source = self.master_of(slot)
+        to("CLUSTER", "SETSLOT", slot, "IMPORTING", source("CLUSTER", "MYID"))
+        source("CLUSTER", "SETSLOT", slot, "MIGRATING", to("CLUSTER", "MYID"))
+        moved = False
+        while keys := source("CLUSTER", "GETKEYSINSLOT", slot, 1):
+            source("MIGRATE", "127.0.0.1", to.port, "", 0, 5000, "KEYS", *keys)
+            if not moved:
+                while_half()
+            moved = True
+        for node in (to, source, *self.masters()):
+            node("CLUSTER", "SETSLOT", slot, "NODE", to("CLUSTER", "MYID"))

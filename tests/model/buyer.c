@@ -1,0 +1,78 @@
+/*
+ * A worker alone: src/sale/transfer.c without faults and without anybody else. From every state that faults and other
+ * workers can lead to, it must sell a unit that is left to any claimer, whoever it is: so nothing is ever lost for
+ * good, and no state is a trap.
+ */
+#include "model/model.h"
+
+enum { SCRIPTS_MOST = 64 }; /* far above what is needed; see the figures that main.c prints */
+
+struct worker {
+	struct state state;
+	const struct sale *sale;
+	int scripts;
+};
+
+/* A probe: segment j sends back half, the hub hears it, and a grant that j never got is delivered. */
+static void probe(struct worker *w, int j)
+{
+	struct reply debited = debit_lua(&w->state, j, true);
+	struct reply heard = exchange_lua(&w->state, w->sale, j, debited.values[1], debited.values[2], debited.values[0], 0, 1);
+	if (heard.values[0] > debited.values[1] && keeps(NO_REDELIVERY))
+		claim_lua(&w->state, j, 0, heard.values[0], heard.values[1]);
+	w->scripts += 3;
+}
+
+/* A refill: true with the totals to credit, or false on the hub's word. */
+static bool refill(struct worker *w, int segment, int received, int sent, int credit[2])
+{
+	for (int probes = 1; w->scripts < SCRIPTS_MOST; probes *= 2) {
+		struct reply r = exchange_lua(&w->state, w->sale, segment, received, sent, 0, 1, probes);
+		w->scripts++;
+		if (r.word == SOLDOUT)
+			return false;
+		credit[0] = r.values[0];
+		credit[1] = r.values[1];
+		if (r.word == GRANT || (r.word == NONE && r.values[0] > received))
+			return true;
+		for (int i = 2; i < r.count; i++)
+			probe(w, r.values[i]);
+	}
+	return true;
+}
+
+/* What claimer c is told in the end; a flag's lease is waited for. */
+static enum word buy(struct worker *w, int c)
+{
+	int segment = w->sale->home[c], credit[2] = { -1, 0 };
+	while (w->scripts < SCRIPTS_MOST) {
+		struct reply r = claim_lua(&w->state, segment, user_of(c), credit[0], credit[1]);
+		w->scripts++;
+		credit[0] = -1;
+		if (r.word == SOLDOUT)
+			w->state.clock++;
+		else if (r.word != NEED)
+			return r.word;
+		else if (!refill(w, segment, r.values[0], r.values[1], credit))
+			return SOLDOUT;
+	}
+	return NOTHING;
+}
+
+const char *check_buyers(const struct state *s, const struct sale *sale, int *most_scripts)
+{
+	for (int c = 0; c < sale->claimers && unsold(s) > 0; c++) {
+		struct worker w = { *s, sale, 0 };
+		if (s->claimers[c].order)
+			continue;
+		for (int i = 0; i < sale->segments; i++)
+			open_segment_lua(&w.state, i, sale->first[i]);
+		enum word told = buy(&w, c);
+		if (told != WON)
+			return told == NOTHING ? "a worker alone comes to no end" :
+			                         "a worker alone does not sell, and units are left";
+		if (w.scripts > *most_scripts)
+			*most_scripts = w.scripts;
+	}
+	return NULL;
+}

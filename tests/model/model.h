@@ -1,0 +1,208 @@
+/*
+ * The stock engine as a state machine that is small enough to be searched to the end.
+ *
+ * The idea. A slot of Redis runs one script at a time, so a script is one atomic step, and scripts.c has each of
+ * lua/ line by line. All that lies between two scripts (workers, connections, crashes) does nothing but carry replies
+ * to other scripts. So the state keeps, beside the slots, every reply that a worker may still act upon, for ever: a
+ * message that is taken late, twice, out of order or never (its worker was killed) is just a later, repeated, swapped
+ * or missing step. steps.c lists the steps that are possible in a state; search.c takes all of them, breadth first;
+ * properties.c says what must hold. A rule of the protocol can be broken on purpose (mutants), to see that it is
+ * needed and that the search would notice.
+ *
+ *   scripts.c     lua/, transcribed                 search.c   all states, and the shortest way to a wrong one
+ *   steps.c       what may happen next              cases.c    the sales that are searched
+ *   properties.c  what must hold                    walk.c     random traces, for replay.py and a real Redis
+ *   buyer.c       a worker alone: does it sell?     mutants.c  rules that can be broken
+ */
+#ifndef MODEL_MODEL_H
+#define MODEL_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { SEGMENTS = 3, CLAIMERS = 3, SUPPLIERS = 2, COUNT_MOST = 7, CLOCK_MOST = 3 };
+
+/* The sale that is searched. */
+struct sale {
+	int segments, units, claimers;
+	int first[SEGMENTS]; /* granted at the opening */
+	int home[CLAIMERS];
+	int adds;         /* units that the seller adds, once */
+	int returns;      /* 1: an order may be cancelled, its unit goes back on sale */
+	int granted_most; /* a grant that would raise G above this is not explored */
+	int ticks;        /* the clock stops here; a lease is one tick */
+	int want;         /* units that a worker asks for at most */
+	bool opening;     /* segments are made one by one, while messages already fly */
+	bool requests;    /* watch each request from its first claim to its answer */
+};
+
+/* Slots. Fields are those of the Lua scripts: I received, O sent, G granted, R taken. */
+
+struct segment {
+	uint8_t left : 4, received : 4;
+	uint8_t sent : 4, n : 4;
+	uint8_t epoch : 4, until : 3, made : 1;
+};
+
+struct hub {
+	uint8_t avail : 4, amount : 4;
+	uint8_t cancelled : 4, epoch : 4;
+	uint8_t empty : 3, sold_out : 1; /* empty: a bit a segment */
+	struct {
+		uint8_t granted : 4, taken : 4;
+	} with[SEGMENTS];
+};
+
+/* People */
+
+enum request { IDLE, BEGAN, SEEN, HEARD }; /* claimed; since then nothing was left for an instant; the hub said so */
+
+struct claimer {
+	uint8_t order : 4, orders : 2, request : 2; /* order: owners[user], a sequence; orders: on the list */
+};
+
+enum { SELLER, CANCELLER }; /* one adds stock, one gives the unit of a cancelled order back */
+enum supply { PLANNED, COMMITTED, TOLD, SETTLED }; /* in MySQL, at the hub, acknowledged (or sold out again) */
+
+struct supplier {
+	uint8_t supply : 2, told_at : 3, accepted : 3;
+	uint8_t epoch : 4;
+};
+
+/* Replies that a worker may still act upon; sets, as bits. */
+
+enum { REPORT_WORDS = 2 };
+
+struct state {
+	struct hub hub;
+	struct segment segments[SEGMENTS];
+	struct claimer claimers[CLAIMERS];
+	struct supplier suppliers[SUPPLIERS];
+	uint8_t clock : 3;
+	uint8_t emptied : 1;  /* in this tick, nothing was left or in flight for an instant */
+	uint8_t reopened : 1; /* a supply was acknowledged, and nothing sold out since */
+	uint8_t asked : 3;    /* segments of which a report that found nothing left was dropped as inert */
+	uint8_t scanned : 4;  /* the mutant that scans: what it read as zero */
+	uint8_t spare;        /* zero; search.c has a use for it */
+	uint8_t opens;        /* epochs that supply answered */
+	uint16_t grants[SEGMENTS];                /* totals granted */
+	uint32_t words;                           /* "sold out": epoch and until */
+	uint64_t reports[SEGMENTS][REPORT_WORDS]; /* received, sent, and whether left was zero */
+};
+
+/* Replies */
+
+enum word { NOTHING, WON, MINE, NEED, SOLDOUT, OK, GRANT, NONE, FENCED, REGRESS, WORDS };
+extern const char *const word_names[WORDS];
+
+struct reply {
+	enum word word;
+	int count, values[2 + SEGMENTS];
+};
+
+/* scripts.c. A negative granted is an argument that was left out; user 0 only credits. */
+
+struct reply open_segment_lua(struct state *s, int segment, int units);
+struct reply claim_lua(struct state *s, int segment, int user, int granted, int taken);
+struct reply debit_lua(struct state *s, int segment, bool half);
+struct reply exchange_lua(struct state *s, const struct sale *sale, int segment, int received, int sent, int left,
+                          int want, int probes);
+struct reply flag_lua(struct state *s, int segment, int epoch, int until);
+struct reply supply_lua(struct state *s, int amount, int cancelled);
+
+/* steps.c */
+
+enum kind {
+	OPEN_SEGMENT, /* at segment */
+	CLAIM,        /* at claimer; granted or -1, taken */
+	CREDIT,       /* at segment; granted, taken */
+	DEBIT,        /* at segment; 1 to send back half */
+	EXCHANGE,     /* at segment; received, sent, left, want, probes */
+	FLAG,         /* at segment; epoch, until or 0 */
+	COMMIT,       /* at supplier: MySQL has it */
+	SUPPLY,       /* at supplier; amount, cancelled */
+	ACKNOWLEDGE,  /* at supplier */
+	TICK,
+	ANSWER,  /* at claimer: a worker tells it what the hub said */
+	GIVE_UP, /* at claimer: busy, or the worker was killed */
+	SCAN,    /* mutant: a worker reads one slot */
+	KINDS
+};
+
+struct step {
+	uint8_t kind, at;
+	int8_t args[5];
+};
+
+enum { STEPS_MOST = 1024 };
+
+void state_init(struct state *s, const struct sale *sale);
+int steps_of(const struct state *s, const struct sale *sale, struct step list[STEPS_MOST]);
+struct reply step_take(struct state *s, const struct sale *sale, const struct step *step);
+void drop_inert(struct state *s, const struct sale *sale);
+const char *step_text(char text[160], const struct sale *sale, const struct step *step, const struct reply *reply);
+const char *state_text(char text[320], const struct sale *sale, const struct state *s);
+
+static inline int user_of(int claimer)
+{
+	return claimer + 1;
+}
+
+static inline uint8_t all_segments(const struct sale *sale)
+{
+	return (uint8_t)((1u << sale->segments) - 1);
+}
+
+/* properties.c: each says what is wrong, or NULL. judge also keeps the watch bits of the state. */
+
+int unsold(const struct state *s);
+const char *judge(const struct state *before, struct state *s, const struct sale *sale, const struct step *step,
+                  const struct reply *reply);
+const char *check_state(const struct state *s, const struct sale *sale);
+
+/* buyer.c: from here, with no fault and nobody else, does every claimer without an order get one while stock lasts? */
+
+const char *check_buyers(const struct state *s, const struct sale *sale, int *most_scripts);
+
+/* mutants.c */
+
+enum mutant {
+	NO_MUTANT,
+	NO_G_COMPARISON,
+	NO_R_COMPARISON,
+	NO_R_COMPARISON_IN_MARK,
+	NO_EPOCH_CHECK,
+	CREDIT_AMOUNTS,
+	RETURN_AMOUNTS,
+	SUPPLY_AMOUNTS,
+	SCAN_SEGMENTS,
+	RELATIVE_LEASE,
+	HASTY_ACKNOWLEDGEMENT,
+	SUPPLY_KEEPS_EPOCH,
+	GRANT_KEEPS_MARK,
+	ANY_WORD_ANSWERS,
+	NO_OWNER_LOOKUP,
+	NO_REDELIVERY,
+	MUTANTS
+};
+
+struct mutant_row {
+	const char *name, *what;
+	enum {
+		BY_SEARCH, /* a state or a step is wrong */
+		BY_BUYER,  /* a worker alone does not sell */
+		IMPLIED    /* by other rules: nothing goes wrong */
+	} found;
+};
+
+extern const struct mutant_row mutants[MUTANTS];
+extern enum mutant mutant; /* in force */
+
+/* The rule that this mutant breaks holds. */
+static inline bool keeps(enum mutant m)
+{
+	return mutant != m;
+}
+
+#endif

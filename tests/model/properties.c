@@ -1,0 +1,167 @@
+/* What must hold: in every state, and of every step. */
+#include "model/model.h"
+
+static int sold(const struct state *s)
+{
+	return s->segments[0].n + s->segments[1].n + s->segments[2].n;
+}
+
+static int supplied(const struct state *s)
+{
+	return s->hub.amount + s->hub.cancelled;
+}
+
+/* At the hub, in the segments, or between them. */
+int unsold(const struct state *s)
+{
+	return supplied(s) - sold(s);
+}
+
+/* In every state */
+
+static const char *check_segment(const struct state *s, int i)
+{
+	const struct segment *g = &s->segments[i];
+	if (g->received > s->hub.with[i].granted && g->made)
+		return "a segment has received more than was granted";
+	if (s->hub.with[i].taken > g->sent)
+		return "the hub has taken back more than was sent";
+	if (g->left + g->sent + g->n != g->received)
+		return "left is not received - sent - sold";
+	return NULL;
+}
+
+static int counted(const struct state *s, const struct sale *sale)
+{
+	int units = s->hub.avail;
+	for (int i = 0; i < sale->segments; i++) {
+		const struct segment *g = &s->segments[i];
+		units += s->hub.with[i].granted - g->received + g->sent - s->hub.with[i].taken + g->left + g->n;
+	}
+	return units;
+}
+
+static int committed(const struct state *s, const struct sale *sale)
+{
+	return sale->units + (s->suppliers[SELLER].supply >= COMMITTED ? sale->adds : 0) +
+	       (s->suppliers[CANCELLER].supply >= COMMITTED);
+}
+
+const char *check_state(const struct state *s, const struct sale *sale)
+{
+	const char *wrong = NULL;
+	for (int i = 0; i < sale->segments && !wrong; i++)
+		wrong = check_segment(s, i);
+	if (wrong)
+		return wrong;
+	if (sold(s) > supplied(s))
+		return "more was sold than was supplied";
+	if (counted(s, sale) != supplied(s))
+		return "supplied is not hub + in flight + left + sold";
+	if (supplied(s) > committed(s, sale))
+		return "more is on sale than MySQL has";
+	return NULL;
+}
+
+/* Of every step */
+
+static const char *judge_claim(const struct state *before, struct state *s, const struct step *step,
+                               const struct reply *r)
+{
+	struct claimer *c = &s->claimers[step->at];
+	const struct claimer *old = &before->claimers[step->at];
+	switch (r->word) {
+	case WON:
+		c->request = IDLE;
+		return old->order ? "a user has a second order" : NULL;
+	case MINE:
+		return r->values[0] != old->order ? "a user was told another order" : NULL;
+	case SOLDOUT:
+		c->request = IDLE;
+		if (before->reopened)
+			return "a stale flag refused a claim after the supply was acknowledged, and units are left";
+		if (!before->emptied && old->request < SEEN)
+			return "\"sold out\" by a flag, but all through the request and a lease before, a unit was left";
+		return NULL;
+	case NEED:
+		if (c->request == IDLE)
+			c->request = BEGAN;
+		return NULL;
+	default:
+		return NULL;
+	}
+}
+
+/* The hub spoke: claims from this segment that are under way may be told. */
+static const char *judge_word(struct state *s, const struct sale *sale, int segment)
+{
+	if (unsold(s) > 0 || s->hub.avail > 0)
+		return "the hub says \"sold out\", and units are left or in flight";
+	for (int c = 0; c < sale->claimers; c++)
+		if (sale->home[c] == segment && s->claimers[c].request != IDLE)
+			s->claimers[c].request = HEARD;
+	return NULL;
+}
+
+static const char *judge_answer(const struct state *before, struct state *s, const struct step *step)
+{
+	s->claimers[step->at].request = IDLE;
+	if (before->claimers[step->at].request < SEEN)
+		return "\"sold out\" was told, but all through the request a unit was left";
+	return NULL;
+}
+
+static const char *judge_scan(const struct state *s, const struct sale *sale)
+{
+	if (s->scanned == (1u << (sale->segments + 1)) - 1 && s->claimers[0].request < SEEN)
+		return "\"sold out\" was told after a scan, but all through the request a unit was left";
+	return NULL;
+}
+
+/* Nothing is left: claims under way have seen it, and no supply before this promises anything any more. */
+static void note_sold_out(struct state *s)
+{
+	s->emptied = 1;
+	s->reopened = 0;
+	for (int c = 0; c < CLAIMERS; c++)
+		if (s->claimers[c].request == BEGAN)
+			s->claimers[c].request = SEEN;
+	for (int k = 0; k < SUPPLIERS; k++)
+		if (s->suppliers[k].supply == TOLD)
+			s->suppliers[k].supply = SETTLED;
+}
+
+/* What is not watched is not told apart. */
+static void forget(struct state *s, const struct sale *sale)
+{
+	for (int c = 0; c < CLAIMERS; c++)
+		if (!sale->requests || s->claimers[c].order)
+			s->claimers[c].request = IDLE;
+	for (int k = 0; k < SUPPLIERS; k++)
+		if (s->suppliers[k].supply == SETTLED)
+			s->suppliers[k] = (struct supplier){ .supply = SETTLED };
+	if (s->claimers[0].request == IDLE)
+		s->scanned = 0;
+}
+
+const char *judge(const struct state *before, struct state *s, const struct sale *sale, const struct step *step,
+                  const struct reply *r)
+{
+	const char *wrong = NULL;
+	if (r->word == REGRESS)
+		return "a slot is said to have gone back in time";
+	if (step->kind == CLAIM)
+		wrong = judge_claim(before, s, step, r);
+	else if (step->kind == EXCHANGE && r->word == SOLDOUT)
+		wrong = judge_word(s, sale, step->at);
+	else if (step->kind == ANSWER)
+		wrong = judge_answer(before, s, step);
+	else if (step->kind == SCAN)
+		wrong = judge_scan(s, sale);
+	else if (step->kind == GIVE_UP)
+		s->claimers[step->at].request = IDLE;
+	if (unsold(s) == 0)
+		note_sold_out(s);
+	forget(s, sale);
+	return wrong;
+}

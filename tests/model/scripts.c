@@ -1,0 +1,199 @@
+/*
+ * lua/, line by line, with the names of the Lua. What the model leaves out: the generation (FENCED is only said where
+ * no segment was made yet), the window and the states paused and ended, and the order list's contents. Redis's TIME is
+ * the clock of the state, and the lease of one second is one tick.
+ */
+#include "model/model.h"
+
+const char *const word_names[WORDS] = { [WON] = "WON",     [MINE] = "MINE",       [NEED] = "NEED",
+	                                [SOLDOUT] = "SOLDOUT", [OK] = "OK",       [GRANT] = "GRANT",
+	                                [NONE] = "NONE",   [FENCED] = "FENCED",   [REGRESS] = "REGRESS" };
+
+#define REPLY(word, ...)                                                                                               \
+	((struct reply){ word, sizeof((int[]){ __VA_ARGS__ }) / sizeof(int), { __VA_ARGS__ } })
+
+static const struct reply fenced = { FENCED, 0, { 0 } }, regress = { REGRESS, 0, { 0 } };
+
+static int max(int a, int b)
+{
+	return a > b ? a : b;
+}
+
+static int min(int a, int b)
+{
+	return a < b ? a : b;
+}
+
+struct reply open_segment_lua(struct state *s, int segment, int units)
+{
+	struct segment *g = &s->segments[segment];
+	if (g->made)
+		return REPLY(OK, 0);
+	*g = (struct segment){ .left = (uint8_t)units, .received = (uint8_t)units, .made = 1 };
+	return REPLY(OK, 1);
+}
+
+static void credit(struct segment *g, int granted)
+{
+	if (!keeps(CREDIT_AMOUNTS))
+		granted += g->received;
+	if (granted > g->received) {
+		g->left += granted - g->received;
+		g->received = granted;
+		g->until = 0;
+	}
+}
+
+struct reply claim_lua(struct state *s, int segment, int user, int granted, int taken)
+{
+	struct segment *g = &s->segments[segment];
+	if (!g->made)
+		return fenced;
+	if (granted >= 0) {
+		if (taken > g->sent)
+			return regress;
+		credit(g, granted);
+	}
+	if (!user)
+		return REPLY(OK, g->left, g->received, g->sent);
+	struct claimer *mine = &s->claimers[user - 1];
+	if (mine->order && keeps(NO_OWNER_LOOKUP))
+		return REPLY(MINE, mine->order);
+	if (g->left == 0) {
+		if (s->clock < g->until)
+			return REPLY(SOLDOUT, g->epoch);
+		return REPLY(NEED, g->received, keeps(RETURN_AMOUNTS) ? g->sent : 0);
+	}
+	g->n++;
+	g->left--;
+	mine->order = g->n;
+	mine->orders++;
+	return REPLY(WON, g->n, g->left);
+}
+
+struct reply debit_lua(struct state *s, int segment, bool half)
+{
+	struct segment *g = &s->segments[segment];
+	int units = 0;
+	if (!g->made)
+		return fenced;
+	if (half && g->left > 0) {
+		units = (g->left + 1) / 2;
+		g->left -= units;
+		g->sent += units;
+	}
+	return REPLY(OK, g->left, g->received, keeps(RETURN_AMOUNTS) ? g->sent : units);
+}
+
+/* The hub hears `sent`. */
+static void take_back(struct hub *h, int i, int sent)
+{
+	int taken = h->with[i].taken;
+	if (!keeps(RETURN_AMOUNTS))
+		sent += taken;
+	if (sent > taken || !keeps(NO_R_COMPARISON)) {
+		h->avail += sent - taken;
+		h->with[i].taken = sent;
+		if (h->sold_out) {
+			h->sold_out = 0;
+			h->epoch++;
+		}
+	}
+}
+
+static bool reports_empty(const struct hub *h, int i, int received, int sent, int left)
+{
+	bool same_G = received == h->with[i].granted || !keeps(NO_G_COMPARISON);
+	bool same_R = sent == h->with[i].taken || !keeps(NO_R_COMPARISON_IN_MARK) || !keeps(RETURN_AMOUNTS);
+	return left == 0 && same_G && same_R;
+}
+
+static struct reply grant(struct hub *h, const struct sale *sale, int i, int want)
+{
+	int avail = h->avail, units = min(avail, max(want, 3 * avail / (2 * sale->segments)));
+	h->with[i].granted += units;
+	h->avail = avail - units;
+	if (keeps(GRANT_KEEPS_MARK))
+		h->empty &= ~(1u << i);
+	return REPLY(GRANT, keeps(CREDIT_AMOUNTS) ? h->with[i].granted : units, h->with[i].taken);
+}
+
+static struct reply say_sold_out(struct state *s)
+{
+	struct hub *h = &s->hub;
+	if (!h->sold_out) {
+		h->epoch++;
+		h->sold_out = 1;
+	}
+	return REPLY(SOLDOUT, h->epoch, s->clock + 1);
+}
+
+static struct reply totals(const struct hub *h, int i, enum word word)
+{
+	return REPLY(word, keeps(CREDIT_AMOUNTS) ? h->with[i].granted : 0, h->with[i].taken);
+}
+
+struct reply exchange_lua(struct state *s, const struct sale *sale, int i, int received, int sent, int left, int want,
+                          int probes)
+{
+	struct hub *h = &s->hub;
+	if (received > h->with[i].granted)
+		return regress;
+	take_back(h, i, sent);
+	if (reports_empty(h, i, received, sent, left))
+		h->empty |= 1u << i;
+	if (want == 0)
+		return totals(h, i, OK);
+	if (h->avail > 0)
+		return grant(h, sale, i, want);
+	if (h->empty == all_segments(sale))
+		return say_sold_out(s);
+
+	struct reply reply = totals(h, i, NONE);
+	for (int step = 1; step < sale->segments; step++) {
+		int j = (i + step) % sale->segments;
+		if (reply.count - 2 >= probes)
+			break;
+		if (!(h->empty >> j & 1))
+			reply.values[reply.count++] = j;
+	}
+	return reply;
+}
+
+struct reply flag_lua(struct state *s, int segment, int epoch, int until)
+{
+	struct segment *g = &s->segments[segment];
+	bool took;
+	if (!g->made)
+		return fenced;
+	if (until == 0) {
+		took = epoch > g->epoch;
+	} else {
+		took = (epoch >= g->epoch || !keeps(NO_EPOCH_CHECK)) && g->left == 0;
+		until = max(keeps(RELATIVE_LEASE) ? until : s->clock + 1, g->until);
+	}
+	if (took) {
+		g->epoch = epoch;
+		g->until = until;
+	}
+	return REPLY(OK, took);
+}
+
+struct reply supply_lua(struct state *s, int amount, int cancelled)
+{
+	struct hub *h = &s->hub;
+	amount = max(h->amount, amount);
+	cancelled = max(h->cancelled, cancelled);
+	int units = amount + cancelled - h->amount - h->cancelled;
+	if (!keeps(SUPPLY_AMOUNTS))
+		units = 1;
+	if (units > 0) {
+		if (h->sold_out && keeps(SUPPLY_KEEPS_EPOCH))
+			h->epoch++;
+		h->amount = amount;
+		h->cancelled = cancelled;
+		h->avail += units;
+		h->sold_out = 0;
+	}
+	return REPLY(OK, h->epoch, units);
+}

@@ -1,0 +1,418 @@
+/*
+ * What may happen next. Workers are not modelled one by one: whatever a worker may do with a reply is possible as long
+ * as the reply exists, and a reply exists from the script that gave it to the end of the search.
+ */
+#include "model/model.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+static_assert(sizeof(struct state) == 40 + SEGMENTS * REPORT_WORDS * sizeof(uint64_t), "no padding, or hashes differ");
+
+/* Messages */
+
+enum { VALUES = COUNT_MOST + 1, REPORTS = VALUES * VALUES * 2, UNTILS = CLOCK_MOST + 1 };
+
+struct report {
+	int received, sent;
+	bool zero; /* nothing was left */
+};
+
+static int report_number(struct report r)
+{
+	assert(r.received < VALUES && r.sent < VALUES);
+	return (r.received * VALUES + r.sent) * 2 + r.zero;
+}
+
+static struct report report_of(int number)
+{
+	return (struct report){ number / 2 / VALUES, number / 2 % VALUES, number % 2 };
+}
+
+static void put_report(struct state *s, int i, struct report r)
+{
+	int number = report_number(r);
+	s->reports[i][number / 64] |= UINT64_C(1) << number % 64;
+}
+
+/* The first report from this number on, or -1. */
+static int next_report(const struct state *s, int i, int number)
+{
+	for (int w = number / 64; w < REPORT_WORDS; w++, number = w * 64) {
+		uint64_t rest = s->reports[i][w] >> number % 64;
+		if (rest)
+			return number + __builtin_ctzll(rest);
+	}
+	return -1;
+}
+
+static uint32_t word_bit(int epoch, int until)
+{
+	assert(epoch < VALUES && until >= 1 && until <= UNTILS);
+	return UINT32_C(1) << (epoch * UNTILS + until - 1);
+}
+
+static void put_reply(struct state *s, const struct step *step, const struct reply *r, int segment)
+{
+	switch (step->kind) {
+	case CLAIM:
+		if (r->word != NEED)
+			return;
+		put_report(s, segment, (struct report){ r->values[0], r->values[1], true });
+		return;
+	case CREDIT:
+	case DEBIT:
+		if (r->word == OK)
+			put_report(s, segment, (struct report){ r->values[1], r->values[2], r->values[0] == 0 });
+		return;
+	case EXCHANGE:
+		if (r->word == GRANT || r->word == NONE || r->word == OK)
+			s->grants[segment] |= 1u << r->values[0];
+		else if (r->word == SOLDOUT)
+			s->words |= word_bit(r->values[0], r->values[1]);
+		return;
+	case SUPPLY:
+		s->opens |= 1u << r->values[0];
+		return;
+	}
+}
+
+/*
+ * Inert messages: those that can change nothing, now or later. This is what keeps the search small; main.c searches
+ * small sales with and without it and compares what is reached.
+ */
+
+/* Totals only rise, so a total that was surpassed stays so, and a mark needs the very totals of now. */
+static void drop_inert_reports(struct state *s, int i)
+{
+	int granted = s->hub.with[i].granted, taken = s->hub.with[i].taken;
+	bool marked = s->hub.empty >> i & 1;
+	for (int number = next_report(s, i, 0); number >= 0; number = next_report(s, i, number + 1)) {
+		struct report r = report_of(number);
+		bool marks = r.zero && r.received == granted && r.sent >= taken;
+		if (marks && !(r.sent == taken && marked))
+			continue;
+		s->asked |= (unsigned)r.zero << i;
+		s->reports[i][number / 64] &= ~(UINT64_C(1) << number % 64);
+		if (r.sent > taken)
+			put_report(s, i, (struct report){ 0, r.sent, false });
+	}
+}
+
+static bool told_everywhere(const struct state *s, const struct sale *sale, int epoch)
+{
+	for (int i = 0; i < sale->segments; i++)
+		if (s->segments[i].epoch < epoch)
+			return false;
+	return true;
+}
+
+/* A flag of an older epoch is refused; one of the same epoch whose lease is over changes nothing. */
+static void drop_inert_words(struct state *s, const struct sale *sale)
+{
+	for (int epoch = 0; epoch < VALUES && told_everywhere(s, sale, epoch); epoch++) {
+		bool surpassed = told_everywhere(s, sale, epoch + 1);
+		s->opens &= ~(1u << epoch);
+		for (int until = 1; until <= UNTILS; until++)
+			if (surpassed || until <= s->clock)
+				s->words &= ~word_bit(epoch, until);
+	}
+}
+
+void drop_inert(struct state *s, const struct sale *sale)
+{
+	for (int i = 0; i < sale->segments; i++) {
+		struct segment *g = &s->segments[i];
+		if (g->until <= s->clock)
+			g->until = 0;
+		s->grants[i] &= ~((2u << g->received) - 1);
+		drop_inert_reports(s, i);
+	}
+	if (s->words || s->opens)
+		drop_inert_words(s, sale);
+}
+
+/* Which steps there are */
+
+struct steps {
+	struct step *list;
+	int count;
+};
+
+static void add(struct steps *to, enum kind kind, int at, int a, int b, int c, int d)
+{
+	assert(to->count < STEPS_MOST);
+	to->list[to->count++] = (struct step){ (uint8_t)kind, (uint8_t)at,
+		                               { (int8_t)a, (int8_t)b, (int8_t)c, (int8_t)d, SEGMENTS } };
+}
+
+static void add_credits(struct steps *to, const struct state *s, enum kind kind, int at, int i)
+{
+	for (unsigned rest = s->grants[i]; rest; rest &= rest - 1)
+		add(to, kind, at, __builtin_ctz(rest), s->hub.with[i].taken, 0, 0);
+}
+
+static void add_claims(struct steps *to, const struct state *s, const struct sale *sale)
+{
+	for (int c = 0; c < sale->claimers; c++) {
+		add(to, CLAIM, c, -1, 0, 0, 0);
+		if (!s->claimers[c].order)
+			add_credits(to, s, CLAIM, c, sale->home[c]);
+	}
+}
+
+static bool is_home(const struct sale *sale, int i)
+{
+	for (int c = 0; c < sale->claimers; c++)
+		if (sale->home[c] == i)
+			return true;
+	return false;
+}
+
+/* Where a report was dropped, its question may still be put; with left 1 it says nothing more. */
+static void add_exchanges(struct steps *to, const struct state *s, const struct sale *sale, int i)
+{
+	for (int want = 0; want <= (is_home(sale, i) ? sale->want : 0); want++) {
+		for (int number = next_report(s, i, 0); number >= 0; number = next_report(s, i, number + 1)) {
+			struct report r = report_of(number);
+			if (want == 0 || r.zero)
+				add(to, EXCHANGE, i, r.received, r.sent, !r.zero, want);
+		}
+		if (want > 0 && s->asked >> i & 1)
+			add(to, EXCHANGE, i, 0, 0, 1, want);
+	}
+}
+
+static void add_flags(struct steps *to, const struct state *s, int i)
+{
+	unsigned opens = s->opens;
+	for (int k = 0; k < SUPPLIERS; k++)
+		if (s->suppliers[k].supply == TOLD)
+			opens |= 1u << s->suppliers[k].epoch;
+	for (; opens; opens &= opens - 1)
+		add(to, FLAG, i, __builtin_ctz(opens), 0, 0, 0);
+	for (uint32_t words = s->words; words; words &= words - 1) {
+		int bit = __builtin_ctz(words);
+		add(to, FLAG, i, bit / UNTILS, bit % UNTILS + 1, 0, 0);
+	}
+}
+
+static int sold(const struct state *s)
+{
+	return s->segments[0].n + s->segments[1].n + s->segments[2].n;
+}
+
+static bool may_commit(const struct state *s, const struct sale *sale, int k)
+{
+	return s->suppliers[k].supply == PLANNED && (k == SELLER ? sale->adds > 0 : sale->returns && sold(s) > 0);
+}
+
+/* A caller has its own units in the totals; of the other's, it may have read an old total. */
+static void add_supplies(struct steps *to, const struct state *s, const struct sale *sale, int k)
+{
+	bool other = s->suppliers[!k].supply >= COMMITTED;
+	for (int late = 0; late <= other; late++) {
+		bool seller = k == SELLER || (other && !late), canceller = k == CANCELLER || (other && !late);
+		add(to, SUPPLY, k, sale->units + (seller ? sale->adds : 0), canceller, 0, 0);
+	}
+}
+
+static bool may_acknowledge(const struct state *s, const struct sale *sale, const struct supplier *p)
+{
+	return p->supply == TOLD &&
+	       (p->accepted == all_segments(sale) || s->clock > p->told_at || !keeps(HASTY_ACKNOWLEDGEMENT));
+}
+
+static void add_supplier(struct steps *to, const struct state *s, const struct sale *sale, int k)
+{
+	const struct supplier *p = &s->suppliers[k];
+	if (may_commit(s, sale, k))
+		add(to, COMMIT, k, 0, 0, 0, 0);
+	if (p->supply >= COMMITTED)
+		add_supplies(to, s, sale, k);
+	if (may_acknowledge(s, sale, p))
+		add(to, ACKNOWLEDGE, k, 0, 0, 0, 0);
+}
+
+/* claim.h: a word answers the claims that were under way when the hub was asked. */
+static bool may_answer(const struct state *s, const struct claimer *c)
+{
+	return c->request == HEARD || (c->request != IDLE && s->words && !keeps(ANY_WORD_ANSWERS));
+}
+
+static void add_requests(struct steps *to, const struct state *s, const struct sale *sale)
+{
+	for (int c = 0; c < sale->claimers; c++) {
+		if (may_answer(s, &s->claimers[c]))
+			add(to, ANSWER, c, 0, 0, 0, 0);
+		if (s->claimers[c].request != IDLE)
+			add(to, GIVE_UP, c, 0, 0, 0, 0);
+	}
+}
+
+int steps_of(const struct state *s, const struct sale *sale, struct step list[STEPS_MOST])
+{
+	struct steps to = { list, 0 };
+	add_claims(&to, s, sale);
+	for (int i = 0; i < sale->segments; i++) {
+		if (!s->segments[i].made) {
+			add(&to, OPEN_SEGMENT, i, sale->first[i], 0, 0, 0);
+			continue;
+		}
+		add_credits(&to, s, CREDIT, i, i);
+		add(&to, DEBIT, i, 1, 0, 0, 0);
+		add(&to, DEBIT, i, 0, 0, 0, 0);
+		add_exchanges(&to, s, sale, i);
+		add_flags(&to, s, i);
+	}
+	for (int k = 0; k < SUPPLIERS; k++)
+		add_supplier(&to, s, sale, k);
+	add_requests(&to, s, sale);
+	for (int i = 0; i <= sale->segments && !keeps(SCAN_SEGMENTS) && s->claimers[0].request != IDLE; i++)
+		add(&to, SCAN, i, 0, 0, 0, 0);
+	if (s->clock < sale->ticks)
+		add(&to, TICK, 0, 0, 0, 0, 0);
+	return to.count;
+}
+
+/* Taking one */
+
+static void hear(struct supplier *p, const struct state *s, int epoch)
+{
+	if (p->supply == COMMITTED) {
+		p->supply = TOLD;
+		p->told_at = s->clock;
+		p->epoch = epoch;
+	}
+}
+
+static void accept(struct state *s, int i, int epoch)
+{
+	for (int k = 0; k < SUPPLIERS; k++)
+		if (s->suppliers[k].supply == TOLD && s->suppliers[k].epoch == epoch)
+			s->suppliers[k].accepted |= 1u << i;
+}
+
+/* The worker of claimer 0 reads left, or avail (after the segments' numbers comes the hub). */
+static void scan(struct state *s, const struct sale *sale, int at)
+{
+	if (at == sale->segments ? s->hub.avail == 0 : s->segments[at].made && s->segments[at].left == 0)
+		s->scanned |= 1u << at;
+}
+
+static struct reply run(struct state *s, const struct sale *sale, const struct step *step)
+{
+	const int8_t *a = step->args;
+	struct reply r = { NOTHING, 0, { 0 } };
+	switch ((enum kind)step->kind) {
+	case OPEN_SEGMENT:
+		return open_segment_lua(s, step->at, a[0]);
+	case CLAIM:
+		return claim_lua(s, sale->home[step->at], user_of(step->at), a[0], a[1]);
+	case CREDIT:
+		return claim_lua(s, step->at, 0, a[0], a[1]);
+	case DEBIT:
+		return debit_lua(s, step->at, a[0]);
+	case EXCHANGE:
+		return exchange_lua(s, sale, step->at, a[0], a[1], a[2], a[3], a[4]);
+	case FLAG:
+		r = flag_lua(s, step->at, a[0], a[1]);
+		if (a[1] == 0)
+			accept(s, step->at, a[0]);
+		return r;
+	case COMMIT:
+		s->suppliers[step->at].supply = COMMITTED;
+		return r;
+	case SUPPLY:
+		r = supply_lua(s, a[0], a[1]);
+		hear(&s->suppliers[step->at], s, r.values[0]);
+		return r;
+	case ACKNOWLEDGE:
+		s->suppliers[step->at].supply = SETTLED;
+		s->reopened = 1;
+		return r;
+	case TICK:
+		s->clock++;
+		s->emptied = 0;
+		return r;
+	case SCAN:
+		scan(s, sale, step->at);
+		return r;
+	case ANSWER:
+	case GIVE_UP:
+	case KINDS:
+		return r;
+	}
+	return r;
+}
+
+struct reply step_take(struct state *s, const struct sale *sale, const struct step *step)
+{
+	struct reply r = run(s, sale, step);
+	put_reply(s, step, &r, step->kind == CLAIM ? sale->home[step->at] : step->at);
+	return r;
+}
+
+void state_init(struct state *s, const struct sale *sale)
+{
+	memset(s, 0, sizeof *s);
+	s->hub.amount = s->hub.avail = sale->units;
+	for (int i = 0; i < sale->segments; i++) {
+		s->hub.avail -= sale->first[i];
+		s->hub.with[i].granted = sale->first[i];
+		if (!sale->opening)
+			open_segment_lua(s, i, sale->first[i]);
+	}
+}
+
+/* For people */
+
+static const struct {
+	const char *verb, *args[4];
+	int first; /* users are counted from 1 */
+} texts[KINDS] = {
+	[OPEN_SEGMENT] = { "open_segment", { "units" }, 0 },
+	[CLAIM] = { "claim by user", { "granted", "taken" }, 1 },
+	[CREDIT] = { "credit at segment", { "granted", "taken" }, 0 },
+	[DEBIT] = { "debit at segment", { "half" }, 0 },
+	[EXCHANGE] = { "exchange for segment", { "received", "sent", "left", "want" }, 0 },
+	[FLAG] = { "flag at segment", { "epoch", "until" }, 0 },
+	[COMMIT] = { "MySQL has the units of supplier", { NULL }, 0 },
+	[SUPPLY] = { "supply by supplier", { "amount", "cancelled" }, 0 },
+	[ACKNOWLEDGE] = { "all is acknowledged to supplier", { NULL }, 0 },
+	[TICK] = { "the clock ticks", { NULL }, 0 },
+	[ANSWER] = { "\"sold out\" is told to user", { NULL }, 1 },
+	[GIVE_UP] = { "nobody waits any more for user", { NULL }, 1 },
+	[SCAN] = { "a scan reads slot", { NULL }, 0 },
+};
+
+const char *step_text(char text[160], const struct sale *sale, const struct step *step, const struct reply *reply)
+{
+	bool plain = step->kind == CLAIM && step->args[0] < 0;
+	int n = snprintf(text, 160, "%s", texts[step->kind].verb);
+	if (step->kind != TICK)
+		n += snprintf(text + n, 160 - n, " %d", step->at + texts[step->kind].first);
+	if (step->kind == CLAIM)
+		n += snprintf(text + n, 160 - n, " at segment %d", sale->home[step->at]);
+	for (int i = 0; i < 4 && texts[step->kind].args[i] && !plain; i++)
+		n += snprintf(text + n, 160 - n, " %s %d", texts[step->kind].args[i], step->args[i]);
+	if (reply->word != NOTHING)
+		n += snprintf(text + n, 160 - n, " -> %s", word_names[reply->word]);
+	for (int i = 0; i < reply->count; i++)
+		n += snprintf(text + n, 160 - n, " %d", reply->values[i]);
+	return text;
+}
+
+const char *state_text(char text[320], const struct sale *sale, const struct state *s)
+{
+	int n = snprintf(text, 320, "clock %d, hub: avail %d sold_out %d epoch %d", s->clock, s->hub.avail, s->hub.sold_out,
+	                 s->hub.epoch);
+	for (int i = 0; i < sale->segments; i++) {
+		const struct segment *g = &s->segments[i];
+		n += snprintf(text + n, 320 - n, "; %d: left %d I/G %d/%d O/R %d/%d n %d epoch %d until %d empty %d", i,
+		              g->left, g->received, s->hub.with[i].granted, g->sent, s->hub.with[i].taken, g->n, g->epoch,
+		              g->until, s->hub.empty >> i & 1);
+	}
+	return text;
+}
