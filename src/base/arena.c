@@ -9,6 +9,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#ifdef __has_feature /* clang */
+#if __has_feature(address_sanitizer)
+#define __SANITIZE_ADDRESS__
+#endif
+#endif
+
 #ifdef __SANITIZE_ADDRESS__
 enum { BLOCK_SIZE = 0 };
 #else

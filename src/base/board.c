@@ -106,8 +106,8 @@ struct board *board_open(const char *path, const char **problem)
 	b->shared = map(path);
 	if (!b->shared) {
 		*problem = strerror(errno);
-		b->shared = calloc(1, sizeof *b->shared);
-		if (!b->shared)
+		b->shared = mmap(NULL, sizeof *b->shared, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (b->shared == MAP_FAILED)
 			abort();
 	}
 	for (int i = 0; i < ROWS && !b->mine; i++)
@@ -124,7 +124,9 @@ void board_close(struct board *b)
 		return;
 	board_set(b, COUNT_drain_queue_orders, 0);
 	board_set(b, COUNT_drain_oldest_ms, 0);
-	atomic_store(&b->mine->owner, 0);
+	int64_t me = getpid();
+	atomic_compare_exchange_strong(&b->mine->owner, &me, 0);
+	munmap(b->shared, sizeof *b->shared);
 	free(b);
 }
 

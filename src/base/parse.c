@@ -3,15 +3,15 @@
 bool parse_int(struct str text, int64_t min, int64_t max, int64_t *value)
 {
 	size_t i = text.n && text.p[0] == '-';
-	if (text.n == i || text.n - i > 18)
+	int64_t n = 0, sign = i ? -1 : 1;
+	if (text.n == i)
 		return false;
-	int64_t n = 0;
 	for (size_t k = i; k < text.n; k++) {
 		if (text.p[k] < '0' || text.p[k] > '9')
 			return false;
-		n = n * 10 + (text.p[k] - '0');
+		if (__builtin_mul_overflow(n, 10, &n) || __builtin_add_overflow(n, sign * (text.p[k] - '0'), &n))
+			return false;
 	}
-	n = i ? -n : n;
 	if (n < min || n > max)
 		return false;
 	*value = n;

@@ -295,7 +295,7 @@ static void on_index(void *context, enum redis_end end, const struct redis_reply
 		request_finish(l->request, STATUS_UNAVAILABLE);
 		return;
 	}
-	l->count = (int)redis_count(reply);
+	l->count = redis_count(reply) < PAGE ? (int)redis_count(reply) : PAGE;
 	l->outstanding = l->count + 1; /* one for this loop */
 	int64_t ids[PAGE];
 	for (int i = 0; i < l->count; i++)

@@ -27,7 +27,7 @@ struct connection {
 	FCGX_Request fcgi;
 	struct arena arena;
 	struct request request;
-	bool busy, gone, keep;
+	bool busy, gone, keep, served;
 };
 
 struct server {
@@ -98,6 +98,7 @@ static void answer(struct request *rq, enum status status)
 	FCGX_Finish_r(&c->fcgi);
 	arena_reset(&c->arena);
 	c->busy = false;
+	c->served = true;
 	if (c->gone || !c->keep || c->server->stopping)
 		close_connection(c);
 }
@@ -258,7 +259,8 @@ void server_stop(struct server *s)
 	for (struct connection *c = s->all, *next; c; c = next) {
 		int waiting = 0;
 		next = c->next;
-		if (!c->busy && ioctl(c->io.fd, FIONREAD, &waiting) == 0 && waiting == 0)
+		/* on a connection that nginx has just opened, a request is on its way */
+		if (c->served && !c->busy && ioctl(c->io.fd, FIONREAD, &waiting) == 0 && waiting == 0)
 			close_connection(c);
 	}
 }

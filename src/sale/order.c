@@ -5,11 +5,16 @@
  */
 #include "sale/order.h"
 
+#include <stdlib.h>
+
 #include "base/parse.h"
 #include "sale/failure.h"
 #include "sale/key.h"
 
-enum { RECENT = 200 }; /* index entries looked at for orders that are still queued */
+enum {
+	RECENT = 200, /* index entries looked at for orders that are still queued */
+	MERGED = 1000, /* newest orders among which they can be */
+};
 
 const char *order_status_text(enum order_status s)
 {
@@ -174,34 +179,45 @@ static enum status list_rows(struct service *svc, struct arena *a, int64_t user,
 	for (int i = 0; i < rows.count; i++) {
 		const struct db_value *v = rows.values + (ptrdiff_t)i * rows.columns;
 		const struct order row = { .coupon = v[0].number,
-			                             .segment = (int)v[1].number,
-			                             .sequence = v[2].number,
-			                             .user = user,
-			                             .status = (enum order_status)v[3].number,
-			                             .claimed_ms = v[4].number,
-			                             .confirmed_ms = v[5].number,
-			                             .seller_name = v[6].text,
-			                             .coupon_name = v[7].text,
-			                             .stock = v[8].number };
+			                   .segment = (int)v[1].number,
+			                   .sequence = v[2].number,
+			                   .user = user,
+			                   .status = (enum order_status)v[3].number,
+			                   .claimed_ms = v[4].number,
+			                   .confirmed_ms = v[5].number,
+			                   .seller_name = v[6].text,
+			                   .coupon_name = v[7].text,
+			                   .stock = v[8].number };
 		put_row(orders, count, &row);
 	}
 	return STATUS_OK;
 }
 
+static int newer_first(const void *a, const void *b)
+{
+	const struct order *x = a, *y = b;
+	if (x->claimed_ms != y->claimed_ms)
+		return x->claimed_ms < y->claimed_ms ? 1 : -1;
+	return (x->coupon < y->coupon) - (x->coupon > y->coupon);
+}
+
 enum status order_list(struct service *svc, struct arena *a, int64_t user, int64_t page, int size,
                        struct order **orders, int *count)
 {
-	struct order *queued = arena_alloc(a, RECENT * sizeof *queued);
-	int waiting = 0;
-	*orders = arena_alloc(a, (size_t)size * sizeof **orders);
-	*count = 0;
-	enum status s = list_queued(svc, a, user, queued, &waiting);
-	if (s != STATUS_OK)
-		return s;
 	int64_t skip = (page - 1) * size;
-	for (int64_t i = skip; i < waiting && *count < size; i++)
-		(*orders)[(*count)++] = queued[i];
-	if (*count == size)
-		return STATUS_OK;
-	return list_rows(svc, a, user, skip > waiting ? skip - waiting : 0, size - *count, *orders, count);
+	*count = 0;
+	if (skip + size > MERGED) { /* so far back, all are in MySQL */
+		*orders = arena_alloc(a, (size_t)size * sizeof **orders);
+		return list_rows(svc, a, user, skip, size, *orders, count);
+	}
+	*orders = arena_alloc(a, (RECENT + MERGED) * sizeof **orders);
+	enum status s = list_queued(svc, a, user, *orders, count);
+	if (s == STATUS_OK)
+		s = list_rows(svc, a, user, 0, skip + size, *orders, count);
+	qsort(*orders, (size_t)*count, sizeof **orders, newer_first);
+	*orders += skip < *count ? skip : *count;
+	*count -= skip < *count ? (int)skip : *count;
+	if (*count > size)
+		*count = size;
+	return s;
 }

@@ -58,11 +58,16 @@ def with_field(body, field, text):
     return f'{start}"{field}": {text}}}'.encode("utf-8", "surrogatepass")
 
 
+def routes(it):
+    return json.loads(it.ctl("routes", "--json").stdout)
+
+
 class Asker:
     """A route that reads a body, a valid one, and how long a body may be."""
 
-    def __init__(self, path, valid, limit, user=None, method="POST"):
-        self.path, self.valid, self.limit, self.user, self.method = path, valid, limit, user, method
+    def __init__(self, it, route, path, valid, user=None):
+        self.path, self.valid, self.user, self.method = path, valid, user, route.split(" ")[0]
+        self.limit = next(r["body_limit"] for r in routes(it) if f"{r['method']} {r['path']}" == route)
 
     def post(self, it, body):
         return it.ask(self.method, self.path, self.user, body)
@@ -83,16 +88,17 @@ def askers(it):
     if not hasattr(it, "askers"):
         judge = it.account("judge", "saler")
         it.target, it.buyer = it.sale(judge, "target"), it.customer()
-        it.askers = {"users": Asker("/api/users", ACCOUNT, 4096),
-                     "auth": Asker("/api/auth", {"username": "judge", "password": PASSWORD}, 4096),
-                     "coupons": Asker(judge.path + "/coupons", COUPON, 16384, judge),
-                     "stock": Asker(it.target.path + "/stock", {"add": 5}, 1024, judge, "PATCH")}
+        login = {"username": "judge", "password": PASSWORD}
+        it.askers = {"users": Asker(it, "POST /api/users", "/api/users", ACCOUNT),
+                     "auth": Asker(it, "POST /api/auth", "/api/auth", login),
+                     "coupons": Asker(it, "POST /api/users/{seller}/coupons", judge.path + "/coupons", COUPON, judge),
+                     "stock": Asker(it, "PATCH /api/users/{seller}/coupons/{name}/stock", it.target.path + "/stock", {"add": 5}, judge)}
     return it.askers
 
 
-@case("the stage: an account, a coupon, a customer")
+@case("the stage; every route that reads a body is tried below")
 def stage(it):
-    askers(it)
+    same(len(askers(it)), sum(1 for r in routes(it) if r["body_limit"]), "routes that read a body")
 
 
 @case("bodies that are no JSON object: 400 bad-json")
@@ -235,7 +241,7 @@ def no_paths(it):
 @unchanged
 def wrong_methods(it):
     allowed = {}
-    for route in json.loads(it.ctl("routes", "--json").stdout):
+    for route in routes(it):
         path = route["path"]
         for part, value in {"{seller}": "judge", "{user}": "judge", "{name}": "target", "{no}": "1-0-1"}.items():
             path = path.replace(part, value)

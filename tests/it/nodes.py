@@ -1,5 +1,6 @@
 """A Redis Cluster of three masters and three replicas on loopback, for a test that brings its own Redis."""
 
+import contextlib
 import os
 import pathlib
 import random
@@ -16,7 +17,7 @@ BUS = 10000  # a node's second port is this much above its first
 NODE_TIMEOUT_MS = 1500
 OPTIONS = ("--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--appendfsync", "always",
            "--no-appendfsync-on-rewrite", "no", "--maxmemory-policy", "noeviction", "--cluster-enabled", "yes",
-           "--cluster-node-timeout", str(NODE_TIMEOUT_MS), "--repl-diskless-sync-delay", "0")
+           "--cluster-node-timeout", str(NODE_TIMEOUT_MS), "--cluster-require-full-coverage", "no", "--repl-diskless-sync-delay", "0")
 
 
 def free_ports(count):
@@ -62,8 +63,8 @@ class Node(Redis):
         except OSError:
             return False
 
-    def kill(self, number=signal.SIGKILL):
-        self.process.send_signal(number)
+    def kill(self):
+        self.process.kill()
         self.process.wait(20)
         self.close()
 
@@ -87,7 +88,7 @@ class Cluster:
     """Called like a Redis: the command goes to the node that has the key, its second word."""
 
     def __init__(self):
-        self.nodes = []
+        self.nodes, self.lost = [], set()
 
     def __enter__(self):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="skc", dir="/tmp"))
@@ -103,12 +104,14 @@ class Cluster:
             self.nodes.append(Node(self.directory, port))
         until(lambda: all(n.answers() for n in self.nodes), 20, "six nodes answer")
         self.cli("create", *(n.address for n in self.nodes), "--cluster-replicas", "1")
-        until(lambda: all(n.whole() for n in self.nodes), 30, "the cluster is whole")
+        self.until_whole()
+
+    def until_whole(self):
+        until(lambda: all(n.whole() for n in self.nodes), 30, "the cluster is whole", every=0.05)
 
     def __exit__(self, *_):
         for node in self.nodes:
-            if node.process.poll() is None:
-                node.kill()
+            node.kill()
         if not os.environ.get("IT_KEEP"):
             shutil.rmtree(self.directory, ignore_errors=True)
 
@@ -125,8 +128,21 @@ class Cluster:
 
     # asking
 
+    @contextlib.contextmanager
+    def without(self, node, number):
+        """Kills or stops it, and asks the others only; a stopped one goes on afterwards."""
+        self.lost.add(node)
+        node.process.send_signal(number)
+        try:
+            yield
+        finally:
+            node.close()
+            if number == signal.SIGSTOP:
+                node.process.send_signal(signal.SIGCONT)
+                self.lost.remove(node)
+
     def alive(self):
-        return [n for n in self.nodes if n.process.poll() is None]
+        return [n for n in self.nodes if n not in self.lost]
 
     def setting(self):
         """As `redis =` has it: two nodes are enough to find the others."""

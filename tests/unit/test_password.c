@@ -1,12 +1,6 @@
 /* Passwords: what is stored, what verifies, and what never may. Cost 1, for speed. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "sale/password.h"
+#include "unit/unit.h"
 
 enum { COST = 1 };
 
@@ -96,17 +90,10 @@ static void another_cost_is_not_current(void **state)
 	assert_true(password_verify(STR("correct horse"), stored, COST + 1));
 }
 
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_hash_is_yescrypt_and_salted),
-		cmocka_unit_test(only_the_same_password_verifies),
-		cmocka_unit_test(every_byte_of_a_long_password_counts),
-		cmocka_unit_test(what_is_no_hash_never_verifies),
-		cmocka_unit_test(a_damaged_hash_never_verifies),
-		cmocka_unit_test(other_methods_verify_by_their_prefix),
-		cmocka_unit_test(another_cost_is_not_current),
-	};
-	cmocka_set_message_output(CM_OUTPUT_TAP);
-	return cmocka_run_group_tests_name("password", tests, NULL, NULL);
-}
+UNIT_MAIN(cmocka_unit_test(a_hash_is_yescrypt_and_salted),
+	  cmocka_unit_test(only_the_same_password_verifies),
+	  cmocka_unit_test(every_byte_of_a_long_password_counts),
+	  cmocka_unit_test(what_is_no_hash_never_verifies),
+	  cmocka_unit_test(a_damaged_hash_never_verifies),
+	  cmocka_unit_test(other_methods_verify_by_their_prefix),
+	  cmocka_unit_test(another_cost_is_not_current))

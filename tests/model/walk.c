@@ -1,0 +1,170 @@
+/*
+ * A trace: {"trace": number, "segments": ..., "amount": ..., "each": ..., "extra": ..., "homes": [...]}, then its
+ * steps: {"step": "exchange", "at": segment, "args": [...], "reply": [...], "clock": ..., "hub": {...}, "segments":
+ * [{...}, ...], "owners": [{...}, ...]}; fields and replies as in Redis. COMMIT, ACKNOWLEDGE and the like touch no
+ * slot and are not printed; the clock is.
+ */
+#include "model/walk.h"
+
+#include <stdio.h>
+
+#include "model/model.h"
+
+static uint64_t random_state;
+
+/* splitmix64 */
+static uint64_t random_next(void)
+{
+	uint64_t z = random_state += UINT64_C(0x9e3779b97f4a7c15);
+	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+	return z ^ z >> 31;
+}
+
+static int below(int n)
+{
+	return (int)(random_next() % (unsigned)n);
+}
+
+static const struct {
+	const char *name; /* NULL: touches no slot */
+	int args, weight;
+} kinds[KINDS] = {
+	[OPEN_SEGMENT] = { "open_segment", 1, 4 }, [CLAIM] = { "claim", 2, 6 },
+	[CREDIT] = { "credit", 2, 2 },             [DEBIT] = { "debit", 1, 2 },
+	[EXCHANGE] = { "exchange", 5, 8 },         [FLAG] = { "flag", 2, 4 },
+	[COMMIT] = { NULL, 0, 2 },                 [SUPPLY] = { "supply", 2, 1 },
+	[ACKNOWLEDGE] = { NULL, 0, 1 },            [TICK] = { "tick", 0, 1 },
+	[ANSWER] = { NULL, 0, 1 },                 [GIVE_UP] = { NULL, 0, 1 },
+};
+
+static struct sale random_sale(void)
+{
+	struct sale sale = { .segments = 1 + below(3), .units = 1 + below(4), .claimers = CLAIMERS, .adds = 1 + below(2),
+		             .returns = 1, .granted_most = COUNT_MOST, .ticks = CLOCK_MOST, .want = 3,
+		             .opening = below(4) == 0, .requests = true };
+	int share = below(sale.units + 1);
+	for (int i = 0; i < sale.segments; i++)
+		sale.first[i] = share / sale.segments + (i < share % sale.segments);
+	for (int c = 0; c < sale.claimers; c++)
+		sale.home[c] = below(sale.segments);
+	return sale;
+}
+
+/* First what is done, then with what; else the many messages would crowd out everything else. */
+static struct step random_step(const struct step *list, int count, const struct sale *sale)
+{
+	int of_kind[KINDS] = { 0 }, total = 0, kind = 0, number;
+	for (int i = 0; i < count; i++)
+		if (!of_kind[list[i].kind]++)
+			total += kinds[list[i].kind].weight;
+	for (int at = below(total); kind < KINDS; kind++)
+		if (of_kind[kind] && (at -= kinds[kind].weight) < 0)
+			break;
+	number = below(of_kind[kind]);
+	for (int i = 0; i < count; i++)
+		if (list[i].kind == kind && !number--) {
+			struct step step = list[i];
+			step.args[4] = (int8_t)(1 + below(sale->segments));
+			return step;
+		}
+	return list[0];
+}
+
+static void print_sale(int number, const struct sale *sale)
+{
+	int share = 0;
+	for (int i = 0; i < sale->segments; i++)
+		share += sale->first[i];
+	printf("{\"trace\": %d, \"segments\": %d, \"amount\": %d, \"each\": %d, \"extra\": %d, \"opening\": %s, \"homes\": [",
+	       number, sale->segments, sale->units, share / sale->segments, share % sale->segments,
+	       sale->opening ? "true" : "false");
+	for (int c = 0; c < sale->claimers; c++)
+		printf("%s%d", c ? ", " : "", sale->home[c]);
+	printf("]}\n");
+}
+
+static void print_hub(const struct state *s, const struct sale *sale)
+{
+	const struct hub *h = &s->hub;
+	printf(", \"hub\": {\"amount\": %d, \"cancelled\": %d, \"avail\": %d, \"sold_out\": %d, \"epoch\": %d", h->amount,
+	       h->cancelled, h->avail, h->sold_out, h->epoch);
+	for (int i = 0; i < sale->segments; i++)
+		printf(", \"G%d\": %d, \"R%d\": %d", i, h->with[i].granted, i, h->with[i].taken);
+	printf(", \"empty\": \"");
+	for (int i = 0; i < sale->segments; i++)
+		putchar('0' + (h->empty >> i & 1));
+	printf("\"}");
+}
+
+static void print_segments(const struct state *s, const struct sale *sale)
+{
+	printf(", \"segments\": [");
+	for (int i = 0; i < sale->segments; i++) {
+		const struct segment *g = &s->segments[i];
+		printf("%s", i ? ", " : "");
+		if (g->made)
+			printf("{\"left\": %d, \"I\": %d, \"O\": %d, \"n\": %d, \"epoch\": %d, \"until\": %d}", g->left,
+			       g->received, g->sent, g->n, g->epoch, g->until);
+		else
+			printf("{}");
+	}
+	printf("], \"owners\": [");
+	for (int c = 0; c < sale->claimers; c++)
+		printf("%s%d", c ? ", " : "", s->claimers[c].order);
+	printf("]");
+}
+
+static void print_step(const struct state *s, const struct sale *sale, const struct step *step, const struct reply *r)
+{
+	printf("{\"step\": \"%s\", \"at\": %d, \"args\": [", kinds[step->kind].name, step->at);
+	for (int i = 0; i < kinds[step->kind].args; i++)
+		printf("%s%d", i ? ", " : "", step->args[i]);
+	printf("], \"reply\": [");
+	if (r->word != NOTHING)
+		printf("\"%s\"", word_names[r->word]);
+	for (int i = 0; i < r->count; i++)
+		printf(", %d", r->values[i]);
+	printf("], \"clock\": %d", s->clock);
+	print_hub(s, sale);
+	print_segments(s, sale);
+	printf("}\n");
+}
+
+static const char *walk(int number)
+{
+	struct sale sale = random_sale();
+	struct state s;
+	struct step list[STEPS_MOST];
+	const char *wrong = NULL;
+	state_init(&s, &sale);
+	print_sale(number, &sale);
+	for (int taken = 0; taken < WALK_STEPS && !wrong;) {
+		struct step step = random_step(list, steps_of(&s, &sale, list), &sale);
+		struct state before = s;
+		struct reply r = step_take(&s, &sale, &step);
+		for (int i = 0; i < sale.segments; i++)
+			if (s.hub.with[i].granted > sale.granted_most)
+				return NULL;
+		wrong = judge(&before, &s, &sale, &step, &r);
+		wrong = wrong ? wrong : check_state(&s, &sale);
+		if (kinds[step.kind].name) {
+			print_step(&s, &sale, &step, &r);
+			taken++;
+		}
+	}
+	return wrong;
+}
+
+int print_walks(int traces, uint64_t seed)
+{
+	random_state = seed;
+	for (int i = 0; i < traces; i++) {
+		const char *wrong = walk(i + 1);
+		if (wrong) {
+			fprintf(stderr, "trace %d: %s\n", i + 1, wrong);
+			return 1;
+		}
+	}
+	return 0;
+}
