@@ -31,7 +31,10 @@ void clock_format(char text[CLOCK_TEXT], int64_t ms)
 	gmtime_r(&seconds, &tm);
 	size_t n = strftime(text, CLOCK_TEXT, "%Y-%m-%dT%H:%M:%S", &tm);
 	unsigned milli = (unsigned)(ms % 1000);
-	memcpy(text + n, (char[]){ '.', (char)('0' + milli / 100), (char)('0' + milli / 10 % 10), (char)('0' + milli % 10), 'Z', 0 }, 6);
+	memcpy(text + n,
+	       (char[]){ '.', (char)('0' + milli / 100), (char)('0' + milli / 10 % 10), (char)('0' + milli % 10), 'Z',
+			 0 },
+	       6);
 }
 
 /* Digits of a fixed width at *p; -1 when they are not all digits. */
@@ -106,11 +109,15 @@ bool clock_parse(struct str text, int64_t *ms)
 	int second = number(&p, end, 2);
 	int milli, minutes;
 	ok = ok && fraction(&p, end, &milli) && offset(&p, end, &minutes) && p == end;
-	if (!ok || year < 1970 || month < 1 || month > 12 || day < 1 || day > days_in(year, month) ||
-	    hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 59)
+	if (!ok || year < 1970 || month < 1 || month > 12 || day < 1 || day > days_in(year, month) || hour < 0 ||
+	    hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 59)
 		return false;
-	struct tm tm = { .tm_year = year - 1900, .tm_mon = month - 1, .tm_mday = day,
-		         .tm_hour = hour, .tm_min = minute, .tm_sec = second };
+	struct tm tm = { .tm_year = year - 1900,
+			 .tm_mon = month - 1,
+			 .tm_mday = day,
+			 .tm_hour = hour,
+			 .tm_min = minute,
+			 .tm_sec = second };
 	int64_t time = ((int64_t)timegm(&tm) - (int64_t)minutes * 60) * 1000 + milli;
 	if (time < 0 || time > LAST_MS) /* an offset may lead out of the years that can be written */
 		return false;

@@ -14,7 +14,8 @@ int64_t clock_mono_ms(void); /* never goes back; for timeouts and ages */
 /* "2026-01-01T00:00:00.000Z"; from the year 1970 to 9999, nearest to what is outside. */
 void clock_format(char text[CLOCK_TEXT], int64_t ms);
 
-/* Any RFC 3339 date-time from 1970 to 9999 UTC, with Z or an offset. False when it is not one; *ms is then untouched. */
+/* Any RFC 3339 date-time from 1970 to 9999 UTC, with Z or an offset. False when it is not one; *ms is then untouched.
+ */
 bool clock_parse(struct str text, int64_t *ms);
 
 #endif

@@ -8,7 +8,7 @@
 
 enum kind { TEXT, INT, FLAG, FILE_ };
 #define KIND_TEXT TEXT
-#define KIND_INT INT
+#define KIND_INT  INT
 #define KIND_FLAG FLAG
 #define KIND_FILE FILE_
 
@@ -20,8 +20,7 @@ static const struct row {
 	long min, max;
 	const char *help;
 } rows[] = {
-#define X(name, kind, def, min, max, help) \
-	{ #name, KIND_##kind, offsetof(struct conf, name), def, min, max, help },
+#define X(name, kind, def, min, max, help) { #name, KIND_##kind, offsetof(struct conf, name), def, min, max, help },
 #include "base/conf.def"
 #undef X
 };

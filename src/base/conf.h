@@ -11,10 +11,10 @@
 
 struct conf {
 #define X(name, kind, def, min, max, help) CONF_##kind name;
-#define CONF_TEXT const char *
-#define CONF_FILE const char *
-#define CONF_INT int
-#define CONF_FLAG bool
+#define CONF_TEXT                          const char *
+#define CONF_FILE                          const char *
+#define CONF_INT                           int
+#define CONF_FLAG                          bool
 #include "base/conf.def"
 #undef X
 #undef CONF_TEXT

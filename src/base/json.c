@@ -39,7 +39,8 @@ static bool is_second_half(const char *p, const char *end)
 	return is_half(p, end, 'c', 'f');
 }
 
-/* The end of the string whose first character is at p: its closing quote, or `end`. NULL: something is in it that may not be. */
+/* The end of the string whose first character is at p: its closing quote, or `end`. NULL: something is in it that may
+ * not be. */
 static const char *walk_string(const char *p, const char *end)
 {
 	while (p < end && *p != '"') {
@@ -81,14 +82,16 @@ static json_object *parse(struct arena *a, struct str body, const char **problem
 	if (object)
 		arena_defer(a, put_object, object);
 	if (error != json_tokener_success)
-		*problem = arena_printf(a, "the body is not JSON: %s at byte %zu",
-		                        error == json_tokener_continue ? "it ends early" : json_tokener_error_desc(error), end);
+		*problem = arena_printf(
+			a, "the body is not JSON: %s at byte %zu",
+			error == json_tokener_continue ? "it ends early" : json_tokener_error_desc(error), end);
 	else if (end != body.n)
 		*problem = arena_printf(a, "the body is not JSON: something follows the value at byte %zu", end);
 	else if (!json_object_is_type(object, json_type_object))
 		*problem = "the body must be a JSON object";
 	else if (!is_plain(body))
-		*problem = "the body is not JSON: it has a control character, half a surrogate pair, NaN or bytes that are no UTF-8";
+		*problem =
+			"the body is not JSON: it has a control character, half a surrogate pair, NaN or bytes that are no UTF-8";
 	else
 		return object;
 	return NULL;
@@ -115,7 +118,8 @@ static int field_of_escaped(const struct json_field *fields, int count, const ch
 	return i;
 }
 
-/* json-c keeps the last of two equal members, silently. Returns the first field that the outermost object has twice, or NULL. */
+/* json-c keeps the last of two equal members, silently. Returns the first field that the outermost object has twice, or
+ * NULL. */
 static const char *repeated(struct str body, const struct json_field *fields, int count)
 {
 	const char *end = body.p + body.n;
@@ -137,7 +141,7 @@ static const char *repeated(struct str body, const struct json_field *fields, in
 			int i = -1;
 			if (name_next)
 				i = memchr(start, '\\', n) ? field_of_escaped(fields, count, start - 1, n + 2)
-				                            : field_of(fields, count, start, n);
+							   : field_of(fields, count, start, n);
 			name_next = false;
 			if (i < 0)
 				continue;
@@ -155,7 +159,8 @@ static const char *read_text(struct arena *a, const struct json_field *f, json_o
 		return arena_printf(a, "%s must be a string", f->name);
 	struct str text = { json_object_get_string(value), (size_t)json_object_get_string_len(value) };
 	if ((int64_t)text.n < f->min || (int64_t)text.n > f->max)
-		return arena_printf(a, "%s must be %lld to %lld bytes long", f->name, (long long)f->min, (long long)f->max);
+		return arena_printf(a, "%s must be %lld to %lld bytes long", f->name, (long long)f->min,
+				    (long long)f->max);
 	if (memchr(text.p, '\0', text.n) || !parse_is_utf8(text))
 		return arena_printf(a, "%s must be UTF-8 without NUL", f->name);
 	*f->text = arena_str(a, text);
@@ -186,7 +191,7 @@ static const char *read_field(struct arena *a, const struct json_field *f, json_
 }
 
 bool json_read(struct arena *a, struct str body, const struct json_field *fields, int count, bool *is_json,
-               const char **problem)
+	       const char **problem)
 {
 	*problem = NULL;
 	json_object *object = parse(a, body, problem);

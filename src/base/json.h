@@ -28,6 +28,6 @@ struct json_field {
  * object at all. Members that are not in the table are ignored.
  */
 bool json_read(struct arena *a, struct str body, const struct json_field *fields, int count, bool *is_json,
-               const char **problem);
+	       const char **problem);
 
 #endif

@@ -15,17 +15,16 @@ struct log_pair {
 	long long number;
 };
 
-#define LOG_STR(k, s) ((struct log_pair){ .key = (k), .text = (s) })
+#define LOG_STR(k, s)  ((struct log_pair){ .key = (k), .text = (s) })
 #define LOG_TEXT(k, s) LOG_STR(k, str_of(s))
-#define LOG_INT(k, v) ((struct log_pair){ .key = (k), .number = (long long)(v) })
+#define LOG_INT(k, v)  ((struct log_pair){ .key = (k), .number = (long long)(v) })
 
 #define log_error(...) LOG_LINE_("error", __VA_ARGS__)
-#define log_warn(...) LOG_LINE_("warn", __VA_ARGS__)
-#define log_info(...) LOG_LINE_("info", __VA_ARGS__)
+#define log_warn(...)  LOG_LINE_("warn", __VA_ARGS__)
+#define log_info(...)  LOG_LINE_("info", __VA_ARGS__)
 
 /* The event is a constant word; up to 12 pairs follow. One write(2), lines over 2 KB are cut. */
-#define LOG_LINE_(level, event, ...) \
-	log_line(level, event, (struct log_pair[]){ __VA_ARGS__ __VA_OPT__(, ) { 0 } })
+#define LOG_LINE_(level, event, ...) log_line(level, event, (struct log_pair[]){ __VA_ARGS__ __VA_OPT__(, ){ 0 } })
 void log_line(const char *level, const char *event, const struct log_pair *pairs);
 
 #endif

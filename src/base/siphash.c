@@ -36,7 +36,7 @@ uint64_t siphash(const uint8_t key[SIPHASH_KEY], const void *data, size_t size)
 	const uint8_t *p = data;
 	uint64_t k0 = word(key, 8), k1 = word(key + 8, 8);
 	uint64_t v[4] = { k0 ^ 0x736f6d6570736575, k1 ^ 0x646f72616e646f6d, k0 ^ 0x6c7967656e657261,
-		          k1 ^ 0x7465646279746573 };
+			  k1 ^ 0x7465646279746573 };
 	for (; size - (size_t)(p - (const uint8_t *)data) >= 8; p += 8) {
 		uint64_t m = word(p, 8);
 		v[3] ^= m;

@@ -39,25 +39,29 @@ static void run(struct program *p, struct server *server)
 int main(int argc, char **argv)
 {
 	static struct program p = { .name = "seckill-api",
-		                    .usage = "-p hot|cold [-c FILE] [-s NAME=VALUE]... [-t] [-h] [-V]",
-		                    .flags = "p:",
-		                    .flag = on_flag };
+				    .usage = "-p hot|cold [-c FILE] [-s NAME=VALUE]... [-t] [-h] [-V]",
+				    .flags = "p:",
+				    .flag = on_flag };
 	program_start(&p, argc, argv);
 	if (pool < 0)
 		program_fail(&p, EXIT_USAGE, "-p hot or -p cold is missing");
-	program_open(&p, pool == POOL_HOT ? WITH_LOOP_REDIS | WITH_REDIS | WITH_TOKENS : WITH_REDIS | WITH_DB | WITH_TOKENS);
+	program_open(&p, pool == POOL_HOT ? WITH_LOOP_REDIS | WITH_REDIS | WITH_TOKENS
+					  : WITH_REDIS | WITH_DB | WITH_TOKENS);
 	program_signals(&p);
 	if (!durable_at_start(&p.service, pool == POOL_COLD))
-		program_fail(&p, EXIT_CONFIG, "Redis or MySQL may lose what it acknowledged; require_durable = no accepts that");
+		program_fail(&p, EXIT_CONFIG,
+			     "Redis or MySQL may lose what it acknowledged; require_durable = no accepts that");
 	if (pool == POOL_HOT) {
 		revoke_refresh(&p.service); /* the first request already knows who has logged out */
 		redis_free(p.service.redis_now);
 		p.service.redis_now = NULL;
 		revoke_watch(&p.service);
 	}
-	struct server *server = server_new(&p.service, LISTEN_FD, (enum pool)pool, pool == POOL_HOT ? p.conf.connections : 1);
+	struct server *server =
+		server_new(&p.service, LISTEN_FD, (enum pool)pool, pool == POOL_HOT ? p.conf.connections : 1);
 	if (!server)
-		program_fail(&p, EXIT_SYSTEM, arena_printf(&p.arena, "descriptor 0 is no listening socket: %s", strerror(errno)));
+		program_fail(&p, EXIT_SYSTEM,
+			     arena_printf(&p.arena, "descriptor 0 is no listening socket: %s", strerror(errno)));
 	log_info("started", LOG_TEXT("pool", pool == POOL_HOT ? "hot" : "cold"));
 	run(&p, server);
 	server_free(server);

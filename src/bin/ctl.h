@@ -15,7 +15,7 @@ struct ctl {
 
 struct command {
 	const char *name, *args, *help;
-	int parts; /* of program_open */
+	int parts;                                        /* of program_open */
 	int (*run)(struct ctl *c, int argc, char **argv); /* the exit code; argv holds the command's arguments */
 };
 

@@ -7,10 +7,11 @@ typedef enum status reader(struct service *svc, struct arena *a, int64_t coupon,
 static void put_text(struct ctl *c, const struct audit *a)
 {
 	buf_printf(&c->out, "%.*s/%.*s: %lld units = %lld hub + %lld in flight + %lld left + %lld sold",
-	           (int)a->coupon.seller_name.n, a->coupon.seller_name.p, (int)a->coupon.name.n, a->coupon.name.p,
-	           (long long)a->amount, (long long)a->hub, (long long)a->in_flight, (long long)a->left, (long long)a->sold);
+		   (int)a->coupon.seller_name.n, a->coupon.seller_name.p, (int)a->coupon.name.n, a->coupon.name.p,
+		   (long long)a->amount, (long long)a->hub, (long long)a->in_flight, (long long)a->left,
+		   (long long)a->sold);
 	buf_printf(&c->out, "; orders: %lld queued, %lld in MySQL, %lld dead letters%s\n", (long long)a->queued,
-	           (long long)a->rows, (long long)a->dead, a->sold_out ? "; sold out" : "");
+		   (long long)a->rows, (long long)a->dead, a->sold_out ? "; sold out" : "");
 }
 
 static void put_lines(struct ctl *c, struct str problems)
@@ -31,9 +32,15 @@ static void put_json(struct ctl *c, const struct audit *a, bool judged)
 	const struct {
 		const char *name;
 		int64_t value;
-	} numbers[] = { { "segments", a->coupon.segments }, { "amount", a->amount }, { "hub", a->hub },
-		        { "in_flight", a->in_flight },      { "left", a->left },     { "sold", a->sold },
-		        { "queued", a->queued },            { "rows", a->rows },     { "dead_letters", a->dead } };
+	} numbers[] = { { "segments", a->coupon.segments },
+			{ "amount", a->amount },
+			{ "hub", a->hub },
+			{ "in_flight", a->in_flight },
+			{ "left", a->left },
+			{ "sold", a->sold },
+			{ "queued", a->queued },
+			{ "rows", a->rows },
+			{ "dead_letters", a->dead } };
 	json_begin(&c->out, NULL, '{');
 	json_str(&c->out, "seller", a->coupon.seller_name);
 	json_str(&c->out, "name", a->coupon.name);
@@ -72,7 +79,8 @@ static int each(struct ctl *c, const int64_t *ids, int count, reader *read, bool
 			put_lines(c, buf_str(&a.problems));
 	}
 	if (judged && !c->json)
-		buf_printf(&c->out, "audit: %s, %d coupon%s\n", balanced ? "balanced" : "NOT balanced", count, count == 1 ? "" : "s");
+		buf_printf(&c->out, "audit: %s, %d coupon%s\n", balanced ? "balanced" : "NOT balanced", count,
+			   count == 1 ? "" : "s");
 	return balanced || !judged ? EXIT_HOLDS : EXIT_DOES_NOT_HOLD;
 }
 

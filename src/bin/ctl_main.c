@@ -12,8 +12,8 @@ static const struct command commands[] = {
 	{ "status", "[SELLER/COUPON]", "units and queues of one coupon, or of all", WITH_REDIS | WITH_DB, ctl_status },
 	{ "audit", "[SELLER/COUPON]", "prove one coupon, or all, order by order", WITH_REDIS | WITH_DB, ctl_audit },
 	{ "token", "NAME... | --count N --prefix P [--kind customer|seller] [--out FILE]",
-	  "mint tokens; with --count for users P1 to PN, which are made when missing", WITH_REDIS | WITH_DB | WITH_TOKENS,
-	  ctl_token },
+	  "mint tokens; with --count for users P1 to PN, which are made when missing",
+	  WITH_REDIS | WITH_DB | WITH_TOKENS, ctl_token },
 };
 
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
@@ -79,7 +79,8 @@ int main(int argc, char **argv)
 	int first = program_start(&p, argc, argv);
 	current = find(argv[first]);
 	if (!current)
-		program_fail(&p, EXIT_USAGE, argv[first] ? "unknown command; -h lists them" : "no command; -h lists them");
+		program_fail(&p, EXIT_USAGE,
+			     argv[first] ? "unknown command; -h lists them" : "no command; -h lists them");
 	if (current->parts)
 		program_open(&p, current->parts);
 	struct ctl c = { .program = &p, .service = &p.service, .arena = &p.arena, .json = json };

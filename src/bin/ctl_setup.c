@@ -40,11 +40,13 @@ int ctl_config(struct ctl *c, int argc, char **argv)
 
 static void put_route(struct ctl *c, const struct route *r)
 {
-	static const char *const who[] = { "anyone", "token", "customer", "seller", "course-customer", "course-seller" };
+	static const char *const who[] = {
+		"anyone", "token", "customer", "seller", "course-customer", "course-seller"
+	};
 	const char *pool = r->pool == POOL_HOT ? "hot" : "cold";
 	if (!c->json) {
-		buf_printf(&c->out, "%-6s %-45s %-15s %-4s %5zu  %s\n", r->method, r->pattern, who[r->who], pool, r->body_limit,
-		           r->help);
+		buf_printf(&c->out, "%-6s %-45s %-15s %-4s %5zu  %s\n", r->method, r->pattern, who[r->who], pool,
+			   r->body_limit, r->help);
 		return;
 	}
 	json_begin(&c->out, NULL, '{');
@@ -95,8 +97,9 @@ static const char *check_schema(struct ctl *c, bool *away)
 	*away = s == STATUS_UNAVAILABLE;
 	if (s != STATUS_OK)
 		return problem;
-	return m.version >= m.wanted ? NULL
-	                             : arena_printf(c->arena, "at version %d of %d: run seckillctl migrate", m.version, m.wanted);
+	return m.version >= m.wanted
+		       ? NULL
+		       : arena_printf(c->arena, "at version %d of %d: run seckillctl migrate", m.version, m.wanted);
 }
 
 int ctl_check(struct ctl *c, int argc, char **argv)

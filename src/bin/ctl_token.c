@@ -67,7 +67,8 @@ static int mint_names(struct ctl *c, FILE *to, int argc, char **argv)
 		struct user user;
 		enum status s = user_find(c->service, c->arena, str_of(argv[i]), &user);
 		if (s != STATUS_OK)
-			return ctl_fail(c, s == STATUS_UNKNOWN_USER ? EXIT_DOES_NOT_HOLD : EXIT_UNAVAILABLE, status_text(s));
+			return ctl_fail(c, s == STATUS_UNKNOWN_USER ? EXIT_DOES_NOT_HOLD : EXIT_UNAVAILABLE,
+					status_text(s));
 		struct token t = { .user = user.id, .name = str_of(argv[i]), .kind = user.kind };
 		put_token(c, c->arena, to, &t);
 	}

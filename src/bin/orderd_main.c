@@ -8,7 +8,8 @@
 
 enum { IDLE_MAX_MS = 200, TROUBLE_MAX_MS = 5000 };
 
-/* How long to wait after a pass: nothing while batches are full, longer and longer while there is nothing or no server. */
+/* How long to wait after a pass: nothing while batches are full, longer and longer while there is nothing or no server.
+ */
 static int pause_ms(const struct conf *conf, int moved, int last_ms)
 {
 	int least = conf->drain_idle_ms;
@@ -24,13 +25,14 @@ static int pause_ms(const struct conf *conf, int moved, int last_ms)
 int main(int argc, char **argv)
 {
 	static struct program p = { .name = "seckill-orderd",
-		                    .usage = "[-c FILE] [-s NAME=VALUE]... [-t] [-h] [-V]",
-		                    .flags = "" };
+				    .usage = "[-c FILE] [-s NAME=VALUE]... [-t] [-h] [-V]",
+				    .flags = "" };
 	program_start(&p, argc, argv);
 	program_open(&p, WITH_REDIS | WITH_DB);
 	program_signals(&p);
 	if (!durable_at_start(&p.service, true))
-		program_fail(&p, EXIT_CONFIG, "Redis or MySQL may lose what it acknowledged; require_durable = no accepts that");
+		program_fail(&p, EXIT_CONFIG,
+			     "Redis or MySQL may lose what it acknowledged; require_durable = no accepts that");
 	log_info("started");
 	struct drain *d = drain_new(&p.service);
 	for (int wait = 0; !program_is_stopping();) {

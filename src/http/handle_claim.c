@@ -43,7 +43,7 @@ static enum status say_course(struct asked *a, enum status s)
 	if (s == STATUS_ALREADY_CLAIMED) {
 		char no[ORDER_TEXT];
 		response_header(a->request, "Seckill-Order",
-		                order_text(no, a->claim.coupon->id, a->claim.segment, a->claim.sequence));
+				order_text(no, a->claim.coupon->id, a->claim.segment, a->claim.sequence));
 	}
 	return is_course_204(s) ? not_won(a->request, s) : say(a, s);
 }
@@ -70,8 +70,9 @@ static void on_found(void *context, enum status s, struct coupon *coupon)
 static enum status ask(struct request *rq, enum status (*how)(struct asked *, enum status))
 {
 	struct asked *a = arena_alloc(rq->arena, sizeof *a);
-	*a = (struct asked){ .request = rq, .say = how,
-		             .claim = { .service = rq->service, .user = rq->token.user, .done = on_claimed } };
+	*a = (struct asked){ .request = rq,
+			     .say = how,
+			     .claim = { .service = rq->service, .user = rq->token.user, .done = on_claimed } };
 	a->claim.context = a;
 	coupon_find(rq->service, rq->part[2], rq->part[4], on_found, a);
 	return STATUS_PENDING;

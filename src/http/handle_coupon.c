@@ -46,10 +46,14 @@ static enum status coupon_of_wish(struct request *rq, struct wish *w, struct cou
 {
 	if (!parse_is_name(w->name))
 		return request_fail(rq, STATUS_BAD_FIELD,
-		                    "name must be 1 to 60 characters of UTF-8 without control characters or /");
-	*c = (struct coupon){ .seller = rq->token.user, .seller_name = rq->token.name, .name = w->name,
-		              .description = w->description, .amount = w->amount, .stock = w->stock,
-		              .pay_within_s = w->has_pay ? w->pay_within : 0 };
+				    "name must be 1 to 60 characters of UTF-8 without control characters or /");
+	*c = (struct coupon){ .seller = rq->token.user,
+			      .seller_name = rq->token.name,
+			      .name = w->name,
+			      .description = w->description,
+			      .amount = w->amount,
+			      .stock = w->stock,
+			      .pay_within_s = w->has_pay ? w->pay_within : 0 };
 	c->segments = w->has_segments ? (int)w->segments : publish_default_segments(rq->service->conf, w->amount);
 	enum status s = read_time(rq, "starts_at", w->starts_at, w->has_starts, &c->starts_ms);
 	if (s == STATUS_OK)
@@ -194,7 +198,7 @@ enum status handle_coupon_read(struct request *rq)
 struct entry {
 	struct list *list;
 	struct coupon *coupon; /* NULL: Redis no longer knows it */
-	bool has_stock; /* false: its stock is not in Redis, an operator must look */
+	bool has_stock;        /* false: its stock is not in Redis, an operator must look */
 	int64_t left, amount;
 };
 

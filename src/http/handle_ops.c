@@ -71,11 +71,11 @@ enum status handle_metrics(struct request *rq)
 		const char *name = board_name(c);
 		if (*board_help(c)) {
 			bool counts = n > 6 && strncmp(name + n - 6, "_total", 6) == 0;
-			buf_printf(out, "# HELP seckill_%.*s %s\n# TYPE seckill_%.*s %s\n", n, name, board_help(c), n, name,
-			           counts ? "counter" : "gauge");
+			buf_printf(out, "# HELP seckill_%.*s %s\n# TYPE seckill_%.*s %s\n", n, name, board_help(c), n,
+				   name, counts ? "counter" : "gauge");
 		}
 		buf_printf(out, "seckill_%.*s%s %llu\n", n, name, board_labels(c),
-		           (unsigned long long)board_read(rq->service->board, c));
+			   (unsigned long long)board_read(rq->service->board, c));
 	}
 	rq->response.type = "text/plain; version=0.0.4; charset=utf-8";
 	return STATUS_OK;

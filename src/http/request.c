@@ -37,7 +37,8 @@ enum status request_parse_uri(struct request *rq)
 		if (rq->parts == PATH_MAX_PARTS)
 			return STATUS_NOT_FOUND;
 		if (!parse_percent(rq->arena, piece, &rq->part[rq->parts]))
-			return request_fail(rq, STATUS_BAD_PATH, "the path has a %% that is not followed by two hex digits");
+			return request_fail(rq, STATUS_BAD_PATH,
+					    "the path has a %% that is not followed by two hex digits");
 	}
 	return STATUS_OK;
 }

@@ -17,24 +17,24 @@
 enum { PATH_MAX_PARTS = 8 };
 
 struct response {
-	struct buf body;      /* a JSON object under construction, or empty */
-	struct buf headers;   /* further header lines, each with \r\n */
-	const char *detail;   /* for errors: instead of status_text */
-	const char *type;     /* instead of application/json */
-	int retry_after_s;    /* 0: none */
+	struct buf body;    /* a JSON object under construction, or empty */
+	struct buf headers; /* further header lines, each with \r\n */
+	const char *detail; /* for errors: instead of status_text */
+	const char *type;   /* instead of application/json */
+	int retry_after_s;  /* 0: none */
 };
 
 struct request {
 	struct service *service;
 	struct arena *arena;
-	struct str method, uri;  /* as received; HEAD arrives as GET */
-	struct str path, query;  /* raw halves of uri */
+	struct str method, uri; /* as received; HEAD arrives as GET */
+	struct str path, query; /* raw halves of uri */
 	struct str authorization, id, peer, body;
 	const struct route *route;
 	struct str part[PATH_MAX_PARTS]; /* the path's pieces, decoded: users, NAME, coupons, ... */
 	int parts;
-	struct token token;      /* valid when the route asks for one */
-	bool fallback;           /* cold pool: the hot pool did not know this coupon or user */
+	struct token token; /* valid when the route asks for one */
+	bool fallback;      /* cold pool: the hot pool did not know this coupon or user */
 	struct response response;
 	void (*answer)(struct request *rq, enum status s); /* the server's; called exactly once */
 };

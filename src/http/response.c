@@ -9,19 +9,19 @@ static const char *reason(int http)
 		int http;
 		const char *text;
 	} reasons[] = { { 200, "OK" },
-		        { 201, "Created" },
-		        { 204, "No Content" },
-		        { 400, "Bad Request" },
-		        { 401, "Unauthorized" },
-		        { 403, "Forbidden" },
-		        { 404, "Not Found" },
-		        { 405, "Method Not Allowed" },
-		        { 409, "Conflict" },
-		        { 410, "Gone" },
-		        { 413, "Content Too Large" },
-		        { 429, "Too Many Requests" },
-		        { 500, "Internal Server Error" },
-		        { 503, "Service Unavailable" } };
+			{ 201, "Created" },
+			{ 204, "No Content" },
+			{ 400, "Bad Request" },
+			{ 401, "Unauthorized" },
+			{ 403, "Forbidden" },
+			{ 404, "Not Found" },
+			{ 405, "Method Not Allowed" },
+			{ 409, "Conflict" },
+			{ 410, "Gone" },
+			{ 413, "Content Too Large" },
+			{ 429, "Too Many Requests" },
+			{ 500, "Internal Server Error" },
+			{ 503, "Service Unavailable" } };
 	for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++)
 		if (reasons[i].http == http)
 			return reasons[i].text;
@@ -88,7 +88,7 @@ struct str response_render(struct request *rq, enum status s)
 	if (http != 204) {
 		struct str body = buf_str(&r->body);
 		buf_printf(&out, "Content-Type: %s\r\nContent-Length: %zu\r\n\r\n",
-		           r->type ? r->type : "application/json", body.n);
+			   r->type ? r->type : "application/json", body.n);
 		buf_put(&out, body);
 	} else {
 		buf_puts(&out, "\r\n");

@@ -7,7 +7,7 @@
 #include "sale/revoke.h"
 
 const struct route routes[] = {
-#define X(method, pattern, who, pool, limit, handle, unknown, help) \
+#define X(method, pattern, who, pool, limit, handle, unknown, help)                                                    \
 	{ method, pattern, who, POOL_##pool, limit, handle, unknown, help },
 #include "http/route.def"
 #undef X
@@ -31,7 +31,7 @@ static enum status wrong_method(struct request *rq)
 	for (int i = 0; i < route_count; i++)
 		if (matches(rq, &routes[i]))
 			buf_printf(&allow, "%s%s%s", allow.n ? ", " : "", routes[i].method,
-			           str_eq(str_of(routes[i].method), STR("GET")) ? ", HEAD" : "");
+				   str_eq(str_of(routes[i].method), STR("GET")) ? ", HEAD" : "");
 	if (!allow.n)
 		return STATUS_NOT_FOUND;
 	response_header(rq, "Allow", buf_str(&allow));
@@ -54,9 +54,10 @@ static enum status check_names(struct request *rq)
 	struct str rest = { rq->route->pattern + 1, strlen(rq->route->pattern) - 1 }, piece;
 	for (int i = 0; parse_split(&rest, '/', &piece); i++)
 		if (piece.p[0] == '{' && !parse_is_name(rq->part[i]))
-			return request_fail(rq, STATUS_BAD_PATH,
-			                    "%.*s in the path must be 1 to 60 characters of UTF-8 without control characters or /",
-			                    (int)piece.n, piece.p);
+			return request_fail(
+				rq, STATUS_BAD_PATH,
+				"%.*s in the path must be 1 to 60 characters of UTF-8 without control characters or /",
+				(int)piece.n, piece.p);
 	return STATUS_OK;
 }
 

@@ -73,16 +73,17 @@ static void count(struct server *s, enum status status)
 	int http = status_http(status);
 	if (http)
 		board_add(s->service->board,
-		          http >= 500 ? COUNT_requests_total__5xx
-		                      : http >= 400 ? COUNT_requests_total__4xx : COUNT_requests_total__2xx,
-		          1);
+			  http >= 500   ? COUNT_requests_total__5xx
+			  : http >= 400 ? COUNT_requests_total__4xx
+					: COUNT_requests_total__2xx,
+			  1);
 }
 
 static void log_request(const struct request *rq, enum status s)
 {
 	if (rq->service->conf->debug || status_http(s) == 500)
 		log_info("request", LOG_STR("id", rq->id), LOG_STR("method", rq->method), LOG_STR("uri", rq->uri),
-		         LOG_INT("status", status_http(s)), LOG_TEXT("code", status_code(s)));
+			 LOG_INT("status", status_http(s)), LOG_TEXT("code", status_code(s)));
 }
 
 static void answer(struct request *rq, enum status status)
@@ -127,7 +128,8 @@ static enum status read_body(struct connection *c)
 	rq->body = (struct str){ body ? body : "", (size_t)got };
 	if (got != n || FCGX_GetChar(c->fcgi.in) != -1 || FCGX_GetError(c->fcgi.in)) {
 		c->keep = false;
-		return request_fail(rq, STATUS_BAD_REQUEST, "the body does not have the length that it was said to have");
+		return request_fail(rq, STATUS_BAD_REQUEST,
+				    "the body does not have the length that it was said to have");
 	}
 	return STATUS_OK;
 }
@@ -149,7 +151,8 @@ static enum status read_request(struct connection *c)
 	return read_body(c);
 }
 
-/* False: the peer left, or sent no request. REQUEST_ID is the last parameter: without it the others may be cut short. */
+/* False: the peer left, or sent no request. REQUEST_ID is the last parameter: without it the others may be cut short.
+ */
 static bool accept_request(struct connection *c)
 {
 	c->fcgi.ipcFd = c->io.fd;
@@ -189,7 +192,8 @@ static void set_timeouts(int fd)
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof tv);
 }
 
-/* To the end of the queue of processes that wait for a connection: nginx keeps them, so they must be dealt out evenly. */
+/* To the end of the queue of processes that wait for a connection: nginx keeps them, so they must be dealt out evenly.
+ */
 static void step_back(struct server *s)
 {
 	listen_on(s, false);
@@ -230,8 +234,10 @@ struct server *server_new(struct service *svc, int fd, enum pool pool, int max_c
 	struct server *s = calloc(1, sizeof *s);
 	if (!s)
 		abort();
-	*s = (struct server){ .service = svc, .listener = { .fd = fd, .fn = on_listener }, .pool = pool,
-		              .max_connections = max_connections };
+	*s = (struct server){ .service = svc,
+			      .listener = { .fd = fd, .fn = on_listener },
+			      .pool = pool,
+			      .max_connections = max_connections };
 	s->listening = loop_add(svc->loop, &s->listener, EPOLLIN | EPOLLEXCLUSIVE) == 0;
 	if (s->listening)
 		return s;

@@ -21,10 +21,10 @@ enum status audit_find(struct service *svc, struct arena *a, const char *name, i
 	if (name)
 		parse_split(&rest, '/', &seller);
 	int failed = name ? db_query(svc->db, a,
-	                             "SELECT c.id FROM coupons c JOIN users u ON u.id = c.seller_id "
-	                             "WHERE u.name = ? AND c.name = ?",
-	                             &rows, DB_S(seller), DB_S(rest))
-	                  : db_query(svc->db, a, "SELECT id FROM coupons ORDER BY id", &rows);
+				     "SELECT c.id FROM coupons c JOIN users u ON u.id = c.seller_id "
+				     "WHERE u.name = ? AND c.name = ?",
+				     &rows, DB_S(seller), DB_S(rest))
+			  : db_query(svc->db, a, "SELECT id FROM coupons ORDER BY id", &rows);
 	if (failed)
 		return failure_of_db(svc->db, "audit");
 	*ids = arena_alloc(a, (size_t)(rows.count + 1) * sizeof **ids);
@@ -39,9 +39,9 @@ static enum status read_coupon(struct service *svc, struct arena *a, int64_t id,
 {
 	struct db_rows rows, dead;
 	if (db_query(svc->db, a,
-	             "SELECT " PUBLISH_COLUMNS ", c.sold, (SELECT COUNT(*) FROM orders o WHERE o.coupon_id = c.id AND "
-	             "o.live_user IS NOT NULL) FROM coupons c JOIN users u ON u.id = c.seller_id WHERE c.id = ?",
-	             &rows, DB_N(id)) ||
+		     "SELECT " PUBLISH_COLUMNS ", c.sold, (SELECT COUNT(*) FROM orders o WHERE o.coupon_id = c.id AND "
+		     "o.live_user IS NOT NULL) FROM coupons c JOIN users u ON u.id = c.seller_id WHERE c.id = ?",
+		     &rows, DB_N(id)) ||
 	    db_query(svc->db, a, "SELECT COUNT(*) FROM dead_letters WHERE coupon_id = ?", &dead, DB_N(id)))
 		return failure_of_db(svc->db, "audit");
 	if (!rows.count)
@@ -58,7 +58,7 @@ static enum status read_cursors(struct service *svc, struct arena *a, struct aud
 {
 	struct db_rows rows;
 	if (db_query(svc->db, a, "SELECT segment, next_seq FROM drain_cursors WHERE coupon_id = ?", &rows,
-	             DB_N(out->coupon.id)))
+		     DB_N(out->coupon.id)))
 		return failure_of_db(svc->db, "audit");
 	for (int i = 0; i < out->coupon.segments; i++)
 		out->segments[i].cursor = 1;
@@ -98,7 +98,7 @@ static enum status read_segment(struct service *svc, struct arena *a, struct aud
 	seg->sent = redis_number_at(reply, 3);
 	if (s == STATUS_OK && redis_number_at(reply, 4) != out->coupon.generation)
 		buf_printf(&out->problems, "segment %d has generation %lld in Redis, %lld in MySQL\n", i,
-		           (long long)redis_number_at(reply, 4), (long long)out->coupon.generation);
+			   (long long)redis_number_at(reply, 4), (long long)out->coupon.generation);
 	redis_command(&c, "LLEN");
 	key_put(&c, KEY_ORDERS, out->coupon.id, i);
 	seg->queued = redis_number(ask(svc, a, &c, &s));
@@ -116,7 +116,7 @@ static enum status read_hub(struct service *svc, struct arena *a, struct audit *
 		return s;
 	if (redis_number(redis_member(hub, "gen")) != out->coupon.generation)
 		buf_printf(&out->problems, "the hub has generation %lld in Redis, %lld in MySQL\n",
-		           (long long)redis_number(redis_member(hub, "gen")), (long long)out->coupon.generation);
+			   (long long)redis_number(redis_member(hub, "gen")), (long long)out->coupon.generation);
 	out->amount = redis_number(redis_member(hub, "amount"));
 	out->cancelled = redis_number(redis_member(hub, "cancelled"));
 	out->hub = redis_number(redis_member(hub, "avail"));
@@ -187,7 +187,7 @@ struct seen {
 };
 
 static enum status see_owners(struct service *svc, struct arena *a, struct audit *out, int i, struct seen *seen,
-                              int64_t sold)
+			      int64_t sold)
 {
 	struct str cursor = STR("0");
 	enum status s = STATUS_OK;
@@ -204,8 +204,8 @@ static enum status see_owners(struct service *svc, struct arena *a, struct audit
 			if (sequence < 1 || sequence > sold)
 				continue;
 			if (seen[sequence].owner && seen[sequence].owner != user)
-				buf_printf(&out->problems, "order %lld-%d-%lld has two owners\n", (long long)out->coupon.id, i,
-				           (long long)sequence);
+				buf_printf(&out->problems, "order %lld-%d-%lld has two owners\n",
+					   (long long)out->coupon.id, i, (long long)sequence);
 			seen[sequence].owner = user;
 		}
 		cursor = redis_text_at(reply, 0);
@@ -214,7 +214,7 @@ static enum status see_owners(struct service *svc, struct arena *a, struct audit
 }
 
 static enum status see_queue(struct service *svc, struct arena *a, struct audit *out, int i, struct seen *seen,
-                             int64_t sold)
+			     int64_t sold)
 {
 	struct redis_command c;
 	enum status s = STATUS_OK;
@@ -237,13 +237,13 @@ static enum status see_queue(struct service *svc, struct arena *a, struct audit 
 
 /* *highest: of the rows beyond `sold`, which were sold while we looked, or never. */
 static enum status see_rows(struct service *svc, struct arena *a, struct audit *out, int i, struct seen *seen,
-                            int64_t sold, int64_t *highest)
+			    int64_t sold, int64_t *highest)
 {
 	struct db_rows rows;
 	if (db_query(svc->db, a,
-	             "SELECT o.seq, o.user_id, u.id IS NULL FROM orders o LEFT JOIN users u ON u.id = o.user_id "
-	             "WHERE o.coupon_id = ? AND o.segment = ?",
-	             &rows, DB_N(out->coupon.id), DB_N(i)))
+		     "SELECT o.seq, o.user_id, u.id IS NULL FROM orders o LEFT JOIN users u ON u.id = o.user_id "
+		     "WHERE o.coupon_id = ? AND o.segment = ?",
+		     &rows, DB_N(out->coupon.id), DB_N(i)))
 		return failure_of_db(svc->db, "audit");
 	for (int k = 0; k < rows.count; k++) {
 		const struct db_value *v = rows.values + (ptrdiff_t)k * 3;
@@ -252,8 +252,8 @@ static enum status see_rows(struct service *svc, struct arena *a, struct audit *
 		else if (v[0].number > *highest)
 			*highest = v[0].number;
 		if (v[2].number)
-			buf_printf(&out->problems, "order %lld-%d-%lld is of an unknown user\n", (long long)out->coupon.id, i,
-			           (long long)v[0].number);
+			buf_printf(&out->problems, "order %lld-%d-%lld is of an unknown user\n",
+				   (long long)out->coupon.id, i, (long long)v[0].number);
 	}
 	return STATUS_OK;
 }
@@ -271,7 +271,7 @@ static void judge(struct audit *out, int i, int64_t sequence, const struct seen 
 		problem = "is below the cursor, but not in MySQL";
 	if (problem)
 		buf_printf(&out->problems, "order %lld-%d-%lld %s\n", (long long)out->coupon.id, i, (long long)sequence,
-		           problem);
+			   problem);
 }
 
 static enum status check_sold(struct service *svc, struct arena *a, struct audit *out, int i, int64_t highest)
@@ -284,7 +284,7 @@ static enum status check_sold(struct service *svc, struct arena *a, struct audit
 	int64_t sold = redis_number(ask(svc, a, &c, &s));
 	if (s == STATUS_OK && highest > sold)
 		buf_printf(&out->problems, "order %lld-%d-%lld is in MySQL, but Redis has sold only %lld\n",
-		           (long long)out->coupon.id, i, (long long)highest, (long long)sold);
+			   (long long)out->coupon.id, i, (long long)highest, (long long)sold);
 	return s;
 }
 

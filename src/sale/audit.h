@@ -17,7 +17,7 @@ struct audit_segment {
 struct audit {
 	struct coupon coupon;
 	int64_t amount, cancelled, hub, in_flight, left, sold, queued; /* units; sold: by Redis, cancelled ones too */
-	int64_t rows, counted, dead;                        /* order rows, coupons.sold, dead letters */
+	int64_t rows, counted, dead;                                   /* order rows, coupons.sold, dead letters */
 	bool published, sold_out;
 	struct audit_segment *segments;
 	struct buf problems; /* a line each; empty: balanced */

@@ -141,16 +141,16 @@ static const struct {
 	const char *word;
 	void (*fn)(struct claim *c, const struct redis_reply *reply);
 } answers[] = {
-	{ "WON", on_won },     { "MINE", on_mine },   { "SOLDOUT", on_sold_out }, { "NEED", on_need },
-	{ "EARLY", on_early }, { "ENDED", on_ended }, { "PAUSED", on_paused },	  { "FENCED", on_fenced },
-	{ "REGRESS", on_regress },
+	{ "WON", on_won },       { "MINE", on_mine },     { "SOLDOUT", on_sold_out },
+	{ "NEED", on_need },     { "EARLY", on_early },   { "ENDED", on_ended },
+	{ "PAUSED", on_paused }, { "FENCED", on_fenced }, { "REGRESS", on_regress },
 };
 
 static void on_claim(void *context, enum redis_end end, const struct redis_reply *reply)
 {
 	static const enum status unanswered[] = { [REDIS_REFUSED] = STATUS_UNAVAILABLE,
-		                                  [REDIS_UNKNOWN] = STATUS_OUTCOME_UNKNOWN,
-		                                  [REDIS_BROKEN] = STATUS_FENCED };
+						  [REDIS_UNKNOWN] = STATUS_OUTCOME_UNKNOWN,
+						  [REDIS_BROKEN] = STATUS_FENCED };
 	struct claim *c = context;
 	if (end != REDIS_ANSWER) {
 		claim_end(c, unanswered[end]);

@@ -16,12 +16,12 @@ enum { SEGMENTS_MAX = 256 };
 struct coupon {
 	int64_t id, seller, generation;
 	struct str seller_name, name, description;
-	int64_t amount, stock;           /* units at creation; face value in the smallest currency unit */
-	int64_t starts_ms, ends_ms;      /* 0: from the start, for ever */
+	int64_t amount, stock;            /* units at creation; face value in the smallest currency unit */
+	int64_t starts_ms, ends_ms;       /* 0: from the start, for ever */
 	int64_t created_ms, pay_within_s; /* 0: no limit */
 	int segments;
 	uint8_t hash_key[SIPHASH_KEY];
-	struct refill **refills;   /* transfer.c's: one running refill a segment, or NULL */
+	struct refill **refills;    /* transfer.c's: one running refill a segment, or NULL */
 	struct stock_read *reading; /* stock.c's: the read that is under way, or NULL */
 
 	struct arena arena;

@@ -35,10 +35,10 @@ struct works {
 
 struct drain {
 	struct service *svc;
-	char token[64];     /* ours, in leases */
-	int first;          /* every pass starts with another coupon */
-	int64_t looked_ms;  /* when we last looked around */
-	int64_t look_from;  /* and where we go on */
+	char token[64];    /* ours, in leases */
+	int first;         /* every pass starts with another coupon */
+	int64_t looked_ms; /* when we last looked around */
+	int64_t look_from; /* and where we go on */
 	bool trouble;
 };
 
@@ -151,7 +151,8 @@ static void tidy(struct drain *d, struct arena *a, struct works *w)
 	redis_settle(d->svc->redis_now);
 }
 
-/* A worker that was killed between a claim and its SADD left an order that nobody heard of: a few coupons at a time, all are looked at. */
+/* A worker that was killed between a claim and its SADD left an order that nobody heard of: a few coupons at a time,
+ * all are looked at. */
 static void look_around(struct drain *d, struct arena *a)
 {
 	struct redis_command c;

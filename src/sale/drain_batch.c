@@ -80,7 +80,8 @@ static int peek_all(struct batch *b)
 
 static int failed(struct batch *b, const char *at)
 {
-	log_warn("drain_failed", LOG_TEXT("at", at), LOG_INT("coupon", b->coupon), LOG_TEXT("error", db_error(b->svc->db)));
+	log_warn("drain_failed", LOG_TEXT("at", at), LOG_INT("coupon", b->coupon),
+		 LOG_TEXT("error", db_error(b->svc->db)));
 	return -1;
 }
 
@@ -88,8 +89,8 @@ static int failed(struct batch *b, const char *at)
 static int make_cursor(struct batch *b, int segment)
 {
 	b->segment[segment].next = 1;
-	int result = db_exec(b->svc->db, "INSERT INTO drain_cursors (coupon_id, segment, next_seq) VALUES (?, ?, 1)", NULL,
-	                     DB_N(b->coupon), DB_N(segment));
+	int result = db_exec(b->svc->db, "INSERT INTO drain_cursors (coupon_id, segment, next_seq) VALUES (?, ?, 1)",
+			     NULL, DB_N(b->coupon), DB_N(segment));
 	b->raced = result && db_failure(b->svc->db) == DB_DUPLICATE;
 	return result;
 }
@@ -98,8 +99,8 @@ static int lock_cursors(struct batch *b)
 {
 	struct db_rows rows;
 	if (db_query(b->svc->db, b->arena,
-	             "SELECT segment, next_seq FROM drain_cursors WHERE coupon_id = ? ORDER BY segment FOR UPDATE", &rows,
-	             DB_N(b->coupon)))
+		     "SELECT segment, next_seq FROM drain_cursors WHERE coupon_id = ? ORDER BY segment FOR UPDATE",
+		     &rows, DB_N(b->coupon)))
 		return -1;
 	for (int i = 0; i < b->segments; i++)
 		b->segment[i].next = 0;
@@ -117,11 +118,11 @@ static int check_redelivered(struct batch *b, const struct record *r)
 {
 	struct db_rows rows;
 	if (db_query(b->svc->db, b->arena, "SELECT user_id FROM orders WHERE coupon_id = ? AND segment = ? AND seq = ?",
-	             &rows, DB_N(b->coupon), DB_N(r->segment), DB_N(r->sequence)))
+		     &rows, DB_N(b->coupon), DB_N(r->segment), DB_N(r->sequence)))
 		return -1;
 	if (rows.count && rows.values[0].number != r->user) {
 		log_error("drain_sequence_reused", LOG_INT("coupon", b->coupon), LOG_INT("segment", r->segment),
-		          LOG_INT("sequence", r->sequence), LOG_INT("user", r->user));
+			  LOG_INT("sequence", r->sequence), LOG_INT("user", r->user));
 		b->segment[r->segment].skip = true;
 	}
 	return 0;
@@ -146,7 +147,7 @@ static int select_fresh(struct batch *b, struct record **fresh, int *count)
 		}
 		if (r->sequence > s->next) {
 			log_error("drain_gap", LOG_INT("coupon", b->coupon), LOG_INT("segment", r->segment),
-			          LOG_INT("expected", s->next), LOG_INT("found", r->sequence));
+				  LOG_INT("expected", s->next), LOG_INT("found", r->sequence));
 			s->skip = true;
 			continue;
 		}
@@ -164,7 +165,9 @@ static int insert_some(struct batch *b, const struct record *r, int rows)
 	struct db_value *v = arena_alloc(b->arena, (size_t)(rows * COLUMNS) * sizeof *v);
 	int64_t now = clock_ms();
 	buf_init(&sql, b->arena);
-	buf_puts(&sql, "INSERT INTO orders (coupon_id, segment, seq, user_id, status, claimed_at_ms, confirmed_at_ms) VALUES ");
+	buf_puts(
+		&sql,
+		"INSERT INTO orders (coupon_id, segment, seq, user_id, status, claimed_at_ms, confirmed_at_ms) VALUES ");
 	for (int i = 0; i < rows; i++) {
 		struct db_value *row = v + (ptrdiff_t)i * COLUMNS;
 		buf_puts(&sql, i ? ", (?, ?, ?, ?, 1, ?, ?)" : "(?, ?, ?, ?, 1, ?, ?)");
@@ -195,7 +198,7 @@ static int count_sold(struct batch *b, int units)
 	if (!units)
 		return 0;
 	if (db_exec(b->svc->db, "UPDATE coupons SET sold = sold + ? WHERE id = ? AND sold + ? <= amount", &changed,
-	            DB_N(units), DB_N(b->coupon), DB_N(units)))
+		    DB_N(units), DB_N(b->coupon), DB_N(units)))
 		return -1;
 	return changed != 1;
 }
@@ -243,13 +246,13 @@ static int bury(struct batch *b, int segment, int64_t sequence, struct str raw, 
 	struct str kept = { raw.p, raw.n > 4096 ? 4096 : raw.n };
 	struct db_value seq = sequence ? DB_N(sequence) : DB_NIL;
 	log_error("dead_letter", LOG_INT("coupon", b->coupon), LOG_INT("segment", segment), LOG_STR("record", kept),
-	          LOG_TEXT("reason", reason));
+		  LOG_TEXT("reason", reason));
 	b->dead++;
 	return db_exec(b->svc->db,
-	               "INSERT INTO dead_letters (coupon_id, segment, seq, record, digest, reason, at_ms) "
-	               "VALUES (?, ?, ?, ?, ?, ?, ?)",
-	               NULL, DB_N(b->coupon), DB_N(segment), seq, DB_S(kept),
-	               DB_S(((struct str){ (char *)digest, size })), DB_S(str_of(reason)), DB_N(clock_ms()));
+		       "INSERT INTO dead_letters (coupon_id, segment, seq, record, digest, reason, at_ms) "
+		       "VALUES (?, ?, ?, ?, ?, ?, ?)",
+		       NULL, DB_N(b->coupon), DB_N(segment), seq, DB_S(kept),
+		       DB_S(((struct str){ (char *)digest, size })), DB_S(str_of(reason)), DB_N(clock_ms()));
 }
 
 /* A failure that the same values will meet again. */

@@ -12,10 +12,10 @@ struct record {
 };
 
 struct segment_batch {
-	bool waits, skip;        /* skip: what follows in it cannot be moved now */
-	int64_t next;            /* the cursor: the lowest sequence that MySQL does not have */
-	int64_t last;            /* the highest sequence in Redis that MySQL has, once committed */
-	struct str garbage;      /* an unreadable record at the head */
+	bool waits, skip;   /* skip: what follows in it cannot be moved now */
+	int64_t next;       /* the cursor: the lowest sequence that MySQL does not have */
+	int64_t last;       /* the highest sequence in Redis that MySQL has, once committed */
+	struct str garbage; /* an unreadable record at the head */
 };
 
 struct batch {

@@ -12,7 +12,7 @@
 #include "sale/key.h"
 
 enum {
-	RECENT = 200, /* index entries looked at for orders that are still queued */
+	RECENT = 200,  /* index entries looked at for orders that are still queued */
 	MERGED = 1000, /* newest orders among which they can be */
 };
 
@@ -37,9 +37,9 @@ static enum status read_coupon(struct service *svc, struct arena *a, struct orde
 {
 	struct db_rows rows;
 	if (db_query(svc->db, a,
-	             "SELECT c.seller_id, u.name, c.name, c.stock FROM coupons c JOIN users u ON u.id = c.seller_id "
-	             "WHERE c.id = ?",
-	             &rows, DB_N(o->coupon)))
+		     "SELECT c.seller_id, u.name, c.name, c.stock FROM coupons c JOIN users u ON u.id = c.seller_id "
+		     "WHERE c.id = ?",
+		     &rows, DB_N(o->coupon)))
 		return failure_of_db(svc->db, "order");
 	if (!rows.count)
 		return STATUS_NO_SUCH_ORDER;
@@ -54,8 +54,8 @@ static bool read_record(struct str record, struct order *o)
 {
 	struct str rest = record, piece;
 	int64_t sequence;
-	return parse_split(&rest, '|', &piece) && parse_int(piece, 1, INT64_MAX, &sequence) && sequence == o->sequence &&
-	       parse_split(&rest, '|', &piece) && parse_int(piece, 1, INT64_MAX, &o->user) &&
+	return parse_split(&rest, '|', &piece) && parse_int(piece, 1, INT64_MAX, &sequence) &&
+	       sequence == o->sequence && parse_split(&rest, '|', &piece) && parse_int(piece, 1, INT64_MAX, &o->user) &&
 	       parse_split(&rest, '|', &piece) && parse_int(piece, 1, INT64_MAX, &o->claimed_ms);
 }
 
@@ -93,9 +93,9 @@ static enum status read_row(struct service *svc, struct arena *a, struct order *
 {
 	struct db_rows rows;
 	if (db_query(svc->db, a,
-	             "SELECT user_id, status, claimed_at_ms, confirmed_at_ms FROM orders "
-	             "WHERE coupon_id = ? AND segment = ? AND seq = ?",
-	             &rows, DB_N(o->coupon), DB_N(o->segment), DB_N(o->sequence)))
+		     "SELECT user_id, status, claimed_at_ms, confirmed_at_ms FROM orders "
+		     "WHERE coupon_id = ? AND segment = ? AND seq = ?",
+		     &rows, DB_N(o->coupon), DB_N(o->segment), DB_N(o->sequence)))
 		return failure_of_db(svc->db, "order");
 	if (!rows.count)
 		return STATUS_NO_SUCH_ORDER;
@@ -143,8 +143,8 @@ static enum status list_queued(struct service *svc, struct arena *a, int64_t use
 	if (redis_call(svc->redis_now, a, &c, &index) != REDIS_ANSWER)
 		return STATUS_UNAVAILABLE;
 	if (db_query(svc->db, a,
-	             "SELECT coupon_id, segment, seq FROM orders WHERE user_id = ? ORDER BY claimed_at_ms DESC LIMIT ?",
-	             &confirmed, DB_N(user), DB_N(2 * RECENT)))
+		     "SELECT coupon_id, segment, seq FROM orders WHERE user_id = ? ORDER BY claimed_at_ms DESC LIMIT ?",
+		     &confirmed, DB_N(user), DB_N(2 * RECENT)))
 		return failure_of_db(svc->db, "orders");
 	for (size_t i = 0; i + 1 < redis_count(index); i += 2) {
 		struct order o = { .user = user, .claimed_ms = redis_number_at(index, i + 1) };
@@ -159,7 +159,8 @@ static enum status list_queued(struct service *svc, struct arena *a, int64_t use
 static void put_row(struct order *orders, int *count, const struct order *row)
 {
 	for (int i = 0; i < *count; i++)
-		if (orders[i].coupon == row->coupon && orders[i].segment == row->segment && orders[i].sequence == row->sequence) {
+		if (orders[i].coupon == row->coupon && orders[i].segment == row->segment &&
+		    orders[i].sequence == row->sequence) {
 			orders[i] = *row;
 			return;
 		}
@@ -167,27 +168,28 @@ static void put_row(struct order *orders, int *count, const struct order *row)
 }
 
 static enum status list_rows(struct service *svc, struct arena *a, int64_t user, int64_t offset, int64_t limit,
-                             struct order *orders, int *count)
+			     struct order *orders, int *count)
 {
 	struct db_rows rows;
-	if (db_query(svc->db, a,
-	             "SELECT o.coupon_id, o.segment, o.seq, o.status, o.claimed_at_ms, o.confirmed_at_ms, u.name, c.name, "
-	             "c.stock FROM orders o JOIN coupons c ON c.id = o.coupon_id JOIN users u ON u.id = c.seller_id "
-	             "WHERE o.user_id = ? ORDER BY o.claimed_at_ms DESC, o.coupon_id DESC LIMIT ? OFFSET ?",
-	             &rows, DB_N(user), DB_N(limit), DB_N(offset)))
+	if (db_query(
+		    svc->db, a,
+		    "SELECT o.coupon_id, o.segment, o.seq, o.status, o.claimed_at_ms, o.confirmed_at_ms, u.name, c.name, "
+		    "c.stock FROM orders o JOIN coupons c ON c.id = o.coupon_id JOIN users u ON u.id = c.seller_id "
+		    "WHERE o.user_id = ? ORDER BY o.claimed_at_ms DESC, o.coupon_id DESC LIMIT ? OFFSET ?",
+		    &rows, DB_N(user), DB_N(limit), DB_N(offset)))
 		return failure_of_db(svc->db, "orders");
 	for (int i = 0; i < rows.count; i++) {
 		const struct db_value *v = rows.values + (ptrdiff_t)i * rows.columns;
 		const struct order row = { .coupon = v[0].number,
-			                   .segment = (int)v[1].number,
-			                   .sequence = v[2].number,
-			                   .user = user,
-			                   .status = (enum order_status)v[3].number,
-			                   .claimed_ms = v[4].number,
-			                   .confirmed_ms = v[5].number,
-			                   .seller_name = v[6].text,
-			                   .coupon_name = v[7].text,
-			                   .stock = v[8].number };
+					   .segment = (int)v[1].number,
+					   .sequence = v[2].number,
+					   .user = user,
+					   .status = (enum order_status)v[3].number,
+					   .claimed_ms = v[4].number,
+					   .confirmed_ms = v[5].number,
+					   .seller_name = v[6].text,
+					   .coupon_name = v[7].text,
+					   .stock = v[8].number };
 		put_row(orders, count, &row);
 	}
 	return STATUS_OK;
@@ -202,7 +204,7 @@ static int newer_first(const void *a, const void *b)
 }
 
 enum status order_list(struct service *svc, struct arena *a, int64_t user, int64_t page, int size,
-                       struct order **orders, int *count)
+		       struct order **orders, int *count)
 {
 	int64_t skip = (page - 1) * size;
 	*count = 0;

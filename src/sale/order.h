@@ -28,6 +28,6 @@ enum status order_read(struct service *svc, struct arena *a, struct order *o);
 
 /* A page (from 1) of a user's orders, newest first, of at most `size`; in the arena. */
 enum status order_list(struct service *svc, struct arena *a, int64_t user, int64_t page, int size,
-                       struct order **orders, int *count);
+		       struct order **orders, int *count);
 
 #endif

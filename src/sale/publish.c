@@ -96,10 +96,16 @@ static enum status describe(struct service *svc, struct arena *a, const struct c
 	const struct {
 		const char *name;
 		int64_t value;
-	} numbers[] = { { "id", c->id },	  { "seller", c->seller }, { "gen", c->generation },
-		        { "amount", c->amount },  { "stock", c->stock },   { "t0", c->starts_ms },
-		        { "t1", c->ends_ms },	  { "created", c->created_ms }, { "pay", c->pay_within_s },
-		        { "segments", c->segments } };
+	} numbers[] = { { "id", c->id },
+			{ "seller", c->seller },
+			{ "gen", c->generation },
+			{ "amount", c->amount },
+			{ "stock", c->stock },
+			{ "t0", c->starts_ms },
+			{ "t1", c->ends_ms },
+			{ "created", c->created_ms },
+			{ "pay", c->pay_within_s },
+			{ "segments", c->segments } };
 	const struct {
 		const char *name;
 		struct str value;
@@ -156,19 +162,21 @@ static enum status list_by_name(struct service *svc, struct arena *a, const stru
 	return run(svc, a, &cmd);
 }
 
-/* What is read, not counted. In this order: the drainers and the seller's list learn of the coupon before a claim can. */
+/* What is read, not counted. In this order: the drainers and the seller's list learn of the coupon before a claim can.
+ */
 static enum status enter(struct service *svc, struct arena *a, const struct coupon *c)
 {
-	static enum status (*const steps[])(struct service *, struct arena *, const struct coupon *) = {
-		describe, list_live, list_of_seller, list_by_name
-	};
+	static enum status (*const steps[])(struct service *, struct arena *,
+					    const struct coupon *) = { describe, list_live, list_of_seller,
+								       list_by_name };
 	enum status s = STATUS_OK;
 	for (size_t i = 0; s == STATUS_OK && i < sizeof steps / sizeof steps[0]; i++)
 		s = steps[i](svc, a, c);
 	return s;
 }
 
-/* From a row to an open sale. `published` is written before the catalog: a sale that anyone could find is never made anew. */
+/* From a row to an open sale. `published` is written before the catalog: a sale that anyone could find is never made
+ * anew. */
 static enum status publish(struct service *svc, struct arena *a, const struct coupon *c)
 {
 	enum status s = open_hub(svc, a, c);
@@ -186,9 +194,9 @@ static enum status publish(struct service *svc, struct arena *a, const struct co
 static int find_row(struct service *svc, struct arena *a, struct str seller_name, struct str name, struct db_rows *rows)
 {
 	return db_query(svc->db, a,
-	                "SELECT " PUBLISH_COLUMNS " FROM coupons c JOIN users u ON u.id = c.seller_id "
-	                "WHERE u.name = ? AND c.name = ?",
-	                rows, DB_S(seller_name), DB_S(name));
+			"SELECT " PUBLISH_COLUMNS " FROM coupons c JOIN users u ON u.id = c.seller_id "
+			"WHERE u.name = ? AND c.name = ?",
+			rows, DB_S(seller_name), DB_S(name));
 }
 
 static int insert(struct service *svc, struct coupon *c)
@@ -199,11 +207,11 @@ static int insert(struct service *svc, struct coupon *c)
 		abort();
 	struct str key = { (const char *)c->hash_key, SIPHASH_KEY };
 	if (db_exec(svc->db,
-	            "INSERT INTO coupons (seller_id, name, amount, stock, description, starts_at_ms, ends_at_ms, segments, "
-	            "pay_within_s, hash_key, generation, created_at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-	            NULL, DB_N(c->seller), DB_S(c->name), DB_N(c->amount), DB_N(c->stock), DB_S(c->description),
-	            DB_N(c->starts_ms), DB_N(c->ends_ms), DB_N(c->segments), DB_N(c->pay_within_s), DB_S(key),
-	            DB_N(c->generation), DB_N(c->created_ms)))
+		    "INSERT INTO coupons (seller_id, name, amount, stock, description, starts_at_ms, ends_at_ms, segments, "
+		    "pay_within_s, hash_key, generation, created_at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		    NULL, DB_N(c->seller), DB_S(c->name), DB_N(c->amount), DB_N(c->stock), DB_S(c->description),
+		    DB_N(c->starts_ms), DB_N(c->ends_ms), DB_N(c->segments), DB_N(c->pay_within_s), DB_S(key),
+		    DB_N(c->generation), DB_N(c->created_ms)))
 		return -1;
 	c->id = db_last_id(svc->db);
 	return 0;

@@ -14,8 +14,8 @@ int publish_default_segments(const struct conf *conf, int64_t amount);
 
 /*
  * Creates and opens. The caller fills seller, seller_name, name, description, amount, stock, starts_ms, ends_ms,
- * pay_within_s and segments. STATUS_CREATED, STATUS_DUPLICATE_COUPON, STATUS_UNAVAILABLE (ask again: it goes on where it
- * stopped), STATUS_FENCED, STATUS_INTERNAL.
+ * pay_within_s and segments. STATUS_CREATED, STATUS_DUPLICATE_COUPON, STATUS_UNAVAILABLE (ask again: it goes on where
+ * it stopped), STATUS_FENCED, STATUS_INTERNAL.
  */
 enum status publish_create(struct service *svc, struct arena *a, struct coupon *c);
 
@@ -26,8 +26,8 @@ enum status publish_create(struct service *svc, struct arena *a, struct coupon *
 enum status publish_heal(struct service *svc, struct arena *a, struct str seller_name, struct str name);
 
 /* Columns of coupons that publish_row reads, for a SELECT joined with users u. */
-#define PUBLISH_COLUMNS                                                                                    \
-	"c.id, c.seller_id, u.name, c.name, c.description, c.amount, c.stock, c.starts_at_ms, c.ends_at_ms, " \
+#define PUBLISH_COLUMNS                                                                                                \
+	"c.id, c.seller_id, u.name, c.name, c.description, c.amount, c.stock, c.starts_at_ms, c.ends_at_ms, "          \
 	"c.segments, c.pay_within_s, c.hash_key, c.generation, c.created_at_ms, c.published"
 void publish_row(struct coupon *c, const struct db_value *row, bool *published);
 

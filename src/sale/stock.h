@@ -15,8 +15,8 @@ struct segment_stock {
 struct stock {
 	int64_t amount, cancelled, left; /* left includes what is on its way between hub and segments */
 	int64_t hub, queued;
-	bool sold_out;        /* the hub's word */
-	int64_t now_ms;       /* the sale clock */
+	bool sold_out;  /* the hub's word */
+	int64_t now_ms; /* the sale clock */
 	int count;
 	struct segment_stock segments[SEGMENTS_MAX];
 };

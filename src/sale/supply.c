@@ -18,8 +18,8 @@ static enum status read_supply(struct service *svc, struct arena *a, int64_t sel
 {
 	struct db_rows rows;
 	if (db_query(svc->db, a,
-	             "SELECT id, generation, amount, cancelled, segments FROM coupons WHERE seller_id = ? AND name = ?", &rows,
-	             DB_N(seller), DB_S(name)))
+		     "SELECT id, generation, amount, cancelled, segments FROM coupons WHERE seller_id = ? AND name = ?",
+		     &rows, DB_N(seller), DB_S(name)))
 		return failure_of_db(svc->db, "supply");
 	if (!rows.count)
 		return STATUS_NO_SUCH_COUPON;
@@ -70,15 +70,15 @@ static void clear_flags(struct service *svc, const struct supply *s, int64_t epo
 }
 
 enum status supply_add(struct service *svc, struct arena *a, int64_t seller, struct str name, int64_t units,
-                       int64_t *amount)
+		       int64_t *amount)
 {
 	struct supply s;
 	int64_t changed = 0, epoch = 0;
 	enum status status = read_supply(svc, a, seller, name, &s);
 	if (status != STATUS_OK)
 		return status;
-	if (db_exec(svc->db, "UPDATE coupons SET amount = amount + ? WHERE id = ? AND amount + ? <= 1000000000", &changed,
-	            DB_N(units), DB_N(s.coupon), DB_N(units)))
+	if (db_exec(svc->db, "UPDATE coupons SET amount = amount + ? WHERE id = ? AND amount + ? <= 1000000000",
+		    &changed, DB_N(units), DB_N(s.coupon), DB_N(units)))
 		return failure_of_db(svc->db, "supply");
 	if (!changed)
 		return STATUS_BAD_FIELD;

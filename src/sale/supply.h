@@ -14,6 +14,6 @@
  * only, and on sale with the next call.
  */
 enum status supply_add(struct service *svc, struct arena *a, int64_t seller, struct str name, int64_t units,
-                       int64_t *amount);
+		       int64_t *amount);
 
 #endif

@@ -295,7 +295,8 @@ static bool accepted_by_libjwt(const struct key *k, const char *text)
 		return false;
 	/* jwt_decode takes any HMAC, in any spelling, and the key must be the one that is named */
 	const char *kid = jwt_get_header(jwt, "kid"), *alg = jwt_get_header(jwt, "alg");
-	bool ok = alg && strcmp(alg, "HS256") == 0 && jwt_get_alg(jwt) == JWT_ALG_HS256 && kid && strcmp(kid, k->kid) == 0;
+	bool ok = alg && strcmp(alg, "HS256") == 0 && jwt_get_alg(jwt) == JWT_ALG_HS256 && kid &&
+		  strcmp(kid, k->kid) == 0;
 	jwt_free(jwt);
 	return ok;
 }

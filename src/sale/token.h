@@ -15,7 +15,7 @@
 enum user_kind { KIND_CUSTOMER = 1, KIND_SELLER = 2 };
 
 struct token {
-	int64_t user;   /* sub */
+	int64_t user; /* sub */
 	struct str name;
 	enum user_kind kind;
 	int64_t expires_s; /* exp */

@@ -39,9 +39,9 @@ struct probe {
 	int64_t received;
 };
 
-static const enum status failures[] = { [REDIS_REFUSED] = STATUS_BUSY,
-	                                [REDIS_UNKNOWN] = STATUS_BUSY,
-	                                [REDIS_BROKEN] = STATUS_FENCED };
+static const enum status failures[] = {
+	[REDIS_REFUSED] = STATUS_BUSY, [REDIS_UNKNOWN] = STATUS_BUSY, [REDIS_BROKEN] = STATUS_FENCED
+};
 
 static void ask_hub(struct refill *r);
 
@@ -87,7 +87,7 @@ static enum status refusal(struct refill *r, const struct redis_reply *reply)
 }
 
 static void send_exchange(struct refill *r, int segment, int64_t received, int64_t sent, int64_t left, int want,
-                          redis_done *done, void *context)
+			  redis_done *done, void *context)
 {
 	struct redis_command cmd;
 	redis_script(&cmd, &script_exchange, 1);
@@ -170,7 +170,7 @@ static void on_debited(void *context, enum redis_end end, const struct redis_rep
 	p->received = redis_number_at(reply, 2);
 	board_add(p->refill->service->board, COUNT_stock_moves_total__return, 1);
 	send_exchange(p->refill, p->segment, p->received, redis_number_at(reply, 3), redis_number_at(reply, 1), 0,
-	              on_reported, p);
+		      on_reported, p);
 }
 
 static void probe(struct refill *r, int segment)
@@ -276,9 +276,14 @@ static struct refill *refill_new(struct claim *c, int64_t received, int64_t sent
 	struct refill *r = malloc(sizeof *r);
 	if (!r)
 		abort();
-	*r = (struct refill){ .service = c->service, .coupon = coupon_hold(c->coupon), .segment = c->segment,
-		              .received = received, .sent = sent, .probes = 1,
-		              .deadline_ms = clock_mono_ms() + PATIENCE_MS, .trouble = STATUS_OK };
+	*r = (struct refill){ .service = c->service,
+			      .coupon = coupon_hold(c->coupon),
+			      .segment = c->segment,
+			      .received = received,
+			      .sent = sent,
+			      .probes = 1,
+			      .deadline_ms = clock_mono_ms() + PATIENCE_MS,
+			      .trouble = STATUS_OK };
 	r->last = &r->first;
 	c->coupon->refills[c->segment] = r;
 	return r;

@@ -175,10 +175,21 @@ static const struct {
 	const char *word;
 	bool (*cure)(struct link *l, struct call *call, struct str error);
 } not_executed[] = {
-	{ "NOSCRIPT", reload },     { "MOVED", route_moved },    { "ASK", route_ask },	   { "TRYAGAIN", route_again },
-	{ "CLUSTERDOWN", route_again }, { "READONLY", route_again }, { "MASTERDOWN", route_again }, { "LOADING", route_again },
-	{ "BUSY", refuse },	    { "MISCONF", refuse },       { "OOM", refuse },	   { "NOREPLICAS", refuse },
-	{ "NOAUTH", refuse },	    { "NOPERM", refuse },	 { "WRONGPASS", refuse },
+	{ "NOSCRIPT", reload },
+	{ "MOVED", route_moved },
+	{ "ASK", route_ask },
+	{ "TRYAGAIN", route_again },
+	{ "CLUSTERDOWN", route_again },
+	{ "READONLY", route_again },
+	{ "MASTERDOWN", route_again },
+	{ "LOADING", route_again },
+	{ "BUSY", refuse },
+	{ "MISCONF", refuse },
+	{ "OOM", refuse },
+	{ "NOREPLICAS", refuse },
+	{ "NOAUTH", refuse },
+	{ "NOPERM", refuse },
+	{ "WRONGPASS", refuse },
 };
 
 static void on_error(struct link *l, struct call *call, redisReply *reply)
@@ -211,8 +222,12 @@ void redis_send(struct redis *r, const struct redis_command *c, redis_done *done
 	struct call *call = malloc(sizeof *call);
 	if (!call)
 		abort();
-	*call = (struct call){ .redis = r, .done = done, .context = context, .script = c->script, .slot = c->slot,
-		               .began_ms = clock_mono_ms() };
+	*call = (struct call){ .redis = r,
+			       .done = done,
+			       .context = context,
+			       .script = c->script,
+			       .slot = c->slot,
+			       .began_ms = clock_mono_ms() };
 	/* hiredis takes the words as non-const, and does not change them */
 	int n = (int)redisFormatCommandArgv(&call->text, c->argc, (const char **)c->argv, c->length);
 	if (n < 0)
@@ -304,7 +319,7 @@ void redis_settle(struct redis *r)
 }
 
 enum redis_end redis_call(struct redis *r, struct arena *a, const struct redis_command *c,
-                          const struct redis_reply **reply)
+			  const struct redis_reply **reply)
 {
 	int64_t deadline = clock_mono_ms() + r->conf->redis_timeout_ms;
 	loop_turn(r->loop, 0); /* notices a connection that was lost while nobody looked */

@@ -1,7 +1,7 @@
 /*
  * Redis, one server or a cluster: a pipelined connection to each, driven by
- * an event loop. store/redis_* is the only code that knows hiredis. Commands are answered in order; what a turn of the loop
- * queues leaves in one write. Nothing here blocks but redis_call.
+ * an event loop. store/redis_* is the only code that knows hiredis. Commands are answered in order; what a turn of the
+ * loop queues leaves in one write. Nothing here blocks but redis_call.
  *
  * A command's end is always told, exactly once, by its callback.
  */
@@ -26,10 +26,10 @@ struct redis_reply;
 
 enum redis_type { REDIS_NIL, REDIS_INT, REDIS_TEXT, REDIS_LIST };
 enum redis_type redis_type(const struct redis_reply *r);
-size_t redis_count(const struct redis_reply *r);                                 /* elements of a list, else 0 */
-const struct redis_reply *redis_at(const struct redis_reply *r, size_t i);       /* NULL past the end */
-struct str redis_text(const struct redis_reply *r);                              /* "" unless text */
-int64_t redis_number(const struct redis_reply *r);                               /* an int, or text that is one; else 0 */
+size_t redis_count(const struct redis_reply *r);                           /* elements of a list, else 0 */
+const struct redis_reply *redis_at(const struct redis_reply *r, size_t i); /* NULL past the end */
+struct str redis_text(const struct redis_reply *r);                        /* "" unless text */
+int64_t redis_number(const struct redis_reply *r);                         /* an int, or text that is one; else 0 */
 /* Of a list: its i-th element as text or as a number. */
 struct str redis_text_at(const struct redis_reply *r, size_t i);
 int64_t redis_number_at(const struct redis_reply *r, size_t i);
@@ -48,7 +48,7 @@ struct redis_script {
 /* A command under construction: words are copied as they are put. Up to 48 words, 4 KB. */
 struct redis_command {
 	const struct redis_script *script; /* NULL for a plain command */
-	int slot; /* of its keys, set by redis_put_key; -1: no key, any server answers */
+	int slot;                          /* of its keys, set by redis_put_key; -1: no key, any server answers */
 	int argc;
 	const char *argv[48];
 	size_t length[48];
@@ -86,7 +86,7 @@ void redis_send(struct redis *r, const struct redis_command *c, redis_done *done
  * Only for a Redis on a loop of its own.
  */
 enum redis_end redis_call(struct redis *r, struct arena *a, const struct redis_command *c,
-                          const struct redis_reply **reply);
+			  const struct redis_reply **reply);
 
 /* Turns the loop until every command sent has ended: a pipeline of redis_send, waited for. */
 void redis_settle(struct redis *r);

@@ -121,7 +121,7 @@ static void on_disconnect(const redisAsyncContext *ac, int status)
 	if (l->redis->closing)
 		return;
 	log_warn("redis_lost", LOG_TEXT("server", l->address),
-	         LOG_TEXT("reason", status == REDIS_OK ? "closed" : ac->errstr));
+		 LOG_TEXT("reason", status == REDIS_OK ? "closed" : ac->errstr));
 	retry_later(l);
 	route_link_changed(l);
 }
@@ -170,7 +170,8 @@ static void connect_now(struct link *l)
 {
 	redisAsyncContext *ac = dial(l->address);
 	if (!ac || ac->err) {
-		log_warn("redis_away", LOG_TEXT("server", l->address), LOG_TEXT("reason", ac ? ac->errstr : "out of memory"));
+		log_warn("redis_away", LOG_TEXT("server", l->address),
+			 LOG_TEXT("reason", ac ? ac->errstr : "out of memory"));
 		if (ac)
 			redisAsyncFree(ac);
 		retry_later(l);
@@ -206,7 +207,7 @@ static void on_watch(struct loop_timer *t)
 	struct link *l = of(t, offsetof(struct link, watch));
 	if (l->ac && l->first && clock_mono_ms() - l->first->sent_ms > l->redis->conf->redis_timeout_ms) {
 		log_warn("redis_timeout", LOG_TEXT("server", l->address),
-		         LOG_INT("after_ms", clock_mono_ms() - l->first->sent_ms));
+			 LOG_INT("after_ms", clock_mono_ms() - l->first->sent_ms));
 		redisAsyncFree(l->ac);
 	}
 	loop_timer_set(l->redis->loop, &l->watch, WATCH_MS);

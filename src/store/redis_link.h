@@ -46,9 +46,9 @@ struct redis {
 	const struct conf *conf;
 	struct link *links;
 	bool cluster, closing;
-	struct link *slots[SLOTS];         /* cluster: who serves what; NULL: nobody known */
-	bool mapped, asking;               /* the map was read; it is being read */
-	struct loop_timer refresh, unpark; /* armed while there is reason */
+	struct link *slots[SLOTS];          /* cluster: who serves what; NULL: nobody known */
+	bool mapped, asking;                /* the map was read; it is being read */
+	struct loop_timer refresh, unpark;  /* armed while there is reason */
 	struct call *parked, **parked_last; /* not executed yet, tried again until their time is over */
 	int outstanding;
 	int64_t complained_ms;

@@ -178,7 +178,8 @@ static const char *redirected(struct link *l, struct str error, char address[256
 	if (!parse_split(&rest, ' ', &word) || !parse_split(&rest, ' ', &slot) || !rest.p || rest.n > 200)
 		return address;
 	if (rest.p[0] == ':')
-		snprintf(address, 256, "%.*s%.*s", (int)(strrchr(l->address, ':') - l->address), l->address, (int)rest.n, rest.p);
+		snprintf(address, 256, "%.*s%.*s", (int)(strrchr(l->address, ':') - l->address), l->address,
+			 (int)rest.n, rest.p);
 	else
 		snprintf(address, 256, "%.*s", (int)rest.n, rest.p);
 	return address;

@@ -41,7 +41,7 @@ def keys_of(sale):
 class Run:
     """A sale whose customers claim, and claim again, while things happen: `with Run(it) as run`, ending with proof()."""
 
-    def __init__(self, it, amount=1500, segments=12, threads=10):
+    def __init__(self, it, amount=1500, segments=12, threads=16):
         if not hasattr(it, "crowd"):
             it.crowd = it.users(1500)
         self.it, self.sale, self.history = it, it.sale(amount=amount, segments=segments), History(amount)
@@ -56,11 +56,18 @@ class Run:
         self.over.set()
 
     def _work(self, client, users):
+        """Nobody waits for one who cannot be served now; in the end all who asked get their answer."""
+        owed = {}
         for user in itertools.cycle(users):
             if self.over.is_set():
-                return
-            self.history.insist(self.sale, user, client, pause=0.05)
+                break
+            if self.history.ask(self.sale, user, client).unknown:
+                owed[user.id] = user
+            else:
+                owed.pop(user.id, None)
             time.sleep(PACE)
+        for user in owed.values():
+            self.history.insist(self.sale, user, client)
 
     def sells_on(self, units=50):
         """Units are being sold now."""
