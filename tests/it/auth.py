@@ -35,7 +35,8 @@ class Stage:
     def fill(self, path):
         """Both routes of a claim are to win something."""
         name = self.two.name if path.endswith("/claims") else self.one.name
-        for word, value in {"{seller}": self.seller.name, "{user}": self.owner.name, "{name}": name, "{no}": self.order}.items():
+        words = {"{seller}": self.seller.name, "{user}": self.owner.name, "{name}": name, "{no}": self.order}
+        for word, value in words.items():
             path = path.replace(word, value)
         return path
 
@@ -175,7 +176,8 @@ def directory(it):
     sale = it.sale(seller)
     bucket = next(key for key in it.redis.keys() if key.startswith("sk:w:") and it.redis("HEXISTS", key, seller.name))
     it.redis("HDEL", bucket, seller.name)
-    same([c["name"] for c in it.ask("GET", seller.path + "/coupons", user).expect(200).json["data"]], [sale.name], "coupons")
+    listed = it.ask("GET", seller.path + "/coupons", user).expect(200).json["data"]
+    same([c["name"] for c in listed], [sale.name], "coupons")
     same(it.redis("HGET", bucket, seller.name), str(seller.id), "the entry")
     catalog = next(key for key in it.redis.keys() if key.startswith("sk:n:") and it.redis("HEXISTS", key, sale.title))
     it.redis("HDEL", catalog, sale.title)
@@ -249,7 +251,7 @@ def logout_and_restart(it):
     user = it.account(it.name("leaver"), "customer")
     it.ask("POST", "/api/auth/logout", user).expect(200)
     path = user.path + "/coupons"
-    until(lambda: all(it.new_client().ask("GET", path, user).status == 401 for _ in range(20)), 3, "the token is refused")
+    until(lambda: all(it.new_client().ask("GET", path, user).status == 401 for _ in range(20)), 3, "it is refused")
     for _ in range(6):
         for pid in it.workers("hot"):
             os.kill(pid, signal.SIGKILL)

@@ -11,8 +11,8 @@ from tap import case, same, until
 
 KEYS = re.compile(r"sk:(\{\d+:h\}:(hub|d|l)|\{\d+:\d+\}:[soq]|[nwus]:\{\d+\}|live|revoked)")
 NAMES = ["a b", " edge ", "Käse & Brot", "скидка", "優惠券", "🎟️🎟️", "it's \"half\" off", "{1:h}", "{}:{}", "a:b:c",
-         "1|2|3", "50%", "%2F", "%00", "a+b=c?d#e", "..", ".", "back\\slash", "<b>bold&lt;", "$(id)`id`", "-- ; DROP TABLE",
-         "claims", "coupons", "*", "null", "0", "@hot", "ẞ" * 60, "🎟" * 60]
+         "1|2|3", "50%", "%2F", "%00", "a+b=c?d#e", "..", ".", "back\\slash", "<b>bold&lt;", "$(id)`id`",
+         "-- ; DROP TABLE", "claims", "coupons", "*", "null", "0", "@hot", "ẞ" * 60, "🎟" * 60]
 
 
 def now_ms():
@@ -24,10 +24,22 @@ def rfc3339(ms):
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def clock_ms(it):
-    text = it.ask("GET", "/api/time").expect(200).json["time"]
+def ms_of(text):
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", text), text
     return round(datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp() * 1000)
+
+
+def clock_ms(it):
+    return ms_of(it.ask("GET", "/api/time").expect(200).json["time"])
+
+
+def data(it, path, user):
+    """One page of a list."""
+    return it.ask("GET", path, user).expect(200).json["data"]
+
+
+def names(entries):
+    return [entry["name"] for entry in entries]
 
 
 def course_flow(it, say):
@@ -46,7 +58,8 @@ def course_flow(it, say):
 
     coupons = f"/api/users/{seller}/coupons"
     for i in range(3):
-        made = ask(seller, "POST", coupons, {"name": f"c{i}", "amount": 5, "stock": 10 + i, "description": f"number {i}"})
+        body = {"name": f"c{i}", "amount": 5, "stock": 10 + i, "description": f"number {i}"}
+        made = ask(seller, "POST", coupons, body)
         same(made.expect(201).headers["Location"], f"{coupons}/c{i}", "Location")
     listed = ask(customer, "GET", f"{coupons}?page=1").expect(200).json["data"]
     same({c["name"]: (c["stock"], c["description"], c["amount"], c["left"]) for c in listed},
@@ -162,9 +175,9 @@ def order_read(it):
     same((order["status"], order["seller"], order["coupon"], order["stock"]),
          ("queued", sale.seller.name, sale.name, 77), "the order")
     same(order["order"], path.split("/")[-1], "its number")
-    assert abs(clock_ms(it) - datetime.datetime.fromisoformat(order["claimed_at"][:-1] + "+00:00").timestamp() * 1000) < 5000
+    assert abs(clock_ms(it) - ms_of(order["claimed_at"])) < 5000, order
     same(it.ask("GET", path, sale.seller).expect(200).json, order, "what the seller sees")
-    same([o["status"] for o in it.ask("GET", user.path + "/orders", user).expect(200).json["data"]], ["queued"], "list")
+    same([o["status"] for o in data(it, user.path + "/orders", user)], ["queued"], "list")
     for who in (stranger, other):
         it.ask("GET", path, who).expect(404, "no-such-order")
     it.dev("start", "drain")
@@ -187,21 +200,23 @@ def lists(it):
         orders.append(sale.win(user))
     sales[0].win(other)
     for _ in ("some queued", "all confirmed"):
-        pages = [it.ask("GET", f"{user.path}/coupons?page={n}", user) for n in (1, 2)]
-        data = [c for page in pages for c in page.expect(200).json["data"]]
-        same([len(page.json["data"]) for page in pages], [20, 3], "coupons a page")
-        same([(c["name"], c["stock"]) for c in data], [(s.name, int(s.name[4:])) for s in reversed(won)], "coupons won")
+        pages = [data(it, f"{user.path}/coupons?page={n}", user) for n in (1, 2)]
+        listed = [c for page in pages for c in page]
+        same([len(page) for page in pages], [20, 3], "coupons a page")
+        same([(c["name"], c["stock"]) for c in listed], [(s.name, int(s.name[4:])) for s in reversed(won)],
+             "coupons won")
         it.ask("GET", f"{user.path}/coupons?page=3", user).expect(204)
-        pages = [it.ask("GET", f"{user.path}/orders?page={n}", user).expect(200).json["data"] for n in (1, 2)]
+        pages = [data(it, f"{user.path}/orders?page={n}", user) for n in (1, 2)]
         same([len(page) for page in pages], [20, 3], "orders a page")
         same([o["order"] for page in pages for o in page], list(reversed(orders)), "orders")
         won[-1].drained()
-        until(lambda: it.sql.number(f"SELECT COUNT(*) FROM orders WHERE user_id = {user.id}") == len(won), 10, "all rows")
+        rows = f"SELECT COUNT(*) FROM orders WHERE user_id = {user.id}"
+        until(lambda: it.sql.number(rows) == len(won), 10, "all rows")
     for page in ("page=0", "page=-7", "", "other=1"):
-        same(len(it.ask("GET", f"{user.path}/coupons?{page}", user).expect(200).json["data"]), 20, f"coupons of {page!r}")
-    sold = [it.ask("GET", f"{seller.path}/coupons?page={n}", user) for n in (1, 2, 3)]
-    same([c["name"] for page in sold for c in page.expect(200).json["data"]], [s.name for s in reversed(sales)], "on sale")
-    same([(c["amount"], c["left"]) for c in sold[2].json["data"]], [(10, 9), (10, 10), (10, 9), (10, 10), (10, 8)],
+        same(len(data(it, f"{user.path}/coupons?{page}", user)), 20, f"coupons of {page!r}")
+    sold = [data(it, f"{seller.path}/coupons?page={n}", user) for n in (1, 2, 3)]
+    same([c["name"] for page in sold for c in page], [s.name for s in reversed(sales)], "on sale")
+    same([(c["amount"], c["left"]) for c in sold[2]], [(10, 9), (10, 10), (10, 9), (10, 10), (10, 8)],
          "amount and left of the first five coupons")
     it.ask("GET", f"{seller.path}/coupons?page=4", user).expect(204)
 
@@ -217,7 +232,7 @@ def lists_of_others(it):
     it.ask("GET", "/api/users/nobody/coupons", user).expect(400, "unknown-user")
     it.ask("GET", f"{user.path}/coupons").expect(401, "no-token")
     it.ask("GET", f"{other.path}/orders", user).expect(403, "forbidden")
-    same(it.ask("GET", f"{user.path}/orders", user).expect(200).json["data"], [], "orders")
+    same(data(it, user.path + "/orders", user), [], "orders")
 
 
 @case("a coupon's states and numbers; only its seller sees the segments")
@@ -246,15 +261,16 @@ def added(it):
         sale.win(user)
     sale.claim(users[2]).expect(410, "sold-out")
     for amount in (3, 10):
-        same(it.ask("PATCH", sale.path + "/stock", sale.seller, {"add": amount - sale.amount}).expect(200).json["amount"],
-             amount, "amount")
+        more = amount - sale.amount
+        same(it.ask("PATCH", sale.path + "/stock", sale.seller, {"add": more}).expect(200).json["amount"], amount,
+             "amount")
         seen = sale.read()
-        same((seen["state"], seen["amount"], seen["left"]), ("open", amount, amount - sale.amount), "state, amount, left")
+        same((seen["state"], seen["amount"], seen["left"]), ("open", amount, more), "state, amount, left")
         for user in users[sale.amount:amount]:
             sale.win(user)
         sale.claim(users[amount]).expect(410, "sold-out")
         sale.amount = amount
-    listed = it.ask("GET", sale.seller.path + "/coupons", sale.seller).expect(200).json["data"]
+    listed = data(it, sale.seller.path + "/coupons", sale.seller)
     same([(c["amount"], c["left"]) for c in listed], [(10, 0)], "amount and left in the list")
     sale.drained()
     sale.audit()
@@ -268,7 +284,7 @@ def one_name(it):
     one.claim(users[1]).expect(410, "sold-out")
     other.win(users[1])
     other.claim(users[0]).expect(410, "sold-out")
-    same([c["stock"] for c in it.ask("GET", users[1].path + "/coupons", users[1]).expect(200).json["data"]], [2], "won")
+    same([c["stock"] for c in data(it, users[1].path + "/coupons", users[1])], [2], "won")
     again = {"name": "same", "amount": 1, "stock": 1, "description": ""}
     it.ask("POST", one.seller.path + "/coupons", one.seller, again).expect(400, "duplicate-coupon")
 
@@ -284,7 +300,7 @@ def coupon_names(it):
         order = it.ask("PATCH", sale.location, user).expect(201).json["order"]
         same(it.ask("POST", sale.location + "/claims", user).expect(200).json["order"], order, f"order of {name!r}")
         same(it.ask("GET", f"/api/orders/{order}", user).expect(200).json["coupon"], name, "coupon of the order")
-    won = [c["name"] for n in (1, 2) for c in it.ask("GET", f"{user.path}/coupons?page={n}", user).expect(200).json["data"]]
+    won = [name for n in (1, 2) for name in names(data(it, f"{user.path}/coupons?page={n}", user))]
     same(won, NAMES[::-1], "coupons won")
 
 
@@ -294,9 +310,9 @@ def user_names(it):
         seller, user = it.account(name, "saler"), it.account(name[:59] + "'", "customer")
         sale = it.sale(seller, name)
         order = sale.win(user)
-        same([c["name"] for c in it.ask("GET", seller.path + "/coupons", user).expect(200).json["data"]], [name], "on sale")
-        same([c["seller"] for c in it.ask("GET", user.path + "/coupons", user).expect(200).json["data"]], [name], "won")
-        same([o["order"] for o in it.ask("GET", user.path + "/orders", user).expect(200).json["data"]], [order], "orders")
+        same(names(data(it, seller.path + "/coupons", user)), [name], "on sale")
+        same([c["seller"] for c in data(it, user.path + "/coupons", user)], [name], "won")
+        same([o["order"] for o in data(it, user.path + "/orders", user)], [order], "orders")
         it.ask("POST", "/api/auth/logout", user).expect(200)
 
 

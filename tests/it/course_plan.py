@@ -22,7 +22,8 @@ def plan(it):
 @case("1,000 rows in MySQL, 20 customers a coupon, each of them once")
 def rows(it):
     until(lambda: it.sql.number("SELECT COUNT(*) FROM orders") == 1000, 15, "1,000 rows", every=0.05)
-    same(it.sql("SELECT COUNT(*), COUNT(DISTINCT user_id) FROM orders GROUP BY coupon_id"), 50 * [["20", "20"]], "orders a coupon")
+    winners = it.sql("SELECT COUNT(*), COUNT(DISTINCT user_id) FROM orders GROUP BY coupon_id")
+    same(winners, 50 * [["20", "20"]], "orders and customers of a coupon")
     same(it.sql("SELECT sold, amount FROM coupons"), 50 * [["20", "20"]], "sold and amount")
     same(it.sql("SELECT * FROM dead_letters"), [], "dead letters")
 

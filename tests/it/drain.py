@@ -46,17 +46,18 @@ def plain(it):
     sale.drained()
     same(sale.rows(), orders, "orders")
     same(sold(it, sale), 250, "sold in MySQL")
-    cursors = {int(s): int(n) for s, n in it.sql(f"SELECT segment, next_seq FROM drain_cursors WHERE coupon_id = {sale.id}")}
-    same(cursors, {i: 1 + int(it.redis("HGET", sale.key("s", i), "n")) for i in range(7)}, "cursors")
-    late = it.sql.number(f"SELECT COUNT(*) FROM orders WHERE coupon_id = {sale.id} AND (status <> 1 OR confirmed_at_ms < claimed_at_ms)")
-    same(late, 0, "odd rows")
+    cursors = it.sql(f"SELECT segment, next_seq FROM drain_cursors WHERE coupon_id = {sale.id}")
+    same({int(s): int(n) for s, n in cursors}, {i: 1 + int(it.redis("HGET", sale.key("s", i), "n")) for i in range(7)},
+         "cursors")
+    odd = f"coupon_id = {sale.id} AND (status <> 1 OR confirmed_at_ms < claimed_at_ms)"
+    same(it.sql(f"SELECT * FROM orders WHERE {odd}"), [], "odd rows")
     sale.audit()
 
 
 POISON = {"a word": b"garbage", "nothing": b"", "a number": b"7", "two parts": b"7|8", "words for numbers": b"a|b|c",
           "separators": b"|||", "a negative": b"-1|2|3", "zero": b"0|0|0", "a huge number": b"99999999999999999999|1|1",
-          "blanks": b" 1 | 2 | 3 ", "a NUL": b"\0", "bad UTF-8": b"\xff\xfe\x80", "JSON": b'{"seq":1}', "4000 bytes": b"x" * 4000,
-          "64 KiB": bytes(range(256)) * 256}
+          "blanks": b" 1 | 2 | 3 ", "a NUL": b"\0", "bad UTF-8": b"\xff\xfe\x80", "JSON": b'{"seq":1}',
+          "4000 bytes": b"x" * 4000, "64 KiB": bytes(range(256)) * 256}
 
 
 class Poisoned:
@@ -71,7 +72,8 @@ class Poisoned:
     def prove(self):
         empty(self.sale)
         same(self.sale.rows(), self.orders, "orders in MySQL")
-        same((sold(self.it, self.sale), list(dead_letters(self.it, self.sale))), (4, [self.record[:4096]]), "sold, dead letters")
+        same(list(dead_letters(self.it, self.sale)), [self.record[:4096]], "dead letters")
+        same(sold(self.it, self.sale), 4, "sold")
         digest = self.it.sql(f"SELECT HEX(digest) FROM dead_letters WHERE coupon_id = {self.sale.id}")[0][0].lower()
         same(digest, hashlib.sha256(self.record).hexdigest(), "digest")
         same(self.it.ctl("audit", self.sale.title).returncode, 1, "exit of the audit: there is a dead letter")
@@ -96,7 +98,8 @@ def much_poison(it):
             it.redis("RPUSH", sale.key("q", i), "same", f"end {i}")
     empty(sale)
     same(sale.rows(), orders, "orders in MySQL")
-    same(sorted(dead_letters(it, sale)), sorted([b"same"] + [f"{w} {i}".encode() for w in ("head", "end") for i in range(4)]), "dead")
+    letters = {b"same"} | {f"{where} {i}".encode() for where in ("head", "end") for i in range(4)}
+    same(set(dead_letters(it, sale)), letters, "dead letters")
     same(sold(it, sale), 30, "sold")
 
 
@@ -146,7 +149,8 @@ def conflict(it):
     rows = sale.rows()
     same(rows, {o: u for o, u in orders.items() if o != lost} | {f"{sale.id}-200-1": users[5].id}, "orders in MySQL")
     letters = dead_letters(it, sale)
-    same([record.split(b"|")[:2] for record in letters], [[lost.split("-")[2].encode(), str(users[5].id).encode()]], "dead letters")
+    number = f"{lost.split('-')[2]}|{users[5].id}|".encode()
+    assert [record for record in letters if record.startswith(number)] == list(letters) != [], letters
     assert "live_user" in next(iter(letters.values())), letters
     same(sold(it, sale), 11, "sold")
     same(it.ctl("audit", sale.title).returncode, 1, "exit of the audit")
@@ -212,7 +216,8 @@ def reused(it):
 
     def kept():
         return record in it.redis("LRANGE", sale.key("q", 0), 0, -1) or record.encode() in dead_letters(it, sale)
-    until(lambda: "drain_sequence_reused" in (it.run / "log/drain.log").read_text() or dead_letters(it, sale), 10, "it is noticed")
+    log = it.run / "log/drain.log"
+    until(lambda: "drain_sequence_reused" in log.read_text() or dead_letters(it, sale), 10, "it is noticed")
     for _ in range(3):  # passes of other coupons
         other = it.sale(amount=1)
         other.win(users[0])
@@ -239,7 +244,8 @@ def healed_index(it):
         it.ask("GET", user.path + "/coupons", user).expect(204)
     sale.drained()
     until(lambda: it.redis("ZRANGE", "sk:u:{%d}" % user.id, 0, -1) == [order], 5, "the index")
-    same([c["name"] for c in it.ask("GET", user.path + "/coupons", user).expect(200).json["data"]], [sale.name], "coupons")
+    listed = it.ask("GET", user.path + "/coupons", user).expect(200).json["data"]
+    same([c["name"] for c in listed], [sale.name], "coupons")
 
 
 if __name__ == "__main__":

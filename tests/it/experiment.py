@@ -1,5 +1,5 @@
 #!/usr/bin/env -S python3 -B
-"""The ancestor's experiment: customers at once on segmented stock. Every unit is sold, and nobody is refused too early."""
+"""The ancestor's experiment: customers at once on segmented stock. All units are sold, nobody is refused too early."""
 
 from harness import main
 from sale import Crowd

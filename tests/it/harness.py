@@ -119,7 +119,8 @@ class Instance:
             leader = self.leader(part)
         except OSError:
             return []
-        return sorted(pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _is_member(pid, leader, program))
+        everyone = map(int, filter(str.isdigit, os.listdir("/proc")))
+        return sorted(pid for pid in everyone if _is_member(pid, leader, program))
 
     def workers(self, part):
         return self.pids(part, "seckill-orderd" if part == "drain" else "seckill-api")

@@ -14,23 +14,26 @@ COUPON = {"name": "c", "amount": 10, "stock": 5, "description": "d"}
 
 # Bodies that are no JSON object, for every route that reads one. None of them is a field's fault.
 NO_OBJECTS = {
-    "empty": b"", "blank": b" ", "a word": b"hello", "a string": b'"x"', "a number": b"1", "null": b"null", "a list": b"[]",
-    "half an object": b'{"name": "x"', "half a string": b'{"name": "x', "a stray comma": b'{"name": "x",}',
-    "single quotes": b"{'name': 'x'}", "a comment": b'{"name": "x" /* y */}', "a bare name": b'{name: "x"}',
-    "two objects": b"{} {}", "text behind": b'{"name": "x"} y', "a NUL": b'{"name":\0"x"}', "a NUL behind": b"{}\0",
-    "a line break in a string": b'{"name": "a\nb"}', "a form": b"name=x&amount=1", "UTF-16": '{"name":"x"}'.encode("utf-16"),
-    "invalid UTF-8": b'{"name": "\xff"}', "an overlong character": b'{"name": "\xc0\x80"}',
-    "a surrogate in UTF-8": b'{"name": "\xed\xa0\x80"}', "deep lists": b'{"x":' + b"[" * 300 + b"]" * 300 + b"}",
-    "deep objects": b'{"x":' * 300 + b"1" + b"}" * 300, "a bad escape": b'{"name": "\\x41"}', "a short escape": b'{"name": "\\u12"}',
-}
+    "empty": b"", "blank": b" ", "a word": b"hello", "a string": b'"x"', "a number": b"1", "null": b"null",
+              "a list": b"[]", "half an object": b'{"name": "x"', "half a string": b'{"name": "x',
+              "a stray comma": b'{"name": "x",}', "single quotes": b"{'name': 'x'}",
+              "a comment": b'{"name": "x" /* y */}', "a bare name": b'{name: "x"}', "two objects": b"{} {}",
+              "text behind": b'{"name": "x"} y', "a NUL": b'{"name":\0"x"}', "a NUL behind": b"{}\0",
+              "a line break in a string": b'{"name": "a\nb"}', "a form": b"name=x&amount=1",
+              "UTF-16": '{"name":"x"}'.encode("utf-16"), "invalid UTF-8": b'{"name": "\xff"}',
+              "an overlong character": b'{"name": "\xc0\x80"}', "a surrogate in UTF-8": b'{"name": "\xed\xa0\x80"}',
+              "deep lists": b'{"x":' + b"[" * 300 + b"]" * 300 + b"}",
+              "deep objects": b'{"x":' * 300 + b"1" + b"}" * 300, "a bad escape": b'{"name": "\\x41"}',
+              "a short escape": b'{"name": "\\u12"}', }
 
 # Values that are wrong for every field of a kind, as JSON text.
 NOT_TEXTS = ["1", "0", "1.5", "true", "false", "null", "[]", '["x"]', "{}", '{"a": 1}', "NaN", "Infinity"]
-NOT_INTS = ['"1"', '"12abc"', '""', "1.5", "1.0", "1e3", "1e400", "-1e400", "NaN", "Infinity", "-Infinity", "true", "false",
-            "null", "[]", "[1]", "{}", "-1", "1000000001", "2147483648", "4294967297", "9223372036854775807",
+NOT_INTS = ['"1"', '"12abc"', '""', "1.5", "1.0", "1e3", "1e400", "-1e400", "NaN", "Infinity", "-Infinity", "true",
+            "false", "null", "[]", "[1]", "{}", "-1", "1000000001", "2147483648", "4294967297", "9223372036854775807",
             "9223372036854775808", "18446744073709551617", "-9223372036854775809", "1" + "0" * 300]
-BAD_NAMES = ['""', '"a/b"', '"/"', '"a\\u0000b"', '"\\u0000"', '"a\\nb"', '"a\\tb"', '"\\u007f"', '"\\u0085"', '"\\u2028"',
-             '"\\u202e"', '"\\ud800"', '"\\udc00x"', '"' + "a" * 61 + '"', '"' + "é" * 61 + '"', '"' + "a" * 4000 + '"']
+BAD_NAMES = ['""', '"a/b"', '"/"', '"a\\u0000b"', '"\\u0000"', '"a\\nb"', '"a\\tb"', '"\\u007f"', '"\\u0085"',
+             '"\\u2028"', '"\\u202e"', '"\\ud800"', '"\\udc00x"', '"' + "a" * 61 + '"', '"' + "é" * 61 + '"',
+             '"' + "a" * 4000 + '"']
 
 
 def state(it):
@@ -92,7 +95,8 @@ def askers(it):
         it.askers = {"users": Asker(it, "POST /api/users", "/api/users", ACCOUNT),
                      "auth": Asker(it, "POST /api/auth", "/api/auth", login),
                      "coupons": Asker(it, "POST /api/users/{seller}/coupons", judge.path + "/coupons", COUPON, judge),
-                     "stock": Asker(it, "PATCH /api/users/{seller}/coupons/{name}/stock", it.target.path + "/stock", {"add": 5}, judge)}
+                     "stock": Asker(it, "PATCH /api/users/{seller}/coupons/{name}/stock", it.target.path + "/stock",
+                                    {"add": 5}, judge)}
     return it.askers
 
 
@@ -145,9 +149,10 @@ def optional_fields(it):
     for text in ("0", "257"):
         coupons.refuses(it, with_field(COUPON, "segments", text), 400, "bad-field", "segments")
     for field in ("starts_at", "ends_at"):
-        for text in ["1", "true", "[]", '""', '"now"', '"2030-01-01"', '"2030-01-01T00:00:00"', '"2030-13-01T00:00:00Z"',
-                     '"2030-02-30T00:00:00Z"', '"2030-01-01T25:00:00Z"', '"2030-01-01T00:00:00Zx"', '"2030-1-1T0:0:0Z"',
-                     '"9999999-01-01T00:00:00Z"', '"2030-01-01T00:00:00.5.5Z"', '"' + "2" * 100 + '"']:
+        for text in ["1", "true", "[]", '""', '"now"', '"2030-01-01"', '"2030-01-01T00:00:00"',
+                     '"2030-13-01T00:00:00Z"', '"2030-02-30T00:00:00Z"', '"2030-01-01T25:00:00Z"',
+                     '"2030-01-01T00:00:00Zx"', '"2030-1-1T0:0:0Z"', '"9999999-01-01T00:00:00Z"',
+                     '"2030-01-01T00:00:00.5.5Z"', '"' + "2" * 100 + '"']:
             coupons.refuses(it, with_field(COUPON, field, text), 400, "bad-field", field)
     for window in ({"ends_at": "2020-01-01T00:00:00Z"},
                    {"starts_at": "2035-01-02T00:00:00Z", "ends_at": "2035-01-01T00:00:00Z"},
@@ -174,7 +179,8 @@ def bad_names(it):
         asker = askers(it)[key]
         answer = asker.post(it, with_field(asker.valid | {"kind": "saler"}, field, text)).expect(400)
         assert answer.code == "bad-json" or field in answer.json["detail"], answer
-    every([(key, field, text) for key, field in (("users", "username"), ("coupons", "name")) for text in BAD_NAMES], refused)
+    fields = (("users", "username"), ("coupons", "name"))
+    every([(key, field, text) for key, field in fields for text in BAD_NAMES], refused)
 
 
 @case("a field given twice, in whatever spelling, is refused by name")
@@ -206,20 +212,20 @@ def too_large(it):
         for size in {asker.limit + 1, 16384, 16385, 65537}:
             if size > asker.limit:
                 asker.refuses(it, b" " * (size - 2) + b"{}", 413, "too-large")
-    huge = b"POST /api/users HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
+    post = b"POST /api/users HTTP/1.1\r\nHost: x\r\n"
     for length in (10**6, 10**12, 2**63 - 1):
-        raw(it.port, huge % length).expect(413, "too-large")
+        raw(it.port, post + b"Content-Length: %d\r\n\r\n" % length).expect(413, "too-large")
     for length in (b"-1", b"x", b"99999999999999999999999", b"1, 1"):
-        raw(it.port, b"POST /api/users HTTP/1.1\r\nHost: x\r\nContent-Length: " + length + b"\r\n\r\n").expect(400, "bad-request")
+        raw(it.port, post + b"Content-Length: " + length + b"\r\n\r\n").expect(400, "bad-request")
     chunks = b"".join(b"1000\r\n" + b" " * 4096 + b"\r\n" for _ in range(5)) + b"0\r\n\r\n"
-    raw(it.port, b"POST /api/users HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks).expect(413, "too-large")
+    raw(it.port, post + b"Transfer-Encoding: chunked\r\n\r\n" + chunks).expect(413, "too-large")
 
 
 @case("a body where none is read is skipped, also a large one")
 def skipped_body(it):
     for size in (1, 16000):
         user = it.customer()
-        order = it.ask("POST", askers(it) and it.target.path + "/claims", user, b"\xff" * size).expect(201).json["order"]
+        order = it.ask("POST", it.target.path + "/claims", user, b"\xff" * size).expect(201).json["order"]
         same(it.target.claim(user).expect(200).json["order"], order, "order")
     it.target.drained()
 
@@ -228,12 +234,13 @@ def skipped_body(it):
 @unchanged
 def no_paths(it):
     api = ("/api", "/api/", "/api/x", "/api/users/a", "/api/users/a/b", "/api/users/a/coupons/b/c", "/api/orders",
-           "/api/users/a/coupons/b/claims/c", "/api/auth/x", "/api/" + "a/" * 20, "/api/Users", "/api/time/x", "/api/coupons")
+           "/api/users/a/coupons/b/claims/c", "/api/auth/x", "/api/" + "a/" * 20, "/api/Users", "/api/time/x",
+           "/api/coupons")
     static = ("/API/users", "/healthz/x", "/nothing", "/.git/config", "/.problem/400", "/index.html/")  # GET only
     every([(method, path) for path in api for method in ("GET", "POST")] + [("GET", path) for path in static],
           lambda method, path: it.ask(method, path, it.buyer).expect(404, "not-found"))
-    for no in ("x", "1", "1-2", "1-0-0", "0-0-1", "1-256-1", "1--1-1", "1-0-1-1", "99999999999999999999-0-1", "1-0-1x", "%31-0-2147483648",
-               f"{it.target.id}-0-999999", "999999-0-1"):
+    for no in ("x", "1", "1-2", "1-0-0", "0-0-1", "1-256-1", "1--1-1", "1-0-1-1", "99999999999999999999-0-1", "1-0-1x",
+               "%31-0-2147483648", f"{it.target.id}-0-999999", "999999-0-1"):
         it.ask("GET", f"/api/orders/{no}", it.buyer).expect(404, "no-such-order")
 
 
@@ -260,14 +267,16 @@ def wrong_methods(it):
 @case("request lines that are none: 400")
 @unchanged
 def request_lines(it):
-    for line in (b"GET", b"get /api/time HTTP/1.1", b"GET api/time HTTP/1.1", b"GET /api/\0 HTTP/1.1", b"G T /api/time HTTP/1.1",
-                 b"GET /%zz HTTP/1.1", b"GET /api/users/%2/coupons HTTP/1.1", b"GET /api/users/%00/coupons HTTP/1.1",
-                 b"GET /api/users/a%/coupons HTTP/1.1", b"GET /../../etc/passwd HTTP/1.1"):
+    for line in (b"GET", b"get /api/time HTTP/1.1", b"GET api/time HTTP/1.1", b"GET /api/\0 HTTP/1.1",
+                 b"G T /api/time HTTP/1.1", b"GET /%zz HTTP/1.1", b"GET /api/users/%2/coupons HTTP/1.1",
+                 b"GET /api/users/%00/coupons HTTP/1.1", b"GET /api/users/a%/coupons HTTP/1.1",
+                 b"GET /../../etc/passwd HTTP/1.1"):
         answer = raw(it.port, line + b"\r\nHost: x\r\n\r\n")
         assert answer.status == 400, f"{line}: {answer}"
         answer.expect(400, "bad-request")
     for headers in (b"Host: x\r\nHost: y", b"Host: x\r\nContent-Length: 1\r\nContent-Length: 1",
-                    b"Host: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked", b"Authorization: a\r\nHost: x\r\nAuthorization: b"):
+                    b"Host: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked",
+                    b"Authorization: a\r\nHost: x\r\nAuthorization: b"):
         answer = raw(it.port, b"POST /api/auth HTTP/1.1\r\n" + headers + b"\r\n\r\n")
         assert answer.status == 400, f"{headers}: {answer}"
         answer.expect(400, "bad-request")
@@ -279,8 +288,9 @@ def request_lines(it):
 def bad_paths(it):
     names = ("%ff", "%C0%80", "%ED%A0%80", "%0a", "%0D%0A", "%7f", "%C2%85", "%E2%80%AE", "a%2Fb", "%2f", "x" * 61,
              "%C3%A9" * 61, "x" * 1500)
-    paths = (("GET", "/api/users/{}/coupons"), ("POST", "/api/users/{}/coupons"), ("PATCH", "/api/users/judge/coupons/{}"),
-             ("POST", "/api/users/judge/coupons/{}/claims"), ("GET", "/api/users/judge/coupons/{}"), ("GET", "/api/users/{}/orders"))
+    paths = (("GET", "/api/users/{}/coupons"), ("POST", "/api/users/{}/coupons"),
+             ("PATCH", "/api/users/judge/coupons/{}"), ("POST", "/api/users/judge/coupons/{}/claims"),
+             ("GET", "/api/users/judge/coupons/{}"), ("GET", "/api/users/{}/orders"))
     every([(method, path.format(name)) for method, path in paths for name in names],
           lambda method, path: it.ask(method, path, it.buyer).expect(400, "bad-path"))
     for path in ("/api/users//coupons", "/api/users/judge/coupons//claims"):
@@ -295,11 +305,13 @@ def two_readings(it):
                    "Content-Length: 2\r\nConnection: close\r\n\r\n{}")
         answer = raw(it.port, request.encode())
         assert answer.status < 500, answer
-    paths = ("/api/users/./coupons", "/api/users/../coupons", "/api/./users", "//api/users", "/api//auth", "/api/auth/../users",
-             "/api/users/judge/../judge/coupons", "/api/users/x/../auth", "/api/orders/..", "/api/users/%2e/orders", "/api/auth#x",
-             "/api/users/%2e%2e/coupons", "/api/auth/%2e", "/%2e/api/auth", "/api/auth?", "/api/users?page=1&&", "/readyz/..",
-             "/api/users/a;b=c/coupons", "/api/users/judge/coupons/./claims", "/api/users/judge/coupons/../claims",
-             "/api/users/judge/orders/../coupons", "/api/./orders/1-0-1", "/healthz/../api/auth", "/api/users/judge%2Forders")
+    paths = ("/api/users/./coupons", "/api/users/../coupons", "/api/./users", "//api/users", "/api//auth",
+             "/api/auth/../users", "/api/users/judge/../judge/coupons", "/api/users/x/../auth", "/api/orders/..",
+             "/api/users/%2e/orders", "/api/auth#x", "/api/users/%2e%2e/coupons", "/api/auth/%2e", "/%2e/api/auth",
+             "/api/auth?", "/api/users?page=1&&", "/readyz/..", "/api/users/a;b=c/coupons",
+             "/api/users/judge/coupons/./claims", "/api/users/judge/coupons/../claims",
+             "/api/users/judge/orders/../coupons", "/api/./orders/1-0-1", "/healthz/../api/auth",
+             "/api/users/judge%2Forders")
     every([(method, path) for path in paths for method in ("GET", "POST", "PATCH")], sane)
 
 
@@ -325,27 +337,36 @@ def forged(it):
         "tampered payload": f"{head}.{it.buyer.token.split('.')[1]}.{mac}",
         "tampered header": f"{good[:5]}x{good[6:]}", "tampered signature": f"{head}.{payload}.{'A' * 43}",
         "last character": good[:-1] + ("A" if good[-1] != "A" else "E"), "no signature": f"{head}.{payload}.",
-        "no second dot": f"{head}.{payload}", "four parts": good + ".x", "a dot behind": good + ".", "empty parts": "..",
-        "nothing but dots": "." * 30, "padding": good + "=", "a blank inside": good[:50] + " " + good[50:],
-        "another user's signature": f"{head}.{payload}.{buyer.split('.')[2]}", "not base64": f"{head}.!!!!.{mac}",
-        "other key": sign(header, claims, b"x" * 32), "empty key": sign(header, claims, b""), "short key": sign(header, claims, key[:1]),
-        "HS512": sign(header | {"alg": "HS512"}, claims, key, hashlib.sha512),
-        "HS384": sign(header | {"alg": "HS384"}, claims, key, hashlib.sha384), "hs256": sign(header | {"alg": "hs256"}, claims, key),
-        "RS256": sign(header | {"alg": "RS256"}, claims, key), "no alg": sign({"typ": "JWT", "kid": kid}, claims, key),
-        "alg a number": sign(header | {"alg": 256}, claims, key), "wrong kid": sign(header | {"kid": "k9"}, claims, key),
-        "no kid": sign({"alg": "HS256", "typ": "JWT"}, claims, key), "kid a path": sign(header | {"kid": "../../dev/null"}, claims, key),
-        "header no object": sign([], claims, key), "header no JSON": sign(b"x", claims, key), "claims no object": sign(header, [claims], key),
-        "claims no JSON": sign(header, b"{", key), "claims empty": sign(header, {}, key), "claims nested": sign(header, {"x": claims}, key),
-        "7 KiB": sign(header, claims | {"x": "y" * 5000}, key), "a short word": "x", "a word": "x" * 300,
-        "Bearer only": "Bearer", "Basic": "Basic anVkZ2U6Y29ycmVjdA==", "Bearer twice": f"Bearer Bearer {good}", "another scheme": f"Token {good}",
-    }
+        "no second dot": f"{head}.{payload}", "four parts": good + ".x", "a dot behind": good + ".",
+           "empty parts": "..", "nothing but dots": "." * 30, "padding": good + "=",
+           "a blank inside": good[:50] + " " + good[50:],
+           "another user's signature": f"{head}.{payload}.{buyer.split('.')[2]}", "not base64": f"{head}.!!!!.{mac}",
+           "other key": sign(header, claims, b"x" * 32), "empty key": sign(header, claims, b""),
+           "short key": sign(header, claims, key[:1]),
+           "HS512": sign(header | {"alg": "HS512"}, claims, key, hashlib.sha512),
+           "HS384": sign(header | {"alg": "HS384"}, claims, key, hashlib.sha384),
+           "hs256": sign(header | {"alg": "hs256"}, claims, key),
+           "RS256": sign(header | {"alg": "RS256"}, claims, key),
+           "no alg": sign({"typ": "JWT", "kid": kid}, claims, key),
+           "alg a number": sign(header | {"alg": 256}, claims, key),
+           "wrong kid": sign(header | {"kid": "k9"}, claims, key),
+           "no kid": sign({"alg": "HS256", "typ": "JWT"}, claims, key),
+           "kid a path": sign(header | {"kid": "../../dev/null"}, claims, key),
+           "header no object": sign([], claims, key), "header no JSON": sign(b"x", claims, key),
+           "claims no object": sign(header, [claims], key), "claims no JSON": sign(header, b"{", key),
+           "claims empty": sign(header, {}, key), "claims nested": sign(header, {"x": claims}, key),
+           "7 KiB": sign(header, claims | {"x": "y" * 5000}, key), "a short word": "x", "a word": "x" * 300,
+           "Bearer only": "Bearer", "Basic": "Basic anVkZ2U6Y29ycmVjdA==", "Bearer twice": f"Bearer Bearer {good}",
+           "another scheme": f"Token {good}", }
     for alg in ("none", "None", "NONE", "nOnE", ""):
         unsigned = sign({"alg": alg, "typ": "JWT", "kid": kid}, claims, key, None)
         bad[f"alg {alg!r}, unsigned"], bad[f"alg {alg!r}, no dot"] = unsigned, unsigned[:-1]
         bad[f"alg {alg!r}, signed"] = sign({"alg": alg, "typ": "JWT", "kid": kid}, claims, key)
-    wrong = {"iss": ["other", "", None, 1], "aud": ["other", "", None, ["seckill"]], "sub": ["", "0", "-1", "x", "1x", 1, None, "9" * 30],
-             "kind": ["admin", "", None, 1, "Saler"], "jti": ["", "x", None, 1, "g" * 16], "name": [None, 1, ""],
-             "exp": [None, str(now + 600), now + 600.5, -1, True], "nbf": [None, now + 600, "0"], "iat": [None, now + 600, "0"]}
+    wrong = {"iss": ["other", "", None, 1], "aud": ["other", "", None, ["seckill"]],
+             "sub": ["", "0", "-1", "x", "1x", 1, None, "9" * 30], "kind": ["admin", "", None, 1, "Saler"],
+             "jti": ["", "x", None, 1, "g" * 16], "name": [None, 1, ""],
+             "exp": [None, str(now + 600), now + 600.5, -1, True], "nbf": [None, now + 600, "0"],
+             "iat": [None, now + 600, "0"]}
     for claim, values in wrong.items():
         for value in values:
             bad[f"{claim} {value!r}"] = sign(header, claims | {claim: value}, key)
@@ -398,9 +419,11 @@ def public_page(it):
 @case("what was refused above is possible when it is said right")
 def said_right(it):
     for body in (COUPON | {"name": "unknown member", "colour": ["red"], "x": {"y": None}},
-                 COUPON | {"name": "bounds", "amount": 1000000000, "stock": 0, "description": "", "segments": 256, "pay_within": 1},
+                 COUPON | {"name": "bounds", "amount": 1000000000, "stock": 0, "description": "", "segments": 256,
+                           "pay_within": 1},
                  COUPON | {"name": "é" * 60, "stock": 1000000000, "description": "é" * 1000},
-                 COUPON | {"name": "window", "starts_at": "2035-01-01T00:00:00+02:00", "ends_at": "2035-01-02T00:00:00.125Z"},
+                 COUPON | {"name": "window", "starts_at": "2035-01-01T00:00:00+02:00",
+                           "ends_at": "2035-01-02T00:00:00.125Z"},
                  COUPON | {"name": "nulls", "starts_at": None, "ends_at": None, "segments": None, "pay_within": None}):
         askers(it)["coupons"].post(it, body).expect(201)
         it.ask("GET", f"/api/users/judge/coupons/{quote(body['name'])}").expect(200)

@@ -104,7 +104,8 @@ class Sale:
         won = {o.order: o.user.id for o in winners}
         same(len(won), len(winners), "different order numbers")
         same(len(won), min(self.amount, len(outcomes)), "units sold")
-        same([(o.user, o.orders, o.codes) for o in winners if len(o.orders) > 1 or o.codes], [], "told one thing, then another")
+        torn = [(o.user, o.orders, o.codes) for o in winners if len(o.orders) > 1 or o.codes]
+        same(torn, [], "winners who were told one thing, then another")
         same([(o.user, o.codes) for o in losers if o.codes != {"sold-out"}], [], "answers besides won and sold out")
         for o in losers:  # "sold out" is true: as many claims as there are units had begun before it was said
             begun = sum(1 for w in winners if w.began < o.ended)

@@ -29,7 +29,7 @@ class Storm:
 
     def reach(self, fraction):
         """Waits until that part of the units is claimed."""
-        until(lambda: self.sale.claimed() >= fraction * self.sale.amount, 20, f"{fraction:.0%} of the units are claimed")
+        until(lambda: self.sale.claimed() >= fraction * self.sale.amount, 20, f"{fraction:.0%} of the units are sold")
 
     def pulse(self, action, times, every):
         """Does it again and again, at random moments, while customers ask."""
@@ -55,7 +55,9 @@ class Storm:
 
 def steady(it, sale, seconds=5):
     """Waits until the service answers whatever worker is asked."""
-    until(lambda: all(it.new_client().ask("GET", sale.path).status == 200 for _ in range(20)), seconds, "all workers answer")
+    def answers():
+        return all(it.new_client().ask("GET", sale.path).status == 200 for _ in range(20))
+    until(answers, seconds, "all workers answer")
 
 
 def kill(pids, number=signal.SIGKILL):

@@ -81,7 +81,8 @@ class User:
                 raise Wrong(f"{seller.name} sells {listed}, not {self.plan.coupons}")
         for seller in self.plan.sellers:
             for name in self.plan.coupons:
-                answer = self.ask("claim", "PATCH", f"/api/users/{quote(seller.name)}/coupons/{quote(name)}", {201, 204})
+                path = f"/api/users/{quote(seller.name)}/coupons/{quote(name)}"
+                answer = self.ask("claim", "PATCH", path, {201, 204})
                 if answer.status == 201:
                     self.won.add((seller.name, name))
                 elif answer.code != "sold-out":
@@ -89,7 +90,8 @@ class User:
         self.check_list()
 
     def check_list(self):
-        listed = [(c["description"].removeprefix(f"{c['name']} of "), c["name"]) for c in self.coupons_of(self.name, "list own")]
+        own = self.coupons_of(self.name, "list own")
+        listed = [(c["description"].removeprefix(f"{c['name']} of "), c["name"]) for c in own]
         if sorted(listed) != sorted(self.won):
             raise Wrong(f"{self.name} won {sorted(self.won)}, but is told {sorted(listed)}")
 
@@ -129,8 +131,8 @@ class Plan:
         winners, wanted = self.winners(), min(self.units, len(self.customers))
         for seller in self.sellers:
             for name in self.coupons:
-                if winners[seller.name, name] != wanted:
-                    self.problems.append(f"{name} of {seller.name} has {winners[seller.name, name]} winners, not {wanted}")
+                if (count := winners[seller.name, name]) != wanted:
+                    self.problems.append(f"{name} of {seller.name} has {count} winners, not {wanted}")
 
     def report(self):
         requests = sum(map(len, self.times.values()))
@@ -145,7 +147,8 @@ class Plan:
 def spread(times):
     ordered = sorted(times)
     at = {"50 %": 0.5, "99 %": 0.99, "most": 1}
-    return {name: round(1000 * ordered[min(len(ordered) - 1, int(part * len(ordered)))], 1) for name, part in at.items()}
+    last = len(ordered) - 1
+    return {name: round(1000 * ordered[min(last, int(part * len(ordered)))], 1) for name, part in at.items()}
 
 
 def main():
