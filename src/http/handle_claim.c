@@ -61,8 +61,8 @@ static void on_found(void *context, enum status s, struct coupon *coupon)
 	struct asked *a = context;
 	if (s == STATUS_OK)
 		claim_submit(&a->claim, coupon);
-	else if (s == STATUS_NO_SUCH_COUPON) /* the cold pool asks MySQL */
-		request_finish(a->request, (a->request->response.detail = "@cold", STATUS_ELSEWHERE));
+	else if (s == STATUS_NO_SUCH_COUPON)
+		request_hand_over(a->request);
 	else
 		request_finish(a->request, s);
 }

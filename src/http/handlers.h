@@ -12,7 +12,10 @@ handler handle_claim, handle_claim_course;
 handler handle_coupon_unknown, handle_claim_course_unknown;
 
 /* handle_coupon.c */
-handler handle_coupon_create, handle_stock_add, handle_coupon_read, handle_coupon_list, handle_list_unknown;
+handler handle_coupon_create, handle_stock_add, handle_coupon_read;
+
+/* handle_list.c; the second is the cold pool's, for a name that is no seller in Redis */
+handler handle_coupon_list, handle_list_unknown;
 
 /* handle_order.c */
 handler handle_order_read, handle_order_list;

@@ -71,3 +71,9 @@ void request_finish(struct request *rq, enum status s)
 {
 	rq->answer(rq, s);
 }
+
+void request_hand_over(struct request *rq)
+{
+	rq->response.detail = "@cold";
+	request_finish(rq, STATUS_ELSEWHERE);
+}

@@ -58,6 +58,9 @@ enum status request_fail(struct request *rq, enum status s, const char *format, 
  */
 void request_finish(struct request *rq, enum status s);
 
+/* Ends a request of the hot pool that only the cold one can answer: nginx asks there. */
+void request_hand_over(struct request *rq);
+
 /* A JSON success body: begins with "errMsg": "". The handler adds members and calls json_end. */
 struct buf *response_object(struct request *rq);
 void response_header(struct request *rq, const char *name, struct str value);

@@ -13,7 +13,7 @@ from history import Final, History, Load, problems
 from nodes import Cluster
 from tap import case, comment, same, until
 
-PACE = 0.01  # seconds between two claims of a customer's thread: the sale must last as long as the fault
+PACE = 0.02  # seconds between two claims on a connection: the sale must last as long as the fault
 LATER = {"busy", "unavailable", "outcome-unknown"}
 nodes = Cluster()
 
@@ -41,9 +41,9 @@ def keys_of(sale):
 class Run:
     """A sale whose customers claim, and claim again, while things happen: `with Run(it) as run`, ending with proof()."""
 
-    def __init__(self, it, amount=1500, segments=12, threads=16):
+    def __init__(self, it, amount=3900, segments=12, threads=16):
         if not hasattr(it, "crowd"):
-            it.crowd = it.users(1500)
+            it.crowd = it.users(4000)
         self.it, self.sale, self.history = it, it.sale(amount=amount, segments=segments), History(amount)
         self.over, self.workers = threading.Event(), all_workers(it)
         self.load = Load(it.port, threads, (it.crowd[i::threads] for i in range(threads)), self._work)

@@ -49,7 +49,7 @@ static int committed(const struct state *s, const struct sale *sale)
 
 const char *check_state(const struct state *s, const struct sale *sale)
 {
-	const char *wrong = NULL;
+	const char *wrong = s->hub.avail > COUNT_MOST ? "the hub holds less than nothing" : NULL; /* -1 is 15 */
 	for (int i = 0; i < sale->segments && !wrong; i++)
 		wrong = check_segment(s, i);
 	if (wrong)

@@ -1,0 +1,294 @@
+#!/usr/bin/env python3
+"""Random traces of the model, step by step on a real Redis with the scripts of lua/: replies and slots must be the same.
+
+usage: replay.py [TRACES [SEED]]
+
+Time. The model counts ticks, a lease being one; Redis has its own clock. A moment of the model, `until`, stands in Redis
+as BASE + (until - clock) hours, BASE being when the test began: what is over there is over here, for as long as the test
+takes. When the model's clock ticks, the leases in the segments are moved an hour back instead. So `until` is compared to
+the millisecond, through every max(); only the moment in the hub's "sold out" is Redis's own, and must be a second ahead.
+The sale is always open: t0 and t1 are 0.
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "it"))
+from tap import bail_out, case, comment, run_cases, until  # noqa: E402
+
+SOURCE = pathlib.Path(os.environ.get("top_srcdir") or HERE.parents[1])
+BUILD = pathlib.Path(os.environ.get("top_builddir") or SOURCE / "build")
+MODEL = os.environ.get("MODEL") or str(BUILD / "tests/model/model")
+TRACES = int(sys.argv[1]) if len(sys.argv) > 1 else 400
+SEED = int(sys.argv[2]) if len(sys.argv) > 2 else int.from_bytes(os.urandom(4), "big")
+
+GENERATION, HOUR = 7, 3600 * 1000
+BASE = int(time.time() * 1000)
+SCRIPTS = ("open_hub", "open_segment", "claim", "debit", "exchange", "flag", "supply")
+
+# What replay must notice: a script, a text in it, and what stands there instead.
+BROKEN = (
+    ("no G comparison", "exchange", "received == granted and ", ""),
+    ("any total sent back is taken", "exchange", "if sent > taken then", "if sent ~= taken then"),
+    ("a grant keeps the mark", "exchange", "  mark('0')\n", ""),
+    ("chunks of another size", "exchange", "3 * avail", "5 * avail"),
+    ("no candidates are left out", "exchange", "#reply - 3 >= tonumber(ARGV[7])", "false"),
+    ("no epoch check", "flag", "epoch >= known and ", ""),
+    ("\"sold out\" over stock", "flag", " and tonumber(s[2]) == 0", ""),
+    ("a shorter lease wins", "flag", "math.max(moment, tonumber(s[4]))", "moment"),
+    ("amounts instead of totals", "claim", "left + granted - received", "left + granted"),
+    ("a credit keeps the lease", "claim", ", 'until', 0)", ")"),
+    ("no look for the owner", "claim", "if mine then", "if false then"),
+    ("half is rounded down", "debit", "math.ceil", "math.floor"),
+    ("the epoch stays", "supply", "epoch = epoch + 1", "epoch = epoch"),
+    ("a late total counts", "supply", "math.max(tonumber(h[2]), tonumber(ARGV[2]))", "tonumber(ARGV[2])"),
+)
+
+
+class Different(Exception):
+    pass
+
+
+class Redis:
+    """A private server on a socket in a directory of its own, and one pipelined connection to it."""
+
+    def __init__(self):
+        self.directory = tempfile.mkdtemp(prefix="replay.", dir="/tmp")
+        path = self.directory + "/sock"
+        self.server = subprocess.Popen(
+            ["redis-server", "--port", "0", "--unixsocket", path, "--dir", self.directory, "--save", "",
+             "--appendonly", "no", "--daemonize", "no"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            self.connection = socket.socket(socket.AF_UNIX)
+            until(lambda: self.connection.connect_ex(path) == 0, 10, "redis-server answers")
+            self.reader = self.connection.makefile("rb")
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self):
+        self.connection.close()
+        self.server.terminate()
+        self.server.wait()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def all(self, commands):
+        """Sends them at once, and returns their replies."""
+        self.connection.sendall(b"".join(map(self._encode, commands)))
+        return [self._read() for _ in commands]
+
+    @staticmethod
+    def _encode(command):
+        words = [str(word).encode() for word in command]
+        return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(w), w) for w in words)
+
+    def _read(self):
+        line = self.reader.readline()
+        kind, rest = line[:1], line[1:-2]
+        if kind == b":":
+            return int(rest)
+        if kind == b"+":
+            return rest.decode()
+        if kind == b"$":
+            return None if rest == b"-1" else self.reader.read(int(rest) + 2)[:-2].decode()
+        if kind == b"*":
+            return [self._read() for _ in range(int(rest))]
+        raise Different(f"Redis says {line!r}")
+
+
+def load(redis, script=None, old="", new=""):
+    """The scripts of lua/, one of them perhaps broken; their SHA1 by name."""
+    texts = {name: (SOURCE / "lua" / f"{name}.lua").read_text() for name in SCRIPTS}
+    if script:
+        assert old in texts[script], f"{script}.lua has no {old!r} any more"
+        texts[script] = texts[script].replace(old, new)
+    return dict(zip(SCRIPTS, redis.all([("SCRIPT", "LOAD", texts[name]) for name in SCRIPTS])))
+
+
+class Replay:
+    """One trace on one coupon of its own."""
+
+    def __init__(self, redis, shas, sale):
+        self.redis, self.shas, self.sale, self.clock = redis, shas, sale, 0
+        self.hub = f"{sale['trace']}:hub"
+        made = [self.script("open_hub", [self.hub], sale["amount"], sale["segments"], sale["each"], sale["extra"])]
+        if not sale["opening"]:
+            made += [self.open_segment(i, sale["each"] + (i < sale["extra"])) for i in range(sale["segments"])]
+        redis.all([("DEL", key) for i in range(sale["segments"]) for key in [self.hub, *self.keys(i)]])
+        redis.all(made)
+
+    def keys(self, segment):
+        return [f"{self.sale['trace']}:{segment}:{part}" for part in ("segment", "owners", "orders")]
+
+    def script(self, name, keys, *args):
+        return ("EVALSHA", self.shas[name], len(keys), *keys, GENERATION, *args)
+
+    def moment(self, until):
+        """A moment of the model, in Redis's milliseconds."""
+        return BASE + (until - self.clock) * HOUR if until else 0
+
+    def open_segment(self, at, units):
+        return self.script("open_segment", self.keys(at)[:1], 0, 0, units)
+
+    def claim(self, at, granted, taken):
+        credit = () if granted < 0 else (granted, taken)
+        return self.script("claim", self.keys(self.sale["homes"][at]), at + 1, *credit)
+
+    def credit(self, at, granted, taken):
+        return self.script("claim", self.keys(at), 0, granted, taken)
+
+    def debit(self, at, half):
+        return self.script("debit", self.keys(at)[:1], half)
+
+    def exchange(self, at, *args):
+        return self.script("exchange", [self.hub], at, *args)
+
+    def flag(self, at, epoch, until):
+        return self.script("flag", self.keys(at)[:1], epoch, self.moment(until))
+
+    def supply(self, _, amount, cancelled):
+        return self.script("supply", [self.hub], amount, cancelled)
+
+    def tick(self, step):
+        """The leases move, not the clock."""
+        self.clock = step["clock"]
+        self.redis.all([("HINCRBY", self.keys(i)[0], "until", -HOUR) for i, s in enumerate(step["segments"])
+                        if s.get("until")])
+
+    def reads(self):
+        reads = [("HGETALL", self.hub)]
+        for i in range(self.sale["segments"]):
+            segment, owners, orders = self.keys(i)
+            reads += [("HGETALL", segment), ("HGETALL", owners), ("LRANGE", orders, 0, -1)]
+        return reads
+
+    def take(self, step):
+        if step["step"] == "tick":
+            self.tick(step)
+            reply = None
+            slots = self.redis.all(self.reads())
+        else:
+            began = int(time.time() * 1000)
+            command = getattr(self, step["step"])(step["at"], *step["args"])
+            reply, *slots = self.redis.all([command, *self.reads()])
+            self.check_reply(step, reply, began)
+        self.check_slots(step, slots)
+
+    @staticmethod
+    def check_reply(step, got, began):
+        wanted, now = step["reply"], int(time.time() * 1000)
+        same(got[0], wanted[0], "reply")
+        if step["step"] == "exchange" and got[0] == "SOLDOUT":
+            if not began + 1000 <= got[2] <= now + 1000:
+                raise Different(f"the lease is {got[2] - now} ms")
+            got, wanted = got[:2], wanted[:2]
+        if got[0] == "WON":
+            if not began <= got[3] <= now:
+                raise Different(f"won at {got[3]}, it is {now}")
+            got = got[:3]
+        same(got, wanted, "reply")
+
+    def check_slots(self, step, slots):
+        hub, rest = pairs(slots[0]), slots[1:]
+        same_fields(hub, step["hub"], "hub")
+        for i, segment in enumerate(step["segments"]):
+            got, owners, orders = pairs(rest[3 * i]), pairs(rest[3 * i + 1]), rest[3 * i + 2]
+            if not segment:
+                same(got, {}, f"segment {i}")
+                continue
+            same_fields(got, {**segment, "until": self.moment(segment["until"]), "state": "open"}, f"segment {i}")
+            mine = {str(c + 1): str(n) for c, n in enumerate(step["owners"]) if n and self.sale["homes"][c] == i}
+            same(owners, mine, f"owners of {i}")
+            in_order = sorted((int(n), user) for user, n in mine.items())
+            same([order.split("|")[:2] for order in orders], [[str(n), user] for n, user in in_order], f"orders of {i}")
+
+
+def pairs(flat):
+    return dict(zip(flat[::2], flat[1::2]))
+
+
+def same(got, wanted, what):
+    if got != wanted:
+        raise Different(f"{what}: Redis has {got}, the model {wanted}")
+
+
+def same_fields(got, wanted, what):
+    for field, value in wanted.items():
+        same(got.get(field), str(value), f"{field} of {what}")
+
+
+def traces(seed):
+    run = subprocess.run([MODEL, "--traces", str(TRACES), "--seed", str(seed)], capture_output=True, text=True)
+    if run.returncode:
+        bail_out(f"{MODEL}: {run.stderr}")
+    read = []
+    for line in map(json.loads, run.stdout.splitlines()):
+        if "trace" in line:
+            read.append((line, []))
+        else:
+            read[-1][1].append(line)
+    return read
+
+
+def replay(redis, shas, read):
+    """How many steps were the same; raises Different with the way to the first that is not."""
+    count = 0
+    for sale, steps in read:
+        there = Replay(redis, shas, sale)
+        for number, step in enumerate(steps, 1):
+            try:
+                there.take(step)
+            except Different as difference:
+                way = [f"{s['step']} at {s['at']} {s['args']} -> {s['reply']}" for s in steps[:number]]
+                raise Different("\n".join([f"trace {sale['trace']}, step {number}: {difference}", str(sale), *way]))
+            count += 1
+    return count
+
+
+@case("random traces of the model go the same way on Redis")
+def traces_agree(redis, read):
+    count = replay(redis, load(redis), read)
+    kinds = {}
+    for _, steps in read:
+        for step in steps:
+            word = " ".join([step["step"], *map(str, step["reply"][:1])])
+            kinds[word] = kinds.get(word, 0) + 1
+    comment(f"{len(read)} traces, {count} steps")
+    comment(", ".join(f"{word} {n}" for word, n in sorted(kinds.items())))
+
+
+def expect_difference(read, name, *broken):
+    @case(f"a script that is broken shows: {name}")
+    def shows(redis, _):
+        try:
+            replay(redis, load(redis, *broken), read)
+        except Different as difference:
+            comment(str(difference).splitlines()[0])
+            return
+        raise AssertionError(f"{len(read)} traces, and no difference")
+
+
+def main():
+    if not shutil.which("redis-server"):
+        bail_out("there is no redis-server")
+    comment(f"seed {SEED}: replay.py {TRACES} {SEED}")
+    known = traces(1)  # always the same: whether a fault shows must not be luck
+    for broken in BROKEN:
+        expect_difference(known, *broken)
+    redis = Redis()
+    try:
+        return run_cases(redis, traces(SEED))
+    finally:
+        redis.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
