@@ -39,7 +39,7 @@ def keys_of(sale):
 
 
 class Run:
-    """A sale whose customers claim, and claim again, while things happen: `with Run(it) as run`, ending with proof()."""
+    """A sale whose customers claim, again and again, while things happen. It ends with proof()."""
 
     def __init__(self, it, amount=3900, segments=12, threads=16):
         if not hasattr(it, "crowd"):
@@ -91,7 +91,8 @@ class Run:
         same([e for e in events if e.status is None], [], "requests without an answer")
         same(all_workers(self.it), self.workers, "workers")
         late = [e for e in events if e.status == 503]
-        comment(f"{len(events)} requests, {len(late)} times 503, the slowest {max(e.end - e.start for e in events):.1f} s")
+        slowest = max(e.end - e.start for e in events)
+        comment(f"{len(events)} requests, {len(late)} times 503, the slowest {slowest:.1f} s")
         return late
 
 

@@ -5,8 +5,8 @@ History.ask() sends a claim and logs it. problems() applies every rule and retur
 "Sold out" is judged from outside, without looking into the stores. A win takes its unit after the start of the request
 that brought it, and units that a seller adds are there when his request is acknowledged. So at a moment t at least
     units certainly left = units acknowledged by t - wins whose request had started by t
-are unsold or in flight. A refusal during which that never fell to 0 was false. It has no slack for the flags' lease of a
-second: no flag is raised while a unit is left, and added units are acknowledged when no flag can refuse any more.
+are unsold or in flight. A refusal during which that never fell to 0 was false. There is no slack for the flags' lease
+of a second: no flag is raised while a unit is left, and added units are acknowledged when no flag can refuse any more.
 """
 
 import bisect
@@ -182,7 +182,8 @@ def winners_not_refused(history, final):
     for events in history.winners().values():
         told = win_told(events)
         for e in events:
-            if e.refused and (e.start > told or not any(s.start <= told and s.end >= e.start for s in history.supplies)):
+            added = any(s.start <= told and s.end >= e.start for s in history.supplies)
+            if e.refused and (e.start > told or not added):
                 yield f"{e}, but he has order {next(e.order for e in events if e.order)}"
 
 

@@ -11,13 +11,15 @@ import subprocess
 import tempfile
 
 from stores import Redis, RedisError
-from tap import comment, until
+from tap import bail_out, comment, until
 
 BUS = 10000  # a node's second port is this much above its first
 NODE_TIMEOUT_MS = 1500
+# Masters that live go on when one is lost: a service must notice by itself that the map has changed.
 OPTIONS = ("--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--appendfsync", "always",
            "--no-appendfsync-on-rewrite", "no", "--maxmemory-policy", "noeviction", "--cluster-enabled", "yes",
-           "--cluster-node-timeout", str(NODE_TIMEOUT_MS), "--cluster-require-full-coverage", "no", "--repl-diskless-sync-delay", "0")
+           "--cluster-node-timeout", str(NODE_TIMEOUT_MS), "--cluster-require-full-coverage", "no",
+           "--repl-diskless-sync-delay", "0")
 
 
 def free_ports(count):
@@ -50,8 +52,8 @@ class Node(Redis):
         self.start()
 
     def start(self):
-        command = ["redis-server", "--port", str(self.port), "--dir", str(self.directory), "--logfile", str(self.log), *OPTIONS]
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+        own = ("--port", str(self.port), "--dir", str(self.directory), "--logfile", str(self.log))
+        self.process = subprocess.Popen(["redis-server", *own, *OPTIONS], stdin=subprocess.DEVNULL)
 
     def _connect(self):
         with socket.create_connection(("127.0.0.1", self.port), 20) as s:
@@ -94,9 +96,10 @@ class Cluster:
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="skc", dir="/tmp"))
         try:
             self._start()
-        except BaseException:
+        except BaseException as problem:
+            self.print_logs()
             self.__exit__()
-            raise
+            bail_out(problem)
         return self
 
     def _start(self):
@@ -122,8 +125,8 @@ class Cluster:
 
     def cli(self, *words):
         """redis-cli --cluster ..."""
-        done = subprocess.run(["redis-cli", "--cluster", *words, "--cluster-yes"], capture_output=True, text=True, timeout=60,
-                              stdin=subprocess.DEVNULL)
+        done = subprocess.run(["redis-cli", "--cluster", *words, "--cluster-yes"], capture_output=True, text=True,
+                              timeout=60, stdin=subprocess.DEVNULL)
         assert done.returncode == 0, f"redis-cli --cluster {' '.join(words)}: {done.stdout[-2000:]}{done.stderr}"
 
     # asking

@@ -1,5 +1,5 @@
 #!/usr/bin/env -S python3 -B
-"""Nobody is refused while a unit is left: loads whose every request is logged and judged afterwards. The judge first."""
+"""Nobody is refused while a unit is left: loads whose every request is logged and judged. The judge comes first."""
 
 import itertools
 import json
@@ -17,7 +17,7 @@ from tap import case, comment, every, same, until
 # The judge
 
 def story(amount, *lines, rows=None, **audit):
-    """Lines "user start end status [order]", or "+units start end". By default the final state agrees with what was told."""
+    """Lines "user start end status [order]" or "+units start end". The final state agrees, unless it is given."""
     history = History(amount)
     for user, start, end, *answer in map(str.split, lines):
         if user[0] == "+":
@@ -42,9 +42,9 @@ GOOD = (
     ("the answer was lost, the repeat names the order", 1, "a 0 1", "a 2 3 503", "a 4 5 200 x", "b 1 2 410"),
     ("asked again", 2, *SOLD_TWO, "a 4 5 200 x", "a 6 7 200 x"),
     ("added, refused before that was acknowledged", 1, "a 0 1 201 x", "+1 2 9", "c 3 8 410", "c 10 11 201 z"),
-    ("refused in a request that began before the acknowledgement", 1, "a 0 1 201 x", "+1 2 4", "c 3 8 410", "b 5 9 201 y"),
+    ("refused in a request begun before the acknowledgement", 1, "a 0 1 201 x", "+1 2 4", "c 3 8 410", "b 5 9 201 y"),
     ("added, sold before that was acknowledged", 1, "a 0 1 201 x", "+1 2 9", "b 3 4 201 y", "c 10 11 410"),
-    ("refused, then won an added unit while the supply was under way", 1, "a 0 1 201 x", "b 1 2 410", "+1 3 9", "b 4 5 201 y"),
+    ("refused, then won an added unit", 1, "a 0 1 201 x", "b 1 2 410", "+1 3 9", "b 4 5 201 y"),
     ("nobody wanted the added units", 1, "a 0 1 201 x", "b 2 3 410", "+5 4 5"),
 )
 

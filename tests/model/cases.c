@@ -9,7 +9,7 @@
 	}
 
 const struct families quick_families = FAMILIES(
-	{ "one segment", { .segments = 1, .units = 2, .claimers = 3, .adds = 1, .returns = 1, .granted_most = 5, .ticks = 2,
+	{ "one segment", { .segments = 1, .units = 1, .claimers = 3, .adds = 1, .returns = 1, .granted_most = 4, .ticks = 2,
 			   .want = 2, .requests = true }, 1 },
 	{ "fewer units than segments", { .segments = 3, .units = 1, .claimers = 3, .granted_most = 2, .want = 1,
 					 .requests = true }, 0 },
@@ -30,7 +30,7 @@ const struct families quick_families = FAMILIES(
 				     .want = 1, .opening = true }, 2 });
 
 const struct families long_families = FAMILIES(
-	{ "all of it", { .segments = 2, .units = 2, .claimers = 3, .adds = 1, .returns = 1, .granted_most = 3, .ticks = 2,
+	{ "all of it", { .segments = 2, .units = 1, .claimers = 3, .adds = 1, .returns = 1, .granted_most = 3, .ticks = 2,
 			 .want = 2, .requests = true }, 2 },
 	{ "all of it, three segments", { .segments = 3, .units = 1, .claimers = 3, .adds = 1, .returns = 1,
 					 .granted_most = 2, .ticks = 1, .want = 1 }, 1 },
@@ -50,6 +50,11 @@ const struct family mutants_family = { "mutants",
 	                               { .segments = 2, .units = 1, .claimers = 2, .adds = 1, .granted_most = 3,
 	                                 .ticks = 1, .want = 1, .requests = true },
 	                               1 };
+
+const struct family two_supplies_family = { "mutants, two supplies",
+	                                    { .segments = 1, .units = 1, .claimers = 3, .adds = 1, .returns = 1,
+	                                      .granted_most = 3, .ticks = 1, .want = 1 },
+	                                    1 };
 
 void first_homes(const struct family *f, struct sale *sale)
 {

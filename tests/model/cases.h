@@ -17,7 +17,7 @@ struct families {
 };
 
 extern const struct families quick_families, long_families;
-extern const struct family mutants_family; /* in which every mutant shows */
+extern const struct family mutants_family, two_supplies_family; /* in which mutants show */
 extern const struct families small_families; /* small enough to be searched with the inert messages too */
 
 /* The first way to share the claimers out, and the next; false after the last. */

@@ -131,8 +131,9 @@ static void check_inert(const struct family *family)
 static bool search_mutant(const struct mutant_row *m, struct sale *sale, struct finding *f)
 {
 	struct search_options o = { .keep_inert = true, .buyers = m->found == BY_BUYER };
-	first_homes(&mutants_family, sale);
-	sale->home[1] = 1;
+	first_homes(m->two_supplies ? &two_supplies_family : &mutants_family, sale);
+	if (sale->segments > 1)
+		sale->home[1] = 1;
 	if (m->found == IMPLIED) {
 		sale->granted_most = 2;
 		sale->requests = false;

@@ -180,6 +180,7 @@ enum mutant {
 	RELATIVE_LEASE,
 	HASTY_ACKNOWLEDGEMENT,
 	SUPPLY_KEEPS_EPOCH,
+	ANY_EPOCH_OPENS,
 	GRANT_KEEPS_MARK,
 	ANY_WORD_ANSWERS,
 	NO_OWNER_LOOKUP,
@@ -194,6 +195,7 @@ struct mutant_row {
 		BY_BUYER,  /* a worker alone does not sell */
 		IMPLIED    /* by other rules: nothing goes wrong */
 	} found;
+	bool two_supplies; /* it takes two to show */
 };
 
 extern const struct mutant_row mutants[MUTANTS];

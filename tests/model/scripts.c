@@ -167,7 +167,7 @@ struct reply flag_lua(struct state *s, int segment, int epoch, int until)
 	if (!g->made)
 		return fenced;
 	if (until == 0) {
-		took = epoch > g->epoch;
+		took = epoch > g->epoch || !keeps(ANY_EPOCH_OPENS);
 	} else {
 		took = (epoch >= g->epoch || !keeps(NO_EPOCH_CHECK)) && g->left == 0;
 		until = max(keeps(RELATIVE_LEASE) ? until : s->clock + 1, g->until);
