@@ -323,7 +323,8 @@ enum redis_end redis_call(struct redis *r, struct arena *a, const struct redis_c
 {
 	int64_t deadline = clock_mono_ms() + r->conf->redis_timeout_ms;
 	loop_turn(r->loop, 0); /* notices a connection that was lost while nobody looked */
-	while (!redis_is_up(r) && clock_mono_ms() < deadline)
+	route_hurry(r);
+	while (!redis_is_up(r) && route_is_trying(r) && clock_mono_ms() < deadline)
 		loop_turn(r->loop, 10);
 	struct wait w = { .arena = a };
 	redis_send(r, c, on_waited, &w);

@@ -82,7 +82,8 @@ void redis_send(struct redis *r, const struct redis_command *c, redis_done *done
 
 /*
  * Sends, turns the loop until this command's end, and keeps the reply in the
- * arena. Waits for a connection that is being made, at most redis_timeout_ms.
+ * arena. Waits for a connection that is being made, at most redis_timeout_ms;
+ * without a server it is REDIS_REFUSED at once.
  * Only for a Redis on a loop of its own.
  */
 enum redis_end redis_call(struct redis *r, struct arena *a, const struct redis_command *c,

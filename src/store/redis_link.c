@@ -202,6 +202,14 @@ static void on_retry(struct loop_timer *t)
 		loop_timer_set(l->redis->loop, &l->retry, RETRY_MIN_MS); /* the old context is still being freed */
 }
 
+void link_hurry(struct link *l)
+{
+	if (l->ac)
+		return;
+	loop_timer_cancel(l->redis->loop, &l->retry);
+	connect_now(l);
+}
+
 static void on_watch(struct loop_timer *t)
 {
 	struct link *l = of(t, offsetof(struct link, watch));

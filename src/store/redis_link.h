@@ -64,6 +64,7 @@ void link_close(struct link *l); /* calls in flight end as REDIS_UNKNOWN */
 bool link_send(struct link *l, struct call *call, bool asking);
 void link_load(struct link *l, const struct redis_script *s);
 void link_flush(struct link *l);
+void link_hurry(struct link *l); /* connects now, when it waits for another try */
 
 /* redis.c: a link's answer to a call; reply is NULL when the connection was lost. */
 void call_answered(struct link *l, struct call *call, redisReply *reply);
@@ -75,6 +76,9 @@ void route_close(struct redis *r);
 int route_slot(struct str key);
 void route_call(struct redis *r, struct call *call);
 void route_link_changed(struct link *l); /* it is up, or was lost */
+/* For a caller that waits: connections that were lost are tried at once, and whether one is on its way. */
+void route_hurry(struct redis *r);
+bool route_is_trying(const struct redis *r);
 /* Cures for errors, as redis.c's table wants them. */
 bool route_moved(struct link *l, struct call *call, struct str error);
 bool route_ask(struct link *l, struct call *call, struct str error);

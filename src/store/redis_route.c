@@ -68,6 +68,20 @@ bool redis_is_up(const struct redis *r)
 	return r->cluster ? r->mapped && any_up((struct redis *)r) : r->links->up;
 }
 
+void route_hurry(struct redis *r)
+{
+	for (struct link *l = r->links; l; l = l->next)
+		link_hurry(l);
+}
+
+bool route_is_trying(const struct redis *r)
+{
+	for (const struct link *l = r->links; l; l = l->next)
+		if (l->connecting || (r->cluster && l->up))
+			return true;
+	return false;
+}
+
 /* The map */
 
 static void read_range(struct redis *r, const redisReply *range)

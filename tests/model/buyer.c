@@ -17,7 +17,8 @@ struct worker {
 static void probe(struct worker *w, int j)
 {
 	struct reply debited = debit_lua(&w->state, j, true);
-	struct reply heard = exchange_lua(&w->state, w->sale, j, debited.values[1], debited.values[2], debited.values[0], 0, 1);
+	struct reply heard =
+		exchange_lua(&w->state, w->sale, j, debited.values[1], debited.values[2], debited.values[0], 0, 1);
 	if (heard.values[0] > debited.values[1] && keeps(NO_REDELIVERY))
 		claim_lua(&w->state, j, 0, heard.values[0], heard.values[1]);
 	w->scripts += 3;
@@ -69,8 +70,8 @@ const char *check_buyers(const struct state *s, const struct sale *sale, int *mo
 			open_segment_lua(&w.state, i, sale->first[i]);
 		enum word told = buy(&w, c);
 		if (told != WON)
-			return told == NOTHING ? "a worker alone comes to no end" :
-			                         "a worker alone does not sell, and units are left";
+			return told == NOTHING ? "a worker alone comes to no end"
+					       : "a worker alone does not sell, and units are left";
 		if (w.scripts > *most_scripts)
 			*most_scripts = w.scripts;
 	}

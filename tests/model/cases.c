@@ -2,65 +2,49 @@
 
 #include <stdio.h>
 
-#define FAMILIES(...)                                                                                                  \
-	{                                                                                                              \
-		(const struct family[]){ __VA_ARGS__ }, sizeof((const struct family[]){ __VA_ARGS__ }) /               \
-		                                                sizeof(struct family)                                  \
-	}
+#define FAMILIES(rows) { rows, sizeof rows / sizeof rows[0] }
 
-const struct families quick_families = FAMILIES(
-	{ "one segment", { .segments = 1, .units = 1, .claimers = 3, .adds = 1, .returns = 1, .granted_most = 4, .ticks = 2,
-			   .want = 2, .requests = true }, 1 },
-	{ "fewer units than segments", { .segments = 3, .units = 1, .claimers = 3, .granted_most = 2, .want = 1,
-					 .requests = true }, 0 },
-	{ "the last unit to and fro", { .segments = 2, .units = 1, .claimers = 2, .granted_most = 7, .want = 2,
-					.requests = true }, 1 },
-	{ "four units, two segments", { .segments = 2, .units = 4, .claimers = 3, .granted_most = 4, .want = 3,
-					.requests = true }, 3 },
-	{ "four units, three segments", { .segments = 3, .units = 4, .claimers = 3, .granted_most = 3, .want = 2 }, 3 },
-	{ "sold out, and more is added", { .segments = 2, .units = 1, .claimers = 2, .adds = 1, .granted_most = 3,
-					   .ticks = 2, .want = 1, .requests = true }, 1 },
-	{ "two are added", { .segments = 2, .units = 1, .claimers = 3, .adds = 2, .granted_most = 3, .ticks = 1,
-			     .want = 2 }, 0 },
-	{ "an order is cancelled", { .segments = 2, .units = 1, .claimers = 2, .returns = 1, .granted_most = 3, .ticks = 2,
-				     .want = 1, .requests = true }, 1 },
-	{ "three segments, one is added", { .segments = 3, .units = 2, .claimers = 3, .adds = 1, .granted_most = 2,
-					    .ticks = 1, .want = 1 }, 2 },
-	{ "opened while it sells", { .segments = 2, .units = 2, .claimers = 2, .adds = 1, .granted_most = 2, .ticks = 1,
-				     .want = 1, .opening = true }, 2 });
+/* name, segments, units, first share; claimers, added, cancelled; G at most, ticks, want at most; watched */
+static const struct family quick[] = {
+	{ "one segment", 1, 1, 1, 3, 1, 1, 4, 2, 2, REQUESTS },
+	{ "fewer units than segments", 3, 1, 0, 3, 0, 0, 2, 0, 1, REQUESTS },
+	{ "the last unit to and fro", 2, 1, 1, 2, 0, 0, 7, 0, 2, REQUESTS },
+	{ "four units, two segments", 2, 4, 3, 3, 0, 0, 4, 0, 3, REQUESTS },
+	{ "four units, three segments", 3, 4, 3, 3, 0, 0, 3, 0, 2, 0 },
+	{ "sold out, and one is added", 2, 1, 1, 2, 1, 0, 3, 2, 1, REQUESTS },
+	{ "two are added", 2, 1, 0, 3, 2, 0, 3, 1, 2, 0 },
+	{ "an order is cancelled", 2, 1, 1, 2, 0, 1, 3, 2, 1, REQUESTS },
+	{ "one is added, one is cancelled", 2, 1, 1, 3, 1, 1, 2, 1, 1, 0 },
+	{ "three segments, one is added", 3, 2, 2, 3, 1, 0, 2, 1, 1, 0 },
+	{ "made while it sells", 2, 2, 2, 2, 1, 0, 2, 1, 1, OPENING },
+};
 
-const struct families long_families = FAMILIES(
-	{ "all of it", { .segments = 2, .units = 1, .claimers = 3, .adds = 1, .returns = 1, .granted_most = 3, .ticks = 2,
-			 .want = 2, .requests = true }, 2 },
-	{ "all of it, three segments", { .segments = 3, .units = 1, .claimers = 3, .adds = 1, .returns = 1,
-					 .granted_most = 2, .ticks = 1, .want = 1 }, 1 },
-	{ "four units, three segments, all at the hub", { .segments = 3, .units = 4, .claimers = 3, .granted_most = 4,
-							  .want = 3, .opening = true }, 0 },
-	{ "four units, three segments, one is added", { .segments = 3, .units = 4, .claimers = 3, .adds = 1,
-							.granted_most = 3, .ticks = 1, .want = 1 }, 3 });
+static const struct family more[] = {
+	{ "one is added, one is cancelled, longer", 2, 1, 1, 3, 1, 1, 3, 1, 2, 0 },
+	{ "one is added, requests are watched", 3, 1, 0, 2, 1, 0, 2, 2, 1, REQUESTS },
+	{ "four units, three segments, all at the hub", 3, 4, 0, 3, 0, 0, 4, 0, 3, OPENING },
+	{ "four units, three segments, one is added", 3, 4, 3, 3, 1, 0, 2, 1, 1, 0 },
+	{ "three segments, an order is cancelled", 3, 1, 1, 3, 0, 1, 2, 1, 1, OPENING },
+};
 
-const struct families small_families = FAMILIES(
-	{ "one is added", { .segments = 2, .units = 1, .claimers = 2, .adds = 1, .granted_most = 2, .ticks = 1,
-			    .want = 1 }, 0 },
-	{ "an order is cancelled", { .segments = 2, .units = 1, .claimers = 2, .returns = 1, .granted_most = 2, .ticks = 1,
-				     .want = 1, .opening = true }, 1 },
-	{ "two units", { .segments = 2, .units = 2, .claimers = 3, .granted_most = 3, .want = 2 }, 0 });
+static const struct family small[] = {
+	{ "one is added", 2, 1, 0, 2, 1, 0, 2, 1, 1, 0 },
+	{ "an order is cancelled", 2, 1, 1, 2, 0, 1, 2, 1, 1, OPENING },
+	{ "two units", 2, 2, 0, 3, 0, 0, 3, 0, 2, 0 },
+};
 
-const struct family mutants_family = { "mutants",
-	                               { .segments = 2, .units = 1, .claimers = 2, .adds = 1, .granted_most = 3,
-	                                 .ticks = 1, .want = 1, .requests = true },
-	                               1 };
-
-const struct family two_supplies_family = { "mutants, two supplies",
-	                                    { .segments = 1, .units = 1, .claimers = 3, .adds = 1, .returns = 1,
-	                                      .granted_most = 3, .ticks = 1, .want = 1 },
-	                                    1 };
+const struct families quick_families = FAMILIES(quick), long_families = FAMILIES(more), small_families = FAMILIES(small);
+const struct family mutants_family = { "one is added", 2, 1, 1, 2, 1, 0, 3, 1, 1, REQUESTS };
+const struct family implied_family = { "one is added", 2, 1, 1, 2, 1, 0, 2, 1, 1, 0 };
+const struct family two_supplies_family = { "one is added, one is cancelled", 1, 1, 1, 3, 1, 1, 3, 1, 1, 0 };
 
 void first_homes(const struct family *f, struct sale *sale)
 {
-	*sale = f->sale;
-	for (int i = 0; i < sale->segments; i++)
-		sale->first[i] = f->first_share / sale->segments + (i < f->first_share % sale->segments);
+	*sale = (struct sale){ .segments = f->segments, .units = f->units, .claimers = f->claimers, .adds = f->adds,
+			       .returns = f->returns, .granted_most = f->granted_most, .ticks = f->ticks,
+			       .want = f->want, .opening = f->watched & OPENING, .requests = f->watched & REQUESTS };
+	for (int i = 0; i < f->segments; i++)
+		sale->first[i] = f->first_share / f->segments + (i < f->first_share % f->segments);
 }
 
 bool next_homes(struct sale *sale)
@@ -85,6 +69,6 @@ const char *sale_text(char text[160], const struct sale *sale)
 	for (int c = 0; c < sale->claimers; c++)
 		n += snprintf(text + n, 160 - n, " %d", sale->home[c]);
 	n += snprintf(text + n, 160 - n, "; %d added, %d cancelled; G <= %d, %d ticks, want <= %d", sale->adds,
-	              sale->returns, sale->granted_most, sale->ticks, sale->want);
+		      sale->returns, sale->granted_most, sale->ticks, sale->want);
 	return text;
 }

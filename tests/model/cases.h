@@ -7,8 +7,10 @@
 /* Sales that differ in the claimers' homes only; the claimers are alike, so only sorted homes count. */
 struct family {
 	const char *name;
-	struct sale sale; /* without first and home */
-	int first_share;  /* granted at the opening, evenly as src/sale/publish.c does */
+	int segments, units, first_share; /* granted at the opening, evenly, as src/sale/publish.c does */
+	int claimers, adds, returns;
+	int granted_most, ticks, want;
+	enum { OPENING = 1, REQUESTS = 2 } watched;
 };
 
 struct families {
@@ -17,8 +19,8 @@ struct families {
 };
 
 extern const struct families quick_families, long_families;
-extern const struct family mutants_family, two_supplies_family; /* in which mutants show */
 extern const struct families small_families; /* small enough to be searched with the inert messages too */
+extern const struct family mutants_family, implied_family, two_supplies_family;
 
 /* The first way to share the claimers out, and the next; false after the last. */
 void first_homes(const struct family *f, struct sale *sale);

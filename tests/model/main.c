@@ -78,8 +78,8 @@ static bool search_family(const struct family *family, struct tally *t)
 		double began = seconds();
 		search(&sale, &o, &f);
 		count(t, &f);
-		printf("# %s: %zu states, %zu steps, depth %d, %.1f s\n", sale_text(text, &sale), f.states, f.steps, f.depth,
-		       seconds() - began);
+		printf("# %s: %zu states, %zu steps, depth %d, %.1f s\n", sale_text(text, &sale), f.states, f.steps,
+		       f.depth, seconds() - began);
 		if (f.wrong)
 			print_trace(&sale, &f);
 	} while (!f.wrong && next_homes(&sale));
@@ -98,8 +98,8 @@ static void check_replies(const struct tally *t)
 	static const struct {
 		enum kind kind;
 		enum word words[6];
-	} expected[] = { { CLAIM, { WON, MINE, NEED, SOLDOUT } }, { CREDIT, { OK } }, { DEBIT, { OK } },
-		         { EXCHANGE, { OK, GRANT, NONE, SOLDOUT } }, { FLAG, { OK } }, { SUPPLY, { OK } } };
+	} expected[] = { { CLAIM, { WON, MINE, NEED, SOLDOUT } },    { CREDIT, { OK } }, { DEBIT, { OK } },
+			 { EXCHANGE, { OK, GRANT, NONE, SOLDOUT } }, { FLAG, { OK } },   { SUPPLY, { OK } } };
 	bool ok = true;
 	for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++)
 		for (const enum word *w = expected[i].words; *w; w++)
@@ -131,13 +131,12 @@ static void check_inert(const struct family *family)
 static bool search_mutant(const struct mutant_row *m, struct sale *sale, struct finding *f)
 {
 	struct search_options o = { .keep_inert = true, .buyers = m->found == BY_BUYER };
-	first_homes(m->two_supplies ? &two_supplies_family : &mutants_family, sale);
+	first_homes(m->found == BY_TWO_SUPPLIES ? &two_supplies_family :
+	            m->found == IMPLIED         ? &implied_family :
+	                                          &mutants_family,
+	            sale);
 	if (sale->segments > 1)
 		sale->home[1] = 1;
-	if (m->found == IMPLIED) {
-		sale->granted_most = 2;
-		sale->requests = false;
-	}
 	mutant = (enum mutant)(m - mutants);
 	search(sale, &o, f);
 	mutant = NO_MUTANT;

@@ -62,7 +62,7 @@ struct claimer {
 	uint8_t order : 4, orders : 2, request : 2; /* order: owners[user], a sequence; orders: on the list */
 };
 
-enum { SELLER, CANCELLER }; /* one adds stock, one gives the unit of a cancelled order back */
+enum { SELLER, CANCELLER };                        /* one adds stock, one gives the unit of a cancelled order back */
 enum supply { PLANNED, COMMITTED, TOLD, SETTLED }; /* in MySQL, at the hub, acknowledged (or sold out again) */
 
 struct supplier {
@@ -80,14 +80,14 @@ struct state {
 	struct claimer claimers[CLAIMERS];
 	struct supplier suppliers[SUPPLIERS];
 	uint8_t clock : 3;
-	uint8_t emptied : 1;  /* in this tick, nothing was left or in flight for an instant */
-	uint8_t reopened : 1; /* a supply was acknowledged, and nothing sold out since */
-	uint8_t asked : 3;    /* segments of which a report that found nothing left was dropped as inert */
-	uint8_t scanned : 4;  /* the mutant that scans: what it read as zero */
-	uint8_t spare;        /* zero; search.c has a use for it */
-	uint8_t opens;        /* epochs that supply answered */
-	uint16_t grants[SEGMENTS];                /* totals granted */
-	uint32_t words;                           /* "sold out": epoch and until */
+	uint8_t emptied : 1;       /* in this tick, nothing was left or in flight for an instant */
+	uint8_t reopened : 1;      /* a supply was acknowledged, and nothing sold out since */
+	uint8_t asked : 3;         /* segments of which a report that found nothing left was dropped as inert */
+	uint8_t scanned : 4;       /* the mutant that scans: what it read as zero */
+	uint8_t spare;             /* zero; search.c has a use for it */
+	uint8_t opens;             /* epochs that supply answered */
+	uint16_t grants[SEGMENTS]; /* totals granted */
+	uint32_t words;            /* "sold out": epoch and until */
 	uint64_t reports[SEGMENTS][REPORT_WORDS]; /* received, sent, and whether left was zero */
 };
 
@@ -107,7 +107,7 @@ struct reply open_segment_lua(struct state *s, int segment, int units);
 struct reply claim_lua(struct state *s, int segment, int user, int granted, int taken);
 struct reply debit_lua(struct state *s, int segment, bool half);
 struct reply exchange_lua(struct state *s, const struct sale *sale, int segment, int received, int sent, int left,
-                          int want, int probes);
+			  int want, int probes);
 struct reply flag_lua(struct state *s, int segment, int epoch, int until);
 struct reply supply_lua(struct state *s, int amount, int cancelled);
 
@@ -158,7 +158,7 @@ static inline uint8_t all_segments(const struct sale *sale)
 
 int unsold(const struct state *s);
 const char *judge(const struct state *before, struct state *s, const struct sale *sale, const struct step *step,
-                  const struct reply *reply);
+		  const struct reply *reply);
 const char *check_state(const struct state *s, const struct sale *sale);
 
 /* buyer.c: from here, with no fault and nobody else, does every claimer without an order get one while stock lasts? */
@@ -189,13 +189,13 @@ enum mutant {
 };
 
 struct mutant_row {
-	const char *name, *what;
 	enum {
-		BY_SEARCH, /* a state or a step is wrong */
-		BY_BUYER,  /* a worker alone does not sell */
-		IMPLIED    /* by other rules: nothing goes wrong */
+		BY_SEARCH,       /* a state or a step is wrong */
+		BY_TWO_SUPPLIES, /* the same, but it takes two */
+		BY_BUYER,        /* a worker alone does not sell */
+		IMPLIED          /* by other rules: nothing goes wrong */
 	} found;
-	bool two_supplies; /* it takes two to show */
+	const char *name, *what;
 };
 
 extern const struct mutant_row mutants[MUTANTS];

@@ -66,7 +66,7 @@ const char *check_state(const struct state *s, const struct sale *sale)
 /* Of every step */
 
 static const char *judge_claim(const struct state *before, struct state *s, const struct step *step,
-                               const struct reply *r)
+			       const struct reply *r)
 {
 	struct claimer *c = &s->claimers[step->at];
 	const struct claimer *old = &before->claimers[step->at];
@@ -145,7 +145,7 @@ static void forget(struct state *s, const struct sale *sale)
 }
 
 const char *judge(const struct state *before, struct state *s, const struct sale *sale, const struct step *step,
-                  const struct reply *r)
+		  const struct reply *r)
 {
 	const char *wrong = NULL;
 	if (r->word == REGRESS)

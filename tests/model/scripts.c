@@ -5,12 +5,12 @@
  */
 #include "model/model.h"
 
-const char *const word_names[WORDS] = { [WON] = "WON",     [MINE] = "MINE",       [NEED] = "NEED",
-	                                [SOLDOUT] = "SOLDOUT", [OK] = "OK",       [GRANT] = "GRANT",
-	                                [NONE] = "NONE",   [FENCED] = "FENCED",   [REGRESS] = "REGRESS" };
+const char *const word_names[WORDS] = {
+	[WON] = "WON",     [MINE] = "MINE", [NEED] = "NEED",     [SOLDOUT] = "SOLDOUT", [OK] = "OK",
+	[GRANT] = "GRANT", [NONE] = "NONE", [FENCED] = "FENCED", [REGRESS] = "REGRESS"
+};
 
-#define REPLY(word, ...)                                                                                               \
-	((struct reply){ word, sizeof((int[]){ __VA_ARGS__ }) / sizeof(int), { __VA_ARGS__ } })
+#define REPLY(word, ...) ((struct reply){ word, sizeof((int[]){ __VA_ARGS__ }) / sizeof(int), { __VA_ARGS__ } })
 
 static const struct reply fenced = { FENCED, 0, { 0 } }, regress = { REGRESS, 0, { 0 } };
 
@@ -134,7 +134,7 @@ static struct reply totals(const struct hub *h, int i, enum word word)
 }
 
 struct reply exchange_lua(struct state *s, const struct sale *sale, int i, int received, int sent, int left, int want,
-                          int probes)
+			  int probes)
 {
 	struct hub *h = &s->hub;
 	if (received > h->with[i].granted)

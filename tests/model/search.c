@@ -172,7 +172,7 @@ struct run {
 
 /* Takes one step in a copy; what is wrong, or NULL. */
 static const char *follow(struct run *r, const struct state *from, const struct step *step, struct state *to,
-                          struct reply *reply)
+			  struct reply *reply)
 {
 	*to = *from;
 	*reply = step_take(to, r->sale, step);

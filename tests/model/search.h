@@ -8,17 +8,17 @@ struct finding {
 	size_t states, cores; /* cores: without the messages; 0 when not counted */
 	size_t steps;
 	int depth;
-	int most_scripts;                   /* of a worker alone, for one sale */
-	size_t replies[KINDS][WORDS];       /* how often each was given */
-	const char *wrong;                  /* NULL: all is well */
-	struct step trace[64];              /* the shortest way there */
+	int most_scripts;             /* of a worker alone, for one sale */
+	size_t replies[KINDS][WORDS]; /* how often each was given */
+	const char *wrong;            /* NULL: all is well */
+	struct step trace[64];        /* the shortest way there */
 	int trace_length;
 };
 
 struct search_options {
-	bool keep_inert;  /* keep messages that can change nothing */
+	bool keep_inert; /* keep messages that can change nothing */
 	bool count_cores;
-	bool buyers; /* ask of every state whether a worker alone sells */
+	bool buyers;        /* ask of every state whether a worker alone sells */
 	size_t states_most; /* 0: no limit; beyond it the search ends as wrong */
 };
 

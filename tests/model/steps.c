@@ -143,8 +143,8 @@ struct steps {
 static void add(struct steps *to, enum kind kind, int at, int a, int b, int c, int d)
 {
 	assert(to->count < STEPS_MOST);
-	to->list[to->count++] = (struct step){ (uint8_t)kind, (uint8_t)at,
-		                               { (int8_t)a, (int8_t)b, (int8_t)c, (int8_t)d, SEGMENTS } };
+	to->list[to->count++] =
+		(struct step){ (uint8_t)kind, (uint8_t)at, { (int8_t)a, (int8_t)b, (int8_t)c, (int8_t)d, SEGMENTS } };
 }
 
 static void add_credits(struct steps *to, const struct state *s, enum kind kind, int at, int i)
@@ -406,13 +406,13 @@ const char *step_text(char text[160], const struct sale *sale, const struct step
 
 const char *state_text(char text[320], const struct sale *sale, const struct state *s)
 {
-	int n = snprintf(text, 320, "clock %d, hub: avail %d sold_out %d epoch %d", s->clock, s->hub.avail, s->hub.sold_out,
-	                 s->hub.epoch);
+	int n = snprintf(text, 320, "clock %d, hub: avail %d sold_out %d epoch %d", s->clock, s->hub.avail,
+			 s->hub.sold_out, s->hub.epoch);
 	for (int i = 0; i < sale->segments; i++) {
 		const struct segment *g = &s->segments[i];
 		n += snprintf(text + n, 320 - n, "; %d: left %d I/G %d/%d O/R %d/%d n %d epoch %d until %d empty %d", i,
-		              g->left, g->received, s->hub.with[i].granted, g->sent, s->hub.with[i].taken, g->n, g->epoch,
-		              g->until, s->hub.empty >> i & 1);
+			      g->left, g->received, s->hub.with[i].granted, g->sent, s->hub.with[i].taken, g->n,
+			      g->epoch, g->until, s->hub.empty >> i & 1);
 	}
 	return text;
 }

@@ -31,19 +31,32 @@ static const struct {
 	const char *name; /* NULL: touches no slot */
 	int args, weight;
 } kinds[KINDS] = {
-	[OPEN_SEGMENT] = { "open_segment", 1, 4 }, [CLAIM] = { "claim", 2, 6 },
-	[CREDIT] = { "credit", 2, 3 },             [DEBIT] = { "debit", 1, 2 },
-	[EXCHANGE] = { "exchange", 5, 8 },         [FLAG] = { "flag", 2, 6 },
-	[COMMIT] = { NULL, 0, 1 },                 [SUPPLY] = { "supply", 2, 2 },
-	[ACKNOWLEDGE] = { NULL, 0, 1 },            [TICK] = { "tick", 0, 1 },
-	[ANSWER] = { NULL, 0, 1 },                 [GIVE_UP] = { NULL, 0, 1 },
+	[OPEN_SEGMENT] = { "open_segment", 1, 4 },
+	[CLAIM] = { "claim", 2, 6 },
+	[CREDIT] = { "credit", 2, 3 },
+	[DEBIT] = { "debit", 1, 2 },
+	[EXCHANGE] = { "exchange", 5, 8 },
+	[FLAG] = { "flag", 2, 6 },
+	[COMMIT] = { NULL, 0, 1 },
+	[SUPPLY] = { "supply", 2, 2 },
+	[ACKNOWLEDGE] = { NULL, 0, 1 },
+	[TICK] = { "tick", 0, 1 },
+	[ANSWER] = { NULL, 0, 1 },
+	[GIVE_UP] = { NULL, 0, 1 },
 };
 
 static struct sale random_sale(void)
 {
-	struct sale sale = { .segments = 1 + below(3), .units = 1 + below(1 + below(4)), .claimers = CLAIMERS, .adds = 1 + below(2),
-		             .returns = 1, .granted_most = COUNT_MOST, .ticks = CLOCK_MOST, .want = 3,
-		             .opening = below(4) == 0, .requests = true };
+	struct sale sale = { .segments = 1 + below(3),
+			     .units = 1 + below(1 + below(4)),
+			     .claimers = CLAIMERS,
+			     .adds = 1 + below(2),
+			     .returns = 1,
+			     .granted_most = COUNT_MOST,
+			     .ticks = CLOCK_MOST,
+			     .want = 3,
+			     .opening = below(4) == 0,
+			     .requests = true };
 	int share = below(sale.units + 1);
 	for (int i = 0; i < sale.segments; i++)
 		sale.first[i] = share / sale.segments + (i < share % sale.segments);
@@ -88,8 +101,8 @@ static void print_sale(int number, const struct sale *sale)
 static void print_hub(const struct state *s, const struct sale *sale)
 {
 	const struct hub *h = &s->hub;
-	printf(", \"hub\": {\"amount\": %d, \"cancelled\": %d, \"avail\": %d, \"sold_out\": %d, \"epoch\": %d", h->amount,
-	       h->cancelled, h->avail, h->sold_out, h->epoch);
+	printf(", \"hub\": {\"amount\": %d, \"cancelled\": %d, \"avail\": %d, \"sold_out\": %d, \"epoch\": %d",
+	       h->amount, h->cancelled, h->avail, h->sold_out, h->epoch);
 	for (int i = 0; i < sale->segments; i++)
 		printf(", \"G%d\": %d, \"R%d\": %d", i, h->with[i].granted, i, h->with[i].taken);
 	printf(", \"empty\": \"");
