@@ -180,7 +180,6 @@ void claim_send(struct claim *c, const struct totals *credit)
 		redis_put_int(&cmd, credit->granted);
 		redis_put_int(&cmd, credit->taken);
 	}
-	c->asked = true;
 	board_add(c->service->board, COUNT_scripts_total__claim, 1);
 	redis_send(c->service->redis, &cmd, on_claim, c);
 }
@@ -191,7 +190,6 @@ void claim_submit(struct claim *c, struct coupon *coupon)
 	c->segment = coupon_home(coupon, c->user);
 	c->deadline_ms = 0;
 	c->refound = false;
-	c->asked = false;
 	if (!transfer_join(c))
 		claim_send(c, NULL);
 }

@@ -25,7 +25,6 @@ struct claim {
 	struct coupon *coupon;
 	struct claim *next;
 	int64_t deadline_ms; /* 0 until stock has to travel */
-	bool asked;          /* the segment has seen it: this user has no order from before */
 	bool refound;        /* the coupon was read anew after FENCED */
 };
 

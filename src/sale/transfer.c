@@ -218,15 +218,12 @@ static void leave_flag(struct refill *r, int64_t epoch, int64_t until)
 	redis_send(r->service->redis, &cmd, NULL, NULL);
 }
 
-/* A claim that only joined asks its segment, which has the flag by now: its user may have an order from before. */
+/* They ask their segment once more, which has the flag by now: a copy of a claim may have won meanwhile elsewhere. */
 static void end_sold_out(struct refill *r)
 {
 	for (struct claim *c = dissolve(r), *next; c; c = next) {
 		next = c->next;
-		if (c->asked)
-			claim_end(c, STATUS_SOLD_OUT);
-		else
-			claim_send(c, NULL);
+		claim_send(c, NULL);
 	}
 }
 

@@ -47,7 +47,8 @@ struct redis {
 	struct link *links;
 	bool cluster, closing;
 	struct link *slots[SLOTS];          /* cluster: who serves what; NULL: nobody known */
-	bool mapped, asking;                /* the map was read; it is being read */
+	bool mapped, refreshing;            /* the map was read; it is about to be read again */
+	struct link *asked;                 /* the last server whose map was asked for */
 	struct loop_timer refresh, unpark;  /* armed while there is reason */
 	struct call *parked, **parked_last; /* not executed yet, tried again until their time is over */
 	int outstanding;

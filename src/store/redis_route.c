@@ -96,15 +96,23 @@ static void read_range(struct redis *r, const redisReply *range)
 		r->slots[s] = l;
 }
 
+static void refresh_soon(struct redis *r)
+{
+	if (!r->cluster || r->closing || r->refreshing)
+		return;
+	r->refreshing = true; /* not armed anew: many reasons in a row must not postpone it for ever */
+	loop_timer_set(r->loop, &r->refresh, REFRESH_MS);
+}
+
 static void on_slots(redisAsyncContext *ac, void *raw, void *context)
 {
 	struct redis *r = context;
 	const redisReply *reply = raw;
 	(void)ac;
-	r->asking = false;
-	if (!reply || reply->type != REDIS_REPLY_ARRAY || r->closing) {
-		if (!r->closing)
-			loop_timer_set(r->loop, &r->refresh, REFRESH_MS);
+	if (r->closing)
+		return;
+	if (!reply || reply->type != REDIS_REPLY_ARRAY) {
+		refresh_soon(r);
 		return;
 	}
 	for (size_t i = 0; i < reply->elements; i++)
@@ -112,26 +120,32 @@ static void on_slots(redisAsyncContext *ac, void *raw, void *context)
 	r->mapped = true;
 }
 
+/* Another one every time: a server that hangs still takes connections and questions. */
+static struct link *next_up(struct redis *r)
+{
+	struct link *from = r->asked && r->asked->next ? r->asked->next : r->links, *l = from;
+	while (!l->up) {
+		l = l->next ? l->next : r->links;
+		if (l == from)
+			return NULL;
+	}
+	return r->asked = l;
+}
+
 static void refresh_now(struct redis *r)
 {
-	struct link *l = any_up(r);
-	if (!r->cluster || r->asking || r->closing)
+	if (!r->cluster || r->closing)
 		return;
-	if (l && redisAsyncCommand(l->ac, on_slots, r, "CLUSTER SLOTS") == REDIS_OK)
-		r->asking = true;
-	else
-		loop_timer_set(r->loop, &r->refresh, REFRESH_MS);
+	struct link *l = next_up(r);
+	if (!l || redisAsyncCommand(l->ac, on_slots, r, "CLUSTER SLOTS") != REDIS_OK)
+		refresh_soon(r);
 }
 
 static void on_refresh(struct loop_timer *t)
 {
-	refresh_now((struct redis *)((char *)t - offsetof(struct redis, refresh)));
-}
-
-static void refresh_soon(struct redis *r)
-{
-	if (r->cluster && !r->closing)
-		loop_timer_set(r->loop, &r->refresh, REFRESH_MS);
+	struct redis *r = (struct redis *)((char *)t - offsetof(struct redis, refresh));
+	r->refreshing = false;
+	refresh_now(r);
 }
 
 void route_link_changed(struct link *l)
@@ -169,6 +183,7 @@ void route_call(struct redis *r, struct call *call)
 		call_end(call, REDIS_REFUSED, NULL);
 		return;
 	}
+	refresh_soon(r); /* who is mapped is away: ask until somebody names another */
 	park(r, call);
 }
 

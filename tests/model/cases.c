@@ -2,7 +2,10 @@
 
 #include <stdio.h>
 
-#define FAMILIES(rows) { rows, sizeof rows / sizeof rows[0] }
+#define FAMILIES(rows)                                                                                                 \
+	{                                                                                                              \
+		rows, sizeof rows / sizeof rows[0]                                                                     \
+	}
 
 /* name, segments, units, first share; claimers, added, cancelled; G at most, ticks, want at most; watched */
 static const struct family quick[] = {
@@ -24,6 +27,8 @@ static const struct family more[] = {
 	{ "one is added, requests are watched", 3, 1, 0, 2, 1, 0, 2, 2, 1, REQUESTS },
 	{ "four units, three segments, all at the hub", 3, 4, 0, 3, 0, 0, 4, 0, 3, OPENING },
 	{ "four units, three segments, one is added", 3, 4, 3, 3, 1, 0, 2, 1, 1, 0 },
+	{ "one is added, one is cancelled, watched", 2, 1, 1, 3, 1, 1, 2, 2, 1, REQUESTS },
+	{ "three segments, one is added, one is cancelled", 3, 1, 1, 3, 1, 1, 2, 1, 1, 0 },
 	{ "three segments, an order is cancelled", 3, 1, 1, 3, 0, 1, 2, 1, 1, OPENING },
 };
 
@@ -33,16 +38,24 @@ static const struct family small[] = {
 	{ "two units", 2, 2, 0, 3, 0, 0, 3, 0, 2, 0 },
 };
 
-const struct families quick_families = FAMILIES(quick), long_families = FAMILIES(more), small_families = FAMILIES(small);
+const struct families quick_families = FAMILIES(quick), long_families = FAMILIES(more);
+const struct families small_families = FAMILIES(small);
 const struct family mutants_family = { "one is added", 2, 1, 1, 2, 1, 0, 3, 1, 1, REQUESTS };
 const struct family implied_family = { "one is added", 2, 1, 1, 2, 1, 0, 2, 1, 1, 0 };
 const struct family two_supplies_family = { "one is added, one is cancelled", 1, 1, 1, 3, 1, 1, 3, 1, 1, 0 };
 
 void first_homes(const struct family *f, struct sale *sale)
 {
-	*sale = (struct sale){ .segments = f->segments, .units = f->units, .claimers = f->claimers, .adds = f->adds,
-			       .returns = f->returns, .granted_most = f->granted_most, .ticks = f->ticks,
-			       .want = f->want, .opening = f->watched & OPENING, .requests = f->watched & REQUESTS };
+	*sale = (struct sale){ .segments = f->segments,
+			       .units = f->units,
+			       .claimers = f->claimers,
+			       .adds = f->adds,
+			       .returns = f->returns,
+			       .granted_most = f->granted_most,
+			       .ticks = f->ticks,
+			       .want = f->want,
+			       .opening = f->watched & OPENING,
+			       .requests = f->watched & REQUESTS };
 	for (int i = 0; i < f->segments; i++)
 		sale->first[i] = f->first_share / f->segments + (i < f->first_share % f->segments);
 }

@@ -131,10 +131,10 @@ static void check_inert(const struct family *family)
 static bool search_mutant(const struct mutant_row *m, struct sale *sale, struct finding *f)
 {
 	struct search_options o = { .keep_inert = true, .buyers = m->found == BY_BUYER };
-	first_homes(m->found == BY_TWO_SUPPLIES ? &two_supplies_family :
-	            m->found == IMPLIED         ? &implied_family :
-	                                          &mutants_family,
-	            sale);
+	first_homes(m->found == BY_TWO_SUPPLIES ? &two_supplies_family
+		    : m->found == IMPLIED       ? &implied_family
+						: &mutants_family,
+		    sale);
 	if (sale->segments > 1)
 		sale->home[1] = 1;
 	mutant = (enum mutant)(m - mutants);

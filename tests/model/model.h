@@ -156,6 +156,7 @@ static inline uint8_t all_segments(const struct sale *sale)
 
 /* properties.c: each says what is wrong, or NULL. judge also keeps the watch bits of the state. */
 
+int sold(const struct state *s);
 int unsold(const struct state *s);
 const char *judge(const struct state *before, struct state *s, const struct sale *sale, const struct step *step,
 		  const struct reply *reply);

@@ -4,7 +4,8 @@ enum mutant mutant = NO_MUTANT;
 
 const struct mutant_row mutants[MUTANTS] = {
 	[NO_MUTANT] = { IMPLIED, "none", "the engine as it is" },
-	[NO_G_COMPARISON] = { BY_SEARCH, "no-g-comparison", "exchange marks a segment empty whatever was granted since" },
+	[NO_G_COMPARISON] = { BY_SEARCH, "no-g-comparison",
+			      "exchange marks a segment empty whatever was granted since" },
 	[NO_R_COMPARISON] = { BY_SEARCH, "no-r-comparison", "exchange takes any total sent back, a smaller one too" },
 	[NO_R_COMPARISON_IN_MARK] = { IMPLIED, "no-r-comparison-in-mark", "the mark does not ask what was taken back" },
 	[NO_EPOCH_CHECK] = { BY_SEARCH, "no-epoch-check", "flag believes a \"sold out\" of an older epoch" },

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Random traces of the model, step by step on a real Redis with the scripts of lua/: replies and slots must be the same.
+"""Random traces of the model, step by step on a real Redis with the scripts of lua/: replies and slots must be equal.
 
 usage: replay.py [TRACES [SEED]]
 
-Time. The model counts ticks, a lease being one; Redis has its own clock. A moment of the model, `until`, stands in Redis
-as BASE + (until - clock) hours, BASE being when the test began: what is over there is over here, for as long as the test
-takes. When the model's clock ticks, the leases in the segments are moved an hour back instead. So `until` is compared to
-the millisecond, through every max(); only the moment in the hub's "sold out" is Redis's own, and must be a second ahead.
-The sale is always open: t0 and t1 are 0.
+Time. The model counts ticks, a lease being one; Redis has its own clock. A moment of the model, `until`, stands in
+Redis as BASE + (until - clock) hours, BASE being when the test began: what is over there is over here, for as long as
+the test takes. When the model's clock ticks, the leases in the segments are moved an hour back instead. So `until` is
+compared to the millisecond, through every max(); only the moment in the hub's "sold out" is Redis's own, and must be a
+second ahead. The sale is always open: t0 and t1 are 0.
 """
 
 import json

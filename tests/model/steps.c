@@ -8,11 +8,12 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { VALUES = COUNT_MOST + 1, REPORTS = VALUES * VALUES * 2, UNTILS = CLOCK_MOST + 1 };
+
+static_assert(REPORTS <= REPORT_WORDS * 64 && VALUES * UNTILS <= 32, "every message has its bit");
 static_assert(sizeof(struct state) == 40 + SEGMENTS * REPORT_WORDS * sizeof(uint64_t), "no padding, or hashes differ");
 
 /* Messages */
-
-enum { VALUES = COUNT_MOST + 1, REPORTS = VALUES * VALUES * 2, UNTILS = CLOCK_MOST + 1 };
 
 struct report {
 	int received, sent;
@@ -196,11 +197,6 @@ static void add_flags(struct steps *to, const struct state *s, int i)
 		int bit = __builtin_ctz(words);
 		add(to, FLAG, i, bit / UNTILS, bit % UNTILS + 1, 0, 0);
 	}
-}
-
-static int sold(const struct state *s)
-{
-	return s->segments[0].n + s->segments[1].n + s->segments[2].n;
 }
 
 static bool may_commit(const struct state *s, const struct sale *sale, int k)

@@ -4,7 +4,7 @@
 cd "$top_srcdir" || exit 99
 command -v shellcheck >/dev/null || { result "shellcheck is installed" "it is not"; finish; }
 
-scripts=$(find . -path ./build -prune -o -path ./run -prune -o -name '.git' -prune -o -name autom4te.cache -prune -o -type f \
+scripts=$(find . -path ./build -prune -o -path ./run -prune -o -name _build -prune -o -name '.git' -prune -o -name autom4te.cache -prune -o -type f \
 	-size -200k -print | grep -vE '^\./(seckill-[0-9][^/]*/|build-aux/(ar-lib|compile|config\.|depcomp|install-sh|missing|tap-driver|test-driver)|configure)' |
 	sort | while read -r file; do
 	head -c 60 "$file" | head -1 | grep -aqE '^#!.*(/|env )(ba|da)?sh( |$)|^# shellcheck shell=' && echo "$file"

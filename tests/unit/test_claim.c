@@ -203,11 +203,18 @@ static const struct conversation conversations[] = {
 	{ "the hub's word", STATUS_SOLD_OUT,
 	  { { CLAIM, "NEED 25 0" },
 	    { ASK("25", "0", "1"), "SOLDOUT 1 5000" },
-	    { "flag s0 | 5 1 5000", "OK 1" } } },
+	    { "flag s0 | 5 1 5000", "OK 1" },
+	    { CLAIM, "SOLDOUT 1" } } },
+	{ "the hub's word, but a copy of the claim has won elsewhere", STATUS_ALREADY_CLAIMED,
+	  { { CLAIM, "NEED 25 0" },
+	    { ASK("25", "0", "1"), "SOLDOUT 1 5000" },
+	    { "flag s0 | 5 1 5000", "OK 1" },
+	    { CLAIM, "MINE 25" } } },
 	{ "the hub's word, and the lease is lost", STATUS_SOLD_OUT,
 	  { { CLAIM, "NEED 25 0" },
 	    { ASK("25", "0", "1"), "SOLDOUT 1 5000" },
-	    { "flag s0 | 5 1 5000", "!unknown" } } },
+	    { "flag s0 | 5 1 5000", "!unknown" },
+	    { CLAIM, "SOLDOUT 1" } } },
 	{ "another segment gives half", STATUS_CREATED,
 	  { { CLAIM, "NEED 25 0" },
 	    { ASK("25", "0", "1"), "NONE 25 0 2" },
@@ -227,7 +234,8 @@ static const struct conversation conversations[] = {
 	    { "exchange hub | 5 2 25 0 0 0 4", "OK 25 0" },
 	    { "exchange hub | 5 3 25 0 0 0 4", "OK 25 0" },
 	    { ASK("25", "0", "4"), "SOLDOUT 1 5000" },
-	    { "flag s0 | 5 1 5000", "OK 1" } } },
+	    { "flag s0 | 5 1 5000", "OK 1" },
+	    { CLAIM, "SOLDOUT 1" } } },
 	{ "another segment misses a grant: it is delivered again", STATUS_CREATED,
 	  { { CLAIM, "NEED 25 0" },
 	    { ASK("25", "0", "1"), "NONE 25 0 1" },
@@ -444,7 +452,7 @@ static void one_refusal_ends_a_crowd(void **state)
 	static const struct {
 		const char *reply;
 		enum status status;
-	} rows[] = { { "SOLDOUT 1 5000", STATUS_SOLD_OUT }, { "!refused", STATUS_BUSY }, { "[FENCED", STATUS_FENCED } };
+	} rows[] = { { "!refused", STATUS_BUSY }, { "[FENCED", STATUS_FENCED } };
 	for (size_t k = 0; k < COUNT_OF(rows); k++) {
 		struct asked asked[CROWD];
 		if (k)
@@ -453,11 +461,27 @@ static void one_refusal_ends_a_crowd(void **state)
 		fake_redis_answer(rows[k].reply);
 		for (int i = 0; i < CROWD; i++)
 			assert_true(asked[i].ends == 1 && asked[i].status == rows[k].status);
-		while (fake_redis_waiting())
-			fake_redis_answer("OK 1");
 		if (k + 1 < COUNT_OF(rows))
 			stop(state);
 	}
+}
+
+/* A copy of a claim may have won through another worker: only the segment knows, so each asks it once more. */
+static void nobody_is_sold_out_without_a_last_question(void **state)
+{
+	(void)state;
+	struct asked asked[CROWD];
+	crowd(asked);
+	fake_redis_answer("SOLDOUT 1 5000");
+	assert_string_equal(shorthand(fake_redis_oldest(), 0), "flag s0 | 5 1 5000");
+	fake_redis_answer("OK 1");
+	for (int i = 0; i < CROWD; i++) {
+		assert_int_equal(asked[i].ends, 0);
+		assert_string_equal(shorthand(fake_redis_oldest(), user_of(0, i)), CLAIM);
+		fake_redis_answer(i == 2 ? "MINE 4" : "SOLDOUT 1");
+	}
+	for (int i = 0; i < CROWD; i++)
+		assert_true(asked[i].ends == 1 && asked[i].status == (i == 2 ? STATUS_ALREADY_CLAIMED : STATUS_SOLD_OUT));
 }
 
 static void who_comes_while_a_refill_runs_waits_for_it(void **state)
@@ -482,24 +506,6 @@ static void who_comes_while_a_refill_runs_waits_for_it(void **state)
 	assert_true(two.ends == 1 && two.status == STATUS_CREATED);
 }
 
-/* Its user may have won before: only the segment knows. */
-static void who_only_waited_is_not_sold_out_unasked(void **state)
-{
-	(void)state;
-	struct asked one, two;
-	submit(&one, user_of(0, 0));
-	fake_redis_answer("NEED 25 0");
-	submit(&two, user_of(0, 1));
-	fake_redis_answer("SOLDOUT 1 5000");
-	assert_true(one.ends == 1 && one.status == STATUS_SOLD_OUT);
-	assert_int_equal(two.ends, 0);
-	assert_string_equal(shorthand(fake_redis_oldest(), 0), "flag s0 | 5 1 5000");
-	fake_redis_answer("OK 1");
-	assert_string_equal(shorthand(fake_redis_oldest(), user_of(0, 1)), CLAIM);
-	fake_redis_answer("MINE 4");
-	assert_true(two.ends == 1 && two.status == STATUS_ALREADY_CLAIMED);
-}
-
 static void segments_refill_side_by_side(void **state)
 {
 	(void)state;
@@ -513,9 +519,10 @@ static void segments_refill_side_by_side(void **state)
 	assert_string_equal(shorthand(fake_redis_oldest(), 0), "exchange hub | 5 1 20 0 0 1 1");
 	fake_redis_answer("SOLDOUT 1 5000");
 	fake_redis_answer("WON 26 0 1700");
+	fake_redis_answer("OK 1"); /* the flag */
+	fake_redis_answer("SOLDOUT 1");
 	assert_int_equal(two.status, STATUS_SOLD_OUT);
-	while (fake_redis_waiting())
-		fake_redis_answer("1");
+	fake_redis_answer("1");
 	assert_int_equal(one.status, STATUS_CREATED);
 }
 
@@ -588,7 +595,7 @@ int main(void)
 		CASE(one_question_serves_a_crowd),
 		CASE(one_refusal_ends_a_crowd),
 		CASE(who_comes_while_a_refill_runs_waits_for_it),
-		CASE(who_only_waited_is_not_sold_out_unasked),
+		CASE(nobody_is_sold_out_without_a_last_question),
 		CASE(segments_refill_side_by_side),
 		CASE(a_coupon_outlives_its_place_in_the_cache),
 		CASE(random_replies_end_every_claim_once),
