@@ -1,7 +1,6 @@
 #include "sale/durable.h"
 
 #include "base/log.h"
-#include "sale/key.h"
 
 static const struct {
 	const char *name, *value, *problem;
@@ -13,11 +12,12 @@ static const struct {
 };
 
 /* NULL when the setting is as it must be, or cannot be asked. */
-static const char *check(struct service *svc, struct arena *a, size_t i, bool *away)
+static const char *check(struct service *svc, struct arena *a, int server, size_t i, bool *away)
 {
 	struct redis_command c;
 	const struct redis_reply *reply = NULL;
 	redis_command(&c, "CONFIG");
+	c.server = server;
 	redis_put_text(&c, "GET");
 	redis_put_text(&c, redis_needs[i].name);
 	enum redis_end end = redis_call(svc->redis_now, a, &c, &reply);
@@ -33,15 +33,16 @@ static const char *check(struct service *svc, struct arena *a, size_t i, bool *a
  * Redis replays its AOF as the default user; one without permissions makes it skip every script's writes, silently.
  * Servers before version 7, or that do not let us ask, are taken at their word.
  */
-static const char *check_replay(struct service *svc, struct arena *a)
+static const char *check_replay(struct service *svc, struct arena *a, int server)
 {
 	struct redis_command c;
 	const struct redis_reply *reply = NULL;
 	redis_command(&c, "ACL");
+	c.server = server;
 	redis_put_text(&c, "DRYRUN");
 	redis_put_text(&c, "default");
 	redis_put_text(&c, "HSET");
-	key_put(&c, KEY_HUB, 1, 0);
+	redis_put_text(&c, "sk:x");
 	redis_put_text(&c, "x");
 	redis_put_text(&c, "x");
 	if (redis_call(svc->redis_now, a, &c, &reply) != REDIS_ANSWER || str_eq(redis_text(reply), STR("OK")))
@@ -49,13 +50,25 @@ static const char *check_replay(struct service *svc, struct arena *a)
 	return "Redis: the default user may not write, so a restart drops what scripts wrote: switch it off, but give it ~* +@all";
 }
 
-const char *durable_redis(struct service *svc, struct arena *a, bool *away)
+static const char *check_server(struct service *svc, struct arena *a, int server, bool *away)
 {
 	const char *problem = NULL;
-	*away = false;
 	for (size_t i = 0; !problem && !*away && i < sizeof redis_needs / sizeof redis_needs[0]; i++)
-		problem = check(svc, a, i, away);
-	return problem || *away ? problem : check_replay(svc, a);
+		problem = check(svc, a, server, i, away);
+	return problem || *away ? problem : check_replay(svc, a, server);
+}
+
+const char *durable_redis(struct service *svc, struct arena *a, bool *away)
+{
+	struct redis_command ping;
+	const char *problem = NULL;
+	redis_command(&ping, "PING"); /* also waits for the map of a cluster */
+	*away = redis_call(svc->redis_now, a, &ping, NULL) != REDIS_ANSWER;
+	int servers = *away ? 0 : redis_servers(svc->redis_now);
+	*away |= servers == 0;
+	for (int i = 0; !problem && !*away && i < servers; i++)
+		problem = check_server(svc, a, i, away);
+	return problem;
 }
 
 const char *durable_mysql(struct service *svc, struct arena *a, bool *away)

@@ -109,7 +109,7 @@ void redis_put_key(struct redis_command *c, struct str key)
 void redis_command(struct redis_command *c, const char *name)
 {
 	c->script = NULL;
-	c->slot = -1;
+	c->slot = c->server = -1;
 	c->argc = 0;
 	c->used = 0;
 	redis_put_text(c, name);
@@ -227,6 +227,7 @@ void redis_send(struct redis *r, const struct redis_command *c, redis_done *done
 			       .context = context,
 			       .script = c->script,
 			       .slot = c->slot,
+			       .server = c->server,
 			       .began_ms = clock_mono_ms() };
 	/* hiredis takes the words as non-const, and does not change them */
 	int n = (int)redisFormatCommandArgv(&call->text, c->argc, (const char **)c->argv, c->length);

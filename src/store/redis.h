@@ -49,6 +49,7 @@ struct redis_script {
 struct redis_command {
 	const struct redis_script *script; /* NULL for a plain command */
 	int slot;                          /* of its keys, set by redis_put_key; -1: no key, any server answers */
+	int server; /* -1, or which of redis_servers must answer: for questions about the server itself */
 	int argc;
 	const char *argv[48];
 	size_t length[48];
@@ -76,6 +77,9 @@ struct redis *redis_new(struct loop *loop, const struct conf *conf, const char *
 void redis_free(struct redis *r); /* outstanding commands end as REDIS_UNKNOWN */
 
 bool redis_is_up(const struct redis *r);
+
+/* How many servers hold our keys: 1, or the masters of a cluster; 0 while its map is not known. */
+int redis_servers(const struct redis *r);
 
 /* Queues a command. The callback may run before this returns (REDIS_REFUSED when there is no connection). */
 void redis_send(struct redis *r, const struct redis_command *c, redis_done *done, void *context);

@@ -20,7 +20,7 @@ struct call {
 	redis_done *done;
 	void *context;
 	const struct redis_script *script;
-	int slot; /* -1: any server */
+	int slot, server; /* as in the command */
 	int redirects;
 	bool reloaded;
 	int64_t began_ms, sent_ms;

@@ -158,10 +158,36 @@ void route_link_changed(struct link *l)
 
 /* Calls */
 
+static bool is_master(const struct redis *r, const struct link *l)
+{
+	for (int s = 0; s < SLOTS; s++)
+		if (r->slots[s] == l)
+			return true;
+	return false;
+}
+
+static struct link *nth_master(const struct redis *r, int n)
+{
+	struct link *l = r->links;
+	while (l && (!is_master(r, l) || n-- > 0))
+		l = l->next;
+	return l;
+}
+
+int redis_servers(const struct redis *r)
+{
+	int n = 0;
+	while (r->cluster && nth_master(r, n))
+		n++;
+	return r->cluster ? n : 1;
+}
+
 static struct link *route(struct redis *r, const struct call *call)
 {
 	if (!r->cluster)
 		return r->links;
+	if (call->server >= 0)
+		return nth_master(r, call->server);
 	return call->slot < 0 ? any_up(r) : r->slots[call->slot];
 }
 
