@@ -18,8 +18,9 @@
 #include "sale/coupon.h"
 #include "sale/drain_batch.h"
 #include "sale/key.h"
+#include "sale/supply.h"
 
-enum { LEASE_MS = 5000, LOOK_AROUND_MS = 100, LOOK_AROUND = 8 };
+enum { LEASE_MS = 5000, LOOK_AROUND_MS = 200, LOOK_AROUND = 8 };
 
 struct work {
 	int64_t coupon;
@@ -151,8 +152,10 @@ static void tidy(struct drain *d, struct arena *a, struct works *w)
 	redis_settle(d->svc->redis_now);
 }
 
-/* A worker that was killed between a claim and its SADD left an order that nobody heard of: a few coupons at a time,
- * all are looked at. */
+/*
+ * What a worker that was killed in between left undone: an order that nobody heard of, units that the hub was not told
+ * of. A few coupons at a time, all are looked at.
+ */
 static void look_around(struct drain *d, struct arena *a)
 {
 	struct redis_command c;
@@ -169,6 +172,8 @@ static void look_around(struct drain *d, struct arena *a)
 	for (int i = 0; i < some.count; i++)
 		if (some.at[i].queued)
 			change_dirty(d, "SADD", &some.at[i]);
+	for (int i = 0; i < some.count && !d->trouble; i++)
+		supply_redo(d->svc, a, some.at[i].coupon);
 }
 
 /* Leases */

@@ -7,25 +7,39 @@
 #include "sale/key.h"
 #include "sale/scripts.h"
 
-enum { LEASE_MS = 1000 }; /* of the flags that exchange.lua hands out */
+/* Of the flags that exchange.lua hands out; and how far the clocks of a cluster may be apart. */
+enum { LEASE_MS = 1000, SKEW_MS = 250 };
 
 struct supply {
 	int64_t coupon, generation, amount, cancelled;
 	int segments;
 };
 
-static enum status read_supply(struct service *svc, struct arena *a, int64_t seller, struct str name, struct supply *s)
+#define SUPPLY_COLUMNS "SELECT id, generation, amount, cancelled, segments FROM coupons "
+
+static enum status first_row(const struct db_rows *rows, struct supply *s)
 {
-	struct db_rows rows;
-	if (db_query(svc->db, a,
-		     "SELECT id, generation, amount, cancelled, segments FROM coupons WHERE seller_id = ? AND name = ?",
-		     &rows, DB_N(seller), DB_S(name)))
-		return failure_of_db(svc->db, "supply");
-	if (!rows.count)
+	const struct db_value *v = rows->values;
+	if (!rows->count)
 		return STATUS_NO_SUCH_COUPON;
-	const struct db_value *v = rows.values;
 	*s = (struct supply){ v[0].number, v[1].number, v[2].number, v[3].number, (int)v[4].number };
 	return STATUS_OK;
+}
+
+static enum status read_named(struct service *svc, struct arena *a, int64_t seller, struct str name, struct supply *s)
+{
+	struct db_rows rows;
+	if (db_query(svc->db, a, SUPPLY_COLUMNS "WHERE seller_id = ? AND name = ?", &rows, DB_N(seller), DB_S(name)))
+		return failure_of_db(svc->db, "supply");
+	return first_row(&rows, s);
+}
+
+static enum status read_published(struct service *svc, struct arena *a, int64_t coupon, struct supply *s)
+{
+	struct db_rows rows;
+	if (db_query(svc->db, a, SUPPLY_COLUMNS "WHERE id = ? AND published = 1", &rows, DB_N(coupon)))
+		return failure_of_db(svc->db, "supply");
+	return first_row(&rows, s);
 }
 
 /* Tells the hub the totals; *epoch is then the oldest whose flags are good. */
@@ -65,7 +79,7 @@ static void clear_flags(struct service *svc, const struct supply *s, int64_t epo
 		redis_send(svc->redis_now, &c, on_flag, &open);
 	}
 	redis_settle(svc->redis_now);
-	while (open < s->segments && clock_mono_ms() - told_ms <= LEASE_MS)
+	while (open < s->segments && clock_mono_ms() - told_ms <= LEASE_MS + SKEW_MS)
 		usleep(20000);
 }
 
@@ -74,7 +88,7 @@ enum status supply_add(struct service *svc, struct arena *a, int64_t seller, str
 {
 	struct supply s;
 	int64_t changed = 0, epoch = 0;
-	enum status status = read_supply(svc, a, seller, name, &s);
+	enum status status = read_named(svc, a, seller, name, &s);
 	if (status != STATUS_OK)
 		return status;
 	if (db_exec(svc->db, "UPDATE coupons SET amount = amount + ? WHERE id = ? AND amount + ? <= 1000000000",
@@ -82,7 +96,7 @@ enum status supply_add(struct service *svc, struct arena *a, int64_t seller, str
 		return failure_of_db(svc->db, "supply");
 	if (!changed)
 		return STATUS_BAD_FIELD;
-	status = read_supply(svc, a, seller, name, &s); /* the total, with what others added meanwhile */
+	status = read_named(svc, a, seller, name, &s); /* the total, with what others added meanwhile */
 	if (status == STATUS_OK)
 		status = tell_hub(svc, a, &s, &epoch);
 	if (status != STATUS_OK)
@@ -90,4 +104,34 @@ enum status supply_add(struct service *svc, struct arena *a, int64_t seller, str
 	clear_flags(svc, &s, epoch);
 	*amount = s.amount;
 	return STATUS_OK;
+}
+
+/* What the hub was told last. */
+static enum status read_hub(struct service *svc, struct arena *a, int64_t coupon, int64_t *units)
+{
+	struct redis_command c;
+	const struct redis_reply *reply = NULL;
+	redis_command(&c, "HMGET");
+	key_put(&c, KEY_HUB, coupon, 0);
+	redis_put_text(&c, "amount");
+	redis_put_text(&c, "cancelled");
+	if (redis_call(svc->redis_now, a, &c, &reply) != REDIS_ANSWER)
+		return STATUS_UNAVAILABLE;
+	*units = redis_number_at(reply, 0) + redis_number_at(reply, 1);
+	return STATUS_OK;
+}
+
+enum status supply_redo(struct service *svc, struct arena *a, int64_t coupon)
+{
+	struct supply s;
+	int64_t told = 0, epoch;
+	enum status status = read_published(svc, a, coupon, &s);
+	if (status == STATUS_OK)
+		status = read_hub(svc, a, coupon, &told);
+	if (status != STATUS_OK || told >= s.amount + s.cancelled)
+		return status;
+	status = tell_hub(svc, a, &s, &epoch);
+	if (status == STATUS_OK)
+		clear_flags(svc, &s, epoch);
+	return status;
 }

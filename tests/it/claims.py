@@ -9,7 +9,7 @@ from client import quote
 from harness import PASSWORD, main
 from tap import case, same, until
 
-KEYS = re.compile(r"sk:(\{\d+:h\}:(hub|d|l)|\{\d+:\d+\}:[soq]|[nwus]:\{\d+\}|live|revoked)")
+KEYS = re.compile(r"sk:(\{\d+:h\}:(hub|d|l)|\{\d+:\d+\}:[soq]|[nwus]:\{\d+\}|live|dirty|revoked)")
 NAMES = ["a b", " edge ", "Käse & Brot", "скидка", "優惠券", "🎟️🎟️", "it's \"half\" off", "{1:h}", "{}:{}", "a:b:c",
          "1|2|3", "50%", "%2F", "%00", "a+b=c?d#e", "..", ".", "back\\slash", "<b>bold&lt;", "$(id)`id`",
          "-- ; DROP TABLE", "claims", "coupons", "*", "null", "0", "@hot", "ẞ" * 60, "🎟" * 60]

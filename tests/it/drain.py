@@ -248,5 +248,18 @@ def healed_index(it):
     same([c["name"] for c in listed], [sale.name], "coupons")
 
 
+@case("units that MySQL counts and the hub was never told of are put on sale: their worker was killed in between")
+def supply_cut_short(it):
+    sale, users = it.sale(amount=1, segments=4), it.users(3)
+    sale.win(users[0])
+    sale.claim(users[1]).expect(410, "sold-out")
+    it.sql(f"UPDATE coupons SET amount = 2 WHERE id = {sale.id}")
+    until(lambda: sale.claim(users[1]).status == 201, 10, "the unit is on sale")
+    sale.amount = 2
+    sale.claim(users[2]).expect(410, "sold-out")
+    sale.drained()
+    sale.audit()
+
+
 if __name__ == "__main__":
     main()
