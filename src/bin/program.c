@@ -101,7 +101,7 @@ void program_open(struct program *p, int parts)
 		fprintf(stderr, "%s: board %s: %s; counting alone\n", p->name, p->conf.board, problem);
 	if ((parts & WITH_LOOP_REDIS) && !(s->redis = redis_new(s->loop, s->conf, &problem)))
 		program_fail(p, EXIT_CONFIG, problem);
-	if ((parts & WITH_REDIS) && !(s->redis_now = redis_new(loop_new(), s->conf, &problem)))
+	if ((parts & WITH_REDIS) && !(s->redis_now = redis_new(s->loop_now = loop_new(), s->conf, &problem)))
 		program_fail(p, EXIT_CONFIG, problem);
 	if (parts & WITH_DB)
 		s->db = db_new(s->conf);
@@ -120,6 +120,7 @@ void program_close(struct program *p)
 	tokens_free(s->tokens);
 	board_close(s->board);
 	loop_free(s->loop);
+	loop_free(s->loop_now);
 	arena_release(&p->arena);
 	conf_release(&p->conf);
 }

@@ -14,11 +14,6 @@
 
 enum { EVERY_MS = 500, OVERLAP_MS = 10000 };
 
-struct watch {
-	struct loop_timer timer;
-	struct service *svc;
-};
-
 static void learn(struct service *svc, const struct redis_reply *list)
 {
 	for (size_t i = 0; i + 1 < redis_count(list); i += 2) {
@@ -43,28 +38,24 @@ static void query(const struct service *svc, struct redis_command *c)
 
 static void on_list(void *context, enum redis_end end, const struct redis_reply *reply)
 {
-	struct watch *w = context;
+	struct service *svc = context;
 	if (end == REDIS_ANSWER)
-		learn(w->svc, reply);
-	loop_timer_set(w->svc->loop, &w->timer, EVERY_MS);
+		learn(svc, reply);
+	loop_timer_set(svc->loop, &svc->revoked_timer, EVERY_MS);
 }
 
 static void on_timer(struct loop_timer *t)
 {
-	struct watch *w = (struct watch *)t;
+	struct service *svc = (struct service *)((char *)t - offsetof(struct service, revoked_timer));
 	struct redis_command c;
-	query(w->svc, &c);
-	redis_send(w->svc->redis, &c, on_list, w);
+	query(svc, &c);
+	redis_send(svc->redis, &c, on_list, svc);
 }
 
 void revoke_watch(struct service *svc)
 {
-	struct watch *w = calloc(1, sizeof *w);
-	if (!w)
-		abort();
-	w->svc = svc;
-	w->timer.fn = on_timer;
-	loop_timer_set(svc->loop, &w->timer, 0);
+	svc->revoked_timer.fn = on_timer;
+	loop_timer_set(svc->loop, &svc->revoked_timer, 0);
 }
 
 void revoke_refresh(struct service *svc)

@@ -14,10 +14,12 @@ struct service {
 	struct redis *redis;     /* on that loop; hot pool only */
 	struct redis *redis_now; /* on a loop of its own, for redis_call; everything but the hot pool */
 	struct db *db;           /* everything but the hot pool */
+	struct loop *loop_now;   /* redis_now's */
 	struct tokens *tokens;
 	struct coupons *coupons; /* the hot pool's cache */
 	struct board *board;
 	int64_t revoked_ms, revoked_read_ms; /* revoke.c: the newest logout known; when it was asked */
+	struct loop_timer revoked_timer;
 };
 
 #endif
