@@ -43,7 +43,7 @@ static const struct {
 /* Rows whose value is a state of now, not a count: a dead process's share must not linger. */
 static bool is_gauge(int c)
 {
-	return c == COUNT_drain_queue_orders || c == COUNT_drain_oldest_ms;
+	return c == COUNT_drain_queue_orders || c == COUNT_drain_oldest_ms || c == COUNT_drain_alive;
 }
 
 static int open_file(const char *path)
@@ -122,8 +122,9 @@ void board_close(struct board *b)
 {
 	if (!b)
 		return;
-	board_set(b, COUNT_drain_queue_orders, 0);
-	board_set(b, COUNT_drain_oldest_ms, 0);
+	for (int c = 0; c < COUNTERS; c++)
+		if (is_gauge(c))
+			board_set(b, (enum counter)c, 0);
 	int64_t me = getpid();
 	atomic_compare_exchange_strong(&b->mine->owner, &me, 0);
 	munmap(b->shared, sizeof *b->shared);

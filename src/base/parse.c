@@ -67,7 +67,7 @@ bool parse_is_name(struct str text)
 		if (!n || is_control(code) || code == '/')
 			return false;
 	}
-	return characters >= 1 && characters <= 60;
+	return characters >= 1 && characters <= 60 && !str_eq(text, STR(".")) && !str_eq(text, STR(".."));
 }
 
 static int hex(char c)

@@ -14,7 +14,8 @@ bool parse_is_utf8(struct str text);
 
 /*
  * A username or a coupon's name: 1 to 60 characters of UTF-8, no control
- * characters (C0, DEL, C1, U+2028, U+2029, bidi overrides) and no '/'.
+ * characters (C0, DEL, C1, U+2028, U+2029, bidi overrides) and no '/';
+ * not "." or "..", which no path can hold.
  */
 bool parse_is_name(struct str text);
 

@@ -56,8 +56,10 @@ static void put_json(struct ctl *c, const struct audit *a, bool judged)
 	json_end(&c->out, '}');
 }
 
+/* Half an answer would look like a whole one. */
 static int cannot_tell(struct ctl *c, enum status s)
 {
+	c->out.n = 0;
 	return ctl_fail(c, EXIT_CANNOT_TELL, status_text(s));
 }
 
@@ -96,7 +98,7 @@ static int run(struct ctl *c, int argc, char **argv, reader *read, bool judged)
 	if (c->json)
 		json_begin(&c->out, NULL, '[');
 	int code = each(c, ids, count, read, judged);
-	if (c->json) {
+	if (c->json && code != EXIT_CANNOT_TELL) {
 		json_end(&c->out, ']');
 		buf_puts(&c->out, "\n");
 	}

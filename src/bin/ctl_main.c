@@ -73,7 +73,7 @@ static int take_json(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	static struct program p = { .name = "seckillctl", .flags = "j", .flag = on_flag };
+	static struct program p = { .name = "seckillctl", .flags = "j", .flag = on_flag, .takes_words = true };
 	p.usage = usage(&p.arena);
 	argc = take_json(argc, argv);
 	int first = program_start(&p, argc, argv);

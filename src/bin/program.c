@@ -72,6 +72,8 @@ int program_start(struct program *p, int argc, char **argv)
 		else if (flag == '?' || !p->flag || !p->flag(flag, optarg))
 			wrong_usage(p);
 	}
+	if (optind < argc && !p->takes_words)
+		wrong_usage(p);
 	conf_init(&p->conf);
 	if (file)
 		conf_load_file(&p->conf, file);

@@ -18,6 +18,7 @@ struct program {
 	const char *name, *usage;
 	const char *flags; /* getopt's, beyond the common c: s: t h V */
 	bool (*flag)(int flag, const char *value);
+	bool takes_words; /* after the flags */
 	struct conf conf;
 	struct service service;
 	struct arena arena;

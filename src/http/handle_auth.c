@@ -55,8 +55,9 @@ static enum status read_user(struct request *rq, struct str *name, struct str *p
 	if (status != STATUS_OK)
 		return status;
 	if (!parse_is_name(*name))
-		return request_fail(rq, STATUS_BAD_FIELD,
-				    "username must be 1 to 60 characters without control characters or '/'");
+		return request_fail(
+			rq, STATUS_BAD_FIELD,
+			"username must be 1 to 60 characters of UTF-8 without control characters or /, and not . or ..");
 	if (!parse_kind(word, kind))
 		return request_fail(rq, STATUS_BAD_FIELD, "kind must be \"customer\" or \"saler\"");
 	return STATUS_OK;

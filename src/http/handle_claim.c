@@ -52,7 +52,8 @@ static void on_claimed(struct claim *c, enum status s)
 {
 	struct asked *a = c->context;
 	if (s == STATUS_NOT_STARTED)
-		a->request->response.retry_after_s = (int)((c->wait_ms + 999) / 1000);
+		a->request->response.retry_after_s =
+			c->wait_ms < INT32_MAX * 1000LL ? (int)((c->wait_ms + 999) / 1000) : INT32_MAX;
 	request_finish(a->request, a->say(a, s));
 }
 

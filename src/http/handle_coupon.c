@@ -40,8 +40,9 @@ static enum status read_time(struct request *rq, const char *field, struct str t
 static enum status coupon_of_wish(struct request *rq, struct wish *w, struct coupon *c)
 {
 	if (!parse_is_name(w->name))
-		return request_fail(rq, STATUS_BAD_FIELD,
-				    "name must be 1 to 60 characters of UTF-8 without control characters or /");
+		return request_fail(
+			rq, STATUS_BAD_FIELD,
+			"name must be 1 to 60 characters of UTF-8 without control characters or /, and not . or ..");
 	*c = (struct coupon){ .seller = rq->token.user,
 			      .seller_name = rq->token.name,
 			      .name = w->name,
@@ -151,6 +152,8 @@ static void on_stock(void *context, enum status s, const struct stock *st)
 		json_str(body, "state", str_of(state_of(c, st)));
 		json_time(body, "starts_at", c->starts_ms);
 		json_time(body, "ends_at", c->ends_ms);
+		if (c->pay_within_s)
+			json_int(body, "pay_within", c->pay_within_s);
 		if (rq->token.user == c->seller)
 			put_segments(body, st);
 		json_end(body, '}');

@@ -56,7 +56,7 @@ static enum status check_names(struct request *rq)
 		if (piece.p[0] == '{' && !parse_is_name(rq->part[i]))
 			return request_fail(
 				rq, STATUS_BAD_PATH,
-				"%.*s in the path must be 1 to 60 characters of UTF-8 without control characters or /",
+				"%.*s in the path must be 1 to 60 characters of UTF-8 without control characters or /, and not . or ..",
 				(int)piece.n, piece.p);
 	return STATUS_OK;
 }

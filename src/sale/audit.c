@@ -235,9 +235,9 @@ static enum status see_queue(struct service *svc, struct arena *a, struct audit 
 	return s;
 }
 
-/* *highest: of the rows beyond `sold`, which were sold while we looked, or never. */
+/* *last: the highest sequence among the rows. Beyond `sold` are rows that were sold while we looked, or never. */
 static enum status see_rows(struct service *svc, struct arena *a, struct audit *out, int i, struct seen *seen,
-			    int64_t sold, int64_t *highest)
+			    int64_t sold, int64_t *last)
 {
 	struct db_rows rows;
 	if (db_query(svc->db, a,
@@ -249,8 +249,8 @@ static enum status see_rows(struct service *svc, struct arena *a, struct audit *
 		const struct db_value *v = rows.values + (ptrdiff_t)k * 3;
 		if (v[0].number <= sold)
 			seen[v[0].number].row = v[1].number;
-		else if (v[0].number > *highest)
-			*highest = v[0].number;
+		if (v[0].number > *last)
+			*last = v[0].number;
 		if (v[2].number)
 			buf_printf(&out->problems, "order %lld-%d-%lld is of an unknown user\n",
 				   (long long)out->coupon.id, i, (long long)v[0].number);
@@ -274,6 +274,21 @@ static void judge(struct audit *out, int i, int64_t sequence, const struct seen 
 			   problem);
 }
 
+/* Rows and cursor commit together, so a cursor that is read after the rows is beyond them: else the drain stands still.
+ */
+static enum status check_cursor(struct service *svc, struct arena *a, struct audit *out, int i, int64_t last)
+{
+	struct db_rows rows;
+	if (db_query(svc->db, a, "SELECT next_seq FROM drain_cursors WHERE coupon_id = ? AND segment = ?", &rows,
+		     DB_N(out->coupon.id), DB_N(i)))
+		return failure_of_db(svc->db, "audit");
+	int64_t next = rows.count ? rows.values[0].number : 1;
+	if (next <= last)
+		buf_printf(&out->problems, "segment %d: the cursor is %lld, but order %lld is in MySQL\n", i,
+			   (long long)next, (long long)last);
+	return STATUS_OK;
+}
+
 static enum status check_sold(struct service *svc, struct arena *a, struct audit *out, int i, int64_t highest)
 {
 	struct redis_command c;
@@ -291,7 +306,7 @@ static enum status check_sold(struct service *svc, struct arena *a, struct audit
 static enum status compare_orders(struct service *svc, struct audit *out, int i)
 {
 	struct arena a = { 0 };
-	int64_t sold = out->segments[i].sold, highest = 0;
+	int64_t sold = out->segments[i].sold, last = 0;
 	struct seen *seen = calloc((size_t)sold + 1, sizeof *seen);
 	if (!seen)
 		abort();
@@ -299,9 +314,11 @@ static enum status compare_orders(struct service *svc, struct audit *out, int i)
 	if (s == STATUS_OK)
 		s = see_queue(svc, &a, out, i, seen, sold);
 	if (s == STATUS_OK)
-		s = see_rows(svc, &a, out, i, seen, sold, &highest);
-	if (s == STATUS_OK && highest)
-		s = check_sold(svc, &a, out, i, highest);
+		s = see_rows(svc, &a, out, i, seen, sold, &last);
+	if (s == STATUS_OK)
+		s = check_cursor(svc, &a, out, i, last);
+	if (s == STATUS_OK && last > sold)
+		s = check_sold(svc, &a, out, i, last);
 	for (int64_t k = 1; s == STATUS_OK && k <= sold; k++)
 		judge(out, i, k, &seen[k]);
 	free(seen);

@@ -252,6 +252,7 @@ int drain_pass(struct drain *d)
 	struct arena a = { 0 };
 	struct redis_command c;
 	d->trouble = false;
+	board_set(d->svc->board, COUNT_drain_alive, 1);
 	look_around(d, &a);
 	redis_command(&c, "SMEMBERS");
 	key_put(&c, KEY_DIRTY, 0, 0);

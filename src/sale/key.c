@@ -36,8 +36,13 @@ void key_put(struct redis_command *c, enum key key, int64_t a, int64_t b)
 	redis_put_key(c, key_text(text, key, a, b));
 }
 
-int64_t key_bucket(struct str name)
+int64_t key_hash(struct str name)
 {
 	static const uint8_t key[SIPHASH_KEY]; /* spreads names; nothing to hide */
-	return (int64_t)(siphash(key, name.p, name.n) % 1024);
+	return (int64_t)(siphash(key, name.p, name.n) >> 1);
+}
+
+int64_t key_bucket(struct str name)
+{
+	return key_hash(name) % 1024;
 }

@@ -34,6 +34,9 @@ struct str key_text(char text[KEY_TEXT], enum key key, int64_t a, int64_t b);
 /* Puts a key as the next word of a command. */
 void key_put(struct redis_command *c, enum key key, int64_t a, int64_t b);
 
+/* A hash of a name that stands for it where bytes of strangers must not. */
+int64_t key_hash(struct str name);
+
 /* The bucket of a name in the catalog ("seller/name") or the directory ("seller"). */
 int64_t key_bucket(struct str name);
 

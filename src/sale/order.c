@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/parse.h"
+#include "sale/claim.h"
 #include "sale/failure.h"
 #include "sale/key.h"
 
@@ -24,12 +25,15 @@ const char *order_status_text(enum order_status s)
 
 bool order_parse(struct str no, struct order *o)
 {
-	struct str rest = no, piece;
-	int64_t segment;
-	return parse_split(&rest, '-', &piece) && parse_int(piece, 1, INT64_MAX, &o->coupon) &&
-	       parse_split(&rest, '-', &piece) && parse_int(piece, 0, 255, &segment) &&
-	       (o->segment = (int)segment, parse_split(&rest, '-', &piece)) &&
-	       parse_int(piece, 1, INT32_MAX, &o->sequence) && !rest.p;
+	struct str rest = no, coupon, segment, sequence;
+	int64_t number;
+	char text[ORDER_TEXT];
+	if (!parse_split(&rest, '-', &coupon) || !parse_split(&rest, '-', &segment) ||
+	    !parse_split(&rest, '-', &sequence) || rest.p || !parse_int(coupon, 1, INT64_MAX, &o->coupon) ||
+	    !parse_int(segment, 0, SEGMENTS_MAX - 1, &number) || !parse_int(sequence, 1, INT32_MAX, &o->sequence))
+		return false;
+	o->segment = (int)number;
+	return str_eq(order_text(text, o->coupon, o->segment, o->sequence), no); /* no second spelling of a number */
 }
 
 /* The coupon's side of an order. */

@@ -217,6 +217,14 @@ static int insert(struct service *svc, struct coupon *c)
 	return 0;
 }
 
+/* Every member that was asked for: another answer than "duplicate" would promise a sale that is not there. */
+static bool is_same(const struct coupon *a, const struct coupon *b)
+{
+	return a->amount == b->amount && a->stock == b->stock && a->starts_ms == b->starts_ms &&
+	       a->ends_ms == b->ends_ms && a->segments == b->segments && a->pay_within_s == b->pay_within_s &&
+	       str_eq(a->description, b->description);
+}
+
 /* The name exists: it is ours to finish when its creation died before anyone could find it. */
 static enum status resume(struct service *svc, struct arena *a, const struct coupon *wanted)
 {
@@ -227,20 +235,34 @@ static enum status resume(struct service *svc, struct arena *a, const struct cou
 		return failure_of_db(svc->db, "create");
 	if (rows.count)
 		publish_row(&c, rows.values, &published);
-	if (published || c.amount != wanted->amount || c.stock != wanted->stock)
+	if (published || !is_same(&c, wanted))
 		return STATUS_DUPLICATE_COUPON;
 	return publish(svc, a, &c);
 }
 
+static enum status create_locked(struct service *svc, struct arena *a, struct coupon *c)
+{
+	if (insert(svc, c) == 0)
+		return publish(svc, a, c);
+	if (db_failure(svc->db) == DB_DUPLICATE)
+		return resume(svc, a, c);
+	return failure_of_db(svc->db, "create");
+}
+
+/* One creation of a name at a time: a row that is not published yet is either being made, or was left behind. */
 enum status publish_create(struct service *svc, struct arena *a, struct coupon *c)
 {
-	enum status s;
-	if (insert(svc, c) == 0)
-		s = publish(svc, a, c);
-	else if (db_failure(svc->db) == DB_DUPLICATE)
-		s = resume(svc, a, c);
-	else
+	enum { LOCK_S = 5 };
+	struct db_rows got, released;
+	struct str lock =
+		str_of(arena_printf(a, "seckill.%lld.%lld", (long long)c->seller, (long long)key_hash(c->name)));
+	if (db_query(svc->db, a, "SELECT GET_LOCK(?, ?)", &got, DB_S(lock), DB_N(LOCK_S)))
 		return failure_of_db(svc->db, "create");
+	if (got.values[0].number != 1)
+		return STATUS_BUSY;
+	enum status s = create_locked(svc, a, c);
+	if (db_query(svc->db, a, "SELECT RELEASE_LOCK(?)", &released, DB_S(lock)))
+		db_close(svc->db); /* which releases it too */
 	return s == STATUS_OK ? STATUS_CREATED : s;
 }
 

@@ -14,8 +14,8 @@ int publish_default_segments(const struct conf *conf, int64_t amount);
 
 /*
  * Creates and opens. The caller fills seller, seller_name, name, description, amount, stock, starts_ms, ends_ms,
- * pay_within_s and segments. STATUS_CREATED, STATUS_DUPLICATE_COUPON, STATUS_UNAVAILABLE (ask again: it goes on where
- * it stopped), STATUS_FENCED, STATUS_INTERNAL.
+ * pay_within_s and segments. STATUS_CREATED, STATUS_DUPLICATE_COUPON, STATUS_UNAVAILABLE (ask again, the same: it goes
+ * on where it stopped), STATUS_BUSY (another process makes a coupon of this name), STATUS_FENCED, STATUS_INTERNAL.
  */
 enum status publish_create(struct service *svc, struct arena *a, struct coupon *c);
 

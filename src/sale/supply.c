@@ -13,16 +13,17 @@ enum { LEASE_MS = 1000, SKEW_MS = 250 };
 struct supply {
 	int64_t coupon, generation, amount, cancelled;
 	int segments;
+	int64_t ends_ms;
 };
 
-#define SUPPLY_COLUMNS "SELECT id, generation, amount, cancelled, segments FROM coupons "
+#define SUPPLY_COLUMNS "SELECT id, generation, amount, cancelled, segments, ends_at_ms FROM coupons "
 
 static enum status first_row(const struct db_rows *rows, struct supply *s)
 {
 	const struct db_value *v = rows->values;
 	if (!rows->count)
 		return STATUS_NO_SUCH_COUPON;
-	*s = (struct supply){ v[0].number, v[1].number, v[2].number, v[3].number, (int)v[4].number };
+	*s = (struct supply){ v[0].number, v[1].number, v[2].number, v[3].number, (int)v[4].number, v[5].number };
 	return STATUS_OK;
 }
 
@@ -83,12 +84,28 @@ static void clear_flags(struct service *svc, const struct supply *s, int64_t epo
 		usleep(20000);
 }
 
+/* By the clock that ends it, Redis's. */
+static enum status check_open(struct service *svc, struct arena *a, const struct supply *s)
+{
+	struct redis_command c;
+	const struct redis_reply *time = NULL;
+	if (!s->ends_ms)
+		return STATUS_OK;
+	redis_command(&c, "TIME");
+	if (redis_call(svc->redis_now, a, &c, &time) != REDIS_ANSWER)
+		return STATUS_UNAVAILABLE;
+	return redis_number_at(time, 0) * 1000 + redis_number_at(time, 1) / 1000 < s->ends_ms ? STATUS_OK
+											      : STATUS_ENDED;
+}
+
 enum status supply_add(struct service *svc, struct arena *a, int64_t seller, struct str name, int64_t units,
 		       int64_t *amount)
 {
 	struct supply s;
 	int64_t changed = 0, epoch = 0;
 	enum status status = read_named(svc, a, seller, name, &s);
+	if (status == STATUS_OK)
+		status = check_open(svc, a, &s);
 	if (status != STATUS_OK)
 		return status;
 	if (db_exec(svc->db, "UPDATE coupons SET amount = amount + ? WHERE id = ? AND amount + ? <= 1000000000",

@@ -9,9 +9,9 @@
 #include "sale/coupon.h"
 
 /*
- * Adds units to a seller's coupon; *amount is the new total. STATUS_OK, STATUS_NO_SUCH_COUPON, STATUS_BAD_FIELD (the
- * total would be above 1,000,000,000), STATUS_FENCED, STATUS_INTERNAL; STATUS_UNAVAILABLE: not added, or added in MySQL
- * only, and on sale once supply_redo has seen it. Not safe to repeat: each call adds.
+ * Adds units to a seller's coupon; *amount is the new total. STATUS_OK, STATUS_NO_SUCH_COUPON, STATUS_ENDED,
+ * STATUS_BAD_FIELD (the total would be above 1,000,000,000), STATUS_FENCED, STATUS_INTERNAL; STATUS_UNAVAILABLE: not
+ * added, or added in MySQL only, and on sale once supply_redo has seen it. Not safe to repeat: each call adds.
  */
 enum status supply_add(struct service *svc, struct arena *a, int64_t seller, struct str name, int64_t units,
 		       int64_t *amount);

@@ -364,6 +364,8 @@ enum status token_check(struct tokens *ts, struct arena *a, struct str authoriza
 		return STATUS_NO_TOKEN;
 	if (jwt.n > 7 && strncasecmp(jwt.p, "Bearer ", 7) == 0)
 		jwt = (struct str){ jwt.p + 7, jwt.n - 7 };
+	while (jwt.n && jwt.p[0] == ' ')
+		jwt = (struct str){ jwt.p + 1, jwt.n - 1 };
 	enum status s = check_jwt(ts, a, jwt, now_s, t);
 	if (s == STATUS_OK && find_revoked(ts, t->id))
 		return STATUS_REVOKED_TOKEN;

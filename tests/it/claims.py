@@ -4,6 +4,7 @@
 import datetime
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from client import quote
 from harness import PASSWORD, main
@@ -11,7 +12,7 @@ from tap import case, same, until
 
 KEYS = re.compile(r"sk:(\{\d+:h\}:(hub|d|l)|\{\d+:\d+\}:[soq]|[nwus]:\{\d+\}|live|dirty|revoked)")
 NAMES = ["a b", " edge ", "Käse & Brot", "скидка", "優惠券", "🎟️🎟️", "it's \"half\" off", "{1:h}", "{}:{}", "a:b:c",
-         "1|2|3", "50%", "%2F", "%00", "a+b=c?d#e", "..", ".", "back\\slash", "<b>bold&lt;", "$(id)`id`",
+         "1|2|3", "50%", "%2F", "%00", "a+b=c?d#e", "...", ".a", "back\\slash", "<b>bold&lt;", "$(id)`id`",
          "-- ; DROP TABLE", "claims", "coupons", "*", "null", "0", "@hot", "ẞ" * 60, "🎟" * 60]
 
 
@@ -252,6 +253,33 @@ def coupon_read(it):
     same(sum(s["left"] for s in own["segments"]), 0, "units left")
     fresh = it.sale(sale.seller, amount=100, segments=10).read(sale.seller)
     same(fresh["hub"] + sum(s["left"] for s in fresh["segments"]), 100, "hub and segments")
+
+
+@case("a sale that starts in a lifetime: Retry-After is a number that a client can wait for")
+def far_start(it):
+    for year in (2094, 2095, 2163, 9999):
+        sale = it.sale(amount=1, starts_at=f"{year}-01-01T00:00:00Z")
+        wait = int(sale.claim(it.customer()).expect(409, "not-started").headers["Retry-After"])
+        assert 2_000_000_000 < wait < 2**31, f"{year}: {wait}"
+
+
+@case("sixteen times the same coupon at once: one is created, fifteen are told so")
+def created_once(it):
+    seller = it.seller()
+    for segments in (1, 64):
+        body = {"name": it.name("twin"), "amount": 5, "stock": 1, "description": "", "segments": segments}
+        with ThreadPoolExecutor(16) as pool:
+            answers = list(pool.map(lambda _: it.new_client().ask("POST", seller.path + "/coupons", seller, body).status,
+                                    range(16)))
+        same(sorted(answers), [201] + 15 * [400], "answers")
+
+
+@case("no units are added to a sale that has ended")
+def added_too_late(it):
+    sale = it.sale(amount=1, ends_at=rfc3339(now_ms() + 600))
+    until(lambda: sale.read()["state"] == "ended", 5, "the end")
+    it.ask("PATCH", sale.path + "/stock", sale.seller, {"add": 1}).expect(410, "ended")
+    same(sale.read()["amount"], 1, "amount")
 
 
 @case("units are added: a sold-out sale opens again, for exactly so many")

@@ -104,6 +104,8 @@ def creation_cut_short(it):
     it.dev("start", "redis")
     audit = it.ctl("audit")
     path = seller.path + "/coupons"
+    for member in ({"amount": 6}, {"description": "another"}, {"segments": 4}, {"starts_at": "2090-01-01T00:00:00Z"}):
+        it.ask("POST", path, seller, body | member).expect(400, "duplicate-coupon")
     until(lambda: it.ask("POST", path, seller, body).status == 201, 5, "the coupon is made")
     until(lambda: it.ask("GET", path + "/cut").status == 200, 5, "the coupon is read")
     same(it.ask("GET", path + "/cut").json["left"], 5, "units")

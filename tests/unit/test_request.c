@@ -264,7 +264,9 @@ static void names_in_a_path_are_names(void **state)
 		{ "bob", STATUS_OK },
 		{ "a%20b", STATUS_OK },
 		{ "%E4%BD%A0", STATUS_OK },
-		{ "..", STATUS_OK },
+		{ "...", STATUS_OK },
+		{ "..", STATUS_BAD_PATH },
+		{ "%2e", STATUS_BAD_PATH },
 		{ "%7B1:h%7D", STATUS_OK }, /* no key is made of it */
 		{ "", STATUS_BAD_PATH },
 		{ "a%2Fb", STATUS_BAD_PATH },
