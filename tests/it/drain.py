@@ -261,5 +261,20 @@ def supply_cut_short(it):
     sale.audit()
 
 
+@case("a cursor that fell behind its rows, as after a partial restore, is no balance")
+def cursor_behind(it):
+    sale, users = it.sale(amount=3, segments=1), it.users(3)
+    for user in users:
+        sale.win(user)
+    sale.drained()
+    sale.audit()
+    it.sql(f"UPDATE drain_cursors SET next_seq = 2 WHERE coupon_id = {sale.id}")
+    done = it.ctl("audit", f"{sale.seller.name}/{sale.name}")
+    same(done.returncode, 1, "exit of the audit")
+    assert "the cursor is 2, but order 3 is in MySQL" in done.stdout, done.stdout
+    it.sql(f"UPDATE drain_cursors SET next_seq = 4 WHERE coupon_id = {sale.id}")
+    sale.audit()
+
+
 if __name__ == "__main__":
     main()
