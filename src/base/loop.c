@@ -54,6 +54,11 @@ int loop_change(struct loop *l, struct loop_io *io, uint32_t events)
 void loop_remove(struct loop *l, struct loop_io *io)
 {
 	epoll_ctl(l->fd, EPOLL_CTL_DEL, io->fd, NULL);
+	loop_forget(l, io);
+}
+
+void loop_forget(struct loop *l, const struct loop_io *io)
+{
 	for (int i = 0; i < l->ready; i++)
 		if (l->events[i].data.ptr == io)
 			l->events[i].data.ptr = NULL;

@@ -1,5 +1,5 @@
 /*
- * An event loop: descriptors (edge-triggered epoll), timers, and hooks that
+ * An event loop: descriptors (epoll, as their owner asks), timers, and hooks that
  * run at the end of every turn. Signals that the process blocks are let in
  * only while a turn waits.
  */
@@ -38,6 +38,8 @@ int loop_add(struct loop *l, struct loop_io *io, uint32_t events);
 int loop_change(struct loop *l, struct loop_io *io, uint32_t events);
 /* Events already waiting for this io in the running turn are dropped. */
 void loop_remove(struct loop *l, struct loop_io *io);
+/* The same for a descriptor that was closed already, which takes itself out of the loop. */
+void loop_forget(struct loop *l, const struct loop_io *io);
 
 /* Due once, in delay_ms; setting it again moves it. */
 void loop_timer_set(struct loop *l, struct loop_timer *t, int64_t delay_ms);

@@ -1,4 +1,4 @@
-/* Reading what strangers send: numbers, percent-encoding, UTF-8 names. Nothing here allocates but percent_decode. */
+/* Reading what strangers send: numbers, percent-encoding, UTF-8 names. Nothing here allocates but parse_percent. */
 #ifndef BASE_PARSE_H
 #define BASE_PARSE_H
 

@@ -64,6 +64,8 @@ int main(int argc, char **argv)
 			     arena_printf(&p.arena, "descriptor 0 is no listening socket: %s", strerror(errno)));
 	log_info("started", LOG_TEXT("pool", pool == POOL_HOT ? "hot" : "cold"));
 	run(&p, server);
+	redis_free(p.service.redis); /* its callbacks answer into connections that are still there */
+	p.service.redis = NULL;
 	server_free(server);
 	program_close(&p);
 	log_info("stopped");

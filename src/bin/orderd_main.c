@@ -13,7 +13,7 @@ enum { IDLE_MAX_MS = 200, TROUBLE_MAX_MS = 5000 };
 static int pause_ms(const struct conf *conf, int moved, int last_ms)
 {
 	int least = conf->drain_idle_ms;
-	if (moved >= conf->drain_batch / 2)
+	if (moved > 0 && moved >= conf->drain_batch / 2)
 		return 0;
 	if (moved > 0)
 		return least;

@@ -21,7 +21,10 @@ static void on_stop(int signal)
 
 bool program_is_stopping(void)
 {
-	return stopping;
+	sigset_t pending; /* a loop that never has to wait lets no signal in */
+	return stopping ||
+	       (sigpending(&pending) == 0 &&
+		(sigismember(&pending, SIGTERM) || sigismember(&pending, SIGINT) || sigismember(&pending, SIGUSR1)));
 }
 
 void program_fail(struct program *p, int code, const char *problem)

@@ -33,6 +33,7 @@ struct connection {
 struct server {
 	struct service *service;
 	struct loop_io listener;
+	struct loop_timer again; /* when accepting failed */
 	enum pool pool;
 	int connections, max_connections;
 	bool listening, stopping;
@@ -43,19 +44,23 @@ static void listen_on(struct server *s, bool on)
 {
 	if (on == s->listening)
 		return;
-	s->listening = on;
+	if (on && loop_add(s->service->loop, &s->listener, EPOLLIN | EPOLLEXCLUSIVE) < 0) {
+		log_error("listen_failed", LOG_TEXT("reason", strerror(errno)));
+		return;
+	}
 	if (!on)
 		loop_remove(s->service->loop, &s->listener);
-	else if (loop_add(s->service->loop, &s->listener, EPOLLIN | EPOLLEXCLUSIVE) < 0)
-		log_error("listen_failed", LOG_TEXT("reason", strerror(errno)));
+	s->listening = on;
 }
 
 static void close_connection(struct connection *c)
 {
 	struct server *s = c->server;
-	loop_remove(s->service->loop, &c->io);
+	if (c->io.fd >= 0)
+		loop_remove(s->service->loop, &c->io);
 	FCGX_Free(&c->fcgi, 0); /* libfcgi's own close would wait for the peer */
-	close(c->io.fd);
+	if (c->io.fd >= 0)
+		close(c->io.fd);
 	arena_release(&c->arena);
 	*c->back = c->next;
 	if (c->next)
@@ -97,6 +102,11 @@ static void answer(struct request *rq, enum status status)
 	}
 	c->fcgi.keepConnection = 1; /* closing is ours */
 	FCGX_Finish_r(&c->fcgi);
+	if (c->fcgi.ipcFd < 0) { /* the peer left during the answer, and libfcgi has closed it all the same */
+		loop_forget(c->server->service->loop, &c->io);
+		c->io.fd = -1;
+		c->keep = false;
+	}
 	arena_reset(&c->arena);
 	c->busy = false;
 	c->served = true;
@@ -158,7 +168,8 @@ static bool accept_request(struct connection *c)
 	c->fcgi.ipcFd = c->io.fd;
 	c->fcgi.keepConnection = 1;
 	if (FCGX_Accept_r(&c->fcgi) < 0) {
-		c->io.fd = -1; /* libfcgi has closed it */
+		loop_forget(c->server->service->loop, &c->io); /* libfcgi has closed it */
+		c->io.fd = -1;
 		return false;
 	}
 	c->keep = c->fcgi.keepConnection;
@@ -201,13 +212,33 @@ static void step_back(struct server *s)
 		listen_on(s, true);
 }
 
+enum { LISTEN_AGAIN_MS = 100 };
+
+static void on_listen_again(struct loop_timer *t)
+{
+	struct server *s = (struct server *)((char *)t - offsetof(struct server, again));
+	if (!s->stopping && s->connections < s->max_connections)
+		listen_on(s, true);
+}
+
+/* Out of descriptors or memory: asking again at once would only burn the CPU. */
+static void listen_later(struct server *s)
+{
+	log_error("accept_failed", LOG_TEXT("reason", strerror(errno)));
+	listen_on(s, false);
+	loop_timer_set(s->service->loop, &s->again, LISTEN_AGAIN_MS);
+}
+
 static void on_listener(struct loop_io *io, uint32_t events)
 {
 	struct server *s = (struct server *)((char *)io - offsetof(struct server, listener));
 	(void)events;
 	int fd = accept4(io->fd, NULL, NULL, SOCK_CLOEXEC);
-	if (fd < 0)
+	if (fd < 0) {
+		if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR)
+			listen_later(s);
 		return;
+	}
 	struct connection *c = calloc(1, sizeof *c);
 	if (!c)
 		abort();
@@ -238,6 +269,7 @@ struct server *server_new(struct service *svc, int fd, enum pool pool, int max_c
 			      .listener = { .fd = fd, .fn = on_listener },
 			      .pool = pool,
 			      .max_connections = max_connections };
+	s->again.fn = on_listen_again;
 	s->listening = loop_add(svc->loop, &s->listener, EPOLLIN | EPOLLEXCLUSIVE) == 0;
 	if (s->listening)
 		return s;
@@ -250,6 +282,7 @@ void server_free(struct server *s)
 	if (!s)
 		return;
 	listen_on(s, false);
+	loop_timer_cancel(s->service->loop, &s->again);
 	s->stopping = true;
 	while (s->all)
 		close_connection(s->all);

@@ -173,7 +173,7 @@ static void look_around(struct drain *d, struct arena *a)
 		if (some.at[i].queued)
 			change_dirty(d, "SADD", &some.at[i]);
 	for (int i = 0; i < some.count && !d->trouble; i++)
-		supply_redo(d->svc, a, some.at[i].coupon);
+		d->trouble = supply_redo(d->svc, a, some.at[i].coupon) == STATUS_UNAVAILABLE;
 }
 
 /* Leases */
@@ -217,33 +217,42 @@ static int drain_coupon(struct drain *d, const struct work *w)
 	struct arena a = { 0 };
 	struct batch b;
 	int result = 0;
+	int64_t leased_ms = clock_mono_ms();
 	if (lease(d, &a, w->coupon)) {
 		batch_init(&b, d->svc, &a, w->coupon, w->segments);
 		result = batch_move(&b);
 		report(d, &b);
-		release(d, w->coupon);
+		if (clock_mono_ms() - leased_ms < LEASE_MS) /* else it may be another's by now */
+			release(d, w->coupon);
 	}
 	arena_release(&a);
 	return result;
+}
+
+/* What cannot be moved of one coupon does not hold up the others, unless a server is away from all of them. */
+static bool is_hopeless(const struct drain *d)
+{
+	return db_failure(d->svc->db) == DB_AWAY || !redis_is_up(d->svc->redis_now);
 }
 
 static int drain_all(struct drain *d, const struct works *w)
 {
 	int moved = 0;
 	int64_t waiting = 0;
-	for (int i = 0; i < w->count && !d->trouble; i++) {
-		const struct work *one = &w->at[(d->first + i) % w->count];
-		if (!one->queued)
-			continue;
-		waiting += one->queued;
-		int n = drain_coupon(d, one);
-		d->trouble = n < 0;
-		moved += n > 0 ? n : 0;
-	}
-	d->first++;
+	for (int i = 0; i < w->count; i++)
+		waiting += w->at[i].queued;
 	board_set(d->svc->board, COUNT_drain_queue_orders, (uint64_t)waiting);
 	if (!waiting)
 		board_set(d->svc->board, COUNT_drain_oldest_ms, 0);
+	for (int i = 0; i < w->count; i++) {
+		const struct work *one = &w->at[(d->first + i) % w->count];
+		int n = one->queued ? drain_coupon(d, one) : 0;
+		moved += n > 0 ? n : 0;
+		d->trouble |= n < 0;
+		if (n < 0 && is_hopeless(d))
+			break;
+	}
+	d->first++;
 	return moved;
 }
 
@@ -258,9 +267,10 @@ int drain_pass(struct drain *d)
 	key_put(&c, KEY_DIRTY, 0, 0);
 	struct works w = list_works(d, &a, &c);
 	measure_all(d, &a, &w);
-	int moved = d->trouble ? 0 : drain_all(d, &w);
+	int moved = drain_all(d, &w);
 	if (!d->trouble)
 		tidy(d, &a, &w);
+	redis_settle(d->svc->redis_now);
 	arena_release(&a);
-	return d->trouble ? -1 : moved;
+	return d->trouble && !moved ? -1 : moved;
 }

@@ -301,7 +301,16 @@ static int commit_one(struct batch *b, const struct record *r)
 		return result;
 	const char *reason = is_refusal(b) ? arena_printf(b->arena, "%.200s", db_error(db)) : "more orders than units";
 	struct segment_batch *s = &b->segment[r->segment];
-	if (db_begin(db) || lock_cursors(b) || bury(b, r->segment, r->sequence, r->raw, reason)) {
+	if (db_begin(db) || lock_cursors(b)) {
+		db_rollback(db);
+		return failed(b, "dead letter");
+	}
+	if (s->next != r->sequence) { /* another drainer was here meanwhile: a cursor never moves back */
+		s->skip = s->next < r->sequence;
+		db_rollback(db);
+		return 0;
+	}
+	if (bury(b, r->segment, r->sequence, r->raw, reason) && db_failure(db) != DB_DUPLICATE) {
 		db_rollback(db);
 		return failed(b, "dead letter");
 	}

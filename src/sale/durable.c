@@ -21,7 +21,7 @@ static const char *check(struct service *svc, struct arena *a, int server, size_
 	redis_put_text(&c, "GET");
 	redis_put_text(&c, redis_needs[i].name);
 	enum redis_end end = redis_call(svc->redis_now, a, &c, &reply);
-	if (end == REDIS_REFUSED && reply)
+	if (end != REDIS_ANSWER && reply)
 		return arena_printf(a, "Redis does not tell its settings: %s", redis_text(reply).p);
 	*away = end != REDIS_ANSWER;
 	if (*away || str_eq(redis_text_at(reply, 1), str_of(redis_needs[i].value)))

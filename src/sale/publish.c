@@ -217,6 +217,18 @@ static int insert(struct service *svc, struct coupon *c)
 	return 0;
 }
 
+static enum status check_hub(struct service *svc, struct arena *a, const struct coupon *c)
+{
+	struct redis_command cmd;
+	const struct redis_reply *generation;
+	redis_command(&cmd, "HGET");
+	key_put(&cmd, KEY_HUB, c->id, 0);
+	redis_put_text(&cmd, "gen");
+	if (redis_call(svc->redis_now, a, &cmd, &generation) != REDIS_ANSWER)
+		return STATUS_UNAVAILABLE;
+	return redis_number(generation) == c->generation ? STATUS_OK : STATUS_FENCED;
+}
+
 /* Every member that was asked for: another answer than "duplicate" would promise a sale that is not there. */
 static bool is_same(const struct coupon *a, const struct coupon *b)
 {
@@ -235,6 +247,8 @@ static enum status resume(struct service *svc, struct arena *a, const struct cou
 		return failure_of_db(svc->db, "create");
 	if (rows.count)
 		publish_row(&c, rows.values, &published);
+	if (published && check_hub(svc, a, &c) == STATUS_OK)
+		enter(svc, a, &c); /* its first creation may have died right before that */
 	if (published || !is_same(&c, wanted))
 		return STATUS_DUPLICATE_COUPON;
 	return publish(svc, a, &c);
@@ -264,18 +278,6 @@ enum status publish_create(struct service *svc, struct arena *a, struct coupon *
 	if (db_query(svc->db, a, "SELECT RELEASE_LOCK(?)", &released, DB_S(lock)))
 		db_close(svc->db); /* which releases it too */
 	return s == STATUS_OK ? STATUS_CREATED : s;
-}
-
-static enum status check_hub(struct service *svc, struct arena *a, const struct coupon *c)
-{
-	struct redis_command cmd;
-	const struct redis_reply *generation;
-	redis_command(&cmd, "HGET");
-	key_put(&cmd, KEY_HUB, c->id, 0);
-	redis_put_text(&cmd, "gen");
-	if (redis_call(svc->redis_now, a, &cmd, &generation) != REDIS_ANSWER)
-		return STATUS_UNAVAILABLE;
-	return redis_number(generation) == c->generation ? STATUS_OK : STATUS_FENCED;
 }
 
 enum status publish_heal(struct service *svc, struct arena *a, struct str seller_name, struct str name)

@@ -22,7 +22,7 @@ static void learn(struct service *svc, const struct redis_reply *list)
 		if (member.n < 18 || !parse_int((struct str){ member.p + 17, member.n - 17 }, 0, INT64_MAX, &expires_s))
 			continue;
 		tokens_revoke(svc->tokens, strtoull(member.p, NULL, 16), expires_s);
-		if (at_ms > svc->revoked_ms)
+		if (at_ms > svc->revoked_ms && at_ms <= clock_ms()) /* a clock that is ahead must not hide the others */
 			svc->revoked_ms = at_ms;
 	}
 }

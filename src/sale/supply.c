@@ -30,7 +30,8 @@ static enum status first_row(const struct db_rows *rows, struct supply *s)
 static enum status read_named(struct service *svc, struct arena *a, int64_t seller, struct str name, struct supply *s)
 {
 	struct db_rows rows;
-	if (db_query(svc->db, a, SUPPLY_COLUMNS "WHERE seller_id = ? AND name = ?", &rows, DB_N(seller), DB_S(name)))
+	if (db_query(svc->db, a, SUPPLY_COLUMNS "WHERE seller_id = ? AND name = ? AND published = 1", &rows,
+		     DB_N(seller), DB_S(name)))
 		return failure_of_db(svc->db, "supply");
 	return first_row(&rows, s);
 }

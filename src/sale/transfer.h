@@ -4,7 +4,7 @@
  * all claims that met the empty segment wait for it.
  *
  * Messages carry totals, so one that is lost, late or repeated does no harm
- * (docs/design in lua/exchange.lua); a refill may be abandoned at any step.
+ * (lua/exchange.lua says why); a refill may be abandoned at any step.
  */
 #ifndef SALE_TRANSFER_H
 #define SALE_TRANSFER_H

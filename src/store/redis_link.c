@@ -210,10 +210,17 @@ void link_hurry(struct link *l)
 	connect_now(l);
 }
 
+static bool is_late(const struct link *l)
+{
+	return clock_mono_ms() - l->first->sent_ms > l->redis->conf->redis_timeout_ms;
+}
+
 static void on_watch(struct loop_timer *t)
 {
 	struct link *l = of(t, offsetof(struct link, watch));
-	if (l->ac && l->first && clock_mono_ms() - l->first->sent_ms > l->redis->conf->redis_timeout_ms) {
+	if (l->ac && l->up && l->first && is_late(l))
+		redisAsyncHandleRead(l->ac); /* the answer may be here, and we were late */
+	if (l->ac && l->first && !l->wants_write && is_late(l)) {
 		log_warn("redis_timeout", LOG_TEXT("server", l->address),
 			 LOG_INT("after_ms", clock_mono_ms() - l->first->sent_ms));
 		redisAsyncFree(l->ac);

@@ -202,7 +202,7 @@ static void park(struct redis *r, struct call *call)
 
 void route_call(struct redis *r, struct call *call)
 {
-	struct link *l = route(r, call);
+	struct link *l = r->closing ? NULL : route(r, call);
 	if (l && link_send(l, call, false))
 		return;
 	if (!r->cluster || r->closing || clock_mono_ms() - call->began_ms > r->conf->redis_timeout_ms) {
@@ -244,8 +244,9 @@ bool route_moved(struct link *l, struct call *call, struct str error)
 {
 	struct redis *r = call->redis;
 	char address[256];
-	if (!r->cluster || !*redirected(l, error, address) || call->redirects++ > REDIRECTS_MAX)
+	if (r->closing || !r->cluster || !*redirected(l, error, address) || call->redirects++ > REDIRECTS_MAX)
 		return false;
+	call->reloaded = false; /* another server, which may not know the script either */
 	if (call->slot >= 0)
 		r->slots[call->slot] = link_of(r, address);
 	refresh_soon(r);
@@ -257,8 +258,9 @@ bool route_ask(struct link *l, struct call *call, struct str error)
 {
 	struct redis *r = call->redis;
 	char address[256];
-	if (!r->cluster || !*redirected(l, error, address) || call->redirects++ > REDIRECTS_MAX)
+	if (r->closing || !r->cluster || !*redirected(l, error, address) || call->redirects++ > REDIRECTS_MAX)
 		return false;
+	call->reloaded = false;
 	if (!link_send(link_of(r, address), call, true))
 		park(r, call);
 	return true;
