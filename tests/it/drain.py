@@ -2,9 +2,12 @@
 """The way of orders to MySQL: poison, repetitions and conflicts disturb nothing but themselves."""
 
 import hashlib
+import re
 import signal
+import subprocess
+import time
 
-from harness import main
+from harness import BUILD, main
 from stores import SqlError
 from storm import kill
 from tap import case, every, same, until
@@ -274,6 +277,24 @@ def cursor_behind(it):
     assert "the cursor is 2, but order 3 is in MySQL" in done.stdout, done.stdout
     it.sql(f"UPDATE drain_cursors SET next_seq = 4 WHERE coupon_id = {sale.id}")
     sale.audit()
+
+
+def commands(it):
+    """How many commands Redis has run."""
+    return int(re.search(r"total_commands_processed:(\d+)", it.redis("INFO", "stats")).group(1))
+
+
+@case("a drainer with batches of one rests when there is nothing to do, and stops when it is asked to")
+def batch_of_one(it):
+    words = [BUILD / "seckill-orderd", "-c", it.run / "seckill.conf", "-s", "drain_batch=1"]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=it.environment) as drainer:
+        assert "started" in drainer.stderr.readline()
+        before = commands(it)
+        time.sleep(1)  # the time over which it is watched
+        asked = commands(it) - before
+        drainer.send_signal(signal.SIGTERM)
+        same(drainer.wait(timeout=3), 0, "exit")
+    assert asked < 3000, f"{asked} commands to Redis in an idle second"
 
 
 if __name__ == "__main__":

@@ -169,6 +169,19 @@ def rubbish(it):
     same(it.full("hot"), workers, "workers")
 
 
+@case("whoever asked leaves while the password is hashed, again and again: the cold pool still takes connections")
+def left_during_the_answer(it):
+    body = b'{"username": "nobody at all", "password": "correct horse"}'
+    asked = fcgi.request("POST", "/api/auth", CONTENT_LENGTH=str(len(body)))[:-8]  # without the end of the body
+    for wait in 4 * [0.002, 0.005, 0.008]:
+        peer = fcgi.Connection(it.run / "cold.sock")
+        peer.send(asked + fcgi.record(fcgi.STDIN, body) + fcgi.record(fcgi.STDIN))
+        time.sleep(wait)  # into the hashing, which takes 20 ms
+        peer.close()
+    for _ in range(4):
+        it.ask("GET", "/readyz").expect(200)
+
+
 @case("a client that leaves at once, a hundred times: the workers live, and nothing piles up")
 def leavers(it):
     workers, sale, user = it.full("hot"), it.sale(), it.customer()
