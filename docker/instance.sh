@@ -79,9 +79,11 @@ write_redis_files() {
 # The accounts are set at every start of the server (init-file), so they always match the password files.
 write_mysql_files() {
 	secret mysql.password
+	secret mysql-drain.password
 	secret mysql-owner.password
 	render "$TOP/docker/accounts.sql.in" "$RUN/etc/accounts.sql" \
-		"PASSWORD=$(<"$RUN/etc/mysql.password")" "OWNER_PASSWORD=$(<"$RUN/etc/mysql-owner.password")"
+		"PASSWORD=$(<"$RUN/etc/mysql.password")" "DRAIN_PASSWORD=$(<"$RUN/etc/mysql-drain.password")" \
+		"OWNER_PASSWORD=$(<"$RUN/etc/mysql-owner.password")"
 	printf '[client]\nsocket=%s\nuser=seckill_owner\npassword=%s\n' "$RUN/mysql.sock" \
 		"$(<"$RUN/etc/mysql-owner.password")" >"$RUN/etc/mysql-owner.cnf"
 }
@@ -92,7 +94,10 @@ write_service_files() {
 	write_mysql_files
 	secret token.keys "k1 "
 	[ "${SECKILL_APPENDFSYNC:-always}" = always ] || durable=no
-	render "$TOP/conf/seckill.conf.in" "$RUN/seckill.conf" "RUN=$RUN" "DURABLE=$durable"
+	render "$TOP/conf/seckill.conf.in" "$RUN/seckill.conf" "RUN=$RUN" "DURABLE=$durable" \
+		"LOGIN_DELAY=${SECKILL_LOGIN_DELAY:-30}" "ACCOUNT=seckill" "PASSWORD=mysql"
+	render "$TOP/conf/seckill.conf.in" "$RUN/drain.conf" "RUN=$RUN" "DURABLE=$durable" \
+		"LOGIN_DELAY=${SECKILL_LOGIN_DELAY:-30}" "ACCOUNT=seckill_drain" "PASSWORD=mysql-drain"
 }
 
 write_nginx_files() {
@@ -100,7 +105,10 @@ write_nginx_files() {
 	[ "$log" = off ] || log="\"$log\" combined buffer=64k flush=1s"
 	render "$TOP/nginx/nginx.conf.in" "$RUN/etc/nginx.conf" "RUN=$RUN" "ACCESS_LOG=$log"
 	render "$TOP/nginx/seckill.conf.in" "$RUN/etc/nginx-seckill.conf" \
-		"RUN=$RUN" "LISTEN=${SECKILL_LISTEN:-127.0.0.1:$PORT}" "WWW=$TOP/www"
+		"RUN=$RUN" "LISTEN=${SECKILL_LISTEN:-127.0.0.1:$PORT}" "WWW=$TOP/www" \
+		"LOGIN_RATE=${SECKILL_LOGIN_RATE:-2r/s}" "LOGIN_BURST=${SECKILL_LOGIN_BURST:-20}" \
+		"REGISTER_RATE=${SECKILL_REGISTER_RATE:-10r/m}" "REGISTER_BURST=${SECKILL_REGISTER_BURST:-20}" \
+		"IN_FLIGHT=${SECKILL_IN_FLIGHT:-100}"
 }
 
 # Initialising a data directory takes seconds, copying one does not: a pristine one is kept beside the programs.
@@ -149,7 +157,7 @@ command_for() {
 	cold) pool_command cold "${SECKILL_COLD:-2}" ;;
 	drain)
 		write_service_files
-		CMD=(multiwatch -f "${SECKILL_DRAINERS:-2}" -r 1000 -t 100 -- "$BUILD/seckill-orderd" -c "$RUN/seckill.conf")
+		CMD=(multiwatch -f "${SECKILL_DRAINERS:-2}" -r 1000 -t 100 -- "$BUILD/seckill-orderd" -c "$RUN/drain.conf")
 		;;
 	nginx)
 		write_nginx_files
@@ -163,9 +171,12 @@ command_for() {
 
 # multiwatch passes TERM on as USR1, which our programs take for TERM. No -s: Debian 12's multiwatch is off by one there
 # (-s TERM sends QUIT). spawn-fcgi does not search PATH. The backlog is what waits for a worker; nginx answers 503 at once when it is full.
+# Who hashes passwords gives way to who sells.
 pool_command() {
+	local nice=()
+	[ "$1" = hot ] || nice=(nice -n 15)
 	write_service_files
-	CMD=(spawn-fcgi -n -s "$RUN/$1.sock" -M 0660 -b 4096 -- "$(command -v multiwatch)" -f "$2" -r 1000 -t 100 --
+	CMD=("${nice[@]}" spawn-fcgi -n -s "$RUN/$1.sock" -M 0660 -b 4096 -- "$(command -v multiwatch)" -f "$2" -r 1000 -t 100 --
 		"$BUILD/seckill-api" -c "$RUN/seckill.conf" -p "$1")
 }
 
@@ -173,19 +184,20 @@ pool_command() {
 check_program() {
 	local out
 	case $1 in
-	hot | cold) set -- "$BUILD/seckill-api" -p "$1" ;;
-	drain) set -- "$BUILD/seckill-orderd" ;;
+	hot | cold) set -- "$BUILD/seckill-api" -p "$1" -c "$RUN/seckill.conf" ;;
+	drain) set -- "$BUILD/seckill-orderd" -c "$RUN/drain.conf" ;;
 	*) return 0 ;;
 	esac
 	[ -x "$1" ] || die "$1 is not there" "build it: ./dev build"
-	out=$("$@" -c "$RUN/seckill.conf" -t 2>&1) || die "${1##*/} -t refuses the configuration ($?):" "$out"
+	out=$("$@" -t 2>&1) || die "${1##*/} -t refuses the configuration ($?):" "$out"
 }
 
 migrate() {
 	write_service_files
 	[ -x "$BUILD/seckillctl" ] || die "$BUILD/seckillctl is not there" "build it: ./dev build"
 	"$BUILD/seckillctl" -c "$RUN/seckill.conf" -s mysql_user=seckill_owner \
-		-s "mysql_password_file=$RUN/etc/mysql-owner.password" migrate >"$RUN/log/migrate.log" 2>&1 && return
+		-s "mysql_password_file=$RUN/etc/mysql-owner.password" migrate >"$RUN/log/migrate.log" 2>&1 &&
+		mariadb --defaults-file="$RUN/etc/mysql-owner.cnf" <"$TOP/docker/grants.sql" >>"$RUN/log/migrate.log" 2>&1 && return
 	log_tail migrate
 	die "the schema could not be migrated, see above" "the full text is in $RUN/log/migrate.log"
 }
@@ -289,7 +301,7 @@ spawn() {
 part_sum() {
 	case $1 in
 	hot | cold) cat "$BUILD/seckill-api" "$RUN/seckill.conf" ;;
-	drain) cat "$BUILD/seckill-orderd" "$RUN/seckill.conf" ;;
+	drain) cat "$BUILD/seckill-orderd" "$RUN/drain.conf" ;;
 	nginx) cat "$RUN/etc/nginx.conf" "$RUN/etc/nginx-seckill.conf" ;;
 	*) true ;;
 	esac 2>/dev/null | sha256sum

@@ -1,11 +1,11 @@
 #!lua
 -- Makes the hub of a new coupon, once; a second call changes nothing.
 -- KEYS  hub hash
--- ARGV  generation, amount, segments, units granted to every segment, further segments that get one more
+-- ARGV  fence, amount, segments, units granted to every segment, further segments that get one more
 -- Reply {'OK', 1 when it was made, else 0}
---       {'FENCED'}   there is a hub of another generation
-local gen = redis.call('HGET', KEYS[1], 'gen')
-if gen then return gen == ARGV[1] and { 'OK', 0 } or { 'FENCED' } end
+--       {'FENCED', fence}   there is a hub of another generation
+local fence = redis.call('HGET', KEYS[1], 'fence')
+if fence then return string.match(fence, '^%d+') == string.match(ARGV[1], '^%d+') and { 'OK', 0 } or { 'FENCED', fence } end
 local segments, each, extra = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 for i = 0, segments - 1 do
   local units = each
@@ -14,5 +14,5 @@ for i = 0, segments - 1 do
 end
 redis.call('HSET', KEYS[1], 'amount', ARGV[2], 'cancelled', 0, 'segments', segments, 'avail', ARGV[2] - each * segments - extra,
   'empty', string.rep('0', segments), 'sold_out', 0, 'epoch', 0)
-redis.call('HSET', KEYS[1], 'gen', ARGV[1])
+redis.call('HSET', KEYS[1], 'fence', ARGV[1])
 return { 'OK', 1 }

@@ -43,7 +43,8 @@ static const struct {
 /* Rows whose value is a state of now, not a count: a dead process's share must not linger. */
 static bool is_gauge(int c)
 {
-	return c == COUNT_drain_queue_orders || c == COUNT_drain_oldest_ms || c == COUNT_drain_alive;
+	return c == COUNT_drain_queue_orders || c == COUNT_drain_oldest_ms || c == COUNT_drain_alive ||
+	       c == COUNT_dead_letters_open;
 }
 
 static int open_file(const char *path)
@@ -152,6 +153,17 @@ uint64_t board_read(const struct board *b, enum counter c)
 			most = value;
 	}
 	return is_gauge(c) ? most : sum;
+}
+
+double board_scripts_per_win(const struct board *b)
+{
+	static const enum counter scripts[] = { COUNT_scripts_total__claim, COUNT_scripts_total__exchange,
+						COUNT_scripts_total__debit, COUNT_scripts_total__flag,
+						COUNT_scripts_total__supply };
+	uint64_t sum = 0, won = board_read(b, COUNT_claims_total__won);
+	for (size_t i = 0; i < sizeof scripts / sizeof scripts[0]; i++)
+		sum += board_read(b, scripts[i]);
+	return won ? (double)sum / (double)won : 0;
 }
 
 const char *board_name(enum counter c)

@@ -33,6 +33,9 @@ void board_set(struct board *b, enum counter c, uint64_t value); /* for gauges: 
 /* The sum of the rows; of a gauge, the highest that a living process shows. */
 uint64_t board_read(const struct board *b, enum counter c);
 
+/* The engine's price: scripts of every kind, losers' too, for each claim that won; 0 before the first. */
+double board_scripts_per_win(const struct board *b);
+
 /* A line of the Prometheus text format knows its metric and labels from the table: "claims_total", "{end=\"won\"}". */
 const char *board_name(enum counter c);
 const char *board_labels(enum counter c); /* "" or "{...}" */

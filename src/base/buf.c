@@ -41,16 +41,24 @@ void buf_puts(struct buf *b, const char *s)
 	buf_put(b, str_of(s));
 }
 
-void buf_int(struct buf *b, int64_t value)
+size_t buf_digits(char to[BUF_DIGITS], int64_t value)
 {
-	char digits[24], *p = digits + sizeof digits;
+	char digits[BUF_DIGITS], *p = digits + sizeof digits;
 	uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
 	do
 		*--p = (char)('0' + rest % 10);
 	while (rest /= 10);
 	if (value < 0)
 		*--p = '-';
-	buf_put(b, (struct str){ p, (size_t)(digits + sizeof digits - p) });
+	size_t n = (size_t)(digits + sizeof digits - p);
+	memcpy(to, p, n);
+	return n;
+}
+
+void buf_int(struct buf *b, int64_t value)
+{
+	char text[BUF_DIGITS];
+	buf_put(b, (struct str){ text, buf_digits(text, value) });
 }
 
 void buf_printf(struct buf *b, const char *format, ...)

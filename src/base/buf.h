@@ -12,6 +12,10 @@ struct buf {
 	size_t n, cap;
 };
 
+/* Writes a number in decimal, without a NUL; returns its bytes. snprintf takes ten times as long. */
+enum { BUF_DIGITS = 20 };
+size_t buf_digits(char to[BUF_DIGITS], int64_t value);
+
 void buf_init(struct buf *b, struct arena *arena);
 void buf_put(struct buf *b, struct str s);
 void buf_puts(struct buf *b, const char *s);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
+#include <sys/stat.h>
 
 enum kind { TEXT, INT, FLAG, FILE_ };
 #define KIND_TEXT TEXT
@@ -164,6 +165,22 @@ void conf_load_environment(struct conf *c, char **environment)
 bool conf_ok(const struct conf *c)
 {
 	return c->problems.n == 0;
+}
+
+void conf_check_secrets(struct conf *c)
+{
+	for (int i = 0; i < ROWS; i++) {
+		if (rows[i].kind != FILE_)
+			continue;
+		const char *path = *(const char *const *)((const char *)c + rows[i].offset);
+		struct stat st;
+		if (!*path || stat(path, &st) < 0)
+			continue;
+		unsigned open = st.st_mode & (st.st_uid == 0 ? 037 : 077);
+		if (open && S_ISREG(st.st_mode))
+			buf_printf(&c->problems, "%s: %s is open to others (mode %04o): chmod 600 %s\n", rows[i].name,
+				   path, st.st_mode & 07777, path);
+	}
 }
 
 static const char *value_text(const struct conf *c, const struct row *row, char number[16])

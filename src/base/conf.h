@@ -21,7 +21,7 @@ struct conf {
 #undef CONF_FILE
 #undef CONF_INT
 #undef CONF_FLAG
-	const char *source[32]; /* by row of the table: "default", "file", "environment", "flag" */
+	const char *source[64]; /* by row of the table: "default", "file", "environment", "flag" */
 	struct arena arena;     /* owns the texts */
 	struct buf problems;    /* a line each; empty when all is well */
 };
@@ -39,6 +39,12 @@ void conf_load_environment(struct conf *c, char **environment);
 void conf_set(struct conf *c, const char *assignment, const char *source); /* "name=value" */
 
 bool conf_ok(const struct conf *c);
+
+/*
+ * Looks at the files that hold secrets: one that others may read becomes a line in c->problems. As PostgreSQL has it:
+ * 0600 or less, or 0640 when root owns it. A file that is missing is no problem here; whoever reads it says so.
+ */
+void conf_check_secrets(struct conf *c);
 
 /* Every setting, one a line "name = value # source"; as JSON when json. Secrets are paths, so nothing is hidden. */
 void conf_print(const struct conf *c, struct buf *out, bool json);

@@ -100,6 +100,49 @@ bool parse_percent(struct arena *a, struct str text, struct str *decoded)
 	return true;
 }
 
+/* The value of each character plus one; 0: it is none of the 64. */
+static const unsigned char sextets[256] = {
+	['A'] = 1,  ['B'] = 2,  ['C'] = 3,  ['D'] = 4,  ['E'] = 5,  ['F'] = 6,  ['G'] = 7,  ['H'] = 8,
+	['I'] = 9,  ['J'] = 10, ['K'] = 11, ['L'] = 12, ['M'] = 13, ['N'] = 14, ['O'] = 15, ['P'] = 16,
+	['Q'] = 17, ['R'] = 18, ['S'] = 19, ['T'] = 20, ['U'] = 21, ['V'] = 22, ['W'] = 23, ['X'] = 24,
+	['Y'] = 25, ['Z'] = 26, ['a'] = 27, ['b'] = 28, ['c'] = 29, ['d'] = 30, ['e'] = 31, ['f'] = 32,
+	['g'] = 33, ['h'] = 34, ['i'] = 35, ['j'] = 36, ['k'] = 37, ['l'] = 38, ['m'] = 39, ['n'] = 40,
+	['o'] = 41, ['p'] = 42, ['q'] = 43, ['r'] = 44, ['s'] = 45, ['t'] = 46, ['u'] = 47, ['v'] = 48,
+	['w'] = 49, ['x'] = 50, ['y'] = 51, ['z'] = 52, ['0'] = 53, ['1'] = 54, ['2'] = 55, ['3'] = 56,
+	['4'] = 57, ['5'] = 58, ['6'] = 59, ['7'] = 60, ['8'] = 61, ['9'] = 62, ['-'] = 63, ['_'] = 64
+};
+
+/* Above 63 when the character is none of them. */
+static uint32_t sextet(char c)
+{
+	return sextets[(unsigned char)c] - 1u;
+}
+
+bool parse_base64url(struct arena *a, struct str text, struct str *bytes)
+{
+	unsigned char *start = arena_alloc(a, text.n * 3 / 4 + 1), *to = start;
+	const char *p = text.p;
+	size_t rest = text.n % 4;
+	uint32_t seen = 0, unused = 0;
+	for (size_t groups = text.n / 4; groups; groups--, p += 4) {
+		uint32_t v[] = { sextet(p[0]), sextet(p[1]), sextet(p[2]), sextet(p[3]) };
+		seen |= v[0] | v[1] | v[2] | v[3];
+		*to++ = (unsigned char)(v[0] << 2 | v[1] >> 4);
+		*to++ = (unsigned char)(v[1] << 4 | v[2] >> 2);
+		*to++ = (unsigned char)(v[2] << 6 | v[3]);
+	}
+	if (rest >= 2) {
+		uint32_t v[] = { sextet(p[0]), sextet(p[1]), rest == 3 ? sextet(p[2]) : 0 };
+		seen |= v[0] | v[1] | v[2];
+		*to++ = (unsigned char)(v[0] << 2 | v[1] >> 4);
+		if (rest == 3)
+			*to++ = (unsigned char)(v[1] << 4 | v[2] >> 2);
+		unused = rest == 3 ? v[2] & 3 : v[1] & 15;
+	}
+	*bytes = (struct str){ (char *)start, (size_t)(to - start) };
+	return rest != 1 && seen <= 63 && unused == 0;
+}
+
 bool parse_split(struct str *rest, char separator, struct str *piece)
 {
 	if (!rest->p)

@@ -1,4 +1,4 @@
-/* Reading what strangers send: numbers, percent-encoding, UTF-8 names. Nothing here allocates but parse_percent. */
+/* Reading what strangers send: numbers, encodings, UTF-8 names. What allocates takes an arena. */
 #ifndef BASE_PARSE_H
 #define BASE_PARSE_H
 
@@ -21,6 +21,9 @@ bool parse_is_name(struct str text);
 
 /* Undoes percent-encoding once. False when a % is not followed by two hex digits. */
 bool parse_percent(struct arena *a, struct str text, struct str *decoded);
+
+/* base64url without padding (RFC 4648 section 5), its unused bits zero: bytes have one spelling. */
+bool parse_base64url(struct arena *a, struct str text, struct str *bytes);
 
 /* The next piece of *rest before `separator`, which is taken too. False when *rest was used up (p is NULL). */
 bool parse_split(struct str *rest, char separator, struct str *piece);

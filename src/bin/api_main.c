@@ -10,6 +10,7 @@
 #include "http/server.h"
 #include "sale/durable.h"
 #include "sale/revoke.h"
+#include "sale/sold_out.h"
 
 enum { LISTEN_FD = 0, STOP_MS = 10000 };
 
@@ -55,6 +56,8 @@ int main(int argc, char **argv)
 		revoke_refresh(&p.service); /* the first request already knows who has logged out */
 		redis_free(p.service.redis_now);
 		p.service.redis_now = NULL;
+		sold_out_sweep(&p.conf);
+		redis_wait_up(p.service.redis); /* before the first request comes */
 		revoke_watch(&p.service);
 	}
 	struct server *server =

@@ -19,7 +19,7 @@ struct command {
 	int (*run)(struct ctl *c, int argc, char **argv); /* the exit code; argv holds the command's arguments */
 };
 
-/* Exit codes of audit and check, besides those of every program. */
+/* Exit codes of audit, dead and check, besides those of every program. */
 enum { EXIT_HOLDS = 0, EXIT_DOES_NOT_HOLD = 1, EXIT_CANNOT_TELL = 2 };
 
 int ctl_migrate(struct ctl *c, int argc, char **argv);
@@ -27,8 +27,14 @@ int ctl_config(struct ctl *c, int argc, char **argv);
 int ctl_routes(struct ctl *c, int argc, char **argv);
 int ctl_check(struct ctl *c, int argc, char **argv);
 int ctl_status(struct ctl *c, int argc, char **argv);
+/* The coupons of status; as JSON, an array in the object that was begun. */
+int ctl_units(struct ctl *c, int argc, char **argv, const char *member);
 int ctl_audit(struct ctl *c, int argc, char **argv);
+int ctl_dead(struct ctl *c, int argc, char **argv);
+int ctl_recover(struct ctl *c, int argc, char **argv);
 int ctl_token(struct ctl *c, int argc, char **argv);
+int ctl_faults(struct ctl *c, int argc, char **argv); /* in test builds only */
+int ctl_load(struct ctl *c, int argc, char **argv);
 
 /* Says what is wrong on standard error and returns code. */
 int ctl_fail(struct ctl *c, int code, const char *problem);

@@ -1,8 +1,43 @@
-/* status, audit */
-#include "bin/ctl.h"
-#include "sale/audit.h"
+/* audit, and the coupons of status */
+#include <stdio.h>
+#include <unistd.h>
 
-typedef enum status reader(struct service *svc, struct arena *a, int64_t coupon, struct audit *out);
+#include "base/clock.h"
+#include "base/parse.h"
+#include "bin/ctl.h"
+#include "sale/audit_repair.h"
+
+struct wish {
+	bool judge, repair, really;
+	struct audit_manner manner;
+	const char *name;
+};
+
+/* Progress: a line on the terminal that is written over, a few times a second and for every new place. */
+
+struct progress {
+	int64_t shown_ms;
+	const char *place;
+};
+
+static void on_progress(void *context, int segment, const char *place, int64_t count)
+{
+	struct progress *p = context;
+	if (p->place == place && clock_mono_ms() - p->shown_ms < 200)
+		return;
+	p->shown_ms = clock_mono_ms();
+	p->place = place;
+	fprintf(stderr, "\rsegment %d: %lld orders read, %s\033[K", segment, (long long)count, place);
+}
+
+static void end_progress(struct progress *p)
+{
+	if (p->place)
+		fputs("\r\033[K", stderr);
+	*p = (struct progress){ 0 };
+}
+
+/* What was found */
 
 static void put_text(struct ctl *c, const struct audit *a)
 {
@@ -10,50 +45,145 @@ static void put_text(struct ctl *c, const struct audit *a)
 		   (int)a->coupon.seller_name.n, a->coupon.seller_name.p, (int)a->coupon.name.n, a->coupon.name.p,
 		   (long long)a->amount, (long long)a->hub, (long long)a->in_flight, (long long)a->left,
 		   (long long)a->sold);
-	buf_printf(&c->out, "; orders: %lld queued, %lld in MySQL, %lld dead letters%s\n", (long long)a->queued,
-		   (long long)a->rows, (long long)a->dead, a->sold_out ? "; sold out" : "");
+	if (a->cancelled)
+		buf_printf(&c->out, " - %lld cancelled", (long long)a->cancelled);
+	if (a->skipped)
+		buf_printf(&c->out, " - %lld skipped", (long long)a->skipped);
+	buf_printf(&c->out, "; orders: %lld queued, %lld in MySQL, %lld dead letters", (long long)a->queued,
+		   (long long)a->rows, (long long)a->dead);
+	if (a->dropped)
+		buf_printf(&c->out, ", %lld dropped", (long long)a->dropped);
+	buf_puts(&c->out, a->sold_out ? "; sold out\n" : "\n");
 }
 
-static void put_lines(struct ctl *c, struct str problems)
-{
-	while (problems.n) {
-		const char *end = memchr(problems.p, '\n', problems.n);
-		size_t n = (size_t)(end - problems.p);
-		if (c->json)
-			json_str(&c->out, NULL, (struct str){ problems.p, n });
-		else
-			buf_printf(&c->out, "  %.*s\n", (int)n, problems.p);
-		problems = (struct str){ end + 1, problems.n - n - 1 };
-	}
-}
-
-static void put_json(struct ctl *c, const struct audit *a, bool judged)
+static void put_numbers(struct ctl *c, const struct audit *a)
 {
 	const struct {
 		const char *name;
 		int64_t value;
-	} numbers[] = { { "segments", a->coupon.segments },
-			{ "amount", a->amount },
-			{ "hub", a->hub },
-			{ "in_flight", a->in_flight },
-			{ "left", a->left },
-			{ "sold", a->sold },
-			{ "queued", a->queued },
-			{ "rows", a->rows },
-			{ "dead_letters", a->dead } };
-	json_begin(&c->out, NULL, '{');
+	} numbers[] = { { "id", a->coupon.id },        { "segments", a->coupon.segments },
+			{ "amount", a->amount },       { "cancelled", a->cancelled },
+			{ "skipped", a->skipped },     { "hub", a->hub },
+			{ "in_flight", a->in_flight }, { "left", a->left },
+			{ "sold", a->sold },           { "queued", a->queued },
+			{ "rows", a->rows },           { "dead_letters", a->dead },
+			{ "dropped", a->dropped } };
 	json_str(&c->out, "seller", a->coupon.seller_name);
 	json_str(&c->out, "name", a->coupon.name);
 	for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
 		json_int(&c->out, numbers[i].name, numbers[i].value);
 	json_bool(&c->out, "sold_out", a->sold_out);
-	if (judged) {
-		json_bool(&c->out, "balanced", a->problems.n == 0);
-		json_begin(&c->out, "problems", '[');
-		put_lines(c, buf_str(&a->problems));
-		json_end(&c->out, ']');
+}
+
+/* What --repair made of a finding: NULL when it was not asked for. */
+struct outcome {
+	const char *word, *detail;
+};
+
+static struct outcome mend(struct ctl *c, struct arena *a, const struct audit *audit, const struct finding *f,
+			   const struct wish *w, int *repaired)
+{
+	const char *why;
+	if (!w->repair)
+		return (struct outcome){ 0 };
+	switch (repair(c->service, a, audit, f, !w->really, &why)) {
+	case REPAIR_DONE:
+		++*repaired;
+		return (struct outcome){ w->really ? "repaired" : "would be repaired", repair_text(f->kind) };
+	case REPAIR_PERSON:
+		return (struct outcome){ "needs a person", why };
+	default:
+		return (struct outcome){ "not repaired", why };
+	}
+}
+
+static void put_finding_json(struct ctl *c, const struct finding *f, struct str text, const struct outcome *o)
+{
+	json_begin(&c->out, NULL, '{');
+	json_str(&c->out, "kind", str_of(finding_word(f->kind)));
+	json_int(&c->out, "segment", f->segment);
+	json_int(&c->out, "sequence", f->sequence);
+	json_int(&c->out, "user", f->user);
+	json_int(&c->out, "is", f->is);
+	json_int(&c->out, "expected", f->want);
+	json_str(&c->out, "text", text);
+	json_bool(&c->out, "repairable", repair_text(f->kind) != NULL);
+	if (o->word) {
+		json_str(&c->out, "repair", str_of(o->word));
+		json_str(&c->out, "repair_detail", str_of(o->detail));
 	}
 	json_end(&c->out, '}');
+}
+
+static void put_finding(struct ctl *c, const struct finding *f, struct str text, const struct outcome *o)
+{
+	if (c->json) {
+		put_finding_json(c, f, text, o);
+		return;
+	}
+	buf_printf(&c->out, "  %.*s\n", (int)text.n, text.p);
+	if (o->word)
+		buf_printf(&c->out, "    %s: %s\n", o->word, o->detail);
+}
+
+/* Returns how many were repaired, or would be. */
+static int put_findings(struct ctl *c, const struct audit *a, const struct wish *w)
+{
+	struct arena arena = { 0 };
+	int repaired = 0;
+	for (int i = 0; i < a->findings.count; i++) {
+		const struct finding *f = &a->findings.at[i];
+		struct outcome o = mend(c, &arena, a, f, w, &repaired);
+		struct buf text;
+		buf_init(&text, &arena);
+		finding_text(&text, f, a->coupon.id);
+		put_finding(c, f, buf_str(&text), &o);
+		arena_reset(&arena);
+	}
+	if (a->findings.more && !c->json)
+		buf_printf(&c->out, "  and %lld more\n", (long long)a->findings.more);
+	arena_release(&arena);
+	return repaired;
+}
+
+/* Returns how many were repaired. */
+static int put_audit(struct ctl *c, const struct audit *a, const struct wish *w)
+{
+	if (!c->json) {
+		put_text(c, a);
+		return w->judge ? put_findings(c, a, w) : 0;
+	}
+	int repaired = 0;
+	json_begin(&c->out, NULL, '{');
+	put_numbers(c, a);
+	if (w->judge) {
+		json_bool(&c->out, "balanced", a->findings.count == 0);
+		json_begin(&c->out, "problems", '[');
+		repaired = put_findings(c, a, w);
+		json_end(&c->out, ']');
+		json_int(&c->out, "more_problems", a->findings.more);
+	}
+	json_end(&c->out, '}');
+	return repaired;
+}
+
+/* One coupon, in memory of its own; after repairs once more, and that is what counts. */
+static enum status audit_one(struct ctl *c, struct wish *w, int64_t id, bool *balanced)
+{
+	struct arena arena = { 0 };
+	struct audit a;
+	enum status s =
+		w->judge ? audit_run(c->service, &arena, id, &w->manner, &a) : audit_read(c->service, &arena, id, &a);
+	end_progress(w->manner.context);
+	*balanced = a.findings.count == 0;
+	int repaired = s == STATUS_OK ? put_audit(c, &a, w) : 0;
+	audit_release(&a);
+	arena_release(&arena);
+	if (!repaired || !w->really)
+		return s;
+	struct wish again = *w;
+	again.repair = false;
+	return audit_one(c, &again, id, balanced);
 }
 
 /* Half an answer would look like a whole one. */
@@ -63,54 +193,69 @@ static int cannot_tell(struct ctl *c, enum status s)
 	return ctl_fail(c, EXIT_CANNOT_TELL, status_text(s));
 }
 
-static int each(struct ctl *c, const int64_t *ids, int count, reader *read, bool judged)
+static int each(struct ctl *c, struct wish *w, const int64_t *ids, int count)
 {
-	bool balanced = true;
+	bool all = true;
 	for (int i = 0; i < count; i++) {
-		struct audit a;
-		enum status s = read(c->service, c->arena, ids[i], &a);
+		bool balanced;
+		enum status s = audit_one(c, w, ids[i], &balanced);
 		if (s != STATUS_OK)
 			return cannot_tell(c, s);
-		balanced = balanced && a.problems.n == 0;
-		if (c->json) {
-			put_json(c, &a, judged);
-			continue;
-		}
-		put_text(c, &a);
-		if (judged)
-			put_lines(c, buf_str(&a.problems));
+		all = all && balanced;
 	}
-	if (judged && !c->json)
-		buf_printf(&c->out, "audit: %s, %d coupon%s\n", balanced ? "balanced" : "NOT balanced", count,
+	if (w->judge && !c->json)
+		buf_printf(&c->out, "audit: %s, %d coupon%s\n", all ? "balanced" : "NOT balanced", count,
 			   count == 1 ? "" : "s");
-	return balanced || !judged ? EXIT_HOLDS : EXIT_DOES_NOT_HOLD;
+	return all || !w->judge ? EXIT_HOLDS : EXIT_DOES_NOT_HOLD;
 }
 
-static int run(struct ctl *c, int argc, char **argv, reader *read, bool judged)
+static int run(struct ctl *c, struct wish *w, const char *member)
 {
 	int64_t *ids;
 	int count;
-	if (argc > 1)
-		return ctl_usage(c);
-	enum status s = audit_find(c->service, c->arena, argv[0], &ids, &count);
+	enum status s = audit_find(c->service, c->arena, w->name, &ids, &count);
 	if (s != STATUS_OK)
 		return cannot_tell(c, s);
 	if (c->json)
-		json_begin(&c->out, NULL, '[');
-	int code = each(c, ids, count, read, judged);
+		json_begin(&c->out, member, '[');
+	int code = each(c, w, ids, count);
 	if (c->json && code != EXIT_CANNOT_TELL) {
 		json_end(&c->out, ']');
-		buf_puts(&c->out, "\n");
+		buf_puts(&c->out, member ? "" : "\n");
 	}
 	return code;
 }
 
-int ctl_status(struct ctl *c, int argc, char **argv)
+int ctl_units(struct ctl *c, int argc, char **argv, const char *member)
 {
-	return run(c, argc, argv, audit_read, false);
+	struct progress p = { 0 };
+	struct wish w = { .name = argv[0], .manner.context = &p };
+	return argc > 1 ? ctl_usage(c) : run(c, &w, member);
+}
+
+static bool read_words(struct wish *w, int argc, char **argv)
+{
+	for (int i = 0; i < argc; i++) {
+		if (strcmp(argv[i], "--repair") == 0)
+			w->repair = true;
+		else if (strcmp(argv[i], "--yes") == 0)
+			w->really = true;
+		else if (strcmp(argv[i], "--window") == 0 && i + 1 < argc) {
+			if (!parse_int(str_of(argv[++i]), 1, INT32_MAX, &w->manner.window))
+				return false;
+		} else if (w->name || argv[i][0] == '-')
+			return false;
+		else
+			w->name = argv[i];
+	}
+	return w->repair || !w->really;
 }
 
 int ctl_audit(struct ctl *c, int argc, char **argv)
 {
-	return run(c, argc, argv, audit_run, true);
+	struct progress p = { 0 };
+	struct wish w = { .judge = true, .manner.context = &p };
+	if (isatty(STDERR_FILENO))
+		w.manner.progress = on_progress;
+	return read_words(&w, argc, argv) ? run(c, &w, NULL) : ctl_usage(c);
 }

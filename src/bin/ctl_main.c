@@ -10,10 +10,23 @@ static const struct command commands[] = {
 	{ "routes", "", "print the route table", 0, ctl_routes },
 	{ "check", "", "are the servers there, durable, and the schema current?", WITH_REDIS | WITH_DB, ctl_check },
 	{ "status", "[SELLER/COUPON]", "units and queues of one coupon, or of all", WITH_REDIS | WITH_DB, ctl_status },
-	{ "audit", "[SELLER/COUPON]", "prove one coupon, or all, order by order", WITH_REDIS | WITH_DB, ctl_audit },
+	{ "audit", "[--repair [--yes]] [--window N] [SELLER/COUPON]", "prove one coupon, or all, order by order",
+	  WITH_REDIS | WITH_DB, ctl_audit },
+	{ "dead", "list [--all] | retry ID... | drop ID... --reason TEXT", "dead letters: records that became no order",
+	  WITH_REDIS | WITH_DB, ctl_dead },
+	{ "recover", "[--resell-unknown] SELLER/COUPON|--all",
+	  "make coupons right again that Redis lost or turned back; they are closed meanwhile", WITH_REDIS | WITH_DB,
+	  ctl_recover },
+	{ "rebuild", "[--resell-unknown] SELLER/COUPON|--all", "the same as recover", WITH_REDIS | WITH_DB,
+	  ctl_recover },
 	{ "token", "NAME... | --count N --prefix P [--kind customer|seller] [--out FILE]",
 	  "mint tokens; with --count for users P1 to PN, which are made when missing",
 	  WITH_REDIS | WITH_DB | WITH_TOKENS, ctl_token },
+#ifdef FAULTS
+	{ "faults", "", "list the points at which tests kill this build", 0, ctl_faults },
+#endif
+	{ "load", "URL SELLER/COUPON --tokens FILE [--connections N] [--rate R] [--seconds S] [--course]",
+	  "claim with each token once, count and time the answers", 0, ctl_load },
 };
 
 enum { COMMANDS = sizeof commands / sizeof commands[0] };

@@ -1,5 +1,6 @@
-/* migrate, config, routes, check */
+/* migrate, config, routes, check; in test builds faults */
 #include "base/embed.h"
+#include "base/fault.h"
 #include "bin/ctl.h"
 #include "http/route.h"
 #include "sale/durable.h"
@@ -123,3 +124,15 @@ int ctl_check(struct ctl *c, int argc, char **argv)
 	}
 	return code;
 }
+
+#ifdef FAULTS
+int ctl_faults(struct ctl *c, int argc, char **argv)
+{
+	(void)argv;
+	if (argc)
+		return ctl_usage(c);
+	for (int i = 0; i < FAULT_COUNT; i++)
+		buf_printf(&c->out, "%s\t%s\n", fault_name(i), fault_when(i));
+	return EXIT_HOLDS;
+}
+#endif

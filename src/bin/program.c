@@ -53,6 +53,14 @@ static _Noreturn void wrong_usage(struct program *p)
 	exit(EXIT_USAGE);
 }
 
+static void leave_on_problems(struct program *p)
+{
+	if (conf_ok(&p->conf))
+		return;
+	fputs(buf_str(&p->conf.problems).p, stderr);
+	exit(EXIT_CONFIG);
+}
+
 int program_start(struct program *p, int argc, char **argv)
 {
 	enum { SETTINGS = 32 };
@@ -83,12 +91,12 @@ int program_start(struct program *p, int argc, char **argv)
 	conf_load_environment(&p->conf, environ);
 	for (int i = 0; i < count; i++)
 		conf_set(&p->conf, settings[i], "flag");
-	if (!conf_ok(&p->conf)) {
-		fputs(buf_str(&p->conf.problems).p, stderr);
-		exit(EXIT_CONFIG);
-	}
-	if (test)
+	leave_on_problems(p);
+	if (test) {
+		conf_check_secrets(&p->conf);
+		leave_on_problems(p);
 		exit(EXIT_SUCCESS);
+	}
 	return optind;
 }
 
@@ -98,12 +106,18 @@ void program_open(struct program *p, int parts)
 	const char *problem = NULL;
 	signal(SIGPIPE, SIG_IGN);
 	prctl(PR_SET_DUMPABLE, 0); /* keys and passwords stay out of core files */
+	conf_check_secrets(&p->conf);
+	leave_on_problems(p);
 	s->conf = &p->conf;
 	s->loop = loop_new();
 	s->coupons = coupons_new();
 	s->board = board_open(p->conf.board, &problem);
 	if (problem)
 		fprintf(stderr, "%s: board %s: %s; counting alone\n", p->name, p->conf.board, problem);
+	s->marks = marks_open(p->conf.marks, &problem);
+	if (problem)
+		fprintf(stderr, "%s: marks %s: %s; knowing only what this process saw\n", p->name, p->conf.marks,
+			problem);
 	if ((parts & WITH_LOOP_REDIS) && !(s->redis = redis_new(s->loop, s->conf, &problem)))
 		program_fail(p, EXIT_CONFIG, problem);
 	if ((parts & WITH_REDIS) && !(s->redis_now = redis_new(s->loop_now = loop_new(), s->conf, &problem)))
@@ -124,6 +138,7 @@ void program_close(struct program *p)
 	coupons_free(s->coupons);
 	tokens_free(s->tokens);
 	board_close(s->board);
+	marks_close(s->marks);
 	loop_free(s->loop);
 	loop_free(s->loop_now);
 	arena_release(&p->arena);
@@ -147,4 +162,6 @@ void program_signals(struct program *p)
 	sigdelset(&before, SIGINT);
 	sigdelset(&before, SIGUSR1);
 	loop_signals(p->service.loop, &before);
+	if (p->service.loop_now)
+		loop_signals(p->service.loop_now, &before);
 }

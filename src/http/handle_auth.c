@@ -8,6 +8,7 @@
 #include "sale/directory.h"
 #include "sale/password.h"
 #include "sale/revoke.h"
+#include "sale/throttle.h"
 #include "sale/user.h"
 
 enum { NAME_BYTES = 240, KIND_BYTES = 16 };
@@ -107,6 +108,30 @@ static enum status answer_login(struct request *rq, struct str name, const struc
 	return STATUS_OK;
 }
 
+static enum status try_login(struct request *rq, struct str name, struct str password, struct user *user)
+{
+	int wait_s;
+	if (throttle_login(rq->service, name, rq->peer, &wait_s) != STATUS_OK) {
+		rq->response.retry_after_s = wait_s;
+		return request_fail(rq, STATUS_RATE_LIMITED,
+				    "too many failed logins to this account from your network, wait %d s", wait_s);
+	}
+	enum status status = user_login(rq->service, rq->arena, name, password, user);
+	if (status != STATUS_WRONG_LOGIN)
+		throttle_forgive(rq->service, name, rq->peer);
+	return status;
+}
+
+static void count_login(struct board *board, enum status status)
+{
+	if (status == STATUS_OK)
+		board_add(board, COUNT_logins_total__ok, 1);
+	else if (status == STATUS_WRONG_LOGIN)
+		board_add(board, COUNT_logins_total__wrong, 1);
+	else if (status == STATUS_RATE_LIMITED)
+		board_add(board, COUNT_logins_total__limited, 1);
+}
+
 enum status handle_login(struct request *rq)
 {
 	struct str name, password;
@@ -114,12 +139,10 @@ enum status handle_login(struct request *rq)
 	if (status != STATUS_OK)
 		return status;
 	struct user user;
-	status = user_login(rq->service, rq->arena, name, password, &user);
-	if (status == STATUS_WRONG_LOGIN)
-		board_add(rq->service->board, COUNT_logins_total__wrong, 1);
+	status = try_login(rq, name, password, &user);
+	count_login(rq->service->board, status);
 	if (status != STATUS_OK)
 		return status;
-	board_add(rq->service->board, COUNT_logins_total__ok, 1);
 	if (user.kind == KIND_SELLER)
 		enter_directory(rq, name, user.id);
 	return answer_login(rq, name, &user);

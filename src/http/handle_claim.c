@@ -20,8 +20,11 @@ static enum status say(struct asked *a, enum status s)
 	struct buf *body = response_object(rq);
 	json_str(body, "order", order);
 	json_end(body, '}');
-	if (s == STATUS_CREATED)
-		buf_printf(&rq->response.headers, "Location: /api/orders/%.*s\r\n", (int)order.n, order.p);
+	if (s == STATUS_CREATED) {
+		buf_put(&rq->response.headers, STR("Location: /api/orders/"));
+		buf_put(&rq->response.headers, order);
+		buf_put(&rq->response.headers, STR("\r\n"));
+	}
 	return s;
 }
 
@@ -70,6 +73,9 @@ static void on_found(void *context, enum status s, struct coupon *coupon)
 
 static enum status ask(struct request *rq, enum status (*how)(struct asked *, enum status))
 {
+	enum status s = request_idempotency(rq);
+	if (s != STATUS_OK)
+		return s;
 	struct asked *a = arena_alloc(rq->arena, sizeof *a);
 	*a = (struct asked){ .request = rq,
 			     .say = how,

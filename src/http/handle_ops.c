@@ -2,6 +2,7 @@
 #include "base/board.h"
 #include "http/handlers.h"
 #include "sale/durable.h"
+#include "sale/inspect.h"
 
 static void on_time(void *context, enum redis_end end, const struct redis_reply *reply)
 {
@@ -39,6 +40,21 @@ static bool problem(struct buf *detail, const char *name, bool away, const char 
 	return away || text;
 }
 
+/* A sale that is closed is no reason to take the host out of service: the others go on. */
+static void put_closed(struct request *rq)
+{
+	struct str *titles;
+	int count = 0;
+	struct buf *body = response_object(rq);
+	if (inspect_closed(rq->service, rq->arena, &titles, &count) != STATUS_OK)
+		count = 0;
+	json_begin(body, "closed", '[');
+	for (int i = 0; i < count; i++)
+		json_str(body, NULL, titles[i]);
+	json_end(body, ']');
+	json_end(body, '}');
+}
+
 enum status handle_ready(struct request *rq)
 {
 	struct buf detail;
@@ -52,7 +68,7 @@ enum status handle_ready(struct request *rq)
 		rq->response.detail = buf_str(&detail).p;
 		return STATUS_UNAVAILABLE;
 	}
-	json_end(response_object(rq), '}');
+	put_closed(rq);
 	return STATUS_OK;
 }
 
@@ -77,6 +93,10 @@ enum status handle_metrics(struct request *rq)
 		buf_printf(out, "seckill_%.*s%s %llu\n", n, name, board_labels(c),
 			   (unsigned long long)board_read(rq->service->board, c));
 	}
+	buf_printf(out,
+		   "# HELP seckill_scripts_per_win Lua scripts of every kind for each claim that won\n"
+		   "# TYPE seckill_scripts_per_win gauge\nseckill_scripts_per_win %.4f\n",
+		   board_scripts_per_win(rq->service->board));
 	rq->response.type = "text/plain; version=0.0.4; charset=utf-8";
 	return STATUS_OK;
 }

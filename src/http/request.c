@@ -59,6 +59,19 @@ enum status request_page(struct request *rq, int64_t *page)
 	return STATUS_OK;
 }
 
+enum status request_idempotency(struct request *rq)
+{
+	enum { KEY_MAX = 255 };
+	struct str key = rq->idempotency_key;
+	bool ok = key.n <= KEY_MAX;
+	for (size_t i = 0; ok && i < key.n; i++)
+		ok = key.p[i] > ' ' && key.p[i] < 0x7f;
+	return ok ? STATUS_OK
+		  : request_fail(rq, STATUS_BAD_REQUEST,
+				 "Idempotency-Key must be 1 to %d visible characters of ASCII, without blanks",
+				 KEY_MAX);
+}
+
 enum status request_read(struct request *rq, const struct json_field *fields, int count)
 {
 	bool is_json;

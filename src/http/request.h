@@ -29,7 +29,7 @@ struct request {
 	struct arena *arena;
 	struct str method, uri; /* as received; HEAD arrives as GET */
 	struct str path, query; /* raw halves of uri */
-	struct str authorization, id, peer, body;
+	struct str authorization, idempotency_key, id, peer, body;
 	const struct route *route;
 	struct str part[PATH_MAX_PARTS]; /* the path's pieces, decoded: users, NAME, coupons, ... */
 	int parts;
@@ -44,6 +44,12 @@ enum status request_parse_uri(struct request *rq);
 
 /* The whole-number query parameter `page`, from 1; below 1 is 1. STATUS_OK or STATUS_BAD_PAGE. */
 enum status request_page(struct request *rq, int64_t *page);
+
+/*
+ * Of routes whose repetition is answered alike by nature: an Idempotency-Key is not kept, but one that is none is
+ * refused. STATUS_OK, also without one, or STATUS_BAD_REQUEST.
+ */
+enum status request_idempotency(struct request *rq);
 
 /* Reads the body by a table of fields. STATUS_OK, STATUS_BAD_JSON or STATUS_BAD_FIELD with the detail set. */
 enum status request_read(struct request *rq, const struct json_field *fields, int count);

@@ -38,7 +38,11 @@ struct buf *response_object(struct request *rq)
 
 void response_header(struct request *rq, const char *name, struct str value)
 {
-	buf_printf(&rq->response.headers, "%s: %.*s\r\n", name, (int)value.n, value.p);
+	struct buf *to = &rq->response.headers;
+	buf_puts(to, name);
+	buf_put(to, STR(": "));
+	buf_put(to, value);
+	buf_put(to, STR("\r\n"));
 }
 
 /* RFC 9457, with the stable code and the ancestor's errMsg. */
@@ -70,6 +74,27 @@ static void extra_headers(struct request *rq, enum status s)
 		buf_puts(&r->headers, "WWW-Authenticate: Bearer\r\n");
 }
 
+static void status_line(struct buf *out, int http)
+{
+	buf_put(out, STR("Status: "));
+	buf_int(out, http);
+	buf_put(out, STR(" "));
+	buf_puts(out, reason(http));
+	buf_put(out, STR("\r\n"));
+}
+
+static void put_body(struct buf *out, const struct response *r)
+{
+	struct str body = buf_str(&r->body);
+	buf_put(out, STR("Content-Type: "));
+	buf_puts(out, r->type ? r->type : "application/json");
+	buf_put(out, STR("\r\nContent-Length: "));
+	buf_int(out, (int64_t)body.n);
+	buf_put(out, STR("\r\n\r\n"));
+	buf_put(out, body);
+}
+
+/* No printf: every answer passes here. */
 struct str response_render(struct request *rq, enum status s)
 {
 	struct response *r = &rq->response;
@@ -83,15 +108,11 @@ struct str response_render(struct request *rq, enum status s)
 	if (http >= 400)
 		problem(rq, s);
 	extra_headers(rq, s);
-	buf_printf(&out, "Status: %d %s\r\n", http, reason(http));
+	status_line(&out, http);
 	buf_put(&out, buf_str(&r->headers));
-	if (http != 204) {
-		struct str body = buf_str(&r->body);
-		buf_printf(&out, "Content-Type: %s\r\nContent-Length: %zu\r\n\r\n",
-			   r->type ? r->type : "application/json", body.n);
-		buf_put(&out, body);
-	} else {
-		buf_puts(&out, "\r\n");
-	}
+	if (http != 204)
+		put_body(&out, r);
+	else
+		buf_put(&out, STR("\r\n"));
 	return buf_str(&out);
 }

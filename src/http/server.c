@@ -1,8 +1,8 @@
 /*
  * libfcgi reads one request a time from a connection that it believes to own;
  * here the loop owns the connections and calls it only when there is
- * something to read. A request arrives whole (nginx buffers it), so the read
- * does not wait; a receive timeout bounds a broken peer.
+ * something to read, and only with a request that is there to its end, so the
+ * read never waits for a peer. A receive timeout bounds what is left.
  */
 #include "http/server.h"
 
@@ -17,16 +17,26 @@
 
 #include "base/log.h"
 #include "base/parse.h"
+#include "http/framing.h"
 
-enum { BODY_MAX = 65536, PEER_TIMEOUT_S = 1 };
+/* A request is at most BODY_MAX and what nginx takes as headers: WHOLE_MAX has room for both. */
+enum {
+	BODY_MAX = 65536,
+	WHOLE_MAX = 2 * BODY_MAX,
+	PEER_TIMEOUT_S = 1,
+	HOT_PATIENCE_MS = 5000,
+	COLD_PATIENCE_MS = 1000
+};
 
 struct connection {
 	struct loop_io io;
 	struct server *server;
 	struct connection *next, **back;
+	struct loop_timer patience; /* with a peer that owes the rest of a request */
 	FCGX_Request fcgi;
 	struct arena arena;
 	struct request request;
+	struct str length; /* of the request's body, as received */
 	bool busy, gone, keep, served;
 };
 
@@ -56,6 +66,7 @@ static void listen_on(struct server *s, bool on)
 static void close_connection(struct connection *c)
 {
 	struct server *s = c->server;
+	loop_timer_cancel(s->service->loop, &c->patience);
 	if (c->io.fd >= 0)
 		loop_remove(s->service->loop, &c->io);
 	FCGX_Free(&c->fcgi, 0); /* libfcgi's own close would wait for the peer */
@@ -116,18 +127,40 @@ static void answer(struct request *rq, enum status status)
 
 /* Reading */
 
-static struct str param(struct connection *c, const char *name)
+/* What nginx sends, in its order. The last one always comes. */
+enum param { METHOD, URI, LENGTH, AUTHORIZATION, IDEMPOTENCY, PEER, FALLBACK, ID, PARAMS };
+static const struct str params[PARAMS] = {
+	[METHOD] = STR("REQUEST_METHOD="),
+	[URI] = STR("REQUEST_URI="),
+	[LENGTH] = STR("CONTENT_LENGTH="),
+	[AUTHORIZATION] = STR("HTTP_AUTHORIZATION="),
+	[IDEMPOTENCY] = STR("HTTP_IDEMPOTENCY_KEY="),
+	[PEER] = STR("REMOTE_ADDR="),
+	[FALLBACK] = STR("FALLBACK="),
+	[ID] = STR("REQUEST_ID="),
+};
+
+/* Of a parameter that comes twice the first counts; p is NULL for one that did not come. */
+static void read_params(char **environment, struct str value[PARAMS])
 {
-	return str_of(FCGX_GetParam(name, c->fcgi.envp));
+	for (int next = 0; *environment; environment++)
+		for (int tried = 0; tried < PARAMS; tried++) {
+			struct str name = params[next], *to = &value[next];
+			next = (next + 1) % PARAMS;
+			if (strncmp(*environment, name.p, name.n) != 0)
+				continue;
+			if (!to->p)
+				*to = str_of(*environment + name.n);
+			break;
+		}
 }
 
 /* Reads the body to its very end, so that the next request starts clean. */
 static enum status read_body(struct connection *c)
 {
 	struct request *rq = &c->request;
-	struct str length = param(c, "CONTENT_LENGTH");
 	int64_t n = 0;
-	if (length.n && !parse_int(length, 0, INT64_MAX, &n))
+	if (c->length.n && !parse_int(c->length, 0, INT64_MAX, &n))
 		return request_fail(rq, STATUS_BAD_REQUEST, "Content-Length is not a number");
 	if (n > BODY_MAX) {
 		c->keep = false;
@@ -144,23 +177,6 @@ static enum status read_body(struct connection *c)
 	return STATUS_OK;
 }
 
-static enum status read_request(struct connection *c)
-{
-	struct request *rq = &c->request;
-	*rq = (struct request){ .service = c->server->service, .arena = &c->arena, .answer = answer };
-	buf_init(&rq->response.body, &c->arena);
-	buf_init(&rq->response.headers, &c->arena);
-	rq->method = param(c, "REQUEST_METHOD");
-	rq->uri = param(c, "REQUEST_URI");
-	rq->authorization = param(c, "HTTP_AUTHORIZATION");
-	rq->peer = param(c, "REMOTE_ADDR");
-	rq->fallback = param(c, "FALLBACK").n > 0;
-	rq->id = param(c, "REQUEST_ID");
-	if (str_eq(rq->method, STR("HEAD")))
-		rq->method = STR("GET");
-	return read_body(c);
-}
-
 /* False: the peer left, or sent no request. REQUEST_ID is the last parameter: without it the others may be cut short.
  */
 static bool accept_request(struct connection *c)
@@ -173,7 +189,56 @@ static bool accept_request(struct connection *c)
 		return false;
 	}
 	c->keep = c->fcgi.keepConnection;
-	return FCGX_GetError(c->fcgi.in) == 0 && FCGX_GetParam("REQUEST_ID", c->fcgi.envp);
+	struct str value[PARAMS] = { 0 };
+	read_params(c->fcgi.envp, value);
+	if (FCGX_GetError(c->fcgi.in) != 0 || !value[ID].p)
+		return false;
+	struct request *rq = &c->request;
+	*rq = (struct request){ .service = c->server->service,
+				.arena = &c->arena,
+				.answer = answer,
+				.method = str_eq(value[METHOD], STR("HEAD")) ? STR("GET") : value[METHOD],
+				.uri = value[URI],
+				.authorization = value[AUTHORIZATION],
+				.idempotency_key = value[IDEMPOTENCY],
+				.peer = value[PEER],
+				.fallback = value[FALLBACK].n > 0,
+				.id = value[ID] };
+	buf_init(&rq->response.body, &c->arena);
+	buf_init(&rq->response.headers, &c->arena);
+	c->length = value[LENGTH];
+	return true;
+}
+
+static void on_patience(struct loop_timer *t)
+{
+	struct connection *c = (struct connection *)((char *)t - offsetof(struct connection, patience));
+	log_warn("request_incomplete");
+	close_connection(c);
+}
+
+/* A worker of the cold pool holds one connection: others wait as long as it does. */
+static void be_patient(struct connection *c)
+{
+	if (c->patience.fn)
+		return;
+	c->patience.fn = on_patience;
+	loop_timer_set(c->server->service->loop, &c->patience,
+		       c->server->pool == POOL_HOT ? HOT_PATIENCE_MS : COLD_PATIENCE_MS);
+}
+
+/*
+ * Looks without taking. What is not taken counts against the peer's buffer by the piece, so a peer that sends a request
+ * in very many of them never gets to its end; nginx sends a few.
+ */
+static enum framing_end look(const struct connection *c)
+{
+	static char bytes[WHOLE_MAX];
+	ssize_t n = recv(c->io.fd, bytes, sizeof bytes, MSG_PEEK | MSG_DONTWAIT);
+	if (n <= 0)
+		return n < 0 && errno == EAGAIN ? FRAMING_NOTHING : FRAMING_RUBBISH;
+	enum framing_end end = framing_look((struct str){ bytes, (size_t)n });
+	return end == FRAMING_PARTIAL && n == sizeof bytes ? FRAMING_RUBBISH : end;
 }
 
 static void on_connection(struct loop_io *io, uint32_t events)
@@ -184,12 +249,20 @@ static void on_connection(struct loop_io *io, uint32_t events)
 		c->gone |= left;
 		return;
 	}
-	if (left || !accept_request(c)) { /* a request whose asker has left is not run */
+	enum framing_end end = left ? FRAMING_RUBBISH : look(c);
+	if (end == FRAMING_PARTIAL)
+		be_patient(c);
+	if (end == FRAMING_PARTIAL || end == FRAMING_NOTHING)
+		return;
+	if (c->patience.fn)
+		loop_timer_cancel(c->server->service->loop, &c->patience);
+	c->patience.fn = NULL;
+	if (end == FRAMING_RUBBISH || !accept_request(c)) { /* a request whose asker has left is not run */
 		close_connection(c);
 		return;
 	}
 	c->busy = true;
-	enum status s = read_request(c);
+	enum status s = read_body(c);
 	if (s == STATUS_OK)
 		s = route_run(&c->request, c->server->pool);
 	if (s != STATUS_PENDING)
@@ -253,6 +326,8 @@ static void on_listener(struct loop_io *io, uint32_t events)
 	s->all = c;
 	s->connections++;
 	step_back(s);
+	if (s->pool == POOL_COLD)
+		be_patient(c); /* also with one that says nothing: it keeps everybody out */
 	if (loop_add(s->service->loop, &c->io, EPOLLIN | EPOLLRDHUP | EPOLLET) < 0)
 		close_connection(c);
 }

@@ -1,33 +1,53 @@
 /*
  * The proof, for one coupon: units = hub + in flight + left + sold, and every
- * order is in Redis and, drained or waiting, in exactly one place. Reads
- * only. Blocks; a segment's orders are held in memory while it is compared.
+ * order is in Redis and, drained, waiting or a dead letter, in exactly one
+ * place. Reads only; blocks. Memory does not grow with the orders.
+ *
+ * It may run while the sale goes on: everything is read in an order in which
+ * it can be compared without stopping anything, and what looks wrong all the
+ * same is looked at a second time.
  */
 #ifndef SALE_AUDIT_H
 #define SALE_AUDIT_H
 
+#include "sale/audit_finding.h"
 #include "sale/coupon.h"
 
 struct audit_segment {
 	int64_t left, sold, queued;             /* the segment's, and its list's length */
 	int64_t granted, taken, received, sent; /* totals: hub, hub, segment, segment */
-	int64_t cursor;                         /* orders below it are in MySQL */
+	int64_t cursor;                         /* orders below it are in MySQL, or dead letters */
 };
 
 struct audit {
 	struct coupon coupon;
+	int64_t skipped;                                               /* numbers that hold no unit, since a recovery */
 	int64_t amount, cancelled, hub, in_flight, left, sold, queued; /* units; sold: by Redis, cancelled ones too */
-	int64_t rows, counted, dead;                                   /* order rows, coupons.sold, dead letters */
+	int64_t rows, counted;                                         /* live order rows, coupons.sold */
+	int64_t dead, dropped; /* dead letters that are open; those that were given up */
 	bool published, sold_out;
 	struct audit_segment *segments;
-	struct buf problems; /* a line each; empty: balanced */
+	struct findings findings; /* none: balanced */
 };
 
-/* Reads the units; compares nothing. STATUS_OK, STATUS_NO_SUCH_COUPON, STATUS_UNAVAILABLE, STATUS_INTERNAL. */
+/* How an audit is done, and who wants to see how far it is; all zero is fine. */
+struct audit_manner {
+	int64_t window; /* sequences compared at a time, at 9 bytes each; 0: a million */
+	/* Now and then: how many of a segment's orders were read at this place. May be NULL. */
+	void (*progress)(void *context, int segment, const char *place, int64_t count);
+	void *context;
+};
+
+/*
+ * Reads the units, and compares them with each other. STATUS_OK, STATUS_NO_SUCH_COUPON, STATUS_UNAVAILABLE,
+ * STATUS_INTERNAL. The caller ends it with audit_release, whatever came back.
+ */
 enum status audit_read(struct service *svc, struct arena *a, int64_t coupon, struct audit *out);
 
-/* Reads and compares everything. The same statuses: what does not balance is in out->problems. */
-enum status audit_run(struct service *svc, struct arena *a, int64_t coupon, struct audit *out);
+/* Reads and compares everything, twice when something looks wrong. The same statuses: what is wrong is in findings. */
+enum status audit_run(struct service *svc, struct arena *a, int64_t coupon, const struct audit_manner *manner,
+		      struct audit *out);
+void audit_release(struct audit *a);
 
 /* The ids of all coupons, or of the one named "seller/name". In the arena. */
 enum status audit_find(struct service *svc, struct arena *a, const char *name, int64_t **ids, int *count);

@@ -2,16 +2,25 @@
 
 #include <stdio.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
+#include "sale/fence.h"
 #include "sale/key.h"
 #include "sale/scripts.h"
+#include "sale/sold_out.h"
 #include "sale/transfer.h"
 
 struct str order_text(char text[ORDER_TEXT], int64_t coupon, int segment, int64_t sequence)
 {
-	int n = snprintf(text, ORDER_TEXT, "%lld-%d-%lld", (long long)coupon, segment, (long long)sequence);
-	return (struct str){ text, (size_t)n };
+	char *to = text + buf_digits(text, coupon);
+	*to++ = '-';
+	to += buf_digits(to, segment);
+	*to++ = '-';
+	to += buf_digits(to, sequence);
+	*to = '\0';
+	return (struct str){ text, (size_t)(to - text) };
 }
 
 static const enum counter ends[STATUS_COUNT] = {
@@ -24,6 +33,7 @@ static const enum counter ends[STATUS_COUNT] = {
 	[STATUS_BUSY] = COUNT_claims_total__busy,
 	[STATUS_UNAVAILABLE] = COUNT_claims_total__unavailable,
 	[STATUS_OUTCOME_UNKNOWN] = COUNT_claims_total__unknown,
+	[STATUS_NOT_REPLICATED] = COUNT_claims_total__not_replicated,
 	[STATUS_FENCED] = COUNT_claims_total__fenced,
 	[STATUS_INTERNAL] = COUNT_claims_total__internal,
 };
@@ -36,12 +46,53 @@ void claim_end(struct claim *c, enum status s)
 	coupon_drop(coupon);
 }
 
+/* A winner is told when the order is in the customer's list, and on as many replicas as the settings ask for. */
+
+static void win_over(struct claim *c)
+{
+	if (--c->outstanding)
+		return;
+	if (c->won != STATUS_NOT_REPLICATED)
+		mark_raise(c->mark, c->sequence);
+	claim_end(c, c->won);
+}
+
+static void on_confirmed(void *context, enum redis_end end, const struct redis_reply *reply)
+{
+	struct claim *c = context;
+	(void)reply;
+	if (end != REDIS_ANSWER)
+		c->won = STATUS_NOT_REPLICATED;
+	win_over(c);
+}
+
 /* The customer's own list is an index, never the truth: the drainer writes it again. */
 static void on_indexed(void *context, enum redis_end end, const struct redis_reply *reply)
 {
 	(void)end;
 	(void)reply;
-	claim_end(context, STATUS_CREATED);
+	FAULT(claim_indexed);
+	win_over(context);
+}
+
+static void index_order(struct claim *c, int64_t claimed_ms)
+{
+	char order[ORDER_TEXT];
+	struct redis_command cmd;
+	redis_command(&cmd, "ZADD");
+	key_put(&cmd, KEY_CUSTOMER, c->user, 0);
+	redis_put_int(&cmd, claimed_ms);
+	redis_put(&cmd, order_text(order, c->coupon->id, c->segment, c->sequence));
+	redis_send(c->service->redis, &cmd, on_indexed, c);
+}
+
+/* The segment's numbers are not what they were: nothing more is sold from it. */
+static void regress(struct claim *c)
+{
+	log_error("segment_regress", LOG_INT("coupon", c->coupon->id), LOG_INT("segment", c->segment),
+		  LOG_INT("sequence", c->sequence), LOG_INT("seen", c->seen));
+	fence_close(c->service->redis, c->coupon, KEY_SEGMENT, c->segment);
+	claim_end(c, STATUS_FENCED);
 }
 
 /* The first order on an empty list wakes the drainers; should this be lost, they find it by looking around. */
@@ -58,22 +109,48 @@ static void wake_drainers(const struct claim *c)
 
 static void on_won(struct claim *c, const struct redis_reply *reply)
 {
+	c->sequence = redis_number_at(reply, 1);
+	if (c->sequence <= c->seen) {
+		regress(c);
+		return;
+	}
 	if (redis_number_at(reply, 4) == 1)
 		wake_drainers(c);
-	char order[ORDER_TEXT];
+	c->won = STATUS_CREATED;
+	c->outstanding = 2;
+	redis_confirm(c->service->redis, on_confirmed, c);
+	index_order(c, redis_number_at(reply, 3));
+}
+
+static void on_written(void *context, enum redis_end end, const struct redis_reply *reply)
+{
+	struct claim *c = context;
+	if (end == REDIS_ANSWER)
+		redis_confirm(c->service->redis, on_confirmed, c);
+	else
+		on_confirmed(c, end, reply);
+}
+
+/* Only a write can be confirmed, and an order from before was perhaps not: this one comes after it in its slot. */
+static void confirm_again(struct claim *c)
+{
 	struct redis_command cmd;
-	c->sequence = redis_number_at(reply, 1);
-	redis_command(&cmd, "ZADD");
-	key_put(&cmd, KEY_CUSTOMER, c->user, 0);
-	redis_put_int(&cmd, redis_number_at(reply, 3));
-	redis_put(&cmd, order_text(order, c->coupon->id, c->segment, c->sequence));
-	redis_send(c->service->redis, &cmd, on_indexed, c);
+	redis_command(&cmd, "HINCRBY");
+	key_put(&cmd, KEY_SEGMENT, c->coupon->id, c->segment);
+	redis_put_text(&cmd, "confirms");
+	redis_put_int(&cmd, 1);
+	redis_send(c->service->redis, &cmd, on_written, c);
 }
 
 static void on_mine(struct claim *c, const struct redis_reply *reply)
 {
 	c->sequence = redis_number_at(reply, 1);
-	claim_end(c, STATUS_ALREADY_CLAIMED);
+	c->won = STATUS_ALREADY_CLAIMED;
+	c->outstanding = 1;
+	if (redis_confirms(c->service->redis))
+		confirm_again(c);
+	else
+		win_over(c);
 }
 
 static void on_need(struct claim *c, const struct redis_reply *reply)
@@ -81,9 +158,16 @@ static void on_need(struct claim *c, const struct redis_reply *reply)
 	transfer_wait(c, redis_number_at(reply, 1), redis_number_at(reply, 2));
 }
 
+static void on_full(struct claim *c, const struct redis_reply *reply)
+{
+	(void)reply;
+	claim_end(c, STATUS_BUSY);
+}
+
 static void on_sold_out(struct claim *c, const struct redis_reply *reply)
 {
 	(void)reply;
+	sold_out_heard(c->service, c->coupon);
 	claim_end(c, STATUS_SOLD_OUT);
 }
 
@@ -118,9 +202,8 @@ static void on_found_again(void *context, enum status s, struct coupon *coupon)
 }
 
 /* Our copy may be of an older generation: read the coupon anew, once. */
-static void on_fenced(struct claim *c, const struct redis_reply *reply)
+static void read_anew(struct claim *c)
 {
-	(void)reply;
 	coupon_forget(c->service->coupons, c->coupon);
 	if (c->refound) {
 		claim_end(c, STATUS_FENCED);
@@ -130,20 +213,40 @@ static void on_fenced(struct claim *c, const struct redis_reply *reply)
 	coupon_find_id(c->service, c->coupon->id, on_found_again, c);
 }
 
+static void await_inspection(struct claim *c)
+{
+	if (!c->deadline_ms)
+		fence_doubt(c->service->redis, c->coupon->id, c->coupon->segments);
+	claim_retry(c);
+}
+
+static void find_closed(struct claim *c)
+{
+	fence_doubt(c->service->redis, c->coupon->id, c->coupon->segments);
+	claim_end(c, STATUS_FENCED);
+}
+
+static void on_fenced(struct claim *c, const struct redis_reply *reply)
+{
+	static void (*const meanings[])(struct claim *) = {
+		[FENCE_OTHER] = read_anew, [FENCE_DOUBT] = await_inspection, [FENCE_CLOSED] = find_closed
+	};
+	meanings[fence_read(redis_text_at(reply, 1), c->coupon->generation)](c);
+}
+
 static void on_regress(struct claim *c, const struct redis_reply *reply)
 {
 	(void)reply;
-	log_error("segment_regress", LOG_INT("coupon", c->coupon->id), LOG_INT("segment", c->segment));
-	claim_end(c, STATUS_FENCED);
+	regress(c);
 }
 
 static const struct {
 	const char *word;
 	void (*fn)(struct claim *c, const struct redis_reply *reply);
 } answers[] = {
-	{ "WON", on_won },       { "MINE", on_mine },     { "SOLDOUT", on_sold_out },
-	{ "NEED", on_need },     { "EARLY", on_early },   { "ENDED", on_ended },
-	{ "PAUSED", on_paused }, { "FENCED", on_fenced }, { "REGRESS", on_regress },
+	{ "WON", on_won },       { "MINE", on_mine },       { "SOLDOUT", on_sold_out }, { "FULL", on_full },
+	{ "NEED", on_need },     { "EARLY", on_early },     { "ENDED", on_ended },      { "PAUSED", on_paused },
+	{ "FENCED", on_fenced }, { "REGRESS", on_regress },
 };
 
 static void on_claim(void *context, enum redis_end end, const struct redis_reply *reply)
@@ -152,6 +255,7 @@ static void on_claim(void *context, enum redis_end end, const struct redis_reply
 						  [REDIS_UNKNOWN] = STATUS_OUTCOME_UNKNOWN,
 						  [REDIS_BROKEN] = STATUS_FENCED };
 	struct claim *c = context;
+	FAULT(claim_answered);
 	if (end != REDIS_ANSWER) {
 		claim_end(c, unanswered[end]);
 		return;
@@ -166,30 +270,76 @@ static void on_claim(void *context, enum redis_end end, const struct redis_reply
 	claim_end(c, STATUS_INTERNAL);
 }
 
+static void put_totals(struct redis_command *cmd, const struct totals *t, bool always)
+{
+	if (t) {
+		redis_put_int(cmd, t->granted);
+		redis_put_int(cmd, t->taken);
+	} else if (always) {
+		redis_put_text(cmd, "");
+		redis_put_text(cmd, "");
+	}
+}
+
 void claim_send(struct claim *c, const struct totals *credit)
 {
+	int most = c->service->conf ? c->service->conf->queue_max : 0;
 	struct redis_command cmd;
 	int64_t coupon = c->coupon->id;
 	redis_script(&cmd, &script_claim, 3);
 	key_put(&cmd, KEY_SEGMENT, coupon, c->segment);
 	key_put(&cmd, KEY_OWNERS, coupon, c->segment);
 	key_put(&cmd, KEY_ORDERS, coupon, c->segment);
-	redis_put_int(&cmd, c->coupon->generation);
+	redis_put_fence(&cmd, c->coupon->generation);
 	redis_put_int(&cmd, c->user);
-	if (credit) {
-		redis_put_int(&cmd, credit->granted);
-		redis_put_int(&cmd, credit->taken);
-	}
+	put_totals(&cmd, credit, most);
+	if (most) /* of the coupon; each of its segments has its share */
+		redis_put_int(&cmd, (most + c->coupon->segments - 1) / c->coupon->segments);
 	board_add(c->service->board, COUNT_scripts_total__claim, 1);
+	c->seen = mark_read(c->mark);
 	redis_send(c->service->redis, &cmd, on_claim, c);
+}
+
+static void on_retry(struct loop_timer *t)
+{
+	struct claim *c = (struct claim *)((char *)t - offsetof(struct claim, retry));
+	if (!transfer_join(c))
+		claim_send(c, NULL);
+}
+
+void claim_retry(struct claim *c)
+{
+	enum { RETRY_MS = 20 };
+	int64_t now = clock_mono_ms();
+	if (!c->deadline_ms)
+		c->deadline_ms = now + PATIENCE_MS;
+	if (now > c->deadline_ms) {
+		claim_end(c, STATUS_BUSY);
+		return;
+	}
+	c->retry.fn = on_retry;
+	loop_timer_set(c->service->loop, &c->retry, RETRY_MS);
+}
+
+/* Looked up once for each segment of a coupon. */
+static mark *find_mark(struct service *svc, struct coupon *coupon, int segment)
+{
+	mark **at = &coupon->marks[segment];
+	if (!*at)
+		*at = fence_mark(svc->marks, coupon, segment);
+	return *at;
 }
 
 void claim_submit(struct claim *c, struct coupon *coupon)
 {
 	c->coupon = coupon_hold(coupon);
 	c->segment = coupon_home(coupon, c->user);
+	c->mark = find_mark(c->service, coupon, c->segment);
 	c->deadline_ms = 0;
 	c->refound = false;
-	if (!transfer_join(c))
+	FAULT(claim_asked);
+	if (sold_out_is_lost(coupon, c->user))
+		claim_end(c, STATUS_SOLD_OUT);
+	else if (!transfer_join(c))
 		claim_send(c, NULL);
 }

@@ -24,11 +24,16 @@ struct claim {
 	/* the engine's */
 	struct coupon *coupon;
 	struct claim *next;
-	int64_t deadline_ms; /* 0 until stock has to travel */
-	bool refound;        /* the coupon was read anew after FENCED */
+	int64_t deadline_ms;     /* 0 until it has to wait */
+	struct loop_timer retry; /* armed while it waits for an inspection */
+	mark *mark;              /* of its segment's sequence */
+	int64_t seen;            /* the mark before the claim was sent */
+	int outstanding;         /* what a winner still waits for */
+	enum status won;         /* what it is told then */
+	bool refound;            /* the coupon was read anew after FENCED */
 };
 
-enum { ORDER_TEXT = 64 };
+enum { ORDER_TEXT = 64, PATIENCE_MS = 250 /* how long a claim waits for stock, or for an inspection */ };
 
 /* "12-3-45" */
 struct str order_text(char text[ORDER_TEXT], int64_t coupon, int segment, int64_t sequence);
@@ -39,10 +44,11 @@ struct str order_text(char text[ORDER_TEXT], int64_t coupon, int segment, int64_
  *   ALREADY_CLAIMED   the order this user won before
  *   SOLD_OUT          on the hub's word only
  *   NOT_STARTED ENDED PAUSED
- *   BUSY              the hub could not say in time: nothing was decided
+ *   NOT_REPLICATED    won, or won before, but the replicas that the settings ask for did not confirm in time
+ *   BUSY              the hub could not say in time, or the sale is being inspected: nothing was decided
  *   UNAVAILABLE       not executed: Redis is away
  *   OUTCOME_UNKNOWN   sent, no answer: asking again tells
- *   FENCED            this coupon's generation is not in Redis, or it went back in time
+ *   FENCED            closed, as Redis does not have this sale as it must be
  */
 void claim_submit(struct claim *c, struct coupon *coupon);
 
@@ -52,5 +58,7 @@ struct totals {
 };
 void claim_send(struct claim *c, const struct totals *credit);
 void claim_end(struct claim *c, enum status s);
+/* Sends it again a little later, or ends it as BUSY when it has waited long enough. */
+void claim_retry(struct claim *c);
 
 #endif

@@ -9,6 +9,7 @@
 
 #include "base/parse.h"
 #include "sale/key.h"
+#include "sale/sold_out.h"
 
 enum { CACHE_MAX = 16384 };
 
@@ -52,6 +53,7 @@ void coupon_drop(struct coupon *c)
 {
 	if (--c->holders)
 		return;
+	sold_out_free(c->sold_out);
 	arena_release(&c->arena);
 	free(c);
 }
@@ -176,6 +178,7 @@ bool coupon_read(struct coupon *c, const struct redis_reply *descriptor)
 	if (c->segments < 1 || c->segments > SEGMENTS_MAX)
 		return false;
 	c->refills = arena_alloc(&c->arena, (size_t)c->segments * sizeof(struct refill *));
+	c->marks = arena_alloc(&c->arena, (size_t)c->segments * sizeof *c->marks);
 	return read_hash_key(c, redis_text(redis_member(descriptor, "key")));
 }
 

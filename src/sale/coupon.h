@@ -6,6 +6,7 @@
 #define SALE_COUPON_H
 
 #include "base/arena.h"
+#include "base/marks.h"
 #include "base/siphash.h"
 #include "base/status.h"
 #include "base/table.h"
@@ -22,6 +23,8 @@ struct coupon {
 	int segments;
 	uint8_t hash_key[SIPHASH_KEY];
 	struct refill **refills;    /* transfer.c's: one running refill a segment, or NULL */
+	mark **marks;               /* claim.c's: a segment's mark once it was looked up, or NULL */
+	struct sold_out *sold_out;  /* sold_out.c's: the hub's word and the winners, or NULL */
 	struct stock_read *reading; /* stock.c's: the read that is under way, or NULL */
 
 	struct arena arena;

@@ -13,14 +13,17 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/parse.h"
 #include "sale/coupon.h"
+#include "sale/dead.h"
 #include "sale/drain_batch.h"
+#include "sale/inspect.h"
 #include "sale/key.h"
 #include "sale/supply.h"
 
-enum { LEASE_MS = 5000, LOOK_AROUND_MS = 200, LOOK_AROUND = 8 };
+enum { LEASE_MS = 5000, LOOK_AROUND_MS = 200, COUNT_DEAD_MS = 5000 };
 
 struct work {
 	int64_t coupon;
@@ -36,10 +39,11 @@ struct works {
 
 struct drain {
 	struct service *svc;
-	char token[64];    /* ours, in leases */
-	int first;         /* every pass starts with another coupon */
-	int64_t looked_ms; /* when we last looked around */
-	int64_t look_from; /* and where we go on */
+	char token[64];     /* ours, in leases */
+	int first;          /* every pass starts with another coupon */
+	int64_t looked_ms;  /* when we last looked around */
+	int64_t look_from;  /* and where we go on */
+	int64_t counted_ms; /* when we last counted dead letters */
 	bool trouble;
 };
 
@@ -145,6 +149,8 @@ static void tidy(struct drain *d, struct arena *a, struct works *w)
 			empty.at[empty.count++] = w->at[i];
 		}
 	redis_settle(d->svc->redis_now);
+	if (empty.count)
+		FAULT(drain_forgotten);
 	measure_all(d, a, &empty);
 	for (int i = 0; i < empty.count; i++)
 		if (empty.at[i].queued || d->trouble)
@@ -152,28 +158,57 @@ static void tidy(struct drain *d, struct arena *a, struct works *w)
 	redis_settle(d->svc->redis_now);
 }
 
+/* A few coupons at a time; the next look goes on behind them, or starts anew. */
+static struct works list_next(struct drain *d, struct arena *a)
+{
+	struct db_rows rows;
+	struct works w = { 0 };
+	if (db_query(d->svc->db, a,
+		     "SELECT id, segments FROM coupons WHERE id > ? AND published = 1 ORDER BY id LIMIT 8", &rows,
+		     DB_N(d->look_from))) {
+		d->trouble = true;
+		return w;
+	}
+	w.at = arena_alloc(a, (size_t)(rows.count + 1) * sizeof *w.at);
+	for (; w.count < rows.count; w.count++) {
+		const struct db_value *v = rows.values + (ptrdiff_t)2 * w.count;
+		w.at[w.count] = (struct work){ .coupon = v[0].number,
+					       .segments = (int)v[1].number,
+					       .member = str_of(arena_printf(a, "%lld:%d", (long long)v[0].number,
+									     (int)v[1].number)) };
+	}
+	d->look_from = w.count ? w.at[w.count - 1].coupon : 0;
+	return w;
+}
+
 /*
  * What a worker that was killed in between left undone: an order that nobody heard of, units that the hub was not told
- * of. A few coupons at a time, all are looked at.
+ * of. And what a restart of Redis has put in doubt, before a claim meets it.
  */
 static void look_around(struct drain *d, struct arena *a)
 {
-	struct redis_command c;
 	if (clock_mono_ms() - d->looked_ms < LOOK_AROUND_MS)
 		return;
 	d->looked_ms = clock_mono_ms();
-	redis_command(&c, "ZRANGE");
-	key_put(&c, KEY_LIVE, 0, 0);
-	redis_put_int(&c, d->look_from);
-	redis_put_int(&c, d->look_from + LOOK_AROUND - 1);
-	struct works some = list_works(d, a, &c);
-	d->look_from = some.count < LOOK_AROUND ? 0 : d->look_from + LOOK_AROUND;
+	struct works some = list_next(d, a);
 	measure_all(d, a, &some);
 	for (int i = 0; i < some.count; i++)
 		if (some.at[i].queued)
 			change_dirty(d, "SADD", &some.at[i]);
 	for (int i = 0; i < some.count && !d->trouble; i++)
-		d->trouble = supply_redo(d->svc, a, some.at[i].coupon) == STATUS_UNAVAILABLE;
+		d->trouble = inspect_coupon(d->svc, a, some.at[i].coupon) == STATUS_UNAVAILABLE ||
+			     supply_redo(d->svc, a, some.at[i].coupon) == STATUS_UNAVAILABLE;
+}
+
+/* For the board; without MySQL it keeps the last number, and that it is away shows elsewhere. */
+static void count_dead(struct drain *d, struct arena *a)
+{
+	int64_t count;
+	if (d->counted_ms && clock_mono_ms() - d->counted_ms < COUNT_DEAD_MS)
+		return;
+	d->counted_ms = clock_mono_ms();
+	if (dead_count(d->svc, a, &count) == STATUS_OK)
+		board_set(d->svc->board, COUNT_dead_letters_open, (uint64_t)count);
 }
 
 /* Leases */
@@ -219,6 +254,7 @@ static int drain_coupon(struct drain *d, const struct work *w)
 	int result = 0;
 	int64_t leased_ms = clock_mono_ms();
 	if (lease(d, &a, w->coupon)) {
+		FAULT(drain_leased);
 		batch_init(&b, d->svc, &a, w->coupon, w->segments);
 		result = batch_move(&b);
 		report(d, &b);
@@ -262,7 +298,9 @@ int drain_pass(struct drain *d)
 	struct redis_command c;
 	d->trouble = false;
 	board_set(d->svc->board, COUNT_drain_alive, 1);
+	d->trouble = !inspect_doubtful(d->svc, &a);
 	look_around(d, &a);
+	count_dead(d, &a);
 	redis_command(&c, "SMEMBERS");
 	key_put(&c, KEY_DIRTY, 0, 0);
 	struct works w = list_works(d, &a, &c);

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
-#include "base/parse.h"
 #include "sale/claim.h"
 #include "sale/key.h"
 #include "sale/scripts.h"
@@ -21,14 +21,6 @@ void batch_init(struct batch *b, struct service *svc, struct arena *a, int64_t c
 
 /* Reading */
 
-static bool read_record(struct str raw, struct record *r)
-{
-	struct str rest = raw, piece;
-	return parse_split(&rest, '|', &piece) && parse_int(piece, 1, INT32_MAX, &r->sequence) &&
-	       parse_split(&rest, '|', &piece) && parse_int(piece, 1, INT64_MAX, &r->user) &&
-	       parse_int(rest, 1, INT64_MAX, &r->claimed_ms);
-}
-
 struct peek {
 	struct batch *batch;
 	int segment;
@@ -41,10 +33,10 @@ static void on_records(void *context, enum redis_end end, const struct redis_rep
 	struct batch *b = p->batch;
 	p->failed = end != REDIS_ANSWER;
 	for (size_t i = 0; i < redis_count(reply) && b->count < b->capacity; i++) {
-		struct record r = { .segment = p->segment, .raw = arena_str(b->arena, redis_text_at(reply, i)) };
+		struct record r = { .segment = p->segment };
 		struct segment_batch *s = &b->segment[p->segment];
 		s->waits = true;
-		if (!read_record(r.raw, &r)) {
+		if (!record_read(arena_str(b->arena, redis_text_at(reply, i)), &r)) {
 			if (i == 0)
 				s->garbage = r.raw;
 			break; /* what stands behind it waits until it is the head */
@@ -110,6 +102,7 @@ static int lock_cursors(struct batch *b)
 	for (int i = 0; i < b->segments; i++)
 		if (b->segment[i].waits && !b->segment[i].next && make_cursor(b, i))
 			return -1;
+	FAULT(drain_locked);
 	return 0;
 }
 
@@ -185,9 +178,11 @@ static int insert_orders(struct batch *b, const struct record *r, int count)
 {
 	static const int sizes[] = { 512, 128, 32, 8, 1 };
 	for (size_t k = 0; k < sizeof sizes / sizeof sizes[0]; k++)
-		for (; count >= sizes[k]; count -= sizes[k], r += sizes[k])
+		for (; count >= sizes[k]; count -= sizes[k], r += sizes[k]) {
 			if (insert_some(b, r, sizes[k]))
 				return -1;
+			FAULT(drain_inserted);
+		}
 	return 0;
 }
 
@@ -200,6 +195,7 @@ static int count_sold(struct batch *b, int units)
 	if (db_exec(b->svc->db, "UPDATE coupons SET sold = sold + ? WHERE id = ? AND sold + ? <= amount", &changed,
 		    DB_N(units), DB_N(b->coupon), DB_N(units)))
 		return -1;
+	FAULT(drain_counted);
 	return changed != 1;
 }
 
@@ -234,7 +230,10 @@ static int move_cursors(struct batch *b)
 		v[params++] = DB_N(moved[i]);
 	}
 	buf_puts(&sql, ")");
-	return db_run(b->svc->db, NULL, sql.p, v, params, NULL, NULL);
+	if (db_run(b->svc->db, NULL, sql.p, v, params, NULL, NULL))
+		return -1;
+	FAULT(drain_moved);
+	return 0;
 }
 
 static int bury(struct batch *b, int segment, int64_t sequence, struct str raw, const char *reason)
@@ -284,6 +283,7 @@ static int commit_batch(struct batch *b)
 		return refused ? 1 : -1;
 	}
 	b->committed += count;
+	FAULT(drain_committed);
 	return 0;
 }
 
@@ -299,6 +299,7 @@ static int commit_one(struct batch *b, const struct record *r)
 	b->committed += one.committed;
 	if (result != 1)
 		return result;
+	FAULT(drain_refused);
 	const char *reason = is_refusal(b) ? arena_printf(b->arena, "%.200s", db_error(db)) : "more orders than units";
 	struct segment_batch *s = &b->segment[r->segment];
 	if (db_begin(db) || lock_cursors(b)) {
@@ -314,6 +315,7 @@ static int commit_one(struct batch *b, const struct record *r)
 		db_rollback(db);
 		return failed(b, "dead letter");
 	}
+	FAULT(drain_buried);
 	s->last = r->sequence;
 	s->next = r->sequence + 1;
 	if (move_cursors(b) || db_commit(db)) {
@@ -360,29 +362,59 @@ static int bury_garbage(struct batch *b, int segment)
 	struct str raw = b->segment[segment].garbage;
 	if (bury(b, segment, 0, raw, "not an order record") && db_failure(b->svc->db) != DB_DUPLICATE)
 		return failed(b, "dead letter");
+	FAULT(drain_garbage);
 	redis_script(&c, &script_drop, 1);
 	key_put(&c, KEY_ORDERS, b->coupon, segment);
 	put_sha1(&c, raw);
 	return redis_call(b->svc->redis_now, b->arena, &c, NULL) == REDIS_ANSWER ? 0 : -1;
 }
 
-/* After the commit: lists get shorter, customers' lists are completed. Losing any of this only costs a repetition. */
-static void trim(struct batch *b)
+struct entry {
+	const struct record *record;
+	bool *held;
+};
+
+/*
+ * On a cluster a customer's list may be on a server that is lost, while the order's list is not: then the order stays
+ * on that for a while, and is entered again. Not when Redis is full: trimming makes room.
+ */
+static void on_entry(void *context, enum redis_end end, const struct redis_reply *reply)
+{
+	enum { ENTRY_WAITS_MS = 10000 };
+	const struct entry *e = context;
+	if (end != REDIS_ANSWER && !str_starts(redis_text(reply), STR("OOM")) &&
+	    clock_ms() - e->record->claimed_ms < ENTRY_WAITS_MS)
+		*e->held = true;
+}
+
+static void enter_orders(struct batch *b)
 {
 	struct redis_command c;
 	char order[ORDER_TEXT];
+	struct entry *entries = arena_alloc(b->arena, (size_t)b->count * sizeof *entries);
 	for (int i = 0; i < b->count; i++) {
 		const struct record *r = &b->records[i];
-		if (r->sequence > b->segment[r->segment].last)
+		struct segment_batch *s = &b->segment[r->segment];
+		if (r->sequence > s->last)
 			continue;
+		entries[i] = (struct entry){ r, &s->held };
 		redis_command(&c, "ZADD");
 		key_put(&c, KEY_CUSTOMER, r->user, 0);
 		redis_put_int(&c, r->claimed_ms);
 		redis_put(&c, order_text(order, b->coupon, r->segment, r->sequence));
-		redis_send(b->svc->redis_now, &c, NULL, NULL);
+		redis_send(b->svc->redis_now, &c, on_entry, &entries[i]);
 	}
+	if (redis_servers(b->svc->redis_now) > 1) /* one server does what it is told in order, or neither */
+		redis_settle(b->svc->redis_now);
+}
+
+/* After the commit: customers' lists are completed, lists get shorter. Losing any of this only costs a repetition. */
+static void trim(struct batch *b)
+{
+	struct redis_command c;
+	enter_orders(b);
 	for (int i = 0; i < b->segments; i++) {
-		if (!b->segment[i].last)
+		if (!b->segment[i].last || b->segment[i].held)
 			continue;
 		redis_script(&c, &script_trim, 1);
 		key_put(&c, KEY_ORDERS, b->coupon, i);
@@ -390,6 +422,7 @@ static void trim(struct batch *b)
 		redis_send(b->svc->redis_now, &c, NULL, NULL);
 	}
 	redis_settle(b->svc->redis_now);
+	FAULT(drain_trimmed);
 }
 
 int batch_move(struct batch *b)
@@ -399,6 +432,7 @@ int batch_move(struct batch *b)
 	for (int i = 0; i < b->segments; i++)
 		if (b->segment[i].garbage.p && bury_garbage(b, i))
 			return -1;
+	FAULT(drain_peeked);
 	if (!b->count)
 		return 0;
 	int result = commit_batch(b);

@@ -3,16 +3,12 @@
 #define SALE_DRAIN_BATCH_H
 
 #include "base/arena.h"
+#include "sale/record.h"
 #include "sale/service.h"
-
-struct record {
-	int segment;
-	int64_t sequence, user, claimed_ms;
-	struct str raw;
-};
 
 struct segment_batch {
 	bool waits, skip;   /* skip: what follows in it cannot be moved now */
+	bool held;          /* not trimmed yet: a customer's list is away */
 	int64_t next;       /* the cursor: the lowest sequence that MySQL does not have */
 	int64_t last;       /* the highest sequence in Redis that MySQL has, once committed */
 	struct str garbage; /* an unreadable record at the head */

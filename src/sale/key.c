@@ -1,33 +1,29 @@
 #include "sale/key.h"
 
-#include <stdio.h>
-
+#include "base/buf.h"
 #include "base/siphash.h"
 
+/* # stands for the next of the key's numbers. */
 static const char *const patterns[KEYS_COUNT] = {
-	[KEY_HUB] = "sk:{%lld:h}:hub",
-	[KEY_DESCRIPTOR] = "sk:{%lld:h}:d",
-	[KEY_SEGMENT] = "sk:{%lld:%lld}:s",
-	[KEY_OWNERS] = "sk:{%lld:%lld}:o",
-	[KEY_ORDERS] = "sk:{%lld:%lld}:q",
-	[KEY_LEASE] = "sk:{%lld:h}:l",
-	[KEY_CATALOG] = "sk:n:{%lld}",
-	[KEY_DIRECTORY] = "sk:w:{%lld}",
-	[KEY_CUSTOMER] = "sk:u:{%lld}",
-	[KEY_SELLER] = "sk:s:{%lld}",
-	[KEY_LIVE] = "sk:live",
-	[KEY_DIRTY] = "sk:dirty",
-	[KEY_REVOKED] = "sk:revoked",
+	[KEY_HUB] = "sk:{#:h}:hub",  [KEY_DESCRIPTOR] = "sk:{#:h}:d", [KEY_SEGMENT] = "sk:{#:#}:s",
+	[KEY_OWNERS] = "sk:{#:#}:o", [KEY_ORDERS] = "sk:{#:#}:q",     [KEY_LEASE] = "sk:{#:h}:l",
+	[KEY_CATALOG] = "sk:n:{#}",  [KEY_DIRECTORY] = "sk:w:{#}",    [KEY_CUSTOMER] = "sk:u:{#}",
+	[KEY_SELLER] = "sk:s:{#}",   [KEY_DIRTY] = "sk:dirty",        [KEY_DOUBT] = "sk:doubt",
+	[KEY_CLOSED] = "sk:closed",  [KEY_REVOKED] = "sk:revoked",    [KEY_FAILURES] = "sk:f:{#}:#",
 };
 
 struct str key_text(char text[KEY_TEXT], enum key key, int64_t a, int64_t b)
 {
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-#pragma GCC diagnostic ignored "-Wformat-extra-args"
-	int n = snprintf(text, KEY_TEXT, patterns[key], (long long)a, (long long)b);
-#pragma GCC diagnostic pop
-	return (struct str){ text, (size_t)n };
+	const int64_t numbers[] = { a, b };
+	int next = 0;
+	char *to = text;
+	for (const char *p = patterns[key]; *p; p++)
+		if (*p == '#')
+			to += buf_digits(to, numbers[next++]);
+		else
+			*to++ = *p;
+	*to = '\0';
+	return (struct str){ text, (size_t)(to - text) };
 }
 
 void key_put(struct redis_command *c, enum key key, int64_t a, int64_t b)

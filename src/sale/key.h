@@ -20,9 +20,11 @@ enum key {
 	KEY_DIRECTORY,  /* (bucket)           hash: seller's name -> user */
 	KEY_CUSTOMER,   /* (user)             sorted set by ms: order numbers */
 	KEY_SELLER,     /* (user)             sorted set by ms: coupons */
-	KEY_LIVE,       /*                    sorted set by coupon: coupon:segments of all that were ever on sale */
 	KEY_DIRTY,      /*                    set: coupon:segments of those that have orders to drain */
+	KEY_DOUBT,      /*                    set: coupon:segments of those that must be inspected */
+	KEY_CLOSED,     /*                    set: coupon:segments of those that only recover.c can open */
 	KEY_REVOKED,    /*                    sorted set by ms: jti:exp of logged-out tokens */
+	KEY_FAILURES,   /* (account, network) failed logins, by hashes: hash; of network 0, from anywhere: number */
 	KEYS_COUNT
 };
 

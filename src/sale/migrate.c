@@ -8,6 +8,8 @@
 
 #include <time.h>
 
+#include "base/fault.h"
+
 enum { LOCK_TRIES = 300, LOCK_PAUSE_MS = 200 };
 
 static enum status failed(struct db *db, struct arena *a, const char *what, const char **problem)
@@ -69,10 +71,15 @@ static enum status take_lock(struct db *db, struct arena *a, const char **proble
 /* What a file writes to tables and its record are one transaction, as far as the file has no DDL in it. */
 static enum status apply(struct db *db, struct arena *a, const struct sql_file *f, const char **problem)
 {
-	if (db_script(db, str_of(f->text)) < 0 ||
-	    db_exec(db, "INSERT INTO schema_migrations (version, name) VALUES (?, ?)", NULL, DB_N(f->version),
-		    DB_S(str_of(f->name))) < 0 ||
-	    db_script(db, STR("COMMIT AND CHAIN")) < 0)
+	FAULT(migrate_locked);
+	if (db_script(db, str_of(f->text)) < 0)
+		return failed(db, a, f->name, problem);
+	FAULT(migrate_applied);
+	if (db_exec(db, "INSERT INTO schema_migrations (version, name) VALUES (?, ?)", NULL, DB_N(f->version),
+		    DB_S(str_of(f->name))) < 0)
+		return failed(db, a, f->name, problem);
+	FAULT(migrate_recorded);
+	if (db_script(db, STR("COMMIT AND CHAIN")) < 0)
 		return failed(db, a, f->name, problem);
 	return STATUS_OK;
 }

@@ -9,8 +9,10 @@
 
 #include "base/parse.h"
 #include "sale/claim.h"
+#include "sale/dead.h"
 #include "sale/failure.h"
 #include "sale/key.h"
+#include "sale/record.h"
 
 enum {
 	RECENT = 200,  /* index entries looked at for orders that are still queued */
@@ -19,7 +21,7 @@ enum {
 
 const char *order_status_text(enum order_status s)
 {
-	static const char *const texts[] = { "queued", "pending", "paid", "cancelled", "expired" };
+	static const char *const texts[] = { "queued", "pending", "paid", "cancelled", "expired", "failed" };
 	return texts[s];
 }
 
@@ -54,13 +56,14 @@ static enum status read_coupon(struct service *svc, struct arena *a, struct orde
 	return STATUS_OK;
 }
 
-static bool read_record(struct str record, struct order *o)
+static bool read_record(struct str text, struct order *o)
 {
-	struct str rest = record, piece;
-	int64_t sequence;
-	return parse_split(&rest, '|', &piece) && parse_int(piece, 1, INT64_MAX, &sequence) &&
-	       sequence == o->sequence && parse_split(&rest, '|', &piece) && parse_int(piece, 1, INT64_MAX, &o->user) &&
-	       parse_split(&rest, '|', &piece) && parse_int(piece, 1, INT64_MAX, &o->claimed_ms);
+	struct record r = { 0 };
+	if (!record_read(text, &r) || r.sequence != o->sequence)
+		return false;
+	o->user = r.user;
+	o->claimed_ms = r.claimed_ms;
+	return true;
 }
 
 static enum status element(struct service *svc, struct arena *a, const struct order *o, int64_t index, struct str *text)
@@ -110,6 +113,14 @@ static enum status read_row(struct service *svc, struct arena *a, struct order *
 	return STATUS_OK;
 }
 
+/* An order that MySQL refused is nobody's to wait for. */
+static enum status read_dead(struct service *svc, struct arena *a, struct order *o)
+{
+	o->status = ORDER_FAILED;
+	o->confirmed_ms = 0;
+	return dead_order(svc, a, o->coupon, o->segment, o->sequence, &o->user, &o->claimed_ms);
+}
+
 enum status order_read(struct service *svc, struct arena *a, struct order *o)
 {
 	enum status s = read_coupon(svc, a, o);
@@ -120,6 +131,8 @@ enum status order_read(struct service *svc, struct arena *a, struct order *o)
 		s = read_queued(svc, a, o);
 	if (s == STATUS_NO_SUCH_ORDER) /* it may have moved while we looked */
 		s = read_row(svc, a, o);
+	if (s == STATUS_NO_SUCH_ORDER)
+		s = read_dead(svc, a, o);
 	return s;
 }
 
@@ -152,9 +165,13 @@ static enum status list_queued(struct service *svc, struct arena *a, int64_t use
 		return failure_of_db(svc->db, "orders");
 	for (size_t i = 0; i + 1 < redis_count(index); i += 2) {
 		struct order o = { .user = user, .claimed_ms = redis_number_at(index, i + 1) };
-		if (order_parse(redis_text_at(index, i), &o) && !is_confirmed(&confirmed, &o) &&
-		    read_coupon(svc, a, &o) == STATUS_OK)
-			orders[(*count)++] = o;
+		if (!order_parse(redis_text_at(index, i), &o) || is_confirmed(&confirmed, &o) ||
+		    read_coupon(svc, a, &o) != STATUS_OK)
+			continue;
+		struct order dead = o;
+		if (read_dead(svc, a, &dead) == STATUS_OK && dead.user == user)
+			o.status = ORDER_FAILED;
+		orders[(*count)++] = o;
 	}
 	return STATUS_OK;
 }

@@ -1,4 +1,5 @@
-/* Orders as their owners and sellers see them: MySQL's rows, and before those the entries of Redis. Blocks. */
+/* Orders as their owners and sellers see them: MySQL's rows, else dead letters, and before those the entries of Redis.
+ * Blocks. */
 #ifndef SALE_ORDER_H
 #define SALE_ORDER_H
 
@@ -6,7 +7,7 @@
 #include "sale/service.h"
 #include "base/status.h"
 
-enum order_status { ORDER_QUEUED, ORDER_PENDING, ORDER_PAID, ORDER_CANCELLED, ORDER_EXPIRED };
+enum order_status { ORDER_QUEUED, ORDER_PENDING, ORDER_PAID, ORDER_CANCELLED, ORDER_EXPIRED, ORDER_FAILED };
 
 struct order {
 	int64_t coupon, sequence, user, seller;

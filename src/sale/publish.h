@@ -25,6 +25,9 @@ enum status publish_create(struct service *svc, struct arena *a, struct coupon *
  */
 enum status publish_heal(struct service *svc, struct arena *a, struct str seller_name, struct str name);
 
+/* The entries by which a coupon is found and described: written again. STATUS_OK, STATUS_UNAVAILABLE. */
+enum status publish_enter(struct service *svc, struct arena *a, const struct coupon *c);
+
 /* Columns of coupons that publish_row reads, for a SELECT joined with users u. */
 #define PUBLISH_COLUMNS                                                                                                \
 	"c.id, c.seller_id, u.name, c.name, c.description, c.amount, c.stock, c.starts_at_ms, c.ends_at_ms, "          \

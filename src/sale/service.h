@@ -5,6 +5,7 @@
 #include "base/board.h"
 #include "base/conf.h"
 #include "base/loop.h"
+#include "base/marks.h"
 #include "store/db.h"
 #include "store/redis.h"
 
@@ -18,6 +19,7 @@ struct service {
 	struct tokens *tokens;
 	struct coupons *coupons; /* the hot pool's cache */
 	struct board *board;
+	struct marks *marks;
 	int64_t revoked_ms, revoked_read_ms; /* revoke.c: the newest logout known; when it was asked */
 	struct loop_timer revoked_timer;
 };

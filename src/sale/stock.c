@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "sale/fence.h"
 #include "sale/key.h"
 
 struct waiter {
@@ -78,7 +79,7 @@ static void on_hub(void *context, enum redis_end end, const struct redis_reply *
 	r->stock.hub = redis_number_at(reply, 2);
 	r->stock.sold_out = redis_number_at(reply, 3) != 0;
 	r->stock.cancelled = redis_number_at(reply, 4);
-	part_over(r, redis_number_at(reply, 0) == r->coupon->generation ? STATUS_OK : STATUS_FENCED);
+	part_over(r, fence_generation(redis_text_at(reply, 0)) == r->coupon->generation ? STATUS_OK : STATUS_FENCED);
 }
 
 static void on_clock(void *context, enum redis_end end, const struct redis_reply *reply)
@@ -135,7 +136,7 @@ static void read_segment(struct stock_read *r, int i)
 
 static void start(struct stock_read *r)
 {
-	static const char *const fields[] = { "gen", "amount", "avail", "sold_out", "cancelled" };
+	static const char *const fields[] = { "fence", "amount", "avail", "sold_out", "cancelled" };
 	struct redis_command c;
 	r->status = STATUS_OK;
 	r->outstanding = 3 + 2 * r->coupon->segments; /* one for this function, as parts may be over at once */

@@ -3,7 +3,9 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "sale/failure.h"
+#include "sale/fence.h"
 #include "sale/key.h"
 #include "sale/scripts.h"
 
@@ -44,30 +46,38 @@ static enum status read_published(struct service *svc, struct arena *a, int64_t 
 	return first_row(&rows, s);
 }
 
-/* Tells the hub the totals; *epoch is then the oldest whose flags are good. */
-static enum status tell_hub(struct service *svc, struct arena *a, const struct supply *s, int64_t *epoch)
+/* Tells the hub the totals; *epoch is then the oldest whose flags are good, *wait_ms how long others may be believed.
+ */
+static enum status tell_hub(struct service *svc, struct arena *a, const struct supply *s, int64_t *epoch,
+			    int64_t *wait_ms)
 {
 	struct redis_command c;
 	const struct redis_reply *reply = NULL;
 	redis_script(&c, &script_supply, 1);
 	key_put(&c, KEY_HUB, s->coupon, 0);
-	redis_put_int(&c, s->generation);
+	redis_put_fence(&c, s->generation);
 	redis_put_int(&c, s->amount);
 	redis_put_int(&c, s->cancelled);
+	board_add(svc->board, COUNT_scripts_total__supply, 1);
 	if (redis_call(svc->redis_now, a, &c, &reply) != REDIS_ANSWER)
 		return STATUS_UNAVAILABLE;
 	*epoch = redis_number_at(reply, 1);
-	return str_eq(redis_text_at(reply, 0), STR("OK")) ? STATUS_OK : STATUS_FENCED;
+	*wait_ms = redis_number_at(reply, 3);
+	if (str_eq(redis_text_at(reply, 0), STR("OK")))
+		return STATUS_OK;
+	fence_doubt(svc->redis_now, s->coupon, s->segments);
+	return fence_read(redis_text_at(reply, 1), s->generation) == FENCE_DOUBT ? STATUS_UNAVAILABLE : STATUS_FENCED;
 }
 
 static void on_flag(void *context, enum redis_end end, const struct redis_reply *reply)
 {
 	int *open = context;
+	FAULT(supply_cleared);
 	*open += end == REDIS_ANSWER && str_eq(redis_text_at(reply, 0), STR("OK"));
 }
 
-/* Every segment must have heard it, or its flag must have run out. */
-static void clear_flags(struct service *svc, const struct supply *s, int64_t epoch)
+/* Every segment must have heard it, or its flag must have run out; and so must the word that workers keep. */
+static void clear_flags(struct service *svc, const struct supply *s, int64_t epoch, int64_t wait_ms)
 {
 	int64_t told_ms = clock_mono_ms();
 	int open = 0;
@@ -75,14 +85,17 @@ static void clear_flags(struct service *svc, const struct supply *s, int64_t epo
 		struct redis_command c;
 		redis_script(&c, &script_flag, 1);
 		key_put(&c, KEY_SEGMENT, s->coupon, i);
-		redis_put_int(&c, s->generation);
+		redis_put_fence(&c, s->generation);
 		redis_put_int(&c, epoch);
 		redis_put_int(&c, 0);
+		board_add(svc->board, COUNT_scripts_total__flag, 1);
 		redis_send(svc->redis_now, &c, on_flag, &open);
 	}
 	redis_settle(svc->redis_now);
-	while (open < s->segments && clock_mono_ms() - told_ms <= LEASE_MS + SKEW_MS)
-		usleep(20000);
+	if (open < s->segments)
+		wait_ms = LEASE_MS + SKEW_MS;
+	while (clock_mono_ms() - told_ms <= wait_ms)
+		usleep(10000);
 }
 
 /* By the clock that ends it, Redis's. */
@@ -103,7 +116,7 @@ enum status supply_add(struct service *svc, struct arena *a, int64_t seller, str
 		       int64_t *amount)
 {
 	struct supply s;
-	int64_t changed = 0, epoch = 0;
+	int64_t changed = 0, epoch = 0, wait_ms = 0;
 	enum status status = read_named(svc, a, seller, name, &s);
 	if (status == STATUS_OK)
 		status = check_open(svc, a, &s);
@@ -114,12 +127,15 @@ enum status supply_add(struct service *svc, struct arena *a, int64_t seller, str
 		return failure_of_db(svc->db, "supply");
 	if (!changed)
 		return STATUS_BAD_FIELD;
+	FAULT(supply_counted);
 	status = read_named(svc, a, seller, name, &s); /* the total, with what others added meanwhile */
 	if (status == STATUS_OK)
-		status = tell_hub(svc, a, &s, &epoch);
+		status = tell_hub(svc, a, &s, &epoch, &wait_ms);
 	if (status != STATUS_OK)
 		return status;
-	clear_flags(svc, &s, epoch);
+	FAULT(supply_told);
+	clear_flags(svc, &s, epoch, wait_ms);
+	FAULT(supply_open);
 	*amount = s.amount;
 	return STATUS_OK;
 }
@@ -142,14 +158,15 @@ static enum status read_hub(struct service *svc, struct arena *a, int64_t coupon
 enum status supply_redo(struct service *svc, struct arena *a, int64_t coupon)
 {
 	struct supply s;
-	int64_t told = 0, epoch;
+	int64_t told = 0, epoch, wait_ms;
 	enum status status = read_published(svc, a, coupon, &s);
 	if (status == STATUS_OK)
 		status = read_hub(svc, a, coupon, &told);
 	if (status != STATUS_OK || told >= s.amount + s.cancelled)
 		return status;
-	status = tell_hub(svc, a, &s, &epoch);
+	FAULT(supply_found);
+	status = tell_hub(svc, a, &s, &epoch, &wait_ms);
 	if (status == STATUS_OK)
-		clear_flags(svc, &s, epoch);
+		clear_flags(svc, &s, epoch, wait_ms);
 	return status;
 }

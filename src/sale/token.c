@@ -11,9 +11,9 @@
 #include <sys/random.h>
 #include <time.h>
 
-#include "base/json.h"
 #include "base/parse.h"
 #include "base/table.h"
+#include "sale/token_claims.h"
 
 enum { KEYS_MAX = 4, KEY_MIN = 32, KEY_MAX = 128, TOKEN_MIN = 20, TOKEN_MAX = 2048, LEEWAY_S = 30, MAC = 32 };
 
@@ -185,39 +185,6 @@ void tokens_free(struct tokens *ts)
 
 /* Checking */
 
-static int sextet(char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '-' ? 62 : c == '_' ? 63 : -1;
-}
-
-/* base64url without padding (RFC 4648 section 5), with the unused bits zero. False when it is not. */
-static bool decode(struct arena *a, struct str text, struct str *bytes)
-{
-	unsigned char *to = arena_alloc(a, text.n * 3 / 4 + 1);
-	size_t n = 0;
-	uint32_t bits = 0;
-	int held = 0;
-	for (size_t i = 0; i < text.n; i++) {
-		int v = sextet(text.p[i]);
-		if (v < 0)
-			return false;
-		bits = bits << 6 | (uint32_t)v;
-		held += 6;
-		if (held >= 8) {
-			held -= 8;
-			to[n++] = (unsigned char)(bits >> held);
-		}
-	}
-	*bytes = (struct str){ (char *)to, n };
-	return text.n % 4 != 1 && (bits & ((1u << held) - 1)) == 0;
-}
-
 static bool split(struct str jwt, struct str part[3])
 {
 	struct str rest = jwt;
@@ -240,44 +207,30 @@ static bool signed_by(const struct key *k, struct str signed_part, struct str si
 
 static bool read_hex(struct str text, uint64_t *value)
 {
-	char *end;
-	if (text.n != 16 || strspn(text.p, "0123456789abcdef") != 16)
-		return false;
-	*value = strtoull(text.p, &end, 16);
-	return true;
+	*value = 0;
+	for (size_t i = 0; i < text.n; i++) {
+		char c = text.p[i];
+		if (!(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'f'))
+			return false;
+		*value = *value << 4 | (uint64_t)(c <= '9' ? c - '0' : c - 'a' + 10);
+	}
+	return text.n == 16;
 }
 
-/* RFC 8725: every claim that we rely on is there, typed and in its bounds. */
-static enum status check_claims(struct tokens *ts, struct arena *a, struct str payload, int64_t now_s, struct token *t)
+/* RFC 8725: every claim that we rely on is there, typed and in its bounds (claims_read), and says what it must. */
+static enum status judge(const struct tokens *ts, const struct claims *c, int64_t now_s, struct token *t)
 {
-	struct str sub, kind, issuer, audience, id;
-	int64_t issued, not_before, expires;
-	const struct json_field fields[] = {
-		{ "sub", JSON_TEXT, true, 1, 18, &sub, NULL, NULL },
-		{ "name", JSON_TEXT, true, 1, 240, &t->name, NULL, NULL },
-		{ "kind", JSON_TEXT, true, 1, 8, &kind, NULL, NULL },
-		{ "iss", JSON_TEXT, true, 1, 60, &issuer, NULL, NULL },
-		{ "aud", JSON_TEXT, true, 1, 60, &audience, NULL, NULL },
-		{ "jti", JSON_TEXT, true, 16, 16, &id, NULL, NULL },
-		{ "iat", JSON_INT, true, 0, INT64_MAX / 2, NULL, &issued, NULL },
-		{ "nbf", JSON_INT, true, 0, INT64_MAX / 2, NULL, &not_before, NULL },
-		{ "exp", JSON_INT, true, 0, INT64_MAX / 2, NULL, &expires, NULL },
-	};
-	bool is_json;
-	const char *problem;
-	struct str json;
-	if (!decode(a, payload, &json) ||
-	    !json_read(a, json, fields, sizeof fields / sizeof fields[0], &is_json, &problem))
-		return STATUS_BAD_TOKEN;
 	struct str own = str_of(ts->conf->token_issuer);
-	bool seller = str_eq(kind, STR("saler"));
-	if (!str_eq(issuer, own) || !str_eq(audience, own) || (!seller && !str_eq(kind, STR("customer"))) ||
-	    !parse_int(sub, 1, INT64_MAX, &t->user) || !read_hex(id, &t->id) || not_before > now_s + LEEWAY_S ||
-	    issued > now_s + LEEWAY_S || expires > now_s + ts->conf->token_ttl_s + LEEWAY_S)
+	bool seller = str_eq(c->kind, STR("saler"));
+	if (!str_eq(c->issuer, own) || !str_eq(c->audience, own) || (!seller && !str_eq(c->kind, STR("customer"))) ||
+	    !parse_int(c->subject, 1, INT64_MAX, &t->user) || !read_hex(c->id, &t->id) ||
+	    c->not_before_s > now_s + LEEWAY_S || c->issued_s > now_s + LEEWAY_S ||
+	    c->expires_s > now_s + ts->conf->token_ttl_s + LEEWAY_S)
 		return STATUS_BAD_TOKEN;
+	t->name = c->name;
 	t->kind = seller ? KIND_SELLER : KIND_CUSTOMER;
-	t->expires_s = expires;
-	return expires + LEEWAY_S <= now_s ? STATUS_EXPIRED_TOKEN : STATUS_OK;
+	t->expires_s = c->expires_s;
+	return c->expires_s + LEEWAY_S <= now_s ? STATUS_EXPIRED_TOKEN : STATUS_OK;
 }
 
 static const struct key *key_of_header(const struct tokens *ts, struct str header)
@@ -303,28 +256,32 @@ static bool accepted_by_libjwt(const struct key *k, const char *text)
 
 enum status token_check_libjwt(struct tokens *ts, struct arena *a, struct str jwt, int64_t now_s, struct token *t)
 {
-	struct str part[3], bytes;
-	if (jwt.n < TOKEN_MIN || jwt.n > TOKEN_MAX || !split(jwt, part) || !decode(a, part[2], &bytes))
+	struct str part[3], bytes, json;
+	struct claims c;
+	if (jwt.n < TOKEN_MIN || jwt.n > TOKEN_MAX || !split(jwt, part) || !parse_base64url(a, part[2], &bytes))
 		return STATUS_BAD_TOKEN;
 	const char *text = arena_str(a, jwt).p;
 	for (int i = 0; i < ts->count; i++)
 		if (accepted_by_libjwt(&ts->keys[i], text))
-			return check_claims(ts, a, part[1], now_s, t);
+			return parse_base64url(a, part[1], &json) && claims_read(a, json, &c) ? judge(ts, &c, now_s, t)
+											      : STATUS_BAD_TOKEN;
 	return STATUS_BAD_TOKEN;
 }
 
 static enum status check_jwt(struct tokens *ts, struct arena *a, struct str jwt, int64_t now_s, struct token *t)
 {
-	struct str part[3], signature;
+	struct str part[3], signature, json;
+	struct claims c;
 	if (jwt.n < TOKEN_MIN || jwt.n > TOKEN_MAX || !split(jwt, part))
 		return STATUS_BAD_TOKEN;
 	const struct key *k = key_of_header(ts, part[0]);
 	if (!k)
 		return token_check_libjwt(ts, a, jwt, now_s, t);
 	struct str signed_part = { jwt.p, part[0].n + 1 + part[1].n };
-	if (!decode(a, part[2], &signature) || !signed_by(k, signed_part, signature))
+	if (!parse_base64url(a, part[2], &signature) || !signed_by(k, signed_part, signature) ||
+	    !parse_base64url(a, part[1], &json) || (!claims_read_ours(json, &c) && !claims_read(a, json, &c)))
 		return STATUS_BAD_TOKEN;
-	return check_claims(ts, a, part[1], now_s, t);
+	return judge(ts, &c, now_s, t);
 }
 
 /* Logged-out tokens */

@@ -1,7 +1,8 @@
 /*
- * Tokens: JWT, HS256, a key per kid. Issued by libjwt; checked with the same
- * keys by OpenSSL's HMAC when the header is byte for byte ours, else by
- * libjwt. Logged-out tokens are refused by their jti.
+ * Tokens: JWT, HS256, a key per kid. Issued by libjwt. The signature is
+ * checked by OpenSSL's HMAC when the header is byte for byte ours, else by
+ * libjwt; the claims are read by token_claims. Logged-out tokens are refused
+ * by their jti.
  */
 #ifndef SALE_TOKEN_H
 #define SALE_TOKEN_H
@@ -37,7 +38,7 @@ struct str token_issue(struct tokens *ts, struct arena *a, struct token *t);
  */
 enum status token_check(struct tokens *ts, struct arena *a, struct str authorization, int64_t now_s, struct token *t);
 
-/* The slow way, by libjwt alone: the reference that tests compare token_check with. */
+/* The slow way, by libjwt and json-c alone: the reference that tests compare token_check with. */
 enum status token_check_libjwt(struct tokens *ts, struct arena *a, struct str jwt, int64_t now_s, struct token *t);
 
 /* Learns that a token was logged out; forgotten once it has expired. Safe to repeat. */

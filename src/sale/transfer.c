@@ -1,34 +1,43 @@
 /*
  * A refill asks the hub until it has an answer:
  *
- *   exchange(home, want) -> GRANT    the waiting claims go again, the first with the credit in the same script,
- *                                    so that two segments cannot pull the last unit to and fro for ever
+ *   exchange(home, want) -> GRANT    as many of the waiting claims as units go again, the first with the credit in the
+ *                                    same script, so that two segments cannot pull the last unit to and fro for ever
  *                        -> SOLDOUT  the word is left at the segment as a lease, and the claims end
- *                        -> NONE     the hub names segments that may hold stock: each sends half of it back
- *                                    (debit, then exchange as a report), and the hub is asked again
+ *                        -> NONE     the hub names segments that may hold stock: each sends all of it back (debit),
+ *                                    and the hub is asked again and told of it in the same script
  *
  * Rounds ask 1, 2, 4, ... segments: while stock is plenty one is enough, and
  * to prove that none is left takes few rounds.
  */
 #include "sale/transfer.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
+#include "sale/fence.h"
 #include "sale/key.h"
 #include "sale/scripts.h"
 
-enum { PATIENCE_MS = 250, PROBES_MAX = 64 };
+enum { PROBES_MAX = 32 };
+
+/* What a segment says of itself, at one moment. */
+struct report {
+	int segment;
+	int64_t received, sent, left;
+};
 
 struct refill {
 	struct service *service;
 	struct coupon *coupon;
-	int segment;
-	int64_t received, sent; /* the segment's totals when it was found empty */
-	int probes, outstanding;
+	struct report home; /* found empty; left is 1 when it is not known any more */
+	struct report heard[PROBES_MAX];
+	int probes, outstanding, reports; /* in heard: not told to the hub yet */
 	int64_t deadline_ms;
-	enum status trouble; /* STATUS_OK, or why this round cannot be trusted */
+	enum status trouble; /* STATUS_OK, or why this round cannot be trusted; STATUS_PENDING: try again later */
 	struct claim *first, **last;
 	int waiting;
 };
@@ -36,7 +45,7 @@ struct refill {
 struct probe {
 	struct refill *refill;
 	int segment;
-	int64_t received;
+	struct totals totals; /* the hub's */
 };
 
 static const enum status failures[] = {
@@ -49,7 +58,7 @@ static void ask_hub(struct refill *r);
 static struct claim *dissolve(struct refill *r)
 {
 	struct claim *waiting = r->first;
-	r->coupon->refills[r->segment] = NULL;
+	r->coupon->refills[r->home.segment] = NULL;
 	coupon_drop(r->coupon);
 	free(r);
 	return waiting;
@@ -59,16 +68,18 @@ static void end_all(struct refill *r, enum status s)
 {
 	for (struct claim *c = dissolve(r), *next; c; c = next) {
 		next = c->next;
-		claim_end(c, s);
+		if (s == STATUS_PENDING)
+			claim_retry(c);
+		else
+			claim_end(c, s);
 	}
 }
 
-static void send_all(struct refill *r, struct totals credit)
+static void send_all(struct refill *r, const struct totals *credit)
 {
-	const struct totals *first = &credit;
-	for (struct claim *c = dissolve(r), *next; c; c = next, first = NULL) {
+	for (struct claim *c = dissolve(r), *next; c; c = next, credit = NULL) {
 		next = c->next;
-		claim_send(c, first);
+		claim_send(c, credit);
 	}
 }
 
@@ -77,28 +88,58 @@ static bool is(const struct redis_reply *reply, const char *word)
 	return str_eq(redis_text_at(reply, 0), str_of(word));
 }
 
-/* FENCED and REGRESS: nothing more can be said of this coupon here. */
-static enum status refusal(struct refill *r, const struct redis_reply *reply)
+/* FENCED and REGRESS: nothing more can be said of this slot here. */
+static enum status refusal(struct refill *r, const struct redis_reply *reply, enum key key, int segment)
 {
-	if (is(reply, "REGRESS"))
-		log_error("hub_regress", LOG_INT("coupon", r->coupon->id), LOG_INT("segment", r->segment));
-	coupon_forget(r->service->coupons, r->coupon);
-	return STATUS_FENCED;
+	struct redis *redis = r->service->redis;
+	if (is(reply, "REGRESS")) {
+		log_error("stock_regress", LOG_INT("coupon", r->coupon->id), LOG_INT("segment", r->home.segment),
+			  LOG_TEXT("in", key == KEY_HUB ? "hub" : "segment"));
+		fence_close(redis, r->coupon, key, segment);
+		return STATUS_FENCED;
+	}
+	fence_doubt(redis, r->coupon->id, r->coupon->segments);
+	bool closed = fence_read(redis_text_at(reply, 1), r->coupon->generation) == FENCE_CLOSED;
+	return closed ? STATUS_FENCED : STATUS_PENDING;
 }
 
-static void send_exchange(struct refill *r, int segment, int64_t received, int64_t sent, int64_t left, int want,
-			  redis_done *done, void *context)
+/* Counted by who is told of it: when a worker is killed before that, by nobody, and later by whoever repeats the total.
+ */
+static void count_move(const struct refill *r, enum counter moves, enum counter units, int64_t moved)
+{
+	if (moved <= 0)
+		return;
+	board_add(r->service->board, moves, 1);
+	board_add(r->service->board, units, (uint64_t)moved);
+}
+
+/* Of the segments that were probed, in one word. */
+static void put_reports(struct redis_command *cmd, const struct refill *r)
+{
+	char text[PROBES_MAX * 80];
+	size_t n = 0;
+	for (int i = 0; i < r->reports; i++)
+		n += (size_t)snprintf(text + n, sizeof text - n, "%s%d %lld %lld %lld", i ? " " : "",
+				      r->heard[i].segment, (long long)r->heard[i].received, (long long)r->heard[i].sent,
+				      (long long)r->heard[i].left);
+	if (n)
+		redis_put(cmd, (struct str){ text, n });
+}
+
+static void send_exchange(struct refill *r, int want, redis_done *done, void *context)
 {
 	struct redis_command cmd;
 	redis_script(&cmd, &script_exchange, 1);
 	key_put(&cmd, KEY_HUB, r->coupon->id, 0);
-	redis_put_int(&cmd, r->coupon->generation);
-	redis_put_int(&cmd, segment);
-	redis_put_int(&cmd, received);
-	redis_put_int(&cmd, sent);
-	redis_put_int(&cmd, left);
+	redis_put_fence(&cmd, r->coupon->generation);
+	redis_put_int(&cmd, r->home.segment);
+	redis_put_int(&cmd, r->home.received);
+	redis_put_int(&cmd, r->home.sent);
+	redis_put_int(&cmd, r->home.left);
 	redis_put_int(&cmd, want);
 	redis_put_int(&cmd, r->probes);
+	put_reports(&cmd, r);
+	r->reports = 0;
 	board_add(r->service->board, COUNT_scripts_total__exchange, 1);
 	redis_send(r->service->redis, &cmd, done, context);
 }
@@ -113,76 +154,77 @@ static void probe_over(struct probe *p, enum status trouble)
 		r->trouble = trouble;
 	if (--r->outstanding)
 		return;
-	if (r->trouble != STATUS_OK)
-		end_all(r, r->trouble);
-	else
+	FAULT(transfer_probed);
+	if (r->trouble == STATUS_OK) {
 		ask_hub(r);
+		return;
+	}
+	if (r->reports) /* what was sent back is not kept from others */
+		send_exchange(r, 0, NULL, NULL);
+	end_all(r, r->trouble);
 }
 
 static void on_credited(void *context, enum redis_end end, const struct redis_reply *reply)
 {
 	struct probe *p = context;
 	bool refused = end == REDIS_ANSWER && !is(reply, "OK");
-	probe_over(p, end != REDIS_ANSWER ? failures[end] : refused ? refusal(p->refill, reply) : STATUS_OK);
+	FAULT(transfer_redelivered);
+	probe_over(p, end != REDIS_ANSWER ? failures[end]
+		      : refused           ? refusal(p->refill, reply, KEY_SEGMENT, p->segment)
+					  : STATUS_OK);
 }
 
 /* A grant to this segment was never credited: its messenger died. Deliver the total again. */
-static void redeliver(struct probe *p, int64_t granted, int64_t taken)
+static void redeliver(struct probe *p)
 {
 	struct refill *r = p->refill;
 	struct redis_command cmd;
+	FAULT(transfer_missed);
 	redis_script(&cmd, &script_claim, 3);
 	key_put(&cmd, KEY_SEGMENT, r->coupon->id, p->segment);
 	key_put(&cmd, KEY_OWNERS, r->coupon->id, p->segment);
 	key_put(&cmd, KEY_ORDERS, r->coupon->id, p->segment);
-	redis_put_int(&cmd, r->coupon->generation);
+	redis_put_fence(&cmd, r->coupon->generation);
 	redis_put_int(&cmd, 0);
-	redis_put_int(&cmd, granted);
-	redis_put_int(&cmd, taken);
+	redis_put_int(&cmd, p->totals.granted);
+	redis_put_int(&cmd, p->totals.taken);
 	board_add(r->service->board, COUNT_scripts_total__claim, 1);
 	redis_send(r->service->redis, &cmd, on_credited, p);
-}
-
-static void on_reported(void *context, enum redis_end end, const struct redis_reply *reply)
-{
-	struct probe *p = context;
-	if (end != REDIS_ANSWER)
-		probe_over(p, failures[end]);
-	else if (!is(reply, "OK"))
-		probe_over(p, refusal(p->refill, reply));
-	else if (redis_number_at(reply, 1) > p->received)
-		redeliver(p, redis_number_at(reply, 1), redis_number_at(reply, 2));
-	else
-		probe_over(p, STATUS_OK);
 }
 
 static void on_debited(void *context, enum redis_end end, const struct redis_reply *reply)
 {
 	struct probe *p = context;
+	FAULT(transfer_debited);
 	if (end != REDIS_ANSWER) {
 		probe_over(p, failures[end]);
 		return;
 	}
 	if (!is(reply, "OK")) {
-		probe_over(p, refusal(p->refill, reply));
+		probe_over(p, refusal(p->refill, reply, KEY_SEGMENT, p->segment));
 		return;
 	}
-	p->received = redis_number_at(reply, 2);
-	board_add(p->refill->service->board, COUNT_stock_moves_total__return, 1);
-	send_exchange(p->refill, p->segment, p->received, redis_number_at(reply, 3), redis_number_at(reply, 1), 0,
-		      on_reported, p);
+	struct report heard = { p->segment, redis_number_at(reply, 2), redis_number_at(reply, 3),
+				redis_number_at(reply, 1) };
+	p->refill->heard[p->refill->reports++] = heard;
+	count_move(p->refill, COUNT_stock_moves_total__return, COUNT_stock_units_total__return,
+		   heard.sent - p->totals.taken);
+	if (p->totals.granted > heard.received)
+		redeliver(p);
+	else
+		probe_over(p, STATUS_OK);
 }
 
-static void probe(struct refill *r, int segment)
+static void probe(struct refill *r, int segment, struct totals totals)
 {
 	struct probe *p = malloc(sizeof *p);
 	if (!p)
 		abort();
-	*p = (struct probe){ .refill = r, .segment = segment };
+	*p = (struct probe){ r, segment, totals };
 	struct redis_command cmd;
 	redis_script(&cmd, &script_debit, 1);
 	key_put(&cmd, KEY_SEGMENT, r->coupon->id, segment);
-	redis_put_int(&cmd, r->coupon->generation);
+	redis_put_fence(&cmd, r->coupon->generation);
 	redis_put_int(&cmd, 1);
 	board_add(r->service->board, COUNT_scripts_total__debit, 1);
 	redis_send(r->service->redis, &cmd, on_debited, p);
@@ -191,9 +233,13 @@ static void probe(struct refill *r, int segment)
 static void probe_all(struct refill *r, const struct redis_reply *none)
 {
 	size_t count = redis_count(none);
-	r->outstanding = (int)count - 3 + 1; /* one for this loop, as a probe may be over before it returns */
-	for (size_t i = 3; i < count; i++)
-		probe(r, (int)redis_number_at(none, i));
+	FAULT(transfer_none);
+	r->outstanding = 1; /* this loop, as a probe may be over before it returns */
+	for (size_t i = 3; i + 2 < count && r->outstanding <= PROBES_MAX; i += 3) {
+		r->outstanding++;
+		probe(r, (int)redis_number_at(none, i),
+		      (struct totals){ redis_number_at(none, i + 1), redis_number_at(none, i + 2) });
+	}
 	struct probe *loop = calloc(1, sizeof *loop);
 	if (!loop)
 		abort();
@@ -210,54 +256,90 @@ static void leave_flag(struct refill *r, int64_t epoch, int64_t until)
 {
 	struct redis_command cmd;
 	redis_script(&cmd, &script_flag, 1);
-	key_put(&cmd, KEY_SEGMENT, r->coupon->id, r->segment);
-	redis_put_int(&cmd, r->coupon->generation);
+	key_put(&cmd, KEY_SEGMENT, r->coupon->id, r->home.segment);
+	redis_put_fence(&cmd, r->coupon->generation);
 	redis_put_int(&cmd, epoch);
 	redis_put_int(&cmd, until);
 	board_add(r->service->board, COUNT_scripts_total__flag, 1);
 	redis_send(r->service->redis, &cmd, NULL, NULL);
 }
 
-/* They ask their segment once more, which has the flag by now: a copy of a claim may have won meanwhile elsewhere. */
-static void end_sold_out(struct refill *r)
+static struct totals totals_in(const struct redis_reply *reply)
 {
-	for (struct claim *c = dissolve(r), *next; c; c = next) {
-		next = c->next;
-		claim_send(c, NULL);
+	return (struct totals){ redis_number_at(reply, 1), redis_number_at(reply, 2) };
+}
+
+/* Claims have joined since the hub was asked: those for whom there is a unit go, the others ask for theirs. */
+static void send_some(struct refill *r, int64_t units, struct totals totals)
+{
+	const struct totals *credit = &totals;
+	for (; units > 0; units--, credit = NULL) {
+		struct claim *c = r->first;
+		r->first = c->next;
+		r->waiting--;
+		claim_send(c, credit);
 	}
+	r->home.received = totals.granted;
+	r->home.left = 1;
+	ask_hub(r);
+}
+
+static void on_grant(struct refill *r, const struct redis_reply *reply)
+{
+	struct totals totals = totals_in(reply);
+	int64_t units = totals.granted - r->home.received;
+	FAULT(transfer_granted);
+	count_move(r, COUNT_stock_moves_total__grant, COUNT_stock_units_total__grant, units);
+	if (units > 0 && units < r->waiting)
+		send_some(r, units, totals);
+	else
+		send_all(r, &totals);
 }
 
 static void on_none(struct refill *r, const struct redis_reply *reply)
 {
-	if (redis_number_at(reply, 1) > r->received) /* an earlier grant to us was not credited */
-		send_all(r, (struct totals){ redis_number_at(reply, 1), redis_number_at(reply, 2) });
+	struct totals totals = totals_in(reply);
+	if (totals.granted > r->home.received) /* an earlier grant to us was not credited */
+		send_all(r, &totals);
+	else if (r->home.left) /* the segment knows better: it may not be empty */
+		send_all(r, NULL);
 	else if (clock_mono_ms() > r->deadline_ms)
 		end_all(r, STATUS_BUSY);
 	else
 		probe_all(r, reply);
 }
 
+/* They ask their segment once more, which has the flag by now: a copy of a claim may have won meanwhile elsewhere. */
+static void on_sold_out(struct refill *r, const struct redis_reply *reply)
+{
+	FAULT(transfer_sold_out);
+	leave_flag(r, redis_number_at(reply, 1), redis_number_at(reply, 2));
+	send_all(r, NULL);
+}
+
+static const struct {
+	const char *word;
+	void (*fn)(struct refill *r, const struct redis_reply *reply);
+} answers[] = { { "GRANT", on_grant }, { "NONE", on_none }, { "SOLDOUT", on_sold_out } };
+
 static void on_hub(void *context, enum redis_end end, const struct redis_reply *reply)
 {
 	struct refill *r = context;
 	if (end != REDIS_ANSWER) {
 		end_all(r, failures[end]);
-	} else if (is(reply, "GRANT")) {
-		board_add(r->service->board, COUNT_stock_moves_total__grant, 1);
-		send_all(r, (struct totals){ redis_number_at(reply, 1), redis_number_at(reply, 2) });
-	} else if (is(reply, "NONE")) {
-		on_none(r, reply);
-	} else if (is(reply, "SOLDOUT")) {
-		leave_flag(r, redis_number_at(reply, 1), redis_number_at(reply, 2));
-		end_sold_out(r);
-	} else {
-		end_all(r, refusal(r, reply));
+		return;
 	}
+	for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++)
+		if (is(reply, answers[i].word)) {
+			answers[i].fn(r, reply);
+			return;
+		}
+	end_all(r, refusal(r, reply, KEY_HUB, 0));
 }
 
 static void ask_hub(struct refill *r)
 {
-	send_exchange(r, r->segment, r->received, r->sent, 0, r->waiting, on_hub, r);
+	send_exchange(r, r->waiting, on_hub, r);
 }
 
 static void append(struct refill *r, struct claim *c)
@@ -275,9 +357,7 @@ static struct refill *refill_new(struct claim *c, int64_t received, int64_t sent
 		abort();
 	*r = (struct refill){ .service = c->service,
 			      .coupon = coupon_hold(c->coupon),
-			      .segment = c->segment,
-			      .received = received,
-			      .sent = sent,
+			      .home = { c->segment, received, sent, 0 },
 			      .probes = 1,
 			      .deadline_ms = clock_mono_ms() + PATIENCE_MS,
 			      .trouble = STATUS_OK };
@@ -303,6 +383,7 @@ void transfer_wait(struct claim *c, int64_t received, int64_t sent)
 		claim_end(c, STATUS_BUSY);
 	} else if (!transfer_join(c)) {
 		struct refill *r = refill_new(c, received, sent);
+		FAULT(transfer_dry);
 		append(r, c);
 		ask_hub(r);
 	}

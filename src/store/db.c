@@ -17,6 +17,8 @@
 
 #include <mysql.h>
 
+#include "base/fault.h"
+
 /* my_bool in one library, bool in the other */
 #define FLAG __typeof__(*((MYSQL_BIND *)0)->is_null)
 
@@ -491,6 +493,7 @@ static int run_script(struct db *db, struct str sql)
 	int number = 1, more = mysql_real_query(db->mysql, sql.p, sql.n) ? 1 : 0;
 	for (; more == 0; number++) {
 		MYSQL_RES *result = mysql_store_result(db->mysql);
+		FAULT(migrate_statement);
 		if (result)
 			mysql_free_result(result);
 		more = mysql_next_result(db->mysql); /* 0: there is one, -1: that was all, above 0: an error */

@@ -1,10 +1,10 @@
 /*
- * Commands, replies, and the life of a call: routed to a link, answered in
+ * Replies, and the life of a call: routed to a link, answered in
  * order, sent again only where the server said that it did not execute it.
  */
-#include <stdio.h>
 #include <stdlib.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/parse.h"
@@ -72,66 +72,60 @@ const struct redis_reply *redis_member(const struct redis_reply *map, const char
 	return NULL;
 }
 
-/* Commands */
+/* The life of a call. Those that have ended are kept for the next ones: a call and its text cost no allocation. */
 
-void redis_put(struct redis_command *c, struct str word)
+#ifdef __SANITIZE_ADDRESS__
+enum { SPARES = 0 }; /* so that a use after its end is seen */
+#else
+enum { SPARES = 256 };
+#endif
+
+static struct call *call_new(struct redis *r)
 {
-	size_t max = sizeof c->argv / sizeof c->argv[0];
-	if ((size_t)c->argc == max || sizeof c->text - c->used < word.n)
-		abort(); /* every word is bounded by its caller */
-	char *at = c->text + c->used;
-	if (word.n)
-		memcpy(at, word.p, word.n);
-	c->used += word.n;
-	c->argv[c->argc] = at;
-	c->length[c->argc++] = word.n;
+	struct call *call = r->spare;
+	if (call) {
+		r->spare = call->next;
+		r->spares--;
+	} else if (!(call = malloc(sizeof *call))) {
+		abort();
+	}
+	return call;
 }
 
-void redis_put_text(struct redis_command *c, const char *word)
+static void call_free(struct redis *r, struct call *call)
 {
-	redis_put(c, str_of(word));
+	if (call->text != call->room)
+		free(call->text);
+	if (r->spares == SPARES) {
+		free(call);
+		return;
+	}
+	call->next = r->spare;
+	r->spare = call;
+	r->spares++;
 }
 
-void redis_put_int(struct redis_command *c, int64_t value)
+static void write_text(struct call *call, const struct redis_command *c)
 {
-	char text[24];
-	int n = snprintf(text, sizeof text, "%lld", (long long)value);
-	redis_put(c, (struct str){ text, (size_t)n });
+	char head[1 + BUF_DIGITS + 2] = "*";
+	size_t n = 1 + buf_digits(head + 1, c->argc);
+	memcpy(head + n, "\r\n", 2);
+	n += 2;
+	call->length = n + c->used;
+	call->text = call->length <= sizeof call->room ? call->room : malloc(call->length);
+	if (!call->text)
+		abort();
+	memcpy(call->text, head, n);
+	memcpy(call->text + n, c->text, c->used);
+	call->run = c->run ? n + c->run : 0;
 }
-
-void redis_put_key(struct redis_command *c, struct str key)
-{
-	if (c->slot < 0)
-		c->slot = route_slot(key);
-	redis_put(c, key);
-}
-
-void redis_command(struct redis_command *c, const char *name)
-{
-	c->script = NULL;
-	c->slot = c->server = -1;
-	c->argc = 0;
-	c->used = 0;
-	redis_put_text(c, name);
-}
-
-void redis_script(struct redis_command *c, const struct redis_script *s, int keys)
-{
-	redis_command(c, "EVALSHA");
-	c->script = s;
-	redis_put_text(c, s->sha1);
-	redis_put_int(c, keys);
-}
-
-/* The life of a call */
 
 void call_end(struct call *call, enum redis_end end, const redisReply *reply)
 {
 	redis_done *done = call->done;
 	void *context = call->context;
 	call->redis->outstanding--;
-	redisFreeCommand(call->text);
-	free(call);
+	call_free(call->redis, call);
 	if (done)
 		done(context, end, (const struct redis_reply *)reply);
 }
@@ -219,21 +213,17 @@ void call_answered(struct link *l, struct call *call, redisReply *reply)
 
 void redis_send(struct redis *r, const struct redis_command *c, redis_done *done, void *context)
 {
-	struct call *call = malloc(sizeof *call);
-	if (!call)
-		abort();
-	*call = (struct call){ .redis = r,
-			       .done = done,
-			       .context = context,
-			       .script = c->script,
-			       .slot = c->slot,
-			       .server = c->server,
-			       .began_ms = clock_mono_ms() };
-	/* hiredis takes the words as non-const, and does not change them */
-	int n = (int)redisFormatCommandArgv(&call->text, c->argc, (const char **)c->argv, c->length);
-	if (n < 0)
-		abort();
-	call->length = (size_t)n;
+	struct call *call = call_new(r);
+	call->redis = r;
+	call->done = done;
+	call->context = context;
+	call->script = c->script;
+	call->slot = r->cluster && c->key.p ? route_slot(c->key) : -1;
+	call->server = c->server;
+	call->redirects = 0;
+	call->reloaded = false;
+	call->began_ms = clock_mono_ms();
+	write_text(call, c);
 	r->outstanding++;
 	if (c->script)
 		r->counts.scripts++;
@@ -252,6 +242,11 @@ struct redis *redis_new(struct loop *loop, const struct conf *conf, const char *
 	r->loop = loop;
 	r->conf = conf;
 	r->parked_last = &r->parked;
+	if (conf->wait_ms >= conf->redis_timeout_ms) {
+		*problem = "wait_ms must be below redis_timeout_ms";
+		free(r);
+		return NULL;
+	}
 	r->password = conf_secret(&r->arena, conf->redis_password_file, problem);
 	if (!r->password)
 		*problem = strdup(*problem); /* the arena ends with r */
@@ -270,6 +265,8 @@ void redis_free(struct redis *r)
 		return;
 	r->closing = true;
 	route_close(r);
+	for (struct call *call; (call = r->spare); free(call))
+		r->spare = call->next;
 	arena_release(&r->arena);
 	free(r);
 }
@@ -319,14 +316,19 @@ void redis_settle(struct redis *r)
 		loop_turn(r->loop, 100);
 }
 
+void redis_wait_up(struct redis *r)
+{
+	int64_t deadline = clock_mono_ms() + r->conf->redis_timeout_ms;
+	while (!redis_is_up(r) && route_is_trying(r) && clock_mono_ms() < deadline)
+		loop_turn(r->loop, 10);
+}
+
 enum redis_end redis_call(struct redis *r, struct arena *a, const struct redis_command *c,
 			  const struct redis_reply **reply)
 {
-	int64_t deadline = clock_mono_ms() + r->conf->redis_timeout_ms;
 	loop_turn(r->loop, 0); /* notices a connection that was lost while nobody looked */
 	route_hurry(r);
-	while (!redis_is_up(r) && route_is_trying(r) && clock_mono_ms() < deadline)
-		loop_turn(r->loop, 10);
+	redis_wait_up(r);
 	struct wait w = { .arena = a };
 	redis_send(r, c, on_waited, &w);
 	redis_settle(r);

@@ -46,15 +46,16 @@ struct redis_script {
 };
 
 /* A command under construction: words are copied as they are put. Up to 48 words, 4 KB. */
+enum { REDIS_WORDS = 48, REDIS_TEXT_MAX = 4096 + REDIS_WORDS * 16 };
+
 struct redis_command {
 	const struct redis_script *script; /* NULL for a plain command */
-	int slot;                          /* of its keys, set by redis_put_key; -1: no key, any server answers */
+	struct str key;                    /* the first one, which decides the server; p is NULL: any server answers */
 	int server; /* -1, or which of redis_servers must answer: for questions about the server itself */
+	size_t run; /* where in text the run id of a fence is, or 0 */
 	int argc;
-	const char *argv[48];
-	size_t length[48];
 	size_t used;
-	char text[4096];
+	char text[REDIS_TEXT_MAX]; /* the words as RESP has them: "$3\r\nGET\r\n" */
 };
 
 /* A plain command starts with its name; a script call with its keys, all in one slot. */
@@ -66,10 +67,18 @@ void redis_put_key(struct redis_command *c, struct str key);
 void redis_put_int(struct redis_command *c, int64_t value);
 void redis_put_text(struct redis_command *c, const char *word);
 
+/*
+ * "GENERATION@RUN", where RUN is filled in when the command is sent: it tells which life of which server executes it
+ * (8 characters of its run_id, 8 of its master_replid, from INFO; zeros when the server does not tell). At most one in
+ * a command.
+ */
+enum { REDIS_RUN = 16 };
+void redis_put_fence(struct redis_command *c, int64_t generation);
+
 struct redis;
 
 /*
- * Connects in the background, reconnects by itself (50 ms to 1 s), sends AUTH
+ * Connects in the background, reconnects by itself (after 50 to 250 ms), sends AUTH
  * and loads nothing: a script that the server does not know is loaded when it
  * says so, and sent again. Keeps pointers to loop and conf.
  */
@@ -78,8 +87,22 @@ void redis_free(struct redis *r); /* outstanding commands end as REDIS_UNKNOWN *
 
 bool redis_is_up(const struct redis *r);
 
+/* Turns the loop until there is a connection, or none is on its way; at most redis_timeout_ms. For a start. */
+void redis_wait_up(struct redis *r);
+
+/* The life (as in a fence) of the server that has a key now; zeros while none is connected. */
+const char *redis_run(const struct redis *r, struct str key);
+
 /* How many servers hold our keys: 1, or the masters of a cluster; 0 while its map is not known. */
 int redis_servers(const struct redis *r);
+
+/*
+ * Inside the callback of a write: done is told REDIS_ANSWER once what was written through this connection has reached
+ * the setting's wait_replicas, REDIS_UNKNOWN when it has not within wait_ms. At once when the setting is 0. All that
+ * ask in one turn of the loop share one WAIT.
+ */
+void redis_confirm(struct redis *r, redis_done *done, void *context);
+bool redis_confirms(const struct redis *r); /* the setting is not 0 */
 
 /* Queues a command. The callback may run before this returns (REDIS_REFUSED when there is no connection). */
 void redis_send(struct redis *r, const struct redis_command *c, redis_done *done, void *context);

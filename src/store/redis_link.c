@@ -10,7 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-enum { RETRY_MIN_MS = 50, RETRY_MAX_MS = 1000, WATCH_MS = 50 };
+enum { RETRY_MIN_MS = 50, RETRY_MAX_MS = 250, WATCH_MS = 50, LEARN_MS = 200 };
 
 static struct link *of(void *member, size_t offset)
 {
@@ -29,6 +29,7 @@ static void on_reply(redisAsyncContext *ac, void *reply, void *context)
 		l->last = &l->first;
 	if (!reply)
 		l->up = false; /* before the callback, which may send */
+	l->redis->answering = l;
 	call_answered(l, call, reply);
 }
 
@@ -38,6 +39,8 @@ bool link_send(struct link *l, struct call *call, bool asking)
 		return false;
 	if (asking)
 		redisAsyncCommand(l->ac, NULL, NULL, "ASKING");
+	if (call->run)
+		memcpy(call->text + call->run, l->run, REDIS_RUN);
 	if (redisAsyncFormattedCommand(l->ac, on_reply, call, call->text, call->length) != REDIS_OK) {
 		l->up = false; /* the connection is on its way out */
 		return false;
@@ -66,6 +69,7 @@ static void watch_writes(struct link *l, bool on)
 
 void link_flush(struct link *l)
 {
+	confirm_flush(l);
 	if (l->ac && l->wants_write && !l->connecting)
 		redisAsyncHandleWrite(l->ac);
 	if (l->ac)
@@ -126,6 +130,65 @@ static void on_disconnect(const redisAsyncContext *ac, int status)
 	route_link_changed(l);
 }
 
+/*
+ * A life of a server: half of its run_id, which is the process's, and half of its master_replid, which is the history's
+ * of its data. INFO tells both. A server that does not tell is served, but not recognised after a restart.
+ */
+static const struct tale {
+	const char *section, *field;
+	size_t at;
+} tales[] = { { "server", "\nrun_id:", 0 }, { "replication", "\nmaster_replid:", REDIS_RUN / 2 } };
+
+static void read_tale(struct link *l, const struct tale *t, const redisReply *reply)
+{
+	const char *at = reply->type == REDIS_REPLY_STRING ? strstr(reply->str, t->field) : NULL;
+	memset(l->told + t->at, '0', REDIS_RUN / 2);
+	if (at && strspn(at + strlen(t->field), "0123456789abcdef") >= REDIS_RUN / 2)
+		memcpy(l->told + t->at, at + strlen(t->field), REDIS_RUN / 2);
+	else
+		log_warn("redis_run_unknown", LOG_TEXT("server", l->address));
+}
+
+static void on_tale(redisAsyncContext *ac, void *raw, void *context)
+{
+	struct link *l = ac->data;
+	const struct tale *t = context;
+	const redisReply *reply = raw;
+	if (!reply)
+		return; /* lost again */
+	if (reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "NOPERM", 6) != 0) {
+		if (!l->up)
+			redisAsyncDisconnect(ac); /* BUSY, for instance: it will tell another time */
+		return;
+	}
+	read_tale(l, t, reply);
+	if (!t->at)
+		return;
+	memcpy(l->run, l->told, REDIS_RUN);
+	if (l->up)
+		return;
+	l->retry_ms = RETRY_MIN_MS;
+	l->up = true;
+	route_link_changed(l);
+}
+
+/* Asked again and again: a server that was demoted and promoted keeps its connections. */
+static void ask_life(struct link *l)
+{
+	l->learned_ms = clock_mono_ms();
+	for (size_t i = 0; i < sizeof tales / sizeof tales[0]; i++)
+		redisAsyncCommand(l->ac, on_tale, (void *)&tales[i], "INFO %s", tales[i].section);
+}
+
+void link_learn(struct link *l)
+{
+	if (!l->up)
+		return;
+	l->up = false; /* nothing is sent before it is known */
+	l->dialed_ms = clock_mono_ms();
+	ask_life(l);
+}
+
 static void on_authenticated(redisAsyncContext *ac, void *raw, void *context)
 {
 	(void)context;
@@ -147,13 +210,11 @@ static void on_connect(const redisAsyncContext *ac, int status)
 		return;
 	}
 	l->redis->counts.reconnects++;
-	l->retry_ms = RETRY_MIN_MS;
-	l->up = true;
 	if (*conf->redis_user)
 		redisAsyncCommand(l->ac, on_authenticated, NULL, "AUTH %s %s", conf->redis_user, l->redis->password);
 	else if (*l->redis->password)
 		redisAsyncCommand(l->ac, on_authenticated, NULL, "AUTH %s", l->redis->password);
-	route_link_changed(l);
+	ask_life(l);
 }
 
 static redisAsyncContext *dial(const char *address)
@@ -178,6 +239,7 @@ static void connect_now(struct link *l)
 		return;
 	}
 	l->ac = ac;
+	l->dialed_ms = clock_mono_ms();
 	l->connecting = true;
 	l->wants_write = false;
 	l->watches_writes = true;
@@ -212,19 +274,29 @@ void link_hurry(struct link *l)
 
 static bool is_late(const struct link *l)
 {
-	return clock_mono_ms() - l->first->sent_ms > l->redis->conf->redis_timeout_ms;
+	int64_t since = l->up && l->first ? l->first->sent_ms : l->dialed_ms;
+	return (!l->up || l->first) && clock_mono_ms() - since > l->redis->conf->redis_timeout_ms;
+}
+
+/* hiredis tells of the end of a connection only when there was one. */
+static void hang_up(struct link *l)
+{
+	bool was_connected = l->ac->c.flags & REDIS_CONNECTED;
+	log_warn("redis_timeout", LOG_TEXT("server", l->address));
+	redisAsyncFree(l->ac);
+	if (!was_connected)
+		retry_later(l);
 }
 
 static void on_watch(struct loop_timer *t)
 {
 	struct link *l = of(t, offsetof(struct link, watch));
-	if (l->ac && l->up && l->first && is_late(l))
+	if (l->ac && !l->connecting && is_late(l))
 		redisAsyncHandleRead(l->ac); /* the answer may be here, and we were late */
-	if (l->ac && l->first && !l->wants_write && is_late(l)) {
-		log_warn("redis_timeout", LOG_TEXT("server", l->address),
-			 LOG_INT("after_ms", clock_mono_ms() - l->first->sent_ms));
-		redisAsyncFree(l->ac);
-	}
+	if (l->ac && (!l->wants_write || !l->up) && is_late(l))
+		hang_up(l);
+	if (l->ac && l->up && clock_mono_ms() - l->learned_ms > LEARN_MS)
+		ask_life(l);
 	loop_timer_set(l->redis->loop, &l->watch, WATCH_MS);
 }
 
@@ -254,5 +326,6 @@ void link_close(struct link *l)
 	loop_hook_remove(loop, &l->flush);
 	if (l->ac)
 		redisAsyncFree(l->ac);
+	confirm_flush(l);
 	free(l);
 }

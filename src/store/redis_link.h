@@ -20,12 +20,14 @@ struct call {
 	redis_done *done;
 	void *context;
 	const struct redis_script *script;
-	int slot, server; /* as in the command */
+	int slot, server; /* -1, or where it must go: the slot of its key in a cluster; the command's server */
+	size_t run;       /* where in text a run id belongs, or 0 */
 	int redirects;
 	bool reloaded;
 	int64_t began_ms, sent_ms;
-	char *text; /* kept until the end: it may have to be sent again */
+	char *text; /* kept until the end: it may have to be sent again; `room` when it fits */
 	size_t length;
+	char room[384];
 };
 
 struct link {
@@ -36,9 +38,13 @@ struct link {
 	struct loop_io io;
 	struct loop_hook flush;
 	struct loop_timer retry, watch;
-	bool up, connecting, wants_write, watches_writes;
+	bool up; /* connected, and it told its run id */
+	bool connecting, wants_write, watches_writes;
+	char run[REDIS_RUN + 1], told[REDIS_RUN];
 	int retry_ms;
+	int64_t dialed_ms, learned_ms;
 	struct call *first, **last; /* in flight, oldest first */
+	struct confirm *confirms;   /* what waits for the next WAIT */
 };
 
 struct redis {
@@ -47,11 +53,14 @@ struct redis {
 	struct link *links;
 	bool cluster, closing;
 	struct link *slots[SLOTS];          /* cluster: who serves what; NULL: nobody known */
+	struct link *answering;             /* whose reply is being told */
 	bool mapped, refreshing;            /* the map was read; it is about to be read again */
 	struct link *asked;                 /* the last server whose map was asked for */
 	struct loop_timer refresh, unpark;  /* armed while there is reason */
 	struct call *parked, **parked_last; /* not executed yet, tried again until their time is over */
 	int outstanding;
+	struct call *spare; /* for the next calls */
+	int spares;
 	int64_t complained_ms;
 	struct redis_counts counts;
 	struct arena arena; /* the password */
@@ -65,7 +74,11 @@ void link_close(struct link *l); /* calls in flight end as REDIS_UNKNOWN */
 bool link_send(struct link *l, struct call *call, bool asking);
 void link_load(struct link *l, const struct redis_script *s);
 void link_flush(struct link *l);
+void link_learn(struct link *l); /* it may be in another life: nothing is sent before it has told */
 void link_hurry(struct link *l); /* connects now, when it waits for another try */
+
+/* redis_confirm.c: sends the WAIT of this turn. */
+void confirm_flush(struct link *l);
 
 /* redis.c: a link's answer to a call; reply is NULL when the connection was lost. */
 void call_answered(struct link *l, struct call *call, redisReply *reply);

@@ -77,12 +77,21 @@ void route_hurry(struct redis *r)
 bool route_is_trying(const struct redis *r)
 {
 	for (const struct link *l = r->links; l; l = l->next)
-		if (l->connecting || (r->cluster && l->up))
+		if (l->ac && (!l->up || r->cluster))
 			return true;
 	return false;
 }
 
 /* The map */
+
+/* Whoever gets a slot may have been demoted and promoted since it told us of its life. */
+static void assign(struct redis *r, int slot, struct link *l)
+{
+	if (r->slots[slot] == l)
+		return;
+	r->slots[slot] = l;
+	link_learn(l);
+}
 
 static void read_range(struct redis *r, const redisReply *range)
 {
@@ -93,7 +102,7 @@ static void read_range(struct redis *r, const redisReply *range)
 	snprintf(address, sizeof address, "%s:%lld", master->element[0]->str, master->element[1]->integer);
 	struct link *l = link_of(r, address);
 	for (long long s = range->element[0]->integer; s <= range->element[1]->integer && s >= 0 && s < SLOTS; s++)
-		r->slots[s] = l;
+		assign(r, (int)s, l);
 }
 
 static void refresh_soon(struct redis *r)
@@ -191,6 +200,12 @@ static struct link *route(struct redis *r, const struct call *call)
 	return call->slot < 0 ? any_up(r) : r->slots[call->slot];
 }
 
+const char *redis_run(const struct redis *r, struct str key)
+{
+	const struct link *l = r->cluster ? r->slots[route_slot(key)] : r->links;
+	return l && l->up ? l->run : "0000000000000000";
+}
+
 static void park(struct redis *r, struct call *call)
 {
 	call->next = NULL;
@@ -248,7 +263,7 @@ bool route_moved(struct link *l, struct call *call, struct str error)
 		return false;
 	call->reloaded = false; /* another server, which may not know the script either */
 	if (call->slot >= 0)
-		r->slots[call->slot] = link_of(r, address);
+		assign(r, call->slot, link_of(r, address));
 	refresh_soon(r);
 	route_call(r, call);
 	return true;

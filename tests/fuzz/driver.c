@@ -4,8 +4,12 @@
  * the variations is printed.
  *
  *     fuzz_NAME [DIRECTORY]     by default tests/fuzz/corpus/NAME in the source tree
+ *
+ * Under libFuzzer (tests/fuzz/soak.sh) there is nothing of it.
  */
 #include "fuzz/fuzz.h"
+
+#ifndef FUZZ_WITH_LIBFUZZER
 
 #include <dirent.h>
 #include <errno.h>
@@ -126,3 +130,4 @@ int main(int argc, char **argv)
 	free(files);
 	return failures != 0;
 }
+#endif

@@ -1,5 +1,5 @@
 /*
- * The drainer's reading of order lists. The first byte is the number of
+ * The drainer's reading of order lists, and of each record alone. The first byte is the number of
  * segments, the next eight are what MySQL does, the rest is the lists: a
  * record a line, dealt to the segments in turn.
  */
@@ -14,6 +14,7 @@
 #include "base/parse.h"
 #include "fuzz/fake_db.h"
 #include "sale/drain_batch.h"
+#include "sale/record.h"
 #include "unit/fake_redis.h"
 
 enum { PLAN = 8, RECORDS_MAX = 64, SEGMENTS = 8 };
@@ -27,12 +28,29 @@ void log_line(const char *level, const char *event, const struct log_pair *pairs
 static struct str lists[SEGMENTS][RECORDS_MAX];
 static size_t length[SEGMENTS];
 
+/* What is read as an order is one: no sign, no blank, nothing missing or behind it. */
+static void read_alone(struct str text)
+{
+	struct record r = { .segment = 3 };
+	bool read = record_read(text, &r);
+	assert(r.segment == 3 && r.raw.p == text.p && r.raw.n == text.n);
+	assert(read == (r.sequence > 0) && read == (r.user > 0) && read == (r.claimed_ms > 0));
+	int bars = 0;
+	for (size_t i = 0; read && i < text.n; i++) {
+		assert(text.p[i] == '|' || (text.p[i] >= '0' && text.p[i] <= '9'));
+		bars += text.p[i] == '|';
+	}
+	assert(bars == (read ? 2 : 0));
+}
+
 static void deal(struct str text, int segments)
 {
 	struct str record;
 	memset(length, 0, sizeof length);
-	for (int i = 0; i < RECORDS_MAX && parse_split(&text, '\n', &record); i++)
+	for (int i = 0; i < RECORDS_MAX && parse_split(&text, '\n', &record); i++) {
+		read_alone(record);
 		lists[i % segments][length[i % segments]++] = record;
+	}
 }
 
 /* LRANGE sk:{7:N}:q ... gets the list; a list is only made shorter after a commit. */

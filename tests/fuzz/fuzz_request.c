@@ -76,7 +76,7 @@ static void serve(void)
 {
 	static const char *const replies[] = {
 		"nil", "1", "[ ]", "!refused", "!unknown", "!broken", "WON 1 9 1700000000000", "MINE 2", "SOLDOUT 1 5000",
-		"EARLY 1500", "[ENDED", "[PAUSED", "[FENCED", "[REGRESS", "NEED 25 0", "GRANT 30 0", "NONE 25 0 1 2", "OK 1 1 1",
+		"EARLY 1500", "[ENDED", "[PAUSED", "[FENCED", "[REGRESS", "NEED 25 0", "GRANT 30 0", "NONE 25 0 1 25 0 2 25 0", "OK 1 1 1",
 		":5 :100 :3 :0", ":5 :0", ":1700000000 :123456", "7 7 8 9", ":7-0-1 :7-1-2", "OK 4 25 5",
 		"id 7 seller 1 gen 5 amount 100 stock 5 t0 0 t1 0 created 1 pay 0 seller_name s name n description d "
 		"segments 4 key :0123456789abcdef",
@@ -114,6 +114,7 @@ static void start(void)
 	snprintf(setting, sizeof setting, "token_key_file=%s", path);
 	conf_set(&conf, setting, "fuzz");
 	service.conf = &conf;
+	service.loop = loop_new();
 	service.board = board_open("/nonexistent/board", &problem);
 	service.tokens = tokens_new(&conf, &arena, &problem);
 	unlink(path);
@@ -180,6 +181,8 @@ static struct request *new_request(uint8_t flags, struct str text)
 	*rq = (struct request){ .service = &service, .arena = a, .id = STR("1"), .peer = STR("unix:"), .answer = on_answer };
 	rq->authorization = credentials[flags >> 1 & 3];
 	rq->fallback = flags >> 3 & 1;
+	if (flags >> 4 & 1)
+		rq->idempotency_key = (struct str){ text.p, text.n < 300 ? text.n / 4 : 300 };
 	rq->body = text;
 	if (parse_split(&rq->body, '\n', &line)) {
 		rq->uri = line;
@@ -206,9 +209,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	enum status s = route_run(rq, data[FLAGS] & 1 ? POOL_COLD : POOL_HOT);
 	if (s != STATUS_PENDING)
 		on_answer(rq, s);
-	for (int i = 0; fake_redis_waiting(); i++) {
+	for (int i = 0; fake_redis_waiting() || !answers; i++) {
 		assert(i < 100000);
-		serve();
+		if (fake_redis_waiting())
+			serve();
+		now_ms += 20; /* a claim in doubt tries again later */
+		loop_turn(service.loop, 0);
 	}
 	assert(answers == 1);
 	coupons_free(service.coupons);

@@ -2,6 +2,7 @@
 """Claims, coupons and orders, as one client after the other meets them."""
 
 import datetime
+import json
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -398,13 +399,24 @@ def head(it):
 def operations(it):
     assert abs(clock_ms(it) - now_ms()) < 1000
     same(it.ask("GET", "/healthz").expect(200).json, {"errMsg": ""}, "health")
-    same(it.ask("GET", "/readyz").expect(200).json, {"errMsg": ""}, "readiness")
+    same(it.ask("GET", "/readyz").expect(200).json, {"errMsg": "", "closed": []}, "readiness")
     metrics = it.ask("GET", "/metrics").expect(200)
     same(metrics.headers.get_content_type(), "text/plain", "type of the metrics")
     counts = dict(line.rsplit(" ", 1) for line in metrics.body.decode().splitlines() if not line.startswith("#"))
     assert int(counts['seckill_claims_total{end="won"}']) > 50, counts
     assert int(counts["seckill_drained_orders_total"]) > 50, counts
     assert int(counts["seckill_dead_letters_total"]) == 0, counts
+    status = json.loads(it.ctl("--json", "status").stdout)
+    assert status["coupons"], status
+    host = status["host"]
+    for title in ("claims", "scripts", "stock_moves", "stock_units"):
+        shown = {line.split('"')[1]: int(n) for line, n in counts.items() if line.startswith(f"seckill_{title}_total")}
+        same(host[title], shown, title)
+    in_metrics = float(counts["seckill_scripts_per_win"]) * 1000  # one is rounded, the other cut
+    assert abs(in_metrics - host["scripts_per_1000_wins"]) <= 1, f"{in_metrics}, not {host['scripts_per_1000_wins']}"
+    assert 1000 <= host["scripts_per_1000_wins"] < 5000, host
+    text = it.ctl("status").stdout.splitlines()
+    same(text[-1], f"scripts per winning claim: {host['scripts_per_1000_wins'] / 1000:.3f}", "the last line as text")
 
 
 @case("every key in Redis is made of integers only")

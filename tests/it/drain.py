@@ -9,21 +9,8 @@ import time
 
 from harness import BUILD, main
 from stores import SqlError
-from storm import kill
+from storm import Paused, kill
 from tap import case, every, same, until
-
-
-class Paused:
-    """Drainers stand still while orders are prepared; then they find all of it at once."""
-
-    def __init__(self, it):
-        self.it = it
-
-    def __enter__(self):
-        kill(self.it.full("drain"), signal.SIGSTOP)
-
-    def __exit__(self, *problem):
-        kill(self.it.workers("drain"), signal.SIGCONT)
 
 
 def dead_letters(it, sale):
@@ -286,7 +273,7 @@ def commands(it):
 
 @case("a drainer with batches of one rests when there is nothing to do, and stops when it is asked to")
 def batch_of_one(it):
-    words = [BUILD / "seckill-orderd", "-c", it.run / "seckill.conf", "-s", "drain_batch=1"]
+    words = [BUILD / "seckill-orderd", "-c", it.run / "drain.conf", "-s", "drain_batch=1"]
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=it.environment) as drainer:
         assert "started" in drainer.stderr.readline()
         before = commands(it)

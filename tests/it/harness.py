@@ -145,7 +145,9 @@ class Instance:
         return Client(self.port)
 
     def ctl(self, *words):
-        return subprocess.run([BUILD / "seckillctl", "-c", self.run / "seckill.conf", *map(str, words)], text=True,
+        writes_orders = {"recover", "rebuild", "dead", "--repair"} & set(map(str, words))
+        settings = self.run / ("drain.conf" if writes_orders else "seckill.conf")
+        return subprocess.run([BUILD / "seckillctl", "-c", settings, *map(str, words)], text=True,
                               capture_output=True, timeout=60, env=self.environment)
 
     def users(self, count, kind="customer"):

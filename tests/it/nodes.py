@@ -62,7 +62,7 @@ class Node(Redis):
     def answers(self):
         try:
             return self("PING") == "PONG"
-        except OSError:
+        except (OSError, RedisError):
             return False
 
     def kill(self):

@@ -3,9 +3,11 @@
 
 import os
 import signal
+import threading
 import time
 
 from harness import main
+from stores import Redis
 from storm import Storm, kill, steady
 from tap import case, every, same, until
 
@@ -88,7 +90,8 @@ def redis_away(it):
     it.dev("start", "redis")
     steady(it, sale)
     until(lambda: it.ask("GET", "/readyz").status == 200, 5, "ready again")
-    same(sale.claim(user).expect(200).json["order"], order, "the order from before")
+    again = until(lambda: (a := sale.claim(user)).status < 500 and a, 10, "the sale is inspected")
+    same(again.expect(200).json["order"], order, "the order from before")
     sale.win(other)
     same(all_workers(it), workers, "workers")
     sale.drained()
@@ -184,6 +187,45 @@ def redis_empty(it):
     same(it.redis("EXISTS", *keys), 0, "keys made anew")
     done = it.ctl("audit", sale.title)
     same(done.returncode, 1, f"exit of the audit: {done.stdout}")
+
+
+@case("workers start while a script keeps Redis busy: they serve when it is over")
+def busy_at_start(it):
+    sale, users = it.sale(amount=4), it.users(4)
+    it.redis("CONFIG", "SET", "busy-reply-threshold", 50)
+    it.dev("stop", "hot")
+    slow = threading.Thread(target=Redis(it.redis.path, it.redis.password), args=(
+        "EVAL", "local t = redis.call('TIME')[1] while redis.call('TIME')[1] - t < 3 do end return 1", 0))
+    slow.start()
+    time.sleep(0.2)  # the script is known as slow by now
+    it.dev("start", "hot")
+    slow.join()
+    it.redis("CONFIG", "SET", "busy-reply-threshold", 5000)
+    for user in users:
+        until(lambda: sale.claim(user).status in (200, 201), 5, "claims are answered again")
+    other = it.sale(amount=1)
+    until(lambda: other.claim(users[0]).status in (200, 201), 5, "and those of a coupon that is new")
+
+
+@case("more orders wait for MySQL than may: 503 busy, nothing is lost, and it goes on when there is room")
+def queue_full(it):
+    it.environment["SECKILL_QUEUE_MAX"] = "16"
+    it.dev("stop", "hot")
+    it.dev("start", "hot")
+    sale, users = it.sale(amount=40, segments=2), it.users(44)
+    it.dev("stop", "drain")
+    answers = [sale.claim(user) for user in users]
+    won = [a for a in answers if a.status == 201]
+    same(sale.queued(), len(won), "orders that wait")
+    same({a.code for a in answers if a.status != 201}, {"busy"}, "the answers of the others")
+    assert len(won) == 16, f"{len(won)} won, not 16"
+    assert all("Retry-After" in a.headers for a in answers if a.status == 503), "no Retry-After"
+    it.dev("start", "drain")
+    outcomes = sale.rush(users, connections=8)
+    sold = sum(1 for o in outcomes if o.order)
+    same(sold, 40, "units sold")
+    sale.drained()
+    sale.audit()
 
 
 if __name__ == "__main__":

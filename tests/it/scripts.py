@@ -87,14 +87,14 @@ class Coupon:
     def debit(self, i, take=1, gen=GEN):
         return self.redis.run("debit", [self.key(i)], gen, take)
 
-    def exchange(self, i, received, sent, left, want, probes=64, gen=GEN):
-        return self.redis.run("exchange", [HUB], gen, i, received, sent, left, want, probes)
+    def exchange(self, i, received, sent, left, want, probes=64, *reports, gen=GEN):
+        return self.redis.run("exchange", [HUB], gen, i, received, sent, left, want, probes, *reports)
 
     def flag(self, i, epoch, moment, gen=GEN):
         return self.redis.run("flag", [self.key(i)], gen, epoch, moment)
 
     def supply(self, amount, cancelled=0, gen=GEN):
-        return self.redis.run("supply", [HUB], gen, amount, cancelled)
+        return self.redis.run("supply", [HUB], gen, amount, cancelled)[:3]  # then how long to wait
 
     def hub(self):
         h = self.redis("HGETALL", HUB)
@@ -124,15 +124,15 @@ def unchanged(coupon, call, wanted):
 @case("a coupon is opened once; again changes nothing; another generation is fenced")
 def opening(redis):
     c = Coupon(redis, 100, 3, each=10)
-    same(c.hub(), {"gen": 5, "amount": 100, "cancelled": 0, "segments": 3, "avail": 70, "empty": "000", "sold_out": 0,
+    same(c.hub(), {"fence": 5, "amount": 100, "cancelled": 0, "segments": 3, "avail": 70, "empty": "000", "sold_out": 0,
                    "epoch": 0, "G0": 10, "G1": 10, "G2": 10, "R0": 0, "R1": 0, "R2": 0}, "hub")
-    same(c.segment(1), {"gen": 5, "state": "open", "t0": 0, "t1": 0, "left": 10, "I": 10, "O": 0, "n": 0, "epoch": 0,
+    same(c.segment(1), {"fence": 5, "state": "open", "t0": 0, "t1": 0, "left": 10, "I": 10, "O": 0, "n": 0, "epoch": 0,
                         "until": 0}, "segment")
     c.claim(1, 42)
     unchanged(c, lambda: c.open_hub(100, 10), ["OK", 0])
     unchanged(c, lambda: c.open_segment(1, 10), ["OK", 0])
-    unchanged(c, lambda: c.open_hub(100, 10, gen=6), ["FENCED"])
-    unchanged(c, lambda: c.open_segment(1, 10, gen=6), ["FENCED"])
+    unchanged(c, lambda: c.open_hub(100, 10, gen=6), ["FENCED", str(GEN)])
+    unchanged(c, lambda: c.open_segment(1, 10, gen=6), ["FENCED", str(GEN)])
 
 
 @case("the first segments get what does not divide, and 256 segments are not too many")
@@ -208,23 +208,36 @@ def fenced(redis):
              lambda: c.exchange(0, 10, 0, 0, 1, gen=6), lambda: c.flag(0, 1, FOREVER, gen=6),
              lambda: c.supply(200, gen=6)]
     for call in calls:
-        unchanged(c, call, ["FENCED"])
+        unchanged(c, call, ["FENCED", str(GEN)])
     redis("FLUSHALL")
     for call in calls:
-        unchanged(c, call, ["FENCED"])
+        unchanged(c, call, ["FENCED", None])
+
+
+@case("a fence is changed only where it is the one expected")
+def changed(redis):
+    c = Coupon(redis, 100, 1, each=10)
+    fence = lambda *words: redis.run("fence", [c.key(0)], *words)
+    same(fence("9@other", "5@new"), ["FENCED", str(GEN)], "reply")
+    same(fence(str(GEN), "5@new"), ["OK"], "reply")
+    same(fence(str(GEN), "5@new"), ["OK"], "reply")
+    same(fence("", "5!"), ["OK"], "reply")
+    unchanged(c, lambda: c.claim(0, 42, gen="5@new"), ["FENCED", "5!"])
 
 
 @case("REGRESS: who went back in time does nothing")
 def regress(redis):
     c = Coupon(redis, 100, 2, each=10)
-    same(c.debit(0), ["OK", 5, 10, 5], "debit")
-    same(c.exchange(0, 10, 5, 5, 0), ["OK", 10, 5], "report")
+    same(c.debit(0), ["OK", 0, 10, 10], "debit")
+    same(c.exchange(0, 10, 10, 0, 0), ["OK", 10, 10], "report")
     # the hub forgot a grant: a segment has received more than it gave
     unchanged(c, lambda: c.exchange(1, 11, 0, 0, 1), ["REGRESS"])
     # the segment forgot what it sent back: the hub has taken more than that
     redis("HSET", c.key(0), "O", 4)
-    unchanged(c, lambda: c.claim(0, 42, 10, 5), ["REGRESS"])
-    unchanged(c, lambda: c.claim(0, 0, 20, 5), ["REGRESS"])
+    unchanged(c, lambda: c.claim(0, 42, 10, 10), ["REGRESS"])
+    unchanged(c, lambda: c.claim(0, 0, 20, 10), ["REGRESS"])
+    # and one of several reports is enough
+    unchanged(c, lambda: c.exchange(0, 10, 10, 0, 1, 64, "1 11 0 0"), ["REGRESS"])
 
 
 # Hub and segments
@@ -256,24 +269,34 @@ def crowds(redis):
 @case("candidates are those that may hold stock, nearest first, as many as asked for")
 def candidates(redis):
     c = Coupon(redis, 5, 5, each=1)
-    same(c.exchange(2, 0, 0, 0, 1, probes=1), ["NONE", 1, 0, 3], "one")
-    same(c.exchange(2, 0, 0, 0, 1), ["NONE", 1, 0, 3, 4, 0, 1], "all")
+    same(c.exchange(2, 0, 0, 0, 1, probes=1), ["NONE", 1, 0, 3, 1, 0], "one")
+    same(c.exchange(2, 0, 0, 0, 1), ["NONE", 1, 0, 3, 1, 0, 4, 1, 0, 0, 1, 0, 1, 1, 0], "all")
     same(c.exchange(4, 1, 0, 0, 0), ["OK", 1, 0], "segment 4 is empty")
-    same(c.exchange(2, 0, 0, 0, 1), ["NONE", 1, 0, 3, 0, 1], "all others")
+    same(c.exchange(2, 0, 0, 0, 1), ["NONE", 1, 0, 3, 1, 0, 0, 1, 0, 1, 1, 0], "all others")
+
+
+@case("one call brings several reports: what they sent back is granted at once, and the empty ones are known")
+def reports(redis):
+    c = Coupon(redis, 6, 4, each=1)
+    same(c.exchange(0, 1, 0, 0, 2), ["GRANT", 3, 0], "the hub's two")
+    same([c.debit(1), c.debit(2)], [["OK", 0, 1, 1]] * 2, "two send one back")
+    same(c.exchange(0, 3, 0, 0, 3, 64, "1 1 1 0 2 1 1 0"), ["GRANT", 5, 0], "both in one")
+    same({k: c.hub()[k] for k in ("avail", "R1", "R2", "empty")}, {"avail": 0, "R1": 1, "R2": 1, "empty": "0110"}, "hub")
+    same(c.exchange(3, 1, 0, 0, 1, 64, "1 1 1 0 2 1 1 0"), ["NONE", 1, 0, 0, 5, 0], "a second time it is no news")
 
 
 @case("sold out is said when every segment is empty and nothing is in flight, not before")
 def sold_out(redis):
     c = Coupon(redis, 2, 2, each=1)
     c.claim(0, 42)
-    same(c.exchange(0, 1, 0, 0, 1), ["NONE", 1, 0, 1], "segment 1 has a unit")
+    same(c.exchange(0, 1, 0, 0, 1), ["NONE", 1, 0, 1, 1, 0], "segment 1 has a unit")
     same(c.debit(1), ["OK", 0, 1, 1], "it sends it back")
-    same(c.exchange(0, 1, 0, 0, 1), ["NONE", 1, 0, 1], "the unit is in flight")
+    same(c.exchange(0, 1, 0, 0, 1), ["NONE", 1, 0, 1, 1, 0], "the unit is in flight")
     same(c.exchange(1, 1, 1, 0, 0), ["OK", 1, 1], "it arrives")
     same(c.exchange(0, 1, 0, 0, 1), ["GRANT", 2, 0], "and is granted")
-    same(c.exchange(1, 1, 1, 0, 1), ["NONE", 1, 1, 0], "the grant is in flight")
+    same(c.exchange(1, 1, 1, 0, 1), ["NONE", 1, 1, 0, 2, 0], "the grant is in flight")
     same(c.claim(0, 43, 2, 0)[0], "WON", "the last one")
-    same(c.exchange(1, 1, 1, 0, 1), ["NONE", 1, 1, 0], "segment 0 did not say so yet")
+    same(c.exchange(1, 1, 1, 0, 1), ["NONE", 1, 1, 0, 2, 0], "segment 0 did not say so yet")
     word = c.exchange(0, 2, 0, 0, 1)
     same(word[:2], ["SOLDOUT", 1], "now it is")
     assert 0 < word[2] - time.time() * 1000 <= 1100, word
@@ -335,6 +358,31 @@ def trims(redis):
     same(trim(9), 1, "the order behind it")
 
 
+@case("an order that the list lost is put back in its place, once; whose it is not, and what is no list of orders, stays")
+def restore(redis):
+    c = Coupon(redis, 20, 1, each=20)
+    for user in range(11, 21):
+        c.claim(0, user)
+    whole = c.orders(0)
+
+    def put_back(n, user=None, gen=GEN, ms=5):
+        keys = [c.key(0), c.key(0, "o"), c.key(0, "q")]
+        return redis.run("restore", keys, gen, user or n + 10, n, whole[n - 1].split("|")[2] if ms == 5 else ms)
+    for lost in ([1], [10], [5], [1, 2, 9, 10], [3, 4, 6], range(1, 11), [10, 7, 1]):
+        for n in lost:
+            same(redis("LREM", c.key(0, "q"), 1, whole[n - 1]), 1, "records taken away")
+        for n in lost:
+            same(put_back(n), ["OK", 1], f"{n} of {lost}")
+            unchanged(c, lambda: put_back(n, ms=77), ["OK", 0])
+        same(c.orders(0), whole, f"the list after {lost}")
+    redis("LREM", c.key(0, "q"), 1, whole[4])
+    unchanged(c, lambda: put_back(5, user=16), ["OTHER"])
+    unchanged(c, lambda: put_back(5, user=99), ["OTHER"])
+    unchanged(c, lambda: put_back(5, gen=6), ["FENCED", str(GEN)])
+    redis("LSET", c.key(0, "q"), 4, "garbage")
+    unchanged(c, lambda: put_back(5), ["GARBAGE"])
+
+
 @case("a full server refuses claims, and still lets stock and orders travel")
 def full(redis):
     c = Coupon(redis, 10, 2, each=2)
@@ -346,7 +394,7 @@ def full(redis):
             raise AssertionError("a claim on a full server")
         except RedisError as error:
             assert str(error).startswith("OOM"), error
-        same(c.debit(1), ["OK", 1, 2, 1], "debit")
+        same(c.debit(1), ["OK", 0, 2, 2], "debit")
         same(c.exchange(1, 2, 1, 1, 0), ["OK", 2, 1], "report")
         same(c.flag(0, 1, FOREVER), ["OK", 0], "flag")
         same(c.supply(11), ["OK", 0, 1], "supply")
@@ -426,7 +474,7 @@ class Search:
             self.messages.append(("claim", i, user, reply[1], reply[2]))
         else:
             same(reply[0], "NONE", "reply")
-            self.messages += [("debit", j) for j in reply[3:]]
+            self.messages += [("debit", j) for j in reply[3::3]]
             self.messages.append(("ask", i, user, received, sent))
 
     def debit(self, j):
@@ -487,7 +535,7 @@ class Search:
                     return
                 if hub[0] == "GRANT" or hub[1] > reply[1]:
                     reply = self.claim(i, self.user, hub[1], hub[2])
-                for j in hub[3:] if hub[0] == "NONE" else []:
+                for j in hub[3::3] if hub[0] == "NONE" else []:
                     _, left, received, sent = self.coupon.debit(j)
                     back = self.coupon.exchange(j, received, sent, left, 0)
                     if back[1] > received:

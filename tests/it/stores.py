@@ -30,7 +30,8 @@ class Redis:
         s.connect(self.path)
         self.file = s.makefile("rwb")
         s.close()  # the file keeps it open
-        self("AUTH", "admin", self.password)
+        if self.password:
+            self("AUTH", "admin", self.password)
 
     def close(self):
         if self.file:

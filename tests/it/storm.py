@@ -16,6 +16,19 @@ dice = random.Random(SEED)
 USERS, UNITS, CONNECTIONS = 1200, 1000, 12
 
 
+class Paused:
+    """Drainers stand still while orders are prepared; then they find all of it at once."""
+
+    def __init__(self, it):
+        self.it = it
+
+    def __enter__(self):
+        kill(self.it.full("drain"), signal.SIGSTOP)
+
+    def __exit__(self, *problem):
+        kill(self.it.workers("drain"), signal.SIGCONT)
+
+
 class Storm:
     """A sale with its customers, already asking. It ends with proof()."""
 

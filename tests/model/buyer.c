@@ -13,22 +13,26 @@ struct worker {
 	int scripts;
 };
 
-/* A probe: segment j sends back half, the hub hears it, and a grant that j never got is delivered. */
-static void probe(struct worker *w, int j)
+/* A probe: segment j sends back what is left, and a grant that j never got is delivered; what it said is for the hub. */
+static struct report probe(struct worker *w, int j, int granted, int taken)
 {
 	struct reply debited = debit_lua(&w->state, j, true);
-	struct reply heard =
-		exchange_lua(&w->state, w->sale, j, debited.values[1], debited.values[2], debited.values[0], 0, 1);
-	if (heard.values[0] > debited.values[1] && keeps(NO_REDELIVERY))
-		claim_lua(&w->state, j, 0, heard.values[0], heard.values[1]);
-	w->scripts += 3;
+	if (granted > debited.values[1] && keeps(NO_REDELIVERY)) {
+		claim_lua(&w->state, j, 0, granted, taken);
+		w->scripts++;
+	}
+	w->scripts++;
+	return (struct report){ j, debited.values[1], debited.values[2], debited.values[0] };
 }
 
 /* A refill: true with the totals to credit, or false on the hub's word. */
 static bool refill(struct worker *w, int segment, int received, int sent, int credit[2])
 {
+	struct report heard[SEGMENTS];
+	int count = 0;
 	for (int probes = 1; w->scripts < SCRIPTS_MOST; probes *= 2) {
-		struct reply r = exchange_lua(&w->state, w->sale, segment, received, sent, 0, 1, probes);
+		struct report home = { segment, received, sent, 0 };
+		struct reply r = exchange_lua(&w->state, w->sale, home, 1, probes, heard, count);
 		w->scripts++;
 		if (r.word == SOLDOUT)
 			return false;
@@ -36,8 +40,9 @@ static bool refill(struct worker *w, int segment, int received, int sent, int cr
 		credit[1] = r.values[1];
 		if (r.word == GRANT || (r.word == NONE && r.values[0] > received))
 			return true;
-		for (int i = 2; i < r.count; i++)
-			probe(w, r.values[i]);
+		count = 0;
+		for (int i = 2; i < r.count; i += 3)
+			heard[count++] = probe(w, r.values[i], r.values[i + 1], r.values[i + 2]);
 	}
 	return true;
 }

@@ -1,6 +1,6 @@
 /*
  *   model                      search the quick sales; break every rule once, and see it noticed      (TAP)
- *   model --long               search larger sales also                                               (TAP)
+ *   model --long               search larger sales also; SECKILL_SOAK=1 in the environment does the same (TAP)
  *   model --mutant NAME        break one rule, and print the shortest way to what goes wrong           (TAP)
  *   model --traces N --seed S  print random traces, for replay.py                                     (JSON lines)
  */
@@ -208,8 +208,9 @@ int main(int argc, char **argv)
 		return run_mutant(argv[2]);
 	if (argc == 5 && traces >= 0 && seed >= 0)
 		return print_walks((int)traces, (uint64_t)seed);
+	const char *soak = getenv("SECKILL_SOAK");
 	if (argc == 1 || (argc == 2 && !strcmp(argv[1], "--long")))
-		return run_all(argc == 2);
+		return run_all(argc == 2 || (soak && !strcmp(soak, "1")));
 	fprintf(stderr, "usage: model [--long | --mutant NAME | --traces N --seed S]\n");
 	return 2;
 }

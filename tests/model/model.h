@@ -21,7 +21,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The search keeps millions of states, and packs them; simulate.c has one, of a sale of real size. */
+#ifdef SIMULATE
+enum { SEGMENTS = 64, CLAIMERS = 16384, SUPPLIERS = 2, COUNT_MOST = 7, CLOCK_MOST = 3 };
+#define BITS(n)
+typedef int32_t field;
+typedef uint64_t segment_set;
+#else
 enum { SEGMENTS = 3, CLAIMERS = 3, SUPPLIERS = 2, COUNT_MOST = 7, CLOCK_MOST = 3 };
+#define BITS(n) : n
+typedef uint8_t field, segment_set;
+#endif
 
 /* The sale that is searched. */
 struct sale {
@@ -40,17 +50,17 @@ struct sale {
 /* Slots. Fields are those of the Lua scripts: I received, O sent, G granted, R taken. */
 
 struct segment {
-	uint8_t left : 4, received : 4;
-	uint8_t sent : 4, n : 4;
-	uint8_t epoch : 4, until : 3, made : 1;
+	field left BITS(4), received BITS(4);
+	field sent BITS(4), n BITS(4);
+	field epoch BITS(4), until BITS(3), made BITS(1);
 };
 
 struct hub {
-	uint8_t avail : 4, amount : 4;
-	uint8_t cancelled : 4, epoch : 4;
-	uint8_t empty : 3, sold_out : 1; /* empty: a bit a segment */
+	field avail BITS(4), amount BITS(4);
+	field cancelled BITS(4), epoch BITS(4);
+	segment_set empty BITS(3), sold_out BITS(1); /* empty: a bit a segment */
 	struct {
-		uint8_t granted : 4, taken : 4;
+		field granted BITS(4), taken BITS(4);
 	} with[SEGMENTS];
 };
 
@@ -59,7 +69,7 @@ struct hub {
 enum request { IDLE, BEGAN, SEEN, HEARD }; /* claimed; since then nothing was left for an instant; the hub said so */
 
 struct claimer {
-	uint8_t order : 4, orders : 2, request : 2; /* order: owners[user], a sequence; orders: on the list */
+	field order BITS(4), orders BITS(2), request BITS(2); /* order: owners[user], a sequence; orders: on the list */
 };
 
 enum { SELLER, CANCELLER };                        /* one adds stock, one gives the unit of a cancelled order back */
@@ -98,16 +108,32 @@ extern const char *const word_names[WORDS];
 
 struct reply {
 	enum word word;
-	int count, values[2 + SEGMENTS];
+	int count, values[2 + 3 * SEGMENTS];
 };
+
+/* What is ours to choose in the engine: how much is granted at the opening, and how much a grant and a return move. */
+
+struct tuning {
+	int first_num, first_den;               /* of the units: publish.c */
+	int chunk_num, chunk_den;               /* of what the hub holds, shared by the segments: exchange.lua */
+	enum { RETURN_ONE, RETURN_HALF, RETURN_ALL } back; /* of what a segment has left: debit.lua */
+};
+
+#define SHIPPED { 7, 8, 2, 1, RETURN_ALL }
+extern struct tuning tuning; /* in force: what is shipped, but in simulate.c */
 
 /* scripts.c. A negative granted is an argument that was left out; user 0 only credits. */
 
 struct reply open_segment_lua(struct state *s, int segment, int units);
 struct reply claim_lua(struct state *s, int segment, int user, int granted, int taken);
-struct reply debit_lua(struct state *s, int segment, bool half);
-struct reply exchange_lua(struct state *s, const struct sale *sale, int segment, int received, int sent, int left,
-			  int want, int probes);
+struct reply debit_lua(struct state *s, int segment, bool back);
+
+/* What a segment says of itself; and others, in the same call. */
+struct report {
+	int segment, received, sent, left;
+};
+struct reply exchange_lua(struct state *s, const struct sale *sale, struct report home, int want, int probes,
+			  const struct report *others, int count);
 struct reply flag_lua(struct state *s, int segment, int epoch, int until);
 struct reply supply_lua(struct state *s, int amount, int cancelled);
 
@@ -117,8 +143,8 @@ enum kind {
 	OPEN_SEGMENT, /* at segment */
 	CLAIM,        /* at claimer; granted or -1, taken */
 	CREDIT,       /* at segment; granted, taken */
-	DEBIT,        /* at segment; 1 to send back half */
-	EXCHANGE,     /* at segment; received, sent, left, want, probes */
+	DEBIT,        /* at segment; 1 to send back what is left */
+	EXCHANGE,     /* at segment; received, sent, left, want, probes; another's report, segment -1 without one */
 	FLAG,         /* at segment; epoch, until or 0 */
 	COMMIT,       /* at supplier: MySQL has it */
 	SUPPLY,       /* at supplier; amount, cancelled */
@@ -132,7 +158,7 @@ enum kind {
 
 struct step {
 	uint8_t kind, at;
-	int8_t args[5];
+	int8_t args[9];
 };
 
 enum { STEPS_MOST = 1024 };
@@ -149,9 +175,14 @@ static inline int user_of(int claimer)
 	return claimer + 1;
 }
 
-static inline uint8_t all_segments(const struct sale *sale)
+static inline segment_set one_segment(int i)
 {
-	return (uint8_t)((1u << sale->segments) - 1);
+	return (segment_set)((uint64_t)1 << i);
+}
+
+static inline segment_set all_segments(const struct sale *sale)
+{
+	return (segment_set)(UINT64_MAX >> (64 - sale->segments));
 }
 
 /* properties.c: each says what is wrong, or NULL. judge also keeps the watch bits of the state. */

@@ -27,7 +27,8 @@ from tap import bail_out, case, comment, run_cases, until  # noqa: E402
 SOURCE = pathlib.Path(os.environ.get("top_srcdir") or HERE.parents[1])
 BUILD = pathlib.Path(os.environ.get("top_builddir") or SOURCE / "build")
 MODEL = os.environ.get("MODEL") or str(BUILD / "tests/model/model")
-TRACES = int(sys.argv[1]) if len(sys.argv) > 1 else 400
+SOAK = os.environ.get("SECKILL_SOAK") == "1"
+TRACES = int(sys.argv[1]) if len(sys.argv) > 1 else 20000 if SOAK else 400
 SEED = int(sys.argv[2]) if len(sys.argv) > 2 else int.from_bytes(os.urandom(4), "big")
 
 GENERATION, HOUR = 7, 3600 * 1000
@@ -36,18 +37,19 @@ SCRIPTS = ("open_hub", "open_segment", "claim", "debit", "exchange", "flag", "su
 
 # What replay must notice: a script, a text in it, and what stands there instead.
 BROKEN = (
-    ("no G comparison", "exchange", "received == granted and ", ""),
-    ("any total sent back is taken", "exchange", "if sent > taken then", "if sent ~= taken then"),
-    ("a grant keeps the mark", "exchange", "  mark('0')\n", ""),
-    ("chunks of another size", "exchange", "3 * avail", "5 * avail"),
-    ("no candidates are left out", "exchange", "#reply - 3 >= tonumber(ARGV[7])", "false"),
+    ("no G comparison", "exchange", "received == tonumber(h[5 + 2 * k]) and ", ""),
+    ("any total sent back is taken", "exchange", "if sent > known then", "if sent ~= known then"),
+    ("a grant keeps the mark", "exchange", "  mark(i, '0')\n", ""),
+    ("chunks of another size", "exchange", "2 * avail", "3 * avail"),
+    ("nobody hears what others report", "exchange", "ipairs(reports) do\n  local j", "ipairs({ reports[1] }) do\n  local j"),
+    ("no candidates are left out", "exchange", "#candidates >= tonumber(ARGV[7])", "false"),
     ("no epoch check", "flag", "epoch >= known and ", ""),
     ("\"sold out\" over stock", "flag", " and tonumber(s[2]) == 0", ""),
     ("a shorter lease wins", "flag", "math.max(moment, tonumber(s[4]))", "moment"),
     ("amounts instead of totals", "claim", "left + granted - received", "left + granted"),
     ("a credit keeps the lease", "claim", ", 'until', 0)", ")"),
     ("no look for the owner", "claim", "if mine then", "if false then"),
-    ("half is rounded down", "debit", "math.ceil", "math.floor"),
+    ("one unit is kept", "debit", "local units = left\n", "local units = math.max(1, left - 1)\n"),
     ("the epoch stays", "supply", "epoch = epoch + 1", "epoch = epoch"),
     ("a late total counts", "supply", "math.max(tonumber(h[2]), tonumber(ARGV[2]))", "tonumber(ARGV[2])"),
 )
@@ -149,7 +151,8 @@ class Replay:
         return self.script("debit", self.keys(at)[:1], half)
 
     def exchange(self, at, *args):
-        return self.script("exchange", [self.hub], at, *args)
+        others = " ".join(map(str, args[5:])) if args[5] >= 0 else ""
+        return self.script("exchange", [self.hub], at, *args[:5], others)
 
     def flag(self, at, epoch, until):
         return self.script("flag", self.keys(at)[:1], epoch, self.moment(until))
@@ -186,6 +189,8 @@ class Replay:
     def check_reply(step, got, began):
         wanted, now = step["reply"], int(time.time() * 1000)
         same(got[0], wanted[0], "reply")
+        if step["step"] == "supply":  # how long to wait is not modelled
+            got = got[:3]
         if step["step"] == "exchange" and got[0] == "SOLDOUT":
             if not began + 1000 <= got[2] <= now + 1000:
                 raise Different(f"the lease is {got[2] - now} ms")
@@ -194,6 +199,8 @@ class Replay:
             if not began <= got[3] <= now:
                 raise Different(f"won at {got[3]}, it is {now}")
             got = got[:3]
+        if got[0] == "FENCED":  # by which fence is not modelled
+            got = got[:1]
         same(got, wanted, "reply")
 
     def check_slots(self, step, slots):

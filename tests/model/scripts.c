@@ -12,6 +12,8 @@ const char *const word_names[WORDS] = {
 
 #define REPLY(word, ...) ((struct reply){ word, sizeof((int[]){ __VA_ARGS__ }) / sizeof(int), { __VA_ARGS__ } })
 
+struct tuning tuning = SHIPPED;
+
 static const struct reply fenced = { FENCED, 0, { 0 } }, regress = { REGRESS, 0, { 0 } };
 
 static int max(int a, int b)
@@ -29,7 +31,7 @@ struct reply open_segment_lua(struct state *s, int segment, int units)
 	struct segment *g = &s->segments[segment];
 	if (g->made)
 		return REPLY(OK, 0);
-	*g = (struct segment){ .left = (uint8_t)units, .received = (uint8_t)units, .made = 1 };
+	*g = (struct segment){ .left = (field)units, .received = (field)units, .made = 1 };
 	return REPLY(OK, 1);
 }
 
@@ -71,14 +73,19 @@ struct reply claim_lua(struct state *s, int segment, int user, int granted, int 
 	return REPLY(WON, g->n, g->left);
 }
 
-struct reply debit_lua(struct state *s, int segment, bool half)
+static int sent_back(int left)
+{
+	return tuning.back == RETURN_ONE ? 1 : tuning.back == RETURN_ALL ? left : (left + 1) / 2;
+}
+
+struct reply debit_lua(struct state *s, int segment, bool back)
 {
 	struct segment *g = &s->segments[segment];
 	int units = 0;
 	if (!g->made)
 		return fenced;
-	if (half && g->left > 0) {
-		units = (g->left + 1) / 2;
+	if (back && g->left > 0) {
+		units = sent_back(g->left);
 		g->left -= units;
 		g->sent += units;
 	}
@@ -101,20 +108,28 @@ static void take_back(struct hub *h, int i, int sent)
 	}
 }
 
-static bool reports_empty(const struct hub *h, int i, int received, int sent, int left)
+static bool reports_empty(const struct hub *h, const struct report *r)
 {
-	bool same_G = received == h->with[i].granted || !keeps(NO_G_COMPARISON);
-	bool same_R = sent == h->with[i].taken || !keeps(NO_R_COMPARISON_IN_MARK) || !keeps(RETURN_AMOUNTS);
-	return left == 0 && same_G && same_R;
+	bool same_G = r->received == h->with[r->segment].granted || !keeps(NO_G_COMPARISON);
+	bool same_R = r->sent == h->with[r->segment].taken || !keeps(NO_R_COMPARISON_IN_MARK) || !keeps(RETURN_AMOUNTS);
+	return r->left == 0 && same_G && same_R;
+}
+
+static void hear(struct hub *h, const struct report *r)
+{
+	take_back(h, r->segment, r->sent);
+	if (reports_empty(h, r))
+		h->empty |= one_segment(r->segment);
 }
 
 static struct reply grant(struct hub *h, const struct sale *sale, int i, int want)
 {
-	int avail = h->avail, units = min(avail, max(want, 3 * avail / (2 * sale->segments)));
+	int avail = h->avail;
+	int units = min(avail, max(want, tuning.chunk_num * avail / (tuning.chunk_den * sale->segments)));
 	h->with[i].granted += units;
 	h->avail = avail - units;
 	if (keeps(GRANT_KEEPS_MARK))
-		h->empty &= ~(1u << i);
+		h->empty &= ~one_segment(i);
 	return REPLY(GRANT, keeps(CREDIT_AMOUNTS) ? h->with[i].granted : units, h->with[i].taken);
 }
 
@@ -133,15 +148,19 @@ static struct reply totals(const struct hub *h, int i, enum word word)
 	return REPLY(word, keeps(CREDIT_AMOUNTS) ? h->with[i].granted : 0, h->with[i].taken);
 }
 
-struct reply exchange_lua(struct state *s, const struct sale *sale, int i, int received, int sent, int left, int want,
-			  int probes)
+struct reply exchange_lua(struct state *s, const struct sale *sale, struct report home, int want, int probes,
+			  const struct report *others, int count)
 {
 	struct hub *h = &s->hub;
-	if (received > h->with[i].granted)
-		return regress;
-	take_back(h, i, sent);
-	if (reports_empty(h, i, received, sent, left))
-		h->empty |= 1u << i;
+	int i = home.segment;
+	for (int k = -1; k < count; k++) {
+		const struct report *r = k < 0 ? &home : &others[k];
+		if (r->received > h->with[r->segment].granted)
+			return regress;
+	}
+	hear(h, &home);
+	for (int k = 0; k < count; k++)
+		hear(h, &others[k]);
 	if (want == 0)
 		return totals(h, i, OK);
 	if (h->avail > 0)
@@ -152,10 +171,13 @@ struct reply exchange_lua(struct state *s, const struct sale *sale, int i, int r
 	struct reply reply = totals(h, i, NONE);
 	for (int step = 1; step < sale->segments; step++) {
 		int j = (i + step) % sale->segments;
-		if (reply.count - 2 >= probes)
+		if (reply.count - 2 >= 3 * probes)
 			break;
-		if (!(h->empty >> j & 1))
+		if (!(h->empty >> j & 1)) {
 			reply.values[reply.count++] = j;
+			reply.values[reply.count++] = h->with[j].granted;
+			reply.values[reply.count++] = h->with[j].taken;
+		}
 	}
 	return reply;
 }

@@ -15,23 +15,23 @@ static_assert(sizeof(struct state) == 40 + SEGMENTS * REPORT_WORDS * sizeof(uint
 
 /* Messages */
 
-struct report {
+struct saying {
 	int received, sent;
 	bool zero; /* nothing was left */
 };
 
-static int report_number(struct report r)
+static int report_number(struct saying r)
 {
 	assert(r.received < VALUES && r.sent < VALUES);
 	return (r.received * VALUES + r.sent) * 2 + r.zero;
 }
 
-static struct report report_of(int number)
+static struct saying report_of(int number)
 {
-	return (struct report){ number / 2 / VALUES, number / 2 % VALUES, number % 2 };
+	return (struct saying){ number / 2 / VALUES, number / 2 % VALUES, number % 2 };
 }
 
-static void put_report(struct state *s, int i, struct report r)
+static void put_report(struct state *s, int i, struct saying r)
 {
 	int number = report_number(r);
 	s->reports[i][number / 64] |= UINT64_C(1) << number % 64;
@@ -60,18 +60,20 @@ static void put_reply(struct state *s, const struct step *step, const struct rep
 	case CLAIM:
 		if (r->word != NEED)
 			return;
-		put_report(s, segment, (struct report){ r->values[0], r->values[1], true });
+		put_report(s, segment, (struct saying){ r->values[0], r->values[1], true });
 		return;
 	case CREDIT:
 	case DEBIT:
 		if (r->word == OK)
-			put_report(s, segment, (struct report){ r->values[1], r->values[2], r->values[0] == 0 });
+			put_report(s, segment, (struct saying){ r->values[1], r->values[2], r->values[0] == 0 });
 		return;
 	case EXCHANGE:
 		if (r->word == GRANT || r->word == NONE || r->word == OK)
 			s->grants[segment] |= 1u << r->values[0];
 		else if (r->word == SOLDOUT)
 			s->words |= word_bit(r->values[0], r->values[1]);
+		for (int i = 2; r->word == NONE && i < r->count; i += 3)
+			s->grants[r->values[i]] |= 1u << r->values[i + 1];
 		return;
 	case SUPPLY:
 		s->opens |= 1u << r->values[0];
@@ -90,14 +92,14 @@ static void drop_inert_reports(struct state *s, int i)
 	int granted = s->hub.with[i].granted, taken = s->hub.with[i].taken;
 	bool marked = s->hub.empty >> i & 1;
 	for (int number = next_report(s, i, 0); number >= 0; number = next_report(s, i, number + 1)) {
-		struct report r = report_of(number);
+		struct saying r = report_of(number);
 		bool marks = r.zero && r.received == granted && r.sent >= taken;
 		if (marks && !(r.sent == taken && marked))
 			continue;
 		s->asked |= (unsigned)r.zero << i;
 		s->reports[i][number / 64] &= ~(UINT64_C(1) << number % 64);
 		if (r.sent > taken)
-			put_report(s, i, (struct report){ 0, r.sent, false });
+			put_report(s, i, (struct saying){ 0, r.sent, false });
 	}
 }
 
@@ -145,7 +147,7 @@ static void add(struct steps *to, enum kind kind, int at, int a, int b, int c, i
 {
 	assert(to->count < STEPS_MOST);
 	to->list[to->count++] =
-		(struct step){ (uint8_t)kind, (uint8_t)at, { (int8_t)a, (int8_t)b, (int8_t)c, (int8_t)d, SEGMENTS } };
+		(struct step){ (uint8_t)kind, (uint8_t)at, { (int8_t)a, (int8_t)b, (int8_t)c, (int8_t)d, SEGMENTS, -1 } };
 }
 
 static void add_credits(struct steps *to, const struct state *s, enum kind kind, int at, int i)
@@ -176,7 +178,7 @@ static void add_exchanges(struct steps *to, const struct state *s, const struct 
 {
 	for (int want = 0; want <= (is_home(sale, i) ? sale->want : 0); want++) {
 		for (int number = next_report(s, i, 0); number >= 0; number = next_report(s, i, number + 1)) {
-			struct report r = report_of(number);
+			struct saying r = report_of(number);
 			if (want == 0 || r.zero)
 				add(to, EXCHANGE, i, r.received, r.sent, !r.zero, want);
 		}
@@ -311,7 +313,8 @@ static struct reply run(struct state *s, const struct sale *sale, const struct s
 	case DEBIT:
 		return debit_lua(s, step->at, a[0]);
 	case EXCHANGE:
-		return exchange_lua(s, sale, step->at, a[0], a[1], a[2], a[3], a[4]);
+		return exchange_lua(s, sale, (struct report){ step->at, a[0], a[1], a[2] }, a[3], a[4],
+				    &(struct report){ a[5], a[6], a[7], a[8] }, a[5] >= 0);
 	case FLAG:
 		r = flag_lua(s, step->at, a[0], a[1]);
 		if (a[1] == 0)
@@ -371,7 +374,7 @@ static const struct {
 	[OPEN_SEGMENT] = { "open_segment", { "units" }, 0 },
 	[CLAIM] = { "claim by user", { "granted", "taken" }, 1 },
 	[CREDIT] = { "credit at segment", { "granted", "taken" }, 0 },
-	[DEBIT] = { "debit at segment", { "half" }, 0 },
+	[DEBIT] = { "debit at segment", { "back" }, 0 },
 	[EXCHANGE] = { "exchange for segment", { "received", "sent", "left", "want" }, 0 },
 	[FLAG] = { "flag at segment", { "epoch", "until" }, 0 },
 	[COMMIT] = { "MySQL has the units of supplier", { NULL }, 0 },
@@ -395,7 +398,7 @@ const char *step_text(char text[160], const struct sale *sale, const struct step
 		n += snprintf(text + n, 160 - n, " %s %d", texts[step->kind].args[i], step->args[i]);
 	if (reply->word != NOTHING)
 		n += snprintf(text + n, 160 - n, " -> %s", word_names[reply->word]);
-	for (int i = 0; i < reply->count; i++)
+	for (int i = 0; i < reply->count && n < 150; i++)
 		n += snprintf(text + n, 160 - n, " %d", reply->values[i]);
 	return text;
 }

@@ -35,7 +35,7 @@ static const struct {
 	[CLAIM] = { "claim", 2, 6 },
 	[CREDIT] = { "credit", 2, 3 },
 	[DEBIT] = { "debit", 1, 2 },
-	[EXCHANGE] = { "exchange", 5, 8 },
+	[EXCHANGE] = { "exchange", 9, 8 },
 	[FLAG] = { "flag", 2, 6 },
 	[COMMIT] = { NULL, 0, 1 },
 	[SUPPLY] = { "supply", 2, 2 },
@@ -65,6 +65,17 @@ static struct sale random_sale(void)
 	return sale;
 }
 
+/* A worker that asks for stock may tell the hub in the same call what another segment said. */
+static void add_report(struct step *step, const struct step *list, int count)
+{
+	int number = below(count);
+	const struct step *other = &list[number];
+	if (step->args[3] == 0 || other->kind != EXCHANGE || other->at == step->at)
+		return;
+	step->args[5] = (int8_t)other->at;
+	memcpy(&step->args[6], other->args, 3);
+}
+
 /* First what is done, then with what; else the many messages would crowd out everything else. */
 static struct step random_step(const struct step *list, int count, const struct sale *sale)
 {
@@ -80,6 +91,8 @@ static struct step random_step(const struct step *list, int count, const struct 
 		if (list[i].kind == kind && !number--) {
 			struct step step = list[i];
 			step.args[4] = (int8_t)(1 + below(sale->segments));
+			if (kind == EXCHANGE)
+				add_report(&step, list, count);
 			return step;
 		}
 	return list[0];

@@ -67,7 +67,10 @@ result "openapi.yaml refers only to what it has" "$(grep -o '#/components/[A-Za-
 			if (/^    [A-Za-z]+:$/) { name = $1; gsub(/[ :]/, "", name); have[group "/" name] = 1 } next }
 		!(($3 "/" $4) in have) { print }' docs/openapi.yaml -)"
 
-rows src/base/board.def | awk -F '\t' '{ sub(/__.*/, "", $1); print "seckill_" $1 }' | sort -u >"$dir/table"
+{
+	rows src/base/board.def | awk -F '\t' '{ sub(/__.*/, "", $1); print "seckill_" $1 }'
+	sed -n 's/.*# TYPE \(seckill_[a-z_]*\) .*/\1/p' src/http/handle_ops.c # what is computed
+} | sort -u >"$dir/table"
 # shellcheck disable=SC2016 # backquotes of the document, not of the shell
 grep -oE '^\| `seckill_[a-z_]+`' docs/operations.md | tr -d '|` ' >"$dir/document"
 result "operations.md has every metric, and no other" "$(differ metrics docs/operations.md)"
@@ -90,6 +93,15 @@ done
 result "seckillctl(8) has every command" "$(sed -n 's/^[[:space:]]*{ "\([a-z]*\)", "[^"]*",.*/\1/p' src/bin/ctl_main.c >"$dir/table"
 	sed -n 's/^\.It Ic \([a-z]*\).*/\1/p; s/^\.Ic \([a-z]*\)$/\1/p' docs/seckillctl.8 | sort -u >"$dir/document"
 	differ commands docs/seckillctl.8)"
+
+rows src/sale/audit.def | awk -F '\t' '{ print $2 }' >"$dir/table"
+awk '/^\.Sh / { inside = $2 == "FINDINGS" } inside && /^\.It Cm / { print $3 }' docs/seckillctl.8 >"$dir/document"
+result "seckillctl(8) has every finding of an audit" "$(differ findings docs/seckillctl.8)"
+result "seckillctl(8) says of every finding that is repaired why, and of no other" "$(
+	sed -n 's/^[[:space:]]*\[FINDING_\([A-Z_]*\)\] = .*/\1/p' src/sale/audit_repair.c | tr 'A-Z_' 'a-z-' >"$dir/table"
+	awk '/^\.Sh / { inside = $2 == "FINDINGS" } inside && /^\.It Cm / { word = $3 }
+		inside && /^Repaired[: ]/ { print word }' docs/seckillctl.8 >"$dir/document"
+	differ repairs docs/seckillctl.8)"
 
 for page in docs/*.[1-9]; do
 	result "$page is clean mdoc" "$(command -v mandoc >/dev/null || echo "mandoc is not installed"

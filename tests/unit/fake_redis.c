@@ -65,51 +65,6 @@ const struct redis_reply *redis_member(const struct redis_reply *map, const char
 	return NULL;
 }
 
-/* Commands */
-
-void redis_put(struct redis_command *c, struct str word)
-{
-	assert(c->argc < (int)(sizeof c->argv / sizeof c->argv[0]) && word.n <= sizeof c->text - c->used);
-	if (word.n)
-		memcpy(c->text + c->used, word.p, word.n);
-	c->argv[c->argc] = c->text + c->used;
-	c->length[c->argc++] = word.n;
-	c->used += word.n;
-}
-
-void redis_put_key(struct redis_command *c, struct str key)
-{
-	redis_put(c, key);
-}
-
-void redis_put_text(struct redis_command *c, const char *word)
-{
-	redis_put(c, str_of(word));
-}
-
-void redis_put_int(struct redis_command *c, int64_t value)
-{
-	char text[24];
-	snprintf(text, sizeof text, "%lld", (long long)value);
-	redis_put_text(c, text);
-}
-
-void redis_command(struct redis_command *c, const char *name)
-{
-	c->script = NULL;
-	c->argc = 0;
-	c->used = 0;
-	redis_put_text(c, name);
-}
-
-/* The script's name instead of EVALSHA, its SHA1, and the number of keys; the number is kept for the bar. */
-void redis_script(struct redis_command *c, const struct redis_script *s, int keys)
-{
-	redis_command(c, s->name);
-	c->script = s;
-	redis_put_int(c, keys);
-}
-
 /* The queue */
 
 struct waiting {
@@ -122,12 +77,34 @@ struct waiting {
 static struct waiting *first, **last = &first;
 static bool is_down;
 
+/* The next word of a command's RESP text. */
+static struct str word(const char **at)
+{
+	size_t n = strtoul(*at + 1, (char **)at, 10);
+	struct str w = { *at + 2, n };
+	*at += n + 4;
+	return w;
+}
+
+/* A script's name instead of EVALSHA, its SHA1, and the number of keys. */
 static void describe(const struct redis_command *c, char *text)
 {
-	int from = c->script ? 2 : 1, keys = c->script ? atoi(c->argv[1]) : 0;
-	text += sprintf(text, "%.*s", (int)c->length[0], c->argv[0]);
-	for (int i = from; i < c->argc; i++)
-		text += sprintf(text, "%s%.*s", c->script && i == from + keys ? " | " : " ", (int)c->length[i], c->argv[i]);
+	const char *at = c->text;
+	struct str name = word(&at);
+	int i = 1, keys = 0;
+	if (c->script) {
+		word(&at);
+		keys = atoi(word(&at).p);
+		name = str_of(c->script->name);
+		i = 3;
+	}
+	text += sprintf(text, "%.*s", (int)name.n, name.p);
+	for (int first_word = i; i < c->argc; i++) {
+		struct str w = word(&at);
+		if (c->run && w.p + w.n == c->text + c->run + REDIS_RUN) /* of a fence the generation only */
+			w.n -= REDIS_RUN + 1;
+		text += sprintf(text, "%s%.*s", c->script && i == first_word + keys ? " | " : " ", (int)w.n, w.p);
+	}
 }
 
 void redis_send(struct redis *r, const struct redis_command *c, redis_done *done, void *context)
@@ -138,12 +115,38 @@ void redis_send(struct redis *r, const struct redis_command *c, redis_done *done
 			done(context, REDIS_REFUSED, NULL);
 		return;
 	}
-	struct waiting *w = malloc(sizeof *w + c->used + (size_t)c->argc * 3 + 1);
+	struct waiting *w = malloc(sizeof *w + c->used + 64);
 	assert(w);
 	*w = (struct waiting){ .done = done, .context = context };
 	describe(c, w->text);
 	*last = w;
 	last = &w->next;
+}
+
+const char *redis_run(const struct redis *r, struct str key)
+{
+	(void)r;
+	(void)key;
+	return "run";
+}
+
+bool fake_redis_confirms;
+
+bool redis_confirms(const struct redis *r)
+{
+	(void)r;
+	return fake_redis_confirms;
+}
+
+void redis_confirm(struct redis *r, redis_done *done, void *context)
+{
+	struct redis_command c;
+	if (!fake_redis_confirms) {
+		done(context, REDIS_ANSWER, NULL);
+		return;
+	}
+	redis_command(&c, "WAIT");
+	redis_send(r, &c, done, context);
 }
 
 bool redis_is_up(const struct redis *r)
@@ -296,5 +299,5 @@ void fake_redis_down(bool down)
 void fake_redis_reset(void)
 {
 	assert(!first);
-	is_down = false;
+	is_down = fake_redis_confirms = false;
 }

@@ -1,7 +1,7 @@
 /*
  * store/redis.h without a server: commands wait in a queue, in order, until
  * the test reads the oldest one as text and says how it ends. Replaces
- * src/store/redis.c at link time.
+ * src/store/redis.c at link time; redis_command.c is the real one.
  */
 #ifndef UNIT_FAKE_REDIS_H
 #define UNIT_FAKE_REDIS_H
@@ -33,6 +33,9 @@ extern void (*fake_redis_server)(void);
 
 /* While down, redis_send ends every command at once as REDIS_REFUSED, as without a connection. */
 void fake_redis_down(bool down);
+
+/* The setting wait_replicas: a confirmation is then a command "WAIT" in the queue, which ends like the others. */
+extern bool fake_redis_confirms;
 
 /* Forgets everything; nothing must be waiting. */
 void fake_redis_reset(void);

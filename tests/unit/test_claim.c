@@ -44,6 +44,8 @@ static int start(void **state)
 	const char *problem;
 	now_ms = 1000000;
 	service = (struct service){ .coupons = coupons_new(), .board = board_open(board_path, &problem) };
+	service.marks = marks_open("/nonexistent/marks", &problem);
+	service.loop = loop_new();
 	coupon_find_id(&service, 7, on_found, &coupon);
 	fake_redis_answer(DESCRIPTOR("5"));
 	return coupon->segments == 4 ? 0 : -1;
@@ -61,6 +63,8 @@ static int stop(void **state)
 	coupon_drop(coupon);
 	coupons_free(service.coupons);
 	board_close(service.board);
+	marks_close(service.marks);
+	loop_free(service.loop);
 	fake_redis_reset();
 	return unlink(board_path);
 }
@@ -143,11 +147,21 @@ struct conversation {
 	struct step steps[STEPS];
 };
 
+/* When nothing is sent, a claim may be waiting for its next try. */
+static void pass_time(void)
+{
+	if (!fake_redis_waiting()) {
+		now_ms += 20;
+		loop_turn(service.loop, 0);
+	}
+}
+
 static void play(const struct conversation *c, struct asked *a)
 {
 	int64_t user = user_of(0, 0);
 	submit(a, user);
 	for (const struct step *s = c->steps; s->sent; s++) {
+		pass_time();
 		expect(strcmp(shorthand(fake_redis_oldest(), user), s->sent) == 0, "%s: '%s', not '%s'", c->what,
 		       shorthand(fake_redis_oldest(), user), s->sent);
 		fake_redis_answer(later(s->reply));
@@ -159,6 +173,7 @@ static void play(const struct conversation *c, struct asked *a)
 
 #define CLAIM "claim s0 o0 q0 | 5 U"
 #define CREDITED(granted, taken) "claim s0 o0 q0 | 5 U " granted " " taken
+#define DOUBT "SADD sk:doubt 7:4"
 #define INDEX(order) "ZADD sk:u:{U} 1700 " order
 #define ASK(received, sent, probes) "exchange hub | 5 0 " received " " sent " 0 1 " probes
 
@@ -176,7 +191,8 @@ static const struct conversation conversations[] = {
 	{ "too early", STATUS_NOT_STARTED, { { CLAIM, "EARLY 1500" } } },
 	{ "ended", STATUS_ENDED, { { CLAIM, "[ENDED" } } },
 	{ "paused", STATUS_PAUSED, { { CLAIM, "[PAUSED" } } },
-	{ "the segment went back in time", STATUS_FENCED, { { CLAIM, "[REGRESS" } } },
+	{ "the segment went back in time", STATUS_FENCED,
+	  { { CLAIM, "[REGRESS" }, { "fence s0 | 5 5!", "[OK" }, { DOUBT, "1" } } },
 	{ "no connection", STATUS_UNAVAILABLE, { { CLAIM, "!refused" } } },
 	{ "the answer is lost", STATUS_OUTCOME_UNKNOWN, { { CLAIM, "!unknown" } } },
 	{ "the script fails", STATUS_FENCED, { { CLAIM, "!broken" } } },
@@ -215,45 +231,38 @@ static const struct conversation conversations[] = {
 	    { ASK("25", "0", "1"), "SOLDOUT 1 5000" },
 	    { "flag s0 | 5 1 5000", "!unknown" },
 	    { CLAIM, "SOLDOUT 1" } } },
-	{ "another segment gives half", STATUS_CREATED,
+	{ "another segment gives what it has", STATUS_CREATED,
 	  { { CLAIM, "NEED 25 0" },
-	    { ASK("25", "0", "1"), "NONE 25 0 2" },
-	    { "debit s2 | 5 1", "OK 4 25 5" },
-	    { "exchange hub | 5 2 25 5 4 0 2", "OK 25 5" },
-	    { ASK("25", "0", "2"), "GRANT 26 0" },
+	    { ASK("25", "0", "1"), "NONE 25 0 2 25 0" },
+	    { "debit s2 | 5 1", "OK 0 25 5" },
+	    { ASK("25", "0", "2") " 2 25 5 0", "GRANT 26 0" },
 	    { CREDITED("26", "0"), "WON 26 0 1700" },
 	    { INDEX("7-0-26"), "1" } } },
 	{ "rounds of 1, 2 and 4 segments, then the hub's word", STATUS_SOLD_OUT,
 	  { { CLAIM, "NEED 25 0" },
-	    { ASK("25", "0", "1"), "NONE 25 0 1" },
+	    { ASK("25", "0", "1"), "NONE 25 0 1 25 0" },
 	    { "debit s1 | 5 1", "OK 0 25 0" },
-	    { "exchange hub | 5 1 25 0 0 0 2", "OK 25 0" },
-	    { ASK("25", "0", "2"), "NONE 25 0 2 3" },
+	    { ASK("25", "0", "2") " 1 25 0 0", "NONE 25 0 2 25 0 3 25 0" },
 	    { "debit s2 | 5 1", "OK 0 25 0" },
 	    { "debit s3 | 5 1", "OK 0 25 0" },
-	    { "exchange hub | 5 2 25 0 0 0 4", "OK 25 0" },
-	    { "exchange hub | 5 3 25 0 0 0 4", "OK 25 0" },
-	    { ASK("25", "0", "4"), "SOLDOUT 1 5000" },
+	    { ASK("25", "0", "4") " 2 25 0 0 3 25 0 0", "SOLDOUT 1 5000" },
 	    { "flag s0 | 5 1 5000", "OK 1" },
 	    { CLAIM, "SOLDOUT 1" } } },
 	{ "another segment misses a grant: it is delivered again", STATUS_CREATED,
 	  { { CLAIM, "NEED 25 0" },
-	    { ASK("25", "0", "1"), "NONE 25 0 1" },
+	    { ASK("25", "0", "1"), "NONE 25 0 1 28 0" },
 	    { "debit s1 | 5 1", "OK 0 25 0" },
-	    { "exchange hub | 5 1 25 0 0 0 2", "OK 28 0" },
 	    { "claim s1 o1 q1 | 5 0 28 0", "OK 3 28 0" },
-	    { ASK("25", "0", "2"), "NONE 25 0 1" },
-	    { "debit s1 | 5 1", "OK 1 28 2" },
-	    { "exchange hub | 5 1 28 2 1 0 4", "OK 28 2" },
-	    { ASK("25", "0", "4"), "GRANT 26 0" },
+	    { ASK("25", "0", "2") " 1 25 0 0", "NONE 25 0 1 28 0" },
+	    { "debit s1 | 5 1", "OK 0 28 3" },
+	    { ASK("25", "0", "4") " 1 28 3 0", "GRANT 26 0" },
 	    { CREDITED("26", "0"), "WON 26 0 1700" },
 	    { INDEX("7-0-26"), "1" } } },
 	{ "the hub cannot say in time", STATUS_BUSY,
 	  { { CLAIM, "NEED 25 0" },
-	    { ASK("25", "0", "1"), "NONE 25 0 1" },
+	    { ASK("25", "0", "1"), "NONE 25 0 1 25 0" },
 	    { "debit s1 | 5 1", "OK 0 25 0" },
-	    { "exchange hub | 5 1 25 0 0 0 2", "OK 25 0" },
-	    { ASK("25", "0", "2"), "+251 NONE 25 0 1" } } },
+	    { ASK("25", "0", "2") " 1 25 0 0", "+251 NONE 25 0 1 25 0" } } },
 	{ "grants in time, and none is left for this claim", STATUS_BUSY,
 	  { { CLAIM, "NEED 25 0" },
 	    { ASK("25", "0", "1"), "+200 GRANT 26 0" },
@@ -263,43 +272,64 @@ static const struct conversation conversations[] = {
 	{ "the hub is away", STATUS_BUSY, { { CLAIM, "NEED 25 0" }, { ASK("25", "0", "1"), "!refused" } } },
 	{ "the hub's answer is lost", STATUS_BUSY, { { CLAIM, "NEED 25 0" }, { ASK("25", "0", "1"), "!unknown" } } },
 	{ "the hub is broken", STATUS_FENCED, { { CLAIM, "NEED 25 0" }, { ASK("25", "0", "1"), "!broken" } } },
-	{ "the hub is fenced", STATUS_FENCED, { { CLAIM, "NEED 25 0" }, { ASK("25", "0", "1"), "[FENCED" } } },
-	{ "the hub went back in time", STATUS_FENCED, { { CLAIM, "NEED 25 0" }, { ASK("25", "0", "1"), "[REGRESS" } } },
+	{ "the hub is closed", STATUS_FENCED,
+	  { { CLAIM, "NEED 25 0" }, { ASK("25", "0", "1"), "FENCED 5!" }, { DOUBT, "1" } } },
+	{ "the hub is gone", STATUS_FENCED, { { CLAIM, "NEED 25 0" }, { ASK("25", "0", "1"), "[FENCED" }, { DOUBT, "1" } } },
+	{ "the hub is in doubt, and then it is not", STATUS_ALREADY_CLAIMED,
+	  { { CLAIM, "NEED 25 0" }, { ASK("25", "0", "1"), "FENCED 5@other" }, { DOUBT, "1" }, { CLAIM, "MINE 2" } } },
+	{ "the hub went back in time", STATUS_FENCED,
+	  { { CLAIM, "NEED 25 0" }, { ASK("25", "0", "1"), "[REGRESS" }, { "fence hub | 5 5!", "[OK" }, { DOUBT, "1" } } },
 	{ "a grant whose delivery is lost", STATUS_OUTCOME_UNKNOWN,
 	  { { CLAIM, "NEED 25 0" }, { ASK("25", "0", "1"), "GRANT 30 0" }, { CREDITED("30", "0"), "!unknown" } } },
 	{ "another segment is away", STATUS_BUSY,
-	  { { CLAIM, "NEED 25 0" }, { ASK("25", "0", "1"), "NONE 25 0 1" }, { "debit s1 | 5 1", "!refused" } } },
+	  { { CLAIM, "NEED 25 0" }, { ASK("25", "0", "1"), "NONE 25 0 1 25 0" }, { "debit s1 | 5 1", "!refused" } } },
 	{ "another segment's answer is lost", STATUS_BUSY,
-	  { { CLAIM, "NEED 25 0" }, { ASK("25", "0", "1"), "NONE 25 0 1" }, { "debit s1 | 5 1", "!unknown" } } },
+	  { { CLAIM, "NEED 25 0" }, { ASK("25", "0", "1"), "NONE 25 0 1 25 0" }, { "debit s1 | 5 1", "!unknown" } } },
 	{ "another segment is fenced", STATUS_FENCED,
-	  { { CLAIM, "NEED 25 0" }, { ASK("25", "0", "1"), "NONE 25 0 1" }, { "debit s1 | 5 1", "[FENCED" } } },
+	  { { CLAIM, "NEED 25 0" },
+	    { ASK("25", "0", "1"), "NONE 25 0 1 25 0" },
+	    { "debit s1 | 5 1", "[FENCED" },
+	    { DOUBT, "1" } } },
 	{ "one of two segments is away", STATUS_BUSY,
 	  { { CLAIM, "NEED 25 0" },
-	    { ASK("25", "0", "1"), "NONE 25 0 1 2" },
+	    { ASK("25", "0", "1"), "NONE 25 0 1 25 0 2 25 0" },
 	    { "debit s1 | 5 1", "!unknown" },
 	    { "debit s2 | 5 1", "OK 0 25 0" },
-	    { "exchange hub | 5 2 25 0 0 0 2", "OK 25 0" } } },
+	    { "exchange hub | 5 0 25 0 0 0 2 2 25 0 0", "OK 25 0" } } },
 	{ "the report is lost", STATUS_BUSY,
 	  { { CLAIM, "NEED 25 0" },
-	    { ASK("25", "0", "1"), "NONE 25 0 1" },
+	    { ASK("25", "0", "1"), "NONE 25 0 1 25 0" },
 	    { "debit s1 | 5 1", "OK 0 25 0" },
-	    { "exchange hub | 5 1 25 0 0 0 2", "!unknown" } } },
+	    { ASK("25", "0", "2") " 1 25 0 0", "!unknown" } } },
 	{ "the report is not believed", STATUS_FENCED,
 	  { { CLAIM, "NEED 25 0" },
-	    { ASK("25", "0", "1"), "NONE 25 0 1" },
+	    { ASK("25", "0", "1"), "NONE 25 0 1 25 0" },
 	    { "debit s1 | 5 1", "OK 0 99 0" },
-	    { "exchange hub | 5 1 99 0 0 0 2", "[REGRESS" } } },
+	    { ASK("25", "0", "2") " 1 99 0 0", "[REGRESS" },
+	    { "fence hub | 5 5!", "[OK" },
+	    { DOUBT, "1" } } },
 
 	{ "an old generation, read anew", STATUS_CREATED,
-	  { { CLAIM, "[FENCED" },
+	  { { CLAIM, "FENCED 6@run" },
 	    { "HGETALL d", DESCRIPTOR("6") },
 	    { "claim s0 o0 q0 | 6 U", "WON 1 9 1700" },
 	    { INDEX("7-0-1"), "1" } } },
 	{ "an old generation, and the next one too", STATUS_FENCED,
-	  { { CLAIM, "[FENCED" }, { "HGETALL d", DESCRIPTOR("6") }, { "claim s0 o0 q0 | 6 U", "[FENCED" } } },
-	{ "fenced, and there is no newer one", STATUS_FENCED, { { CLAIM, "[FENCED" }, { "HGETALL d", DESCRIPTOR("5") } } },
-	{ "fenced, and the coupon is gone", STATUS_FENCED, { { CLAIM, "[FENCED" }, { "HGETALL d", "[ ]" } } },
-	{ "fenced, and Redis is away", STATUS_UNAVAILABLE, { { CLAIM, "[FENCED" }, { "HGETALL d", "!unknown" } } },
+	  { { CLAIM, "FENCED 6@run" }, { "HGETALL d", DESCRIPTOR("6") }, { "claim s0 o0 q0 | 6 U", "FENCED 7@run" } } },
+	{ "fenced, and there is no newer one", STATUS_FENCED,
+	  { { CLAIM, "FENCED 6@run" }, { "HGETALL d", DESCRIPTOR("5") } } },
+	{ "fenced, and the coupon is gone", STATUS_FENCED, { { CLAIM, "FENCED 6@run" }, { "HGETALL d", "[ ]" } } },
+	{ "fenced, and Redis is away", STATUS_UNAVAILABLE, { { CLAIM, "FENCED 6@run" }, { "HGETALL d", "!unknown" } } },
+	{ "the segment is gone", STATUS_FENCED, { { CLAIM, "[FENCED" }, { DOUBT, "1" } } },
+	{ "the segment is closed", STATUS_FENCED, { { CLAIM, "FENCED 5!" }, { DOUBT, "1" } } },
+	{ "in doubt, inspected, and won", STATUS_CREATED,
+	  { { CLAIM, "FENCED 5@other" },
+	    { DOUBT, "1" },
+	    { CLAIM, "FENCED 5@other" },
+	    { CLAIM, "WON 3 9 1700" },
+	    { INDEX("7-0-3"), "1" } } },
+	{ "in doubt for too long", STATUS_BUSY,
+	  { { CLAIM, "FENCED 5@other" }, { DOUBT, "+251 1" }, { CLAIM, "FENCED 5@other" } } },
 };
 
 static void conversations_end_as_they_should(void **state)
@@ -323,6 +353,7 @@ static void cut(const struct conversation *c, int at, const char *how)
 	int step = 0;
 	submit(&a, user_of(0, 0));
 	for (; s->sent && step < at; s++, step++) {
+		pass_time();
 		won = won || strstr(s->reply, "WON") || strstr(s->reply, "MINE");
 		hub_said_so = hub_said_so || strstr(s->reply, "SOLDOUT");
 		fake_redis_answer(later(s->reply));
@@ -330,6 +361,7 @@ static void cut(const struct conversation *c, int at, const char *how)
 	fake_redis_down(true);
 	while (fake_redis_waiting())
 		fake_redis_answer(how);
+	pass_time();
 	expect(a.ends == 1, "%s, cut at step %d: ended %d times", c->what, at, a.ends);
 	expect(a.status != STATUS_SOLD_OUT || hub_said_so, "%s, cut at step %d", c->what, at);
 	expect((a.status == STATUS_CREATED || a.status == STATUS_ALREADY_CLAIMED) == won, "%s, cut at step %d: %s", c->what,
@@ -381,6 +413,44 @@ static void the_answer_names_the_order(void **state)
 	submit(&a, user_of(1, 0));
 	fake_redis_answer("EARLY 1500");
 	assert_int_equal(a.claim.wait_ms, 1500);
+}
+
+/* With replicas asked for: an order counts only once they have it. */
+static void a_winner_waits_for_the_replicas(void **state)
+{
+	static const struct conversation confirmed[] = {
+		{ "won", STATUS_CREATED, { { CLAIM, "WON 3 9 1700" }, { "WAIT", "1" }, { INDEX("7-0-3"), "1" } } },
+		{ "won, and too few have it", STATUS_NOT_REPLICATED,
+		  { { CLAIM, "WON 4 9 1700" }, { "WAIT", "!unknown" }, { INDEX("7-0-4"), "1" } } },
+		{ "mine, written once more", STATUS_ALREADY_CLAIMED,
+		  { { CLAIM, "MINE 3" }, { "HINCRBY s0 confirms 1", "1" }, { "WAIT", "1" } } },
+		{ "mine, and too few have it", STATUS_NOT_REPLICATED,
+		  { { CLAIM, "MINE 3" }, { "HINCRBY s0 confirms 1", "1" }, { "WAIT", "!unknown" } } },
+		{ "mine, and the write is refused", STATUS_NOT_REPLICATED,
+		  { { CLAIM, "MINE 3" }, { "HINCRBY s0 confirms 1", "!refused" } } },
+	};
+	(void)state;
+	fake_redis_confirms = true;
+	for (size_t i = 0; i < COUNT_OF(confirmed); i++) {
+		struct asked a;
+		play(&confirmed[i], &a);
+	}
+}
+
+/* What was acknowledged once is known to the host; what was not may be lost. */
+static void a_number_at_or_below_the_mark_closes_the_segment(void **state)
+{
+	static const struct conversation below[] = {
+		{ "won", STATUS_CREATED, { { CLAIM, "WON 3 9 1700" }, { INDEX("7-0-3"), "1" } } },
+		{ "won again with that number", STATUS_FENCED,
+		  { { CLAIM, "WON 3 9 1700" }, { "fence s0 | 5 5!", "[OK" }, { DOUBT, "1" } } },
+		{ "won with the next number", STATUS_CREATED, { { CLAIM, "WON 4 9 1700" }, { INDEX("7-0-4"), "1" } } },
+	};
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(below); i++) {
+		struct asked a;
+		play(&below[i], &a);
+	}
 }
 
 static void ends_are_counted(void **state)
@@ -452,7 +522,7 @@ static void one_refusal_ends_a_crowd(void **state)
 	static const struct {
 		const char *reply;
 		enum status status;
-	} rows[] = { { "!refused", STATUS_BUSY }, { "[FENCED", STATUS_FENCED } };
+	} rows[] = { { "!refused", STATUS_BUSY }, { "!broken", STATUS_FENCED } };
 	for (size_t k = 0; k < COUNT_OF(rows); k++) {
 		struct asked asked[CROWD];
 		if (k)
@@ -492,11 +562,10 @@ static void who_comes_while_a_refill_runs_waits_for_it(void **state)
 	fake_redis_answer("NEED 25 0");
 	submit(&two, user_of(0, 1)); /* asks nobody */
 	assert_int_equal(fake_redis_waiting(), 1);
-	fake_redis_answer("NONE 25 0 1");
+	fake_redis_answer("NONE 25 0 1 25 0");
 	assert_string_equal(shorthand(fake_redis_oldest(), 0), "debit s1 | 5 1");
 	fake_redis_answer("OK 0 25 0");
-	fake_redis_answer("OK 25 0");
-	assert_string_equal(shorthand(fake_redis_oldest(), 0), "exchange hub | 5 0 25 0 0 2 2"); /* a unit for each */
+	assert_string_equal(shorthand(fake_redis_oldest(), 0), "exchange hub | 5 0 25 0 0 2 2 1 25 0 0"); /* a unit for each */
 	fake_redis_answer("GRANT 27 0");
 	fake_redis_answer("WON 26 1 1700");
 	fake_redis_answer("WON 27 0 1700");
@@ -504,6 +573,31 @@ static void who_comes_while_a_refill_runs_waits_for_it(void **state)
 	fake_redis_answer("1");
 	assert_true(one.ends == 1 && one.status == STATUS_CREATED);
 	assert_true(two.ends == 1 && two.status == STATUS_CREATED);
+}
+
+/* Who joined after the hub was asked is not sent to find nothing: the next grant is theirs. */
+static void a_grant_sends_as_many_as_it_has_units_for(void **state)
+{
+	(void)state;
+	struct asked asked[CROWD];
+	crowd(asked);
+	fake_redis_answer("GRANT 27 0");
+	assert_int_equal(fake_redis_waiting(), 3);
+	fake_redis_answer("WON 26 1 1700");
+	fake_redis_answer("WON 27 0 1700");
+	/* the segment is empty by now or it is not: this says nothing of it */
+	expect(strncmp(shorthand(fake_redis_oldest(), 0), "exchange hub | 5 0 27 0 1 ", 26) == 0, "'%s'",
+	       shorthand(fake_redis_oldest(), 0));
+	fake_redis_answer("NONE 27 0 1 25 0");
+	fake_redis_answer("1");
+	fake_redis_answer("1");
+	assert_int_equal(fake_redis_waiting(), CROWD - 2);
+	for (int i = 2; i < CROWD; i++) {
+		assert_string_equal(shorthand(fake_redis_oldest(), user_of(0, i)), CLAIM);
+		fake_redis_answer("SOLDOUT 1");
+	}
+	for (int i = 0; i < CROWD; i++)
+		assert_true(asked[i].ends == 1 && asked[i].status == (i < 2 ? STATUS_CREATED : STATUS_SOLD_OUT));
 }
 
 static void segments_refill_side_by_side(void **state)
@@ -546,8 +640,8 @@ static const char *any_reply(void)
 {
 	static const char *const replies[] = {
 		"WON 1 9 1700", "MINE 2",	"SOLDOUT 1 5000", "EARLY 5",	 "[ENDED",	  "[PAUSED",
-		"[FENCED",	"[REGRESS",	"NEED 25 0",	  "NEED 25 0",	 "NEED 26 3",	  "GRANT 30 0",
-		"GRANT 25 0",	"NONE 25 0 1",	"NONE 25 0 1 2 3", "NONE 30 0",	 "NONE 25 0",	  "OK 0 25 0",
+		"[FENCED",	"FENCED 5!",	"FENCED 5@x",	  "FENCED 6@x",	 "[REGRESS",	"NEED 25 0",	  "NEED 25 0",	 "NEED 26 3",	  "GRANT 30 0",
+		"GRANT 25 0",	"NONE 25 0 1 25 0",	"NONE 25 0 1 25 0 2 25 0 3 25 0", "NONE 30 0",	 "NONE 25 0",	  "OK 0 25 0",
 		"OK 4 25 5",	"OK 30 0",	"OK 1",		  "!refused",	 "!unknown",	  "!broken",
 		"nil",		"1",		"[ ]",		  "PERHAPS",	 "WON",		  "[NEED",
 		"[OK",		DESCRIPTOR("5"), DESCRIPTOR("6"),
@@ -572,7 +666,11 @@ static void random_replies_end_every_claim_once(void **state)
 			else if (fake_redis_waiting())
 				fake_redis_answer(any_reply());
 			now_ms += rand() % 20;
+			loop_turn(service.loop, 0);
 		}
+		for (now_ms += 1000, fake_redis_down(true); submitted--;)
+			loop_turn(service.loop, 0);
+		fake_redis_down(false);
 		for (int i = 0; i < CLAIMS; i++)
 			expect(asked[i].ends == 1, "round %d: claim %d ended %d times", round, i, asked[i].ends);
 		for (int i = 0; i < coupon->segments; i++)
@@ -590,12 +688,15 @@ int main(void)
 		CASE(a_lost_connection_ends_every_claim_once),
 		CASE(without_a_connection_a_claim_is_refused_at_once),
 		CASE(the_answer_names_the_order),
+		CASE(a_winner_waits_for_the_replicas),
+		CASE(a_number_at_or_below_the_mark_closes_the_segment),
 		CASE(ends_are_counted),
 		CASE(an_unreadable_reply_is_not_counted_as_an_answered_request),
 		CASE(one_question_serves_a_crowd),
 		CASE(one_refusal_ends_a_crowd),
 		CASE(who_comes_while_a_refill_runs_waits_for_it),
 		CASE(nobody_is_sold_out_without_a_last_question),
+		CASE(a_grant_sends_as_many_as_it_has_units_for),
 		CASE(segments_refill_side_by_side),
 		CASE(a_coupon_outlives_its_place_in_the_cache),
 		CASE(random_replies_end_every_claim_once),

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/conf.h"
@@ -189,6 +190,28 @@ static void a_secret_that_cannot_be_read_is_not_an_empty_one(void **state)
 	arena_release(&a);
 }
 
+static void a_secret_that_others_may_read_is_a_problem(void **state)
+{
+	(void)state;
+	const struct {
+		mode_t mode;
+		bool ok;
+	} rows[] = { { 0400, true },  { 0600, true },  { 0700, true },  { 0604, false }, { 0644, false },
+		     { 0620, false }, { 0666, false }, { 0610, false }, { 0001, false }, { 0640, geteuid() == 0 } };
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct conf c;
+		conf_init(&c);
+		conf_set(&c, "redis_password_file=/nonexistent/file", "test");
+		conf_set(&c, arena_printf(&c.arena, "token_key_file=%s", path), "test");
+		assert_int_equal(chmod(path, rows[i].mode), 0);
+		conf_check_secrets(&c);
+		assert_int_equal(conf_ok(&c), rows[i].ok);
+		assert_true(rows[i].ok || strstr(buf_str(&c.problems).p, "token_key_file: /tmp/seckill-conf-"));
+		conf_release(&c);
+	}
+	chmod(path, 0600);
+}
+
 static void settings_are_shown_as_json(void **state)
 {
 	(void)state;
@@ -233,6 +256,7 @@ int main(void)
 		cmocka_unit_test(a_file_that_cannot_be_read_is_a_mistake),
 		cmocka_unit_test(secrets_are_first_lines),
 		cmocka_unit_test(a_secret_that_cannot_be_read_is_not_an_empty_one),
+		cmocka_unit_test(a_secret_that_others_may_read_is_a_problem),
 		cmocka_unit_test(settings_are_shown_as_json),
 		cmocka_unit_test(help_names_every_setting),
 	};

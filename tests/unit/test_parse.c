@@ -90,6 +90,45 @@ static void percent_encoding_is_undone_once(void **state)
 	arena_release(&a);
 }
 
+/* RFC 4648 section 10, without padding, and the two characters that differ from base64. */
+static void base64url_has_one_spelling(void **state)
+{
+	(void)state;
+	static const struct {
+		struct str text, bytes;
+		bool ok;
+	} rows[] = {
+		{ BYTES(""), BYTES(""), true },
+		{ BYTES("Zg"), BYTES("f"), true },
+		{ BYTES("Zm8"), BYTES("fo"), true },
+		{ BYTES("Zm9v"), BYTES("foo"), true },
+		{ BYTES("Zm9vYg"), BYTES("foob"), true },
+		{ BYTES("Zm9vYmE"), BYTES("fooba"), true },
+		{ BYTES("Zm9vYmFy"), BYTES("foobar"), true },
+		{ BYTES("AAECAw"), BYTES("\0\1\2\3"), true },
+		{ BYTES("-_-_"), BYTES("\xfb\xff\xbf"), true },
+		{ BYTES("Z"), BYTES(""), false },
+		{ BYTES("Zm9vY"), BYTES(""), false },
+		{ BYTES("Zh"), BYTES(""), false }, /* unused bits */
+		{ BYTES("Zm9"), BYTES(""), false },
+		{ BYTES("Zg=="), BYTES(""), false },
+		{ BYTES("+/+/"), BYTES(""), false },
+		{ BYTES("Zm 9v"), BYTES(""), false },
+		{ BYTES("Zm9v\n"), BYTES(""), false },
+		{ BYTES("Zm9\0"), BYTES(""), false },
+		{ BYTES("Zm9\xff"), BYTES(""), false },
+	};
+	struct arena a;
+	arena_init(&a);
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		struct str bytes;
+		bool ok = parse_base64url(&a, rows[i].text, &bytes);
+		expect(ok == rows[i].ok, "'%s'", rows[i].text.p);
+		expect(!ok || str_eq(bytes, rows[i].bytes), "'%s' gave '%.*s'", rows[i].text.p, (int)bytes.n, bytes.p);
+	}
+	arena_release(&a);
+}
+
 /* RFC 3629; the boundary cases are those of table 3-7 of the Unicode standard. */
 static const struct {
 	const char *what;
@@ -312,7 +351,8 @@ static void the_ends_of_time(void **state)
 }
 
 UNIT_MAIN(cmocka_unit_test(whole_numbers), cmocka_unit_test(bounds_are_inclusive),
-	  cmocka_unit_test(percent_encoding_is_undone_once), cmocka_unit_test(utf8_and_nothing_else),
+	  cmocka_unit_test(percent_encoding_is_undone_once), cmocka_unit_test(base64url_has_one_spelling),
+	  cmocka_unit_test(utf8_and_nothing_else),
 	  cmocka_unit_test(what_is_not_utf8_is_no_name), cmocka_unit_test(names),
 	  cmocka_unit_test(splitting_takes_every_piece), cmocka_unit_test(dates),
 	  cmocka_unit_test(dates_are_written_in_utc_with_milliseconds), cmocka_unit_test(the_ends_of_time))

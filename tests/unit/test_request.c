@@ -11,6 +11,7 @@
 
 #include "base/json.h"
 #include "http/handlers.h"
+#include "http/framing.h"
 #include "sale/revoke.h"
 
 /* Fakes: a handler leaves its name; an Authorization value names who asks. */
@@ -462,6 +463,64 @@ static void who_shall_come_back_is_told_when(void **state)
 	assert_non_null(strstr(rendered(&rq, STATUS_UNAVAILABLE), "\r\nRetry-After: 7\r\n"));
 }
 
+static void an_idempotency_key_is_visible_ascii(void **state)
+{
+	char long_key[256];
+	memset(long_key, '~', sizeof long_key);
+	const struct {
+		struct str key;
+		enum status status;
+	} rows[] = {
+		{ { NULL, 0 }, STATUS_OK },
+		{ BYTES(""), STATUS_OK },
+		{ BYTES("x"), STATUS_OK },
+		{ BYTES("\"8e03978e-40d5-43dd-bc93-6894a57f9324\""), STATUS_OK },
+		{ { long_key, 255 }, STATUS_OK },
+		{ { long_key, 256 }, STATUS_BAD_REQUEST },
+		{ BYTES("a b"), STATUS_BAD_REQUEST },
+		{ BYTES(" "), STATUS_BAD_REQUEST },
+		{ BYTES("a\0b"), STATUS_BAD_REQUEST },
+		{ BYTES("a\tb"), STATUS_BAD_REQUEST },
+		{ BYTES("\x7f"), STATUS_BAD_REQUEST },
+		{ BYTES("\xc3\xa9"), STATUS_BAD_REQUEST },
+	};
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		struct request rq = request_of(*state, "POST", "/");
+		rq.idempotency_key = rows[i].key;
+		expect(request_idempotency(&rq) == rows[i].status, "key %zu", i);
+		expect(!rq.response.detail == (rows[i].status == STATUS_OK), "key %zu", i);
+	}
+}
+
+/* A request of FastCGI: its begin, a parameter record with padding, the ends of both streams. */
+#define BEGIN_RECORD  "\1\1\0\1\0\10\0\0\0\1\1\0\0\0\0\0"
+#define PARAM_RECORDS "\1\4\0\1\0\3\5\0xyzPPPPP\1\4\0\1\0\0\0\0"
+#define WHOLE_REQUEST BEGIN_RECORD PARAM_RECORDS "\1\5\0\1\0\0\0\0"
+
+static void the_end_of_a_request_is_seen(void **state)
+{
+	(void)state;
+	struct str whole = BYTES(WHOLE_REQUEST);
+	assert_int_equal(framing_look((struct str){ whole.p, 0 }), FRAMING_NOTHING);
+	for (size_t n = 1; n < whole.n; n++)
+		assert_int_equal(framing_look((struct str){ whole.p, n }), FRAMING_PARTIAL);
+	assert_int_equal(framing_look(whole), FRAMING_WHOLE);
+	static const struct {
+		struct str bytes;
+		enum framing_end end;
+	} rows[] = {
+		{ BYTES(WHOLE_REQUEST "GET / HTTP/1.1"), FRAMING_WHOLE },
+		{ BYTES(BEGIN_RECORD "\1\5\0\1\0\1\0\0x"), FRAMING_PARTIAL }, /* a body, not its end */
+		{ BYTES(BEGIN_RECORD "\1\5\0\1\0\0\2\0x"), FRAMING_PARTIAL }, /* in its padding */
+		{ BYTES("\1\4\0\1\xff\xff\xff\0"), FRAMING_PARTIAL },
+		{ BYTES("G"), FRAMING_RUBBISH },
+		{ BYTES("\2\1\0\1\0\10\0\0"), FRAMING_RUBBISH },
+		{ BYTES(BEGIN_RECORD "x"), FRAMING_RUBBISH },
+	};
+	for (size_t i = 0; i < COUNT_OF(rows); i++)
+		expect(framing_look(rows[i].bytes) == rows[i].end, "bytes %zu", i);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, start, stop)
 
 UNIT_MAIN(CASE(paths_come_apart), CASE(pages), CASE(every_route_reaches_its_handler_in_its_pool),
@@ -470,4 +529,5 @@ UNIT_MAIN(CASE(paths_come_apart), CASE(pages), CASE(every_route_reaches_its_hand
 	  CASE(the_cold_pool_hears_of_logouts_before_it_checks), CASE(bodies_are_bounded),
 	  CASE(a_body_is_read_by_its_table), CASE(an_answer_byte_by_byte), CASE(a_problem_byte_by_byte),
 	  CASE(a_204_has_no_body), CASE(the_other_pool_is_named_to_nginx), CASE(a_detail_takes_the_place_of_the_text),
-	  CASE(every_status_renders), CASE(who_shall_come_back_is_told_when))
+	  CASE(every_status_renders), CASE(who_shall_come_back_is_told_when),
+	  CASE(an_idempotency_key_is_visible_ascii), CASE(the_end_of_a_request_is_seen))

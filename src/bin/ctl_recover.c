@@ -1,0 +1,60 @@
+/* recover: coupons whose slots in Redis went back in time, or are gone, are made right again. */
+#include <stdio.h>
+
+#include "bin/ctl.h"
+#include "sale/audit.h"
+#include "sale/recover.h"
+
+static void put_result(struct ctl *c, int64_t coupon, const struct recovery *r)
+{
+	const struct {
+		const char *name, *text;
+		int64_t value;
+	} numbers[] = {
+		{ "generation", "generation", r->generation },
+		{ "orders", "orders in MySQL", r->orders },
+		{ "rescued", "of these rescued from Redis", r->rescued },
+		{ "renumbered", "of these with another number than they were told", r->renumbered },
+		{ "refused", "refused, no unit was left for them (dead letters)", r->refused },
+		{ "unknown", "given out, and lost: whose is not known", r->unknown },
+		{ "available", "units on sale", r->available },
+	};
+	if (c->json) {
+		json_begin(&c->out, NULL, '{');
+		json_int(&c->out, "coupon", coupon);
+	} else {
+		buf_printf(&c->out, "coupon %lld is open again\n", (long long)coupon);
+	}
+	for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+		if (c->json)
+			json_int(&c->out, numbers[i].name, numbers[i].value);
+		else
+			buf_printf(&c->out, "  %-50s %lld\n", numbers[i].text, (long long)numbers[i].value);
+	if (c->json) {
+		json_end(&c->out, '}');
+		buf_puts(&c->out, "\n");
+	}
+}
+
+int ctl_recover(struct ctl *c, int argc, char **argv)
+{
+	int64_t *ids;
+	int count;
+	bool resell = argc && strcmp(argv[0], "--resell-unknown") == 0;
+	if (argc != 1 + resell)
+		return ctl_usage(c);
+	enum status s =
+		audit_find(c->service, c->arena, strcmp(argv[resell], "--all") ? argv[resell] : NULL, &ids, &count);
+	for (int i = 0; s == STATUS_OK && i < count; i++) {
+		struct recovery r;
+		s = recover_coupon(c->service, c->arena, ids[i], resell, &r);
+		if (s == STATUS_OK)
+			put_result(c, ids[i], &r);
+		else if (s == STATUS_NO_SUCH_COUPON)
+			s = STATUS_OK; /* never published: nothing of it was sold */
+	}
+	if (s == STATUS_OK)
+		return EXIT_HOLDS;
+	return ctl_fail(c, s == STATUS_UNAVAILABLE || s == STATUS_BUSY ? EXIT_UNAVAILABLE : EXIT_DOES_NOT_HOLD,
+			s == STATUS_BUSY ? "another recovery of this coupon runs" : status_text(s));
+}

@@ -1,0 +1,166 @@
+#include "sale/dead.h"
+
+#include "base/clock.h"
+#include "sale/failure.h"
+#include "sale/key.h"
+#include "sale/record.h"
+
+#define COLUMNS                                                                                                        \
+	"d.id, d.coupon_id, d.seq, d.segment, d.state, d.at_ms, d.ended_at_ms, d.record, d.reason, d.end_reason, "     \
+	"u.name, c.name"
+
+static struct dead_letter read_row(const struct db_value *v)
+{
+	return (struct dead_letter){ .id = v[0].number,
+				     .coupon = v[1].number,
+				     .sequence = v[2].number,
+				     .segment = (int)v[3].number,
+				     .state = (enum dead_state)v[4].number,
+				     .at_ms = v[5].number,
+				     .ended_ms = v[6].number,
+				     .record = v[7].text,
+				     .reason = v[8].text,
+				     .end_reason = v[9].text,
+				     .seller_name = v[10].text,
+				     .coupon_name = v[11].text };
+}
+
+enum status dead_list(struct service *svc, struct arena *a, int64_t after, bool all, int limit,
+		      struct dead_letter **letters, int *count)
+{
+	struct db_rows rows;
+	if (db_query(svc->db, a,
+		     "SELECT " COLUMNS " FROM dead_letters d LEFT JOIN coupons c ON c.id = d.coupon_id "
+		     "LEFT JOIN users u ON u.id = c.seller_id WHERE d.id > ? AND (d.state = ? OR ?) "
+		     "ORDER BY d.id LIMIT ?",
+		     &rows, DB_N(after), DB_N(DEAD_OPEN), DB_N(all), DB_N(limit)))
+		return failure_of_db(svc->db, "dead letters");
+	*letters = arena_alloc(a, (size_t)(rows.count + 1) * sizeof **letters);
+	for (*count = 0; *count < rows.count; (*count)++)
+		(*letters)[*count] = read_row(rows.values + (ptrdiff_t)*count * rows.columns);
+	return STATUS_OK;
+}
+
+enum status dead_count(struct service *svc, struct arena *a, int64_t *count)
+{
+	struct db_rows rows;
+	if (db_query(svc->db, a, "SELECT COUNT(*) FROM dead_letters WHERE state = ?", &rows, DB_N(DEAD_OPEN)))
+		return failure_of_db(svc->db, "dead letters");
+	*count = rows.values[0].number;
+	return STATUS_OK;
+}
+
+enum status dead_order(struct service *svc, struct arena *a, int64_t coupon, int segment, int64_t sequence,
+		       int64_t *user, int64_t *claimed_ms)
+{
+	struct db_rows rows;
+	struct record r = { 0 };
+	if (db_query(
+		    svc->db, a,
+		    "SELECT record FROM dead_letters WHERE coupon_id = ? AND segment = ? AND seq = ? ORDER BY id LIMIT 1",
+		    &rows, DB_N(coupon), DB_N(segment), DB_N(sequence)))
+		return failure_of_db(svc->db, "dead letters");
+	if (!rows.count || !record_read(rows.values[0].text, &r))
+		return STATUS_NO_SUCH_ORDER;
+	*user = r.user;
+	*claimed_ms = r.claimed_ms;
+	return STATUS_OK;
+}
+
+/* In the transaction, so that of two who decide about a letter one comes second. */
+static int lock_letter(struct service *svc, struct arena *a, int64_t id, struct dead_letter *d, const char **refusal)
+{
+	static const char *const ends[] = { NULL, "it is an order by now", "it was dropped",
+					    "its unit was sold again" };
+	struct db_rows rows;
+	if (db_query(svc->db, a,
+		     "SELECT " COLUMNS " FROM dead_letters d LEFT JOIN coupons c ON c.id = d.coupon_id "
+		     "LEFT JOIN users u ON u.id = c.seller_id WHERE d.id = ? FOR UPDATE",
+		     &rows, DB_N(id)))
+		return -1;
+	if (!rows.count) {
+		*refusal = "there is no such dead letter";
+		return 0;
+	}
+	*d = read_row(rows.values);
+	*refusal = ends[d->state];
+	return 0;
+}
+
+static int end_letter(struct service *svc, int64_t id, enum dead_state state, struct db_value reason)
+{
+	return db_exec(svc->db, "UPDATE dead_letters SET state = ?, ended_at_ms = ?, end_reason = ? WHERE id = ?", NULL,
+		       DB_N(state), DB_N(clock_ms()), reason, DB_N(id));
+}
+
+/* What a claim has left in Redis must agree: a record that nobody won stays what it is. */
+static enum status check_owner(struct service *svc, struct arena *a, const struct dead_letter *d,
+			       const struct record *r, const char **refusal)
+{
+	struct redis_command c;
+	const struct redis_reply *reply = NULL;
+	redis_command(&c, "HGET");
+	key_put(&c, KEY_OWNERS, d->coupon, d->segment);
+	redis_put_int(&c, r->user);
+	if (redis_call(svc->redis_now, a, &c, &reply) != REDIS_ANSWER)
+		return STATUS_UNAVAILABLE;
+	if (redis_type(reply) == REDIS_NIL)
+		*refusal = "its customer has no order of this coupon in Redis";
+	else if (redis_number(reply) != r->sequence)
+		*refusal = arena_printf(a, "its customer has order %lld-%d-%lld in Redis", (long long)d->coupon,
+					d->segment, (long long)redis_number(reply));
+	return STATUS_OK;
+}
+
+/* -1 also when MySQL refuses a value: *refusal is set then. */
+static int insert_order(struct service *svc, struct arena *a, const struct dead_letter *d, const struct record *r,
+			const char **refusal)
+{
+	int64_t changed = 0;
+	int result = db_exec(svc->db,
+			     "INSERT INTO orders (coupon_id, segment, seq, user_id, status, claimed_at_ms, "
+			     "confirmed_at_ms) VALUES (?, ?, ?, ?, 1, ?, ?)",
+			     NULL, DB_N(d->coupon), DB_N(d->segment), DB_N(r->sequence), DB_N(r->user),
+			     DB_N(r->claimed_ms), DB_N(clock_ms()));
+	if (!result)
+		result = db_exec(svc->db, "UPDATE coupons SET sold = sold + 1 WHERE id = ? AND sold + 1 <= amount",
+				 &changed, DB_N(d->coupon));
+	if (!result && !changed)
+		*refusal = "MySQL counts as many orders as there are units";
+	enum db_failure f = db_failure(svc->db);
+	if (result && (f == DB_DUPLICATE || f == DB_DATA))
+		*refusal = arena_printf(a, "%.200s", db_error(svc->db));
+	return result || !changed ? -1 : 0;
+}
+
+enum status dead_retry(struct service *svc, struct arena *a, int64_t id, const char **refusal)
+{
+	struct dead_letter d = { 0 };
+	struct record r = { 0 };
+	enum status s = STATUS_OK;
+	*refusal = NULL;
+	int failed = db_begin(svc->db) || lock_letter(svc, a, id, &d, refusal);
+	if (!failed && !*refusal && (!record_read(d.record, &r) || r.sequence != d.sequence))
+		*refusal = "its record is not an order";
+	if (!failed && !*refusal)
+		s = check_owner(svc, a, &d, &r, refusal);
+	if (!failed && !*refusal && s == STATUS_OK)
+		failed = insert_order(svc, a, &d, &r, refusal) || end_letter(svc, id, DEAD_RETRIED, DB_NIL) ||
+			 db_commit(svc->db);
+	if (failed && !*refusal)
+		s = failure_of_db(svc->db, "dead letter");
+	db_rollback(svc->db);
+	return s;
+}
+
+enum status dead_drop(struct service *svc, struct arena *a, int64_t id, struct str reason, const char **refusal)
+{
+	struct dead_letter d = { 0 };
+	*refusal = NULL;
+	int failed = db_begin(svc->db) || lock_letter(svc, a, id, &d, refusal);
+	if (!failed && !*refusal)
+		failed = end_letter(svc, id, DEAD_DROPPED, DB_S(reason)) || db_commit(svc->db);
+	enum status s = failed ? failure_of_db(svc->db, "dead letter") : STATUS_OK;
+	db_rollback(svc->db);
+	return s;
+}

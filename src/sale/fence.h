@@ -1,0 +1,43 @@
+/*
+ * The hub and every segment carry a fence, "GENERATION@RUN": which numbers
+ * they hold, and in which life of a server these are known to be whole. All
+ * scripts compare it first, so nothing is sold from a slot that another
+ * server took over, or that came back from a disk, until inspect.c has
+ * looked at it; and nothing at all behind "GENERATION!", which is closed
+ * until recover.c has made the numbers right again.
+ */
+#ifndef SALE_FENCE_H
+#define SALE_FENCE_H
+
+#include "base/marks.h"
+#include "sale/coupon.h"
+#include "sale/key.h"
+
+enum fence {
+	FENCE_OTHER,  /* of another generation: the coupon must be read anew */
+	FENCE_DOUBT,  /* ours, in another life: inspect_coupon decides */
+	FENCE_CLOSED, /* closed, or gone */
+};
+
+/* What a slot's fence, as {'FENCED', fence} tells it, means to who came with this generation. */
+enum fence fence_read(struct str fence, int64_t generation);
+
+/* The generation of a fence, 0 when it has none. */
+int64_t fence_generation(struct str fence);
+
+/* Asks for inspection. Does not wait; should it be lost, the next claim asks again. */
+void fence_doubt(struct redis *r, int64_t coupon, int segments);
+
+/* Closes a slot (KEY_HUB or KEY_SEGMENT) in which something was seen that cannot be, and asks for inspection. */
+void fence_close(struct redis *r, const struct coupon *c, enum key key, int segment);
+
+/* Words of a fence command, for who waits for the answer: from the fence expected ("": any) to open or to closed. */
+void fence_open_command(struct redis_command *cmd, enum key key, int64_t coupon, int segment, struct str expected,
+			int64_t generation);
+void fence_close_command(struct redis_command *cmd, enum key key, int64_t coupon, int segment, struct str expected,
+			 int64_t generation);
+
+/* The mark of a segment's sequence: the highest order that this host was told of. May be NULL. */
+mark *fence_mark(struct marks *m, const struct coupon *c, int segment);
+
+#endif

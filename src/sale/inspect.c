@@ -1,0 +1,384 @@
+/*
+ * Reading and judging go against the flow of orders: the segment's numbers
+ * first, then its list, then MySQL's cursor, so that a drain that goes on
+ * meanwhile never looks like a loss. A slot in its present life is not
+ * judged: its numbers move.
+ */
+#include "sale/inspect.h"
+
+#include <stdio.h>
+
+#include "base/log.h"
+#include "base/parse.h"
+#include "sale/failure.h"
+#include "sale/fence.h"
+
+struct slot {
+	struct str fence; /* "" when it is gone */
+	bool doubtful;
+	int64_t left, n, received, sent;
+	int64_t first, last;    /* on the list; 0: it is empty */
+	int64_t granted, taken; /* the hub's */
+	int64_t cursor;
+	const char *problem;
+};
+
+struct inspection {
+	struct service *svc;
+	struct arena *arena;
+	struct coupon coupon; /* of which only id, segments, generation and hash_key are known */
+	struct slot hub, *segments;
+	enum status status;
+	bool outrun; /* a slot was changed while we looked */
+};
+
+/* Reading */
+
+static enum status read_coupon(struct inspection *in, int64_t id)
+{
+	struct db_rows rows;
+	if (db_query(in->svc->db, in->arena,
+		     "SELECT segments, generation, hash_key FROM coupons WHERE id = ? AND published = 1", &rows,
+		     DB_N(id)))
+		return failure_of_db(in->svc->db, "inspect");
+	if (!rows.count || rows.values[2].text.n != SIPHASH_KEY)
+		return STATUS_NO_SUCH_COUPON;
+	in->coupon.id = id;
+	in->coupon.segments = (int)rows.values[0].number;
+	in->coupon.generation = rows.values[1].number;
+	memcpy(in->coupon.hash_key, rows.values[2].text.p, SIPHASH_KEY);
+	in->segments = arena_alloc(in->arena, (size_t)in->coupon.segments * sizeof *in->segments);
+	return STATUS_OK;
+}
+
+static enum status read_cursors(struct inspection *in)
+{
+	struct db_rows rows;
+	if (db_query(in->svc->db, in->arena, "SELECT segment, next_seq FROM drain_cursors WHERE coupon_id = ?", &rows,
+		     DB_N(in->coupon.id)))
+		return failure_of_db(in->svc->db, "inspect");
+	for (int i = 0; i < in->coupon.segments; i++)
+		in->segments[i].cursor = 1;
+	for (int i = 0; i < rows.count; i++)
+		if (rows.values[2 * i].number < in->coupon.segments)
+			in->segments[rows.values[2 * i].number].cursor = rows.values[2 * i + 1].number;
+	return STATUS_OK;
+}
+
+struct question {
+	struct inspection *in;
+	struct slot *slot;
+	void (*read)(struct inspection *in, struct slot *s, const struct redis_reply *reply);
+};
+
+static void on_answer(void *context, enum redis_end end, const struct redis_reply *reply)
+{
+	struct question *q = context;
+	if (end == REDIS_ANSWER)
+		q->read(q->in, q->slot, reply);
+	else
+		q->in->status = STATUS_UNAVAILABLE;
+}
+
+static void ask(struct inspection *in, const struct redis_command *c, struct slot *s,
+		void (*read)(struct inspection *, struct slot *, const struct redis_reply *))
+{
+	struct question *q = arena_alloc(in->arena, sizeof *q);
+	*q = (struct question){ in, s, read };
+	redis_send(in->svc->redis_now, c, on_answer, q);
+}
+
+static void take_segment(struct inspection *in, struct slot *s, const struct redis_reply *reply)
+{
+	s->fence = arena_str(in->arena, redis_text_at(reply, 0));
+	s->left = redis_number_at(reply, 1);
+	s->n = redis_number_at(reply, 2);
+	s->received = redis_number_at(reply, 3);
+	s->sent = redis_number_at(reply, 4);
+}
+
+static int64_t sequence_of(const struct redis_reply *record)
+{
+	struct str rest = redis_text(record), piece;
+	int64_t sequence = 0;
+	if (parse_split(&rest, '|', &piece))
+		parse_int(piece, 1, INT32_MAX, &sequence);
+	return sequence;
+}
+
+static void take_first(struct inspection *in, struct slot *s, const struct redis_reply *reply)
+{
+	(void)in;
+	s->first = sequence_of(reply);
+}
+
+static void take_last(struct inspection *in, struct slot *s, const struct redis_reply *reply)
+{
+	(void)in;
+	s->last = sequence_of(reply);
+}
+
+static void ask_segment(struct inspection *in, int i)
+{
+	static const char *const fields[] = { "fence", "left", "n", "I", "O" };
+	struct redis_command c;
+	struct slot *s = &in->segments[i];
+	redis_command(&c, "HMGET");
+	key_put(&c, KEY_SEGMENT, in->coupon.id, i);
+	for (int f = 0; f < 5; f++)
+		redis_put_text(&c, fields[f]);
+	ask(in, &c, s, take_segment);
+	for (int end = 0; end >= -1; end--) {
+		redis_command(&c, "LINDEX");
+		key_put(&c, KEY_ORDERS, in->coupon.id, i);
+		redis_put_int(&c, end);
+		ask(in, &c, s, end ? take_last : take_first);
+	}
+}
+
+static void take_hub(struct inspection *in, struct slot *s, const struct redis_reply *hub)
+{
+	s->fence = arena_str(in->arena, redis_text(redis_member(hub, "fence")));
+	for (int i = 0; i < in->coupon.segments; i++) {
+		char name[16];
+		snprintf(name, sizeof name, "G%d", i);
+		in->segments[i].granted = redis_number(redis_member(hub, name));
+		name[0] = 'R';
+		in->segments[i].taken = redis_number(redis_member(hub, name));
+	}
+}
+
+/* What a receiver has, before what its sender says it sent: both only grow. */
+static void read_redis(struct inspection *in)
+{
+	struct redis_command c;
+	for (int i = 0; i < in->coupon.segments; i++)
+		ask_segment(in, i);
+	redis_settle(in->svc->redis_now);
+	redis_command(&c, "HGETALL");
+	key_put(&c, KEY_HUB, in->coupon.id, 0);
+	ask(in, &c, &in->hub, take_hub);
+	redis_settle(in->svc->redis_now);
+}
+
+/* Judging */
+
+static const char *judge_fence(struct inspection *in, struct slot *s, enum key key, int i)
+{
+	char text[KEY_TEXT];
+	if (!s->fence.n)
+		return "is gone";
+	if (fence_generation(s->fence) != in->coupon.generation)
+		return "is of another generation";
+	const char *at = memchr(s->fence.p, '@', s->fence.n);
+	if (!at)
+		return "was closed";
+	struct str run = { at + 1, s->fence.n - (size_t)(at + 1 - s->fence.p) };
+	s->doubtful = !str_eq(run, str_of(redis_run(in->svc->redis_now, key_text(text, key, in->coupon.id, i))));
+	return NULL;
+}
+
+static const char *judge_list(const struct slot *s)
+{
+	if (!s->first || !s->last)
+		return s->cursor <= s->n ? "misses orders that MySQL does not have" : NULL;
+	if (s->first > s->cursor)
+		return "misses orders before those on its list";
+	return s->last != s->n ? "has a list that does not end with its last order" : NULL;
+}
+
+static const char *judge_numbers(struct inspection *in, int i)
+{
+	const struct slot *s = &in->segments[i];
+	const struct {
+		bool is;
+		const char *problem;
+	} wrongs[] = {
+		{ s->n < s->cursor - 1, "went back in time: MySQL has later orders" },
+		{ s->n < mark_read(fence_mark(in->svc->marks, &in->coupon, i)),
+		  "went back in time: later orders were acknowledged" },
+		{ s->taken > s->sent, "went back in time: the hub has taken more than it sent" },
+		{ s->received > s->granted, "has more than the hub granted: the hub went back in time" },
+		{ s->left != s->received - s->sent - s->n, "has numbers that do not add up" },
+	};
+	for (size_t k = 0; k < sizeof wrongs / sizeof wrongs[0]; k++)
+		if (wrongs[k].is)
+			return wrongs[k].problem;
+	return judge_list(s);
+}
+
+static bool judge(struct inspection *in)
+{
+	in->hub.problem = judge_fence(in, &in->hub, KEY_HUB, 0);
+	bool whole = !in->hub.problem;
+	for (int i = 0; i < in->coupon.segments; i++) {
+		struct slot *s = &in->segments[i];
+		s->problem = judge_fence(in, s, KEY_SEGMENT, i);
+		if (!s->problem && s->doubtful)
+			s->problem = judge_numbers(in, i);
+		whole &= !s->problem;
+	}
+	return whole;
+}
+
+/* Acting */
+
+static void change_set(struct inspection *in, const char *command, enum key set, redis_done *done)
+{
+	struct redis_command c;
+	redis_command(&c, command);
+	key_put(&c, set, 0, 0);
+	redis_put_text(&c, arena_printf(in->arena, "%lld:%d", (long long)in->coupon.id, in->coupon.segments));
+	redis_send(in->svc->redis_now, &c, done, in);
+}
+
+static void open_slot(struct inspection *in, struct slot *s, enum key key, int i)
+{
+	struct redis_command c;
+	if (!s->doubtful)
+		return;
+	fence_open_command(&c, key, in->coupon.id, i, s->fence, in->coupon.generation);
+	redis_send(in->svc->redis_now, &c, NULL, NULL); /* lost or outrun: it stays in doubt, and is looked at again */
+}
+
+static void open_all(struct inspection *in)
+{
+	for (int i = 0; i < in->coupon.segments; i++)
+		open_slot(in, &in->segments[i], KEY_SEGMENT, i);
+	open_slot(in, &in->hub, KEY_HUB, 0);
+	change_set(in, "SREM", KEY_CLOSED, NULL);
+	change_set(in, "SREM", KEY_DOUBT, NULL);
+	redis_settle(in->svc->redis_now);
+}
+
+static void take_closed(struct inspection *in, struct slot *s, const struct redis_reply *reply)
+{
+	(void)s;
+	in->outrun |= !str_eq(redis_text_at(reply, 0), STR("OK"));
+}
+
+/* Only what is ours to close: a slot of another generation is recover's. */
+static void close_slot(struct inspection *in, struct slot *s, enum key key, int i)
+{
+	struct redis_command c;
+	if (!s->doubtful)
+		return;
+	fence_close_command(&c, key, in->coupon.id, i, s->fence, in->coupon.generation);
+	ask(in, &c, s, take_closed);
+}
+
+static void log_problem(const struct inspection *in, const char *slot, int i, const char *problem)
+{
+	if (problem)
+		log_error("coupon_closed", LOG_INT("coupon", in->coupon.id), LOG_TEXT("slot", slot),
+			  LOG_INT("number", i), LOG_TEXT("problem", problem));
+}
+
+/* Once, not at every look. */
+static void take_news(void *context, enum redis_end end, const struct redis_reply *reply)
+{
+	const struct inspection *in = context;
+	if (end != REDIS_ANSWER || redis_number(reply) != 1)
+		return;
+	log_problem(in, "hub", 0, in->hub.problem);
+	for (int i = 0; i < in->coupon.segments; i++)
+		log_problem(in, "segment", i, in->segments[i].problem);
+}
+
+static enum status close_all(struct inspection *in)
+{
+	for (int i = 0; i < in->coupon.segments; i++) {
+		struct slot *s = &in->segments[i];
+		in->hub.doubtful |= s->doubtful && s->problem && !in->hub.problem; /* no grants beside wrong numbers */
+		close_slot(in, s, KEY_SEGMENT, i);
+	}
+	close_slot(in, &in->hub, KEY_HUB, 0);
+	redis_settle(in->svc->redis_now);
+	if (in->outrun ||
+	    in->status != STATUS_OK) /* by another inspection: it stays in doubt, and is looked at again */
+		return STATUS_UNAVAILABLE;
+	change_set(in, "SADD", KEY_CLOSED, take_news);
+	change_set(in, "SREM", KEY_DOUBT, NULL);
+	redis_settle(in->svc->redis_now);
+	return STATUS_FENCED;
+}
+
+enum status inspect_coupon(struct service *svc, struct arena *a, int64_t coupon)
+{
+	struct inspection in = { .svc = svc, .arena = a, .status = STATUS_OK };
+	enum status s = read_coupon(&in, coupon);
+	if (s != STATUS_OK)
+		return s;
+	read_redis(&in);
+	s = read_cursors(&in);
+	if (in.status != STATUS_OK || s != STATUS_OK)
+		return in.status != STATUS_OK ? in.status : s;
+	if (!judge(&in))
+		return close_all(&in);
+	open_all(&in);
+	return STATUS_OK;
+}
+
+static bool inspect_member(struct service *svc, struct arena *a, struct str member)
+{
+	struct str rest = member, piece;
+	struct redis_command c;
+	int64_t coupon = 0;
+	if (parse_split(&rest, ':', &piece) && parse_int(piece, 1, INT64_MAX, &coupon)) {
+		enum status s = inspect_coupon(svc, a, coupon);
+		if (s != STATUS_NO_SUCH_COUPON)
+			return s != STATUS_UNAVAILABLE;
+	}
+	redis_command(&c, "SREM");
+	key_put(&c, KEY_DOUBT, 0, 0);
+	redis_put(&c, member);
+	return redis_call(svc->redis_now, a, &c, NULL) == REDIS_ANSWER;
+}
+
+bool inspect_doubtful(struct service *svc, struct arena *a)
+{
+	struct redis_command c;
+	const struct redis_reply *members = NULL;
+	redis_command(&c, "SMEMBERS");
+	key_put(&c, KEY_DOUBT, 0, 0);
+	bool well = redis_call(svc->redis_now, a, &c, &members) == REDIS_ANSWER;
+	for (size_t i = 0; well && i < redis_count(members); i++)
+		well = inspect_member(svc, a, redis_text_at(members, i));
+	return well;
+}
+
+static bool read_title(struct service *svc, struct arena *a, int64_t id, struct str *title)
+{
+	struct db_rows rows;
+	struct buf text;
+	if (db_query(svc->db, a,
+		     "SELECT u.name, c.name FROM coupons c JOIN users u ON u.id = c.seller_id WHERE c.id = ?", &rows,
+		     DB_N(id)) ||
+	    !rows.count)
+		return false;
+	buf_init(&text, a);
+	buf_put(&text, rows.values[0].text);
+	buf_puts(&text, "/");
+	buf_put(&text, rows.values[1].text);
+	*title = buf_str(&text);
+	return true;
+}
+
+enum status inspect_closed(struct service *svc, struct arena *a, struct str **titles, int *count)
+{
+	struct redis_command c;
+	const struct redis_reply *members = NULL;
+	redis_command(&c, "SMEMBERS");
+	key_put(&c, KEY_CLOSED, 0, 0);
+	if (redis_call(svc->redis_now, a, &c, &members) != REDIS_ANSWER)
+		return STATUS_UNAVAILABLE;
+	*titles = arena_alloc(a, (redis_count(members) + 1) * sizeof **titles);
+	*count = 0;
+	for (size_t i = 0; i < redis_count(members); i++) {
+		struct str rest = redis_text_at(members, i), id;
+		int64_t coupon;
+		if (parse_split(&rest, ':', &id) && parse_int(id, 1, INT64_MAX, &coupon))
+			*count += read_title(svc, a, coupon, &(*titles)[*count]);
+	}
+	return db_failure(svc->db) == DB_AWAY ? STATUS_UNAVAILABLE : STATUS_OK;
+}

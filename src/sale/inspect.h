@@ -1,0 +1,28 @@
+/*
+ * Looks at a coupon whose slots are in another life of their server, after a
+ * restart, a failover or a resharding, and compares them with what others
+ * know: MySQL's cursors, the totals that hub and segments keep of each other,
+ * and the marks of this host. What is whole is opened again. What went back
+ * in time is closed, until recover.c has made it right. Blocks.
+ */
+#ifndef SALE_INSPECT_H
+#define SALE_INSPECT_H
+
+#include "sale/service.h"
+
+/*
+ * STATUS_OK: every slot is open in its server's present life, now or already. STATUS_FENCED: it is closed, the log says
+ * why. STATUS_NO_SUCH_COUPON, STATUS_INTERNAL, STATUS_UNAVAILABLE: nothing is known, and nothing was changed.
+ */
+enum status inspect_coupon(struct service *svc, struct arena *a, int64_t coupon);
+
+/* All that were asked for by fence_doubt. False: a server is away. */
+bool inspect_doubtful(struct service *svc, struct arena *a);
+
+/*
+ * The coupons that inspections found closed, "seller/name", in the arena. STATUS_OK, STATUS_INTERNAL,
+ * STATUS_UNAVAILABLE.
+ */
+enum status inspect_closed(struct service *svc, struct arena *a, struct str **titles, int *count);
+
+#endif

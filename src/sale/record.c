@@ -1,0 +1,16 @@
+#include "sale/record.h"
+
+#include "base/parse.h"
+
+bool record_read(struct str raw, struct record *r)
+{
+	struct str rest = raw, sequence, user;
+	struct record found = { .segment = r->segment, .raw = raw };
+	r->raw = raw;
+	if (!parse_split(&rest, '|', &sequence) || !parse_split(&rest, '|', &user) ||
+	    !parse_int(sequence, 1, INT32_MAX, &found.sequence) || !parse_int(user, 1, INT64_MAX, &found.user) ||
+	    !parse_int(rest, 1, INT64_MAX, &found.claimed_ms))
+		return false;
+	*r = found;
+	return true;
+}

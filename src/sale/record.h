@@ -1,0 +1,18 @@
+/* An order as a claim left it on its segment's list: "sequence|user|ms", written by claim.lua and restore.lua. */
+#ifndef SALE_RECORD_H
+#define SALE_RECORD_H
+
+#include <stdint.h>
+
+#include "base/str.h"
+
+struct record {
+	int segment; /* whose list it was on: the reader's to set */
+	int64_t sequence, user, claimed_ms;
+	struct str raw; /* as it was, not copied */
+};
+
+/* All but the segment. False when it is no record, whole and with nothing behind it: then only raw is set. */
+bool record_read(struct str raw, struct record *r);
+
+#endif

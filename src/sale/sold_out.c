@@ -1,0 +1,303 @@
+#include "sale/sold_out.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/parse.h"
+#include "sale/fence.h"
+
+enum {
+	LEASE_MS = 600, /* supply.lua waits for it */
+	RENEW_MS = 150,
+	CROWD = 16,      /* losers that make it worth the while */
+	IDLE_MS = 2000,  /* after the last claim that needed it */
+	BUCKET_MS = 250, /* as nginx cuts its clock */
+	PAGE = 1000,
+	WINNERS_MAX = 1 << 21
+};
+
+struct sold_out {
+	struct service *svc;
+	struct coupon *coupon;
+	struct loop_timer renew;
+	bool asking;
+	int losers;
+	int64_t epoch, until_ms, sent_ms, sent_wall_ms, used_ms;
+	/* the winners under `complete`, or those found so far */
+	int64_t complete; /* the epoch of which all winners are known; -1: of none */
+	int64_t too_many; /* the epoch that has more winners than are kept; -1: none */
+	int64_t reading;  /* the epoch for which they are being read */
+	int segment;      /* whose owners are being read; -1: nobody's */
+	int64_t *winners; /* open addressing, 0 is free */
+	size_t size, count;
+	int64_t marked; /* the last quarter of a second that has a file */
+};
+
+/* Winners */
+
+static size_t slot_of(const struct sold_out *s, int64_t user)
+{
+	size_t i = (size_t)((uint64_t)user * 0x9e3779b97f4a7c15u >> 20) & (s->size - 1);
+	while (s->winners[i] && s->winners[i] != user)
+		i = (i + 1) & (s->size - 1);
+	return i;
+}
+
+static void grow(struct sold_out *s)
+{
+	struct sold_out old = *s;
+	s->size = old.size ? 2 * old.size : 1024;
+	s->winners = calloc(s->size, sizeof *s->winners);
+	if (!s->winners)
+		abort();
+	for (size_t i = 0; i < old.size; i++)
+		if (old.winners[i])
+			s->winners[slot_of(s, old.winners[i])] = old.winners[i];
+	free(old.winners);
+}
+
+static void add_winner(struct sold_out *s, int64_t user)
+{
+	if (2 * s->count >= s->size)
+		grow(s);
+	int64_t *at = &s->winners[slot_of(s, user)];
+	s->count += !*at;
+	*at = user;
+}
+
+static void forget_winners(struct sold_out *s)
+{
+	free(s->winners);
+	s->winners = NULL;
+	s->size = s->count = 0;
+	s->complete = -1;
+}
+
+static void read_owners(struct sold_out *s, struct str cursor);
+
+static void end_reading(struct sold_out *s, bool whole)
+{
+	s->segment = -1;
+	if (whole)
+		s->complete = s->reading;
+	coupon_drop(s->coupon);
+}
+
+static void on_owners(void *context, enum redis_end end, const struct redis_reply *reply)
+{
+	struct sold_out *s = context;
+	const struct redis_reply *page = redis_at(reply, 1);
+	struct str cursor = redis_text_at(reply, 0);
+	if (s->count > WINNERS_MAX)
+		s->too_many = s->reading;
+	if (end != REDIS_ANSWER || !page || s->count > WINNERS_MAX) {
+		end_reading(s, false);
+		return;
+	}
+	for (size_t i = 0; i + 1 < redis_count(page); i += 2)
+		add_winner(s, redis_number_at(page, i));
+	if (!str_eq(cursor, STR("0"))) {
+		read_owners(s, cursor);
+	} else if (++s->segment < s->coupon->segments) {
+		read_owners(s, STR("0"));
+	} else {
+		end_reading(s, true);
+	}
+}
+
+static void read_owners(struct sold_out *s, struct str cursor)
+{
+	struct redis_command c;
+	redis_command(&c, "HSCAN");
+	key_put(&c, KEY_OWNERS, s->coupon->id, s->segment);
+	redis_put(&c, cursor);
+	redis_put_text(&c, "COUNT");
+	redis_put_int(&c, PAGE);
+	redis_send(s->svc->redis, &c, on_owners, s);
+}
+
+/* Once for an epoch, and only after its word: nobody wins under it any more. */
+static void read_winners(struct sold_out *s)
+{
+	if (s->segment >= 0 || s->complete == s->epoch || s->too_many == s->epoch)
+		return;
+	forget_winners(s);
+	grow(s);
+	s->segment = 0;
+	s->reading = s->epoch;
+	coupon_hold(s->coupon);
+	read_owners(s, STR("0"));
+}
+
+/* Files for nginx */
+
+static void bucket_path(char *path, size_t size, const struct sold_out *s, int64_t bucket)
+{
+	snprintf(path, size, "%s/%lld.%02d", s->svc->conf->sold_out_dir, (long long)(bucket / 4),
+		 (int)(bucket % 4) * 25);
+}
+
+static void put_file(struct sold_out *s, int64_t bucket)
+{
+	char path[1024];
+	bucket_path(path, sizeof path, s, bucket);
+	size_t n = strlen(path);
+	struct str seller = s->coupon->seller_name, name = s->coupon->name;
+	mkdir(path, 0750);
+	n += (size_t)snprintf(path + n, sizeof path - n, "/%.*s", (int)seller.n, seller.p);
+	mkdir(path, 0750);
+	snprintf(path + n, sizeof path - n, "/%.*s", (int)name.n, name.p);
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
+	if (fd >= 0)
+		close(fd);
+}
+
+/* nftw's, depth first. */
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	(void)st;
+	(void)type;
+	(void)at;
+	remove(path);
+	return 0;
+}
+
+/* What is past, and what a clock that went back has left in the future: some seconds are enough for any word. */
+static void sweep(const char *directory, int64_t now_ms)
+{
+	enum { KEEP_S = 3 };
+	char path[1024];
+	DIR *all = opendir(directory);
+	if (!all)
+		return;
+	for (struct dirent *e = readdir(all); e; e = readdir(all)) {
+		long long second = atoll(e->d_name);
+		if (!second || llabs(second - now_ms / 1000) <= KEEP_S)
+			continue;
+		snprintf(path, sizeof path, "%s/%s", directory, e->d_name);
+		nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	}
+	closedir(all);
+}
+
+/* The quarters that end before the word does: with a renewal in each of them there is no gap. */
+static void leave_files(struct sold_out *s)
+{
+	if (!*s->svc->conf->sold_out_dir)
+		return;
+	int64_t now = s->sent_wall_ms / BUCKET_MS;
+	for (int64_t b = s->marked >= now ? s->marked + 1 : now; (b + 1) * BUCKET_MS <= s->sent_wall_ms + LEASE_MS;
+	     b++) {
+		put_file(s, b);
+		if (b % 8 == 0)
+			sweep(s->svc->conf->sold_out_dir, s->sent_wall_ms);
+		s->marked = b;
+	}
+}
+
+void sold_out_sweep(const struct conf *conf)
+{
+	if (!*conf->sold_out_dir)
+		return;
+	mkdir(conf->sold_out_dir, 0750);
+	sweep(conf->sold_out_dir, clock_ms());
+}
+
+/* The word */
+
+static void ask(struct sold_out *s);
+
+static void on_renew(struct loop_timer *t)
+{
+	struct sold_out *s = (struct sold_out *)((char *)t - offsetof(struct sold_out, renew));
+	bool wanted = clock_mono_ms() - s->used_ms < IDLE_MS && s->coupon->cached;
+	if (wanted && !s->asking && (!s->coupon->ends_ms || clock_ms() < s->coupon->ends_ms))
+		ask(s);
+}
+
+/* Of our generation, and in the present life of the hub's server: else an inspection must look at it first. */
+static bool is_ours(const struct sold_out *s, struct str fence)
+{
+	char text[KEY_TEXT];
+	const char *at = memchr(fence.p, '@', fence.n);
+	struct str run = at ? (struct str){ at + 1, fence.n - (size_t)(at + 1 - fence.p) } : STR("");
+	return fence_generation(fence) == s->coupon->generation &&
+	       str_eq(run, str_of(redis_run(s->svc->redis, key_text(text, KEY_HUB, s->coupon->id, 0))));
+}
+
+static void on_word(void *context, enum redis_end end, const struct redis_reply *reply)
+{
+	struct sold_out *s = context;
+	struct str fence = redis_text_at(reply, 0);
+	s->asking = false;
+	bool ours = end == REDIS_ANSWER && is_ours(s, fence);
+	if (ours && redis_number_at(reply, 1) == 1) {
+		s->epoch = redis_number_at(reply, 2);
+		s->until_ms = s->sent_ms + LEASE_MS;
+		leave_files(s);
+		read_winners(s);
+		loop_timer_set(s->svc->loop, &s->renew, RENEW_MS);
+	}
+	if (end == REDIS_ANSWER && !(ours && redis_number_at(reply, 1) == 1))
+		s->until_ms = 0;
+	coupon_drop(s->coupon); /* without an answer nothing is renewed: the word runs out */
+}
+
+static void ask(struct sold_out *s)
+{
+	struct redis_command c;
+	s->asking = true;
+	s->sent_ms = clock_mono_ms();
+	s->sent_wall_ms = clock_ms();
+	redis_command(&c, "HMGET");
+	key_put(&c, KEY_HUB, s->coupon->id, 0);
+	redis_put_text(&c, "fence");
+	redis_put_text(&c, "sold_out");
+	redis_put_text(&c, "epoch");
+	coupon_hold(s->coupon);
+	redis_send(s->svc->redis, &c, on_word, s);
+}
+
+void sold_out_heard(struct service *svc, struct coupon *c)
+{
+	struct sold_out *s = c->sold_out;
+	if (!s) {
+		s = c->sold_out = calloc(1, sizeof *s);
+		if (!s)
+			abort();
+		*s = (struct sold_out){ .svc = svc, .coupon = c, .complete = -1, .too_many = -1, .segment = -1 };
+		s->renew.fn = on_renew;
+	}
+	int64_t now = clock_mono_ms();
+	s->used_ms = now;
+	if (++s->losers >= CROWD && !s->asking && now >= s->until_ms && c->cached)
+		ask(s);
+}
+
+bool sold_out_is_lost(struct coupon *c, int64_t user)
+{
+	struct sold_out *s = c->sold_out;
+	if (!s || s->complete != s->epoch || s->segment >= 0)
+		return false;
+	int64_t now = clock_mono_ms();
+	if (now >= s->until_ms)
+		return false;
+	s->used_ms = now;
+	return !s->winners[slot_of(s, user)];
+}
+
+void sold_out_free(struct sold_out *s)
+{
+	if (!s)
+		return;
+	loop_timer_cancel(s->svc->loop, &s->renew);
+	free(s->winners);
+	free(s);
+}

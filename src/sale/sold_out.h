@@ -1,0 +1,29 @@
+/*
+ * The hub's word "sold out", kept by a worker for 0.6 s at a time, so that
+ * losers are answered without a call. Under one epoch of the hub nobody can
+ * win any more: the owners of all segments, read once after the word, are all
+ * the winners there are, and everyone else is a loser for as long as the word
+ * is renewed. lua/supply.lua waits out what workers may still believe.
+ *
+ * The word can also be left where nginx sees it: an empty file
+ * DIRECTORY/QUARTER/SELLER/COUPON for every quarter of a second that the word
+ * covers. What is not renewed is past, and nothing has to be taken back.
+ */
+#ifndef SALE_SOLD_OUT_H
+#define SALE_SOLD_OUT_H
+
+#include "sale/coupon.h"
+
+/* A segment said "sold out": from now on the hub is asked for its word, as long as claims come that need it. */
+void sold_out_heard(struct service *svc, struct coupon *c);
+
+/* The user has no order of this coupon, and no unit is left. False: ask the segment. */
+bool sold_out_is_lost(struct coupon *c, int64_t user);
+
+/* Files of moments that are over, left behind by workers that were killed. */
+void sold_out_sweep(const struct conf *conf);
+
+/* With the coupon's memory. */
+void sold_out_free(struct sold_out *s);
+
+#endif

@@ -1,0 +1,80 @@
+/* Commands are written as RESP while they are put together, so that sending one is a copy. */
+#include <stdlib.h>
+
+#include "base/buf.h"
+#include "store/redis.h"
+
+enum { FRAME = 16 }; /* of a word: $, its length, and two line ends */
+
+static char *line_end(char *to)
+{
+	memcpy(to, "\r\n", 2);
+	return to + 2;
+}
+
+/* Returns where the word stands. */
+static const char *put(struct redis_command *c, struct str word)
+{
+	if (c->argc == REDIS_WORDS || sizeof c->text - c->used < word.n + FRAME)
+		abort(); /* every word is bounded by its caller */
+	char *to = c->text + c->used;
+	*to++ = '$';
+	to = line_end(to + buf_digits(to, (int64_t)word.n));
+	const char *at = to;
+	if (word.n)
+		memcpy(to, word.p, word.n);
+	c->used = (size_t)(line_end(to + word.n) - c->text);
+	c->argc++;
+	return at;
+}
+
+void redis_put(struct redis_command *c, struct str word)
+{
+	put(c, word);
+}
+
+void redis_put_text(struct redis_command *c, const char *word)
+{
+	put(c, str_of(word));
+}
+
+void redis_put_int(struct redis_command *c, int64_t value)
+{
+	char text[BUF_DIGITS];
+	put(c, (struct str){ text, buf_digits(text, value) });
+}
+
+void redis_put_key(struct redis_command *c, struct str key)
+{
+	const char *at = put(c, key);
+	if (!c->key.p)
+		c->key = (struct str){ at, key.n };
+}
+
+void redis_put_fence(struct redis_command *c, int64_t generation)
+{
+	char text[BUF_DIGITS + 1 + REDIS_RUN];
+	size_t n = buf_digits(text, generation);
+	text[n++] = '@';
+	memset(text + n, '0', REDIS_RUN);
+	c->run = (size_t)(put(c, (struct str){ text, n + REDIS_RUN }) - c->text) + n;
+}
+
+void redis_command(struct redis_command *c, const char *name)
+{
+	c->script = NULL;
+	c->key = (struct str){ 0 };
+	c->server = -1;
+	c->run = 0;
+	c->argc = 0;
+	c->used = 0;
+	redis_put_text(c, name);
+}
+
+void redis_script(struct redis_command *c, const struct redis_script *s, int keys)
+{
+	redis_command(c, "EVALSHA");
+	c->script = s;
+	redis_put_text(c, s->sha1);
+	redis_put_int(c, keys);
+}

@@ -1,0 +1,64 @@
+/*
+ * WAIT, shared: it speaks of everything that its connection wrote before, so
+ * one at the end of a turn confirms all writes that were answered in it.
+ * It holds up what is queued behind it; the pipeline goes on in groups.
+ */
+#include <stdlib.h>
+
+#include "store/redis_link.h"
+
+struct confirm {
+	struct confirm *next;
+	struct redis *redis;
+	redis_done *done;
+	void *context;
+};
+
+static void end_all(struct confirm *first, enum redis_end end)
+{
+	for (struct confirm *next; first; first = next) {
+		next = first->next;
+		first->done(first->context, end, NULL);
+		free(first);
+	}
+}
+
+static void on_waited(redisAsyncContext *ac, void *raw, void *context)
+{
+	const redisReply *reply = raw;
+	struct confirm *first = context;
+	(void)ac;
+	bool reached =
+		reply && reply->type == REDIS_REPLY_INTEGER && reply->integer >= first->redis->conf->wait_replicas;
+	end_all(first, reached ? REDIS_ANSWER : REDIS_UNKNOWN);
+}
+
+void confirm_flush(struct link *l)
+{
+	struct confirm *first = l->confirms;
+	const struct conf *conf = l->redis->conf;
+	l->confirms = NULL;
+	if (!first)
+		return;
+	if (!l->up || redisAsyncCommand(l->ac, on_waited, first, "WAIT %d %d", (int)conf->wait_replicas,
+					(int)conf->wait_ms) != REDIS_OK)
+		end_all(first, REDIS_UNKNOWN);
+}
+
+bool redis_confirms(const struct redis *r)
+{
+	return r->conf->wait_replicas > 0;
+}
+
+void redis_confirm(struct redis *r, redis_done *done, void *context)
+{
+	if (!redis_confirms(r)) {
+		done(context, REDIS_ANSWER, NULL);
+		return;
+	}
+	struct confirm *c = malloc(sizeof *c);
+	if (!c)
+		abort();
+	*c = (struct confirm){ r->answering->confirms, r, done, context };
+	r->answering->confirms = c;
+}

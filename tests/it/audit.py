@@ -1,0 +1,453 @@
+#!/usr/bin/env -S python3 -B
+"""The audit: clean whatever goes on, as long as nothing is wrong; every fault that is planted has its name; what has one
+right repair is repaired, and nothing else is touched."""
+
+import concurrent.futures
+import contextlib
+import json
+import os
+import pathlib
+import pty
+import subprocess
+import threading
+import time
+
+from harness import BUILD, main
+from sale import siphash
+from storm import Paused
+from tap import case, comment, every, same, until
+
+
+def audit(it, sale, *words, code=None):
+    """Exit code, and what it says of one coupon (after repairs: of the last look)."""
+    done = it.ctl("--json", "audit", *words, sale.title)
+    assert done.returncode in (0, 1) and not done.stderr, done
+    said = json.loads(done.stdout)
+    assert code is None or done.returncode == code, f"exit {done.returncode}, not {code}: {said}"
+    same(done.returncode, 0 if said[-1]["balanced"] else 1, "exit")
+    return said
+
+
+def win(sale, user):
+    """On a busy machine a claim may be answered 503, ask again."""
+    until(lambda: sale.claim(user).status in (200, 201), 10, f"a unit for {user}")
+
+
+def kinds(said):
+    return {problem["kind"] for problem in said["problems"]}
+
+
+@case("an audit of a sale that goes on is clean, twenty times in a row")
+def live(it):
+    crowd, over, sales, claims = it.users(1600), threading.Event(), [], []
+
+    def sell():
+        while not over.is_set():
+            sale = it.sale(amount=1500, segments=8)
+            sales.append(sale)
+            add = threading.Timer(0.2, lambda: add_units(it, sale))
+            add.start()
+            claims.extend(sale.rush(crowd, connections=12))
+            add.join()
+    load = threading.Thread(target=sell)
+    load.start()
+    try:
+        until(lambda: sales, 10, "the first sale")
+        begun, problems = len(claims), []
+        for i in range(20):
+            done = it.ctl("audit", *([sales[-1].title] if i % 2 else []))
+            if done.returncode:
+                problems.append(f"{i}: exit {done.returncode}: {done.stdout[-2000:]}{done.stderr}")
+        same(problems, [], "audits that were not clean")
+        comment(f"{len(sales)} sales, {len(claims) - begun} customers while it was audited")
+    finally:
+        over.set()
+        load.join()
+    for sale in sales:
+        sale.drained()
+    same(it.ctl("audit", sales[0].title).returncode, 0, "the audit afterwards")
+
+
+def add_units(it, sale):
+    with contextlib.closing(it.new_client()) as client:
+        client.ask("PATCH", sale.path + "/stock", sale.seller, {"add": 5}).expect(200)
+
+
+# Faults. Each gets a sale of its own, of one segment unless it says otherwise, with the orders 1 to 3 in MySQL and 4 to 6
+# on the list, and with the drainers standing still. plant(it, f) does the harm; expected: what the audit calls it, and
+# whether a repair makes it clean.
+
+class Faulty:
+    def __init__(self, it, users, segments=1):
+        self.it, self.users, self.sale = it, users, it.sale(amount=20 * segments ** 2, segments=segments)
+        self.id, self.redis, self.sql = self.sale.id, it.redis, it.sql
+        if segments == 1:
+            self.seg, self.own, self.list = (self.sale.key(kind, 0) for kind in "soq")
+        self.hub, self.member = self.sale.key("hub"), f"{self.id}:{segments}"
+
+    def win(self, users):
+        for user in users:
+            win(self.sale, user)
+
+    def index(self, n):
+        return "sk:u:{%d}" % self.users[n - 1].id
+
+    def catalog(self):
+        return self.bucket("n", f"{self.sale.seller.name}/{self.sale.name}")
+
+    def bucket(self, letter, name):
+        return "sk:%s:{%d}" % (letter, (siphash(bytes(16), name.encode()) >> 1) % 1024), name
+
+    def update(self, what, where=""):
+        self.sql(f"UPDATE {what} WHERE {'coupon_id' if 'coupons' not in what else 'id'} = {self.id}{where}")
+
+    def record(self, n):
+        return self.redis("LINDEX", self.list, n - 4)
+
+    def foreign_order(self, user, segment):
+        """A claim in a segment that is not the customer's."""
+        own, seg, queue = (self.sale.key(kind, segment) for kind in "osq")
+        n = self.redis("HINCRBY", seg, "n", 1)
+        self.redis("HINCRBY", seg, "left", -1)
+        self.redis("HSET", own, user.id, n)
+        self.redis("RPUSH", queue, f"{n}|{user.id}|1700000000000")
+        self.redis("SADD", "sk:dirty", self.member)
+        self.redis("ZADD", "sk:u:{%d}" % user.id, 1700000000000, f"{self.id}-{segment}-{n}")
+
+
+def row(f, segment, sequence, user, status=1):
+    f.sql("INSERT INTO orders (coupon_id, segment, seq, user_id, status, claimed_at_ms, confirmed_at_ms) "
+          f"VALUES ({f.id}, {segment}, {sequence}, {user}, {status}, 1700000000000, 1700000000001)")
+
+
+def give_up_rows(f):
+    f.sql(f"UPDATE coupons SET sold = 2, amount = 2 WHERE id = {f.id}")
+
+
+def delete_row(f, n):
+    f.sql(f"DELETE FROM orders WHERE coupon_id = {f.id} AND seq = {n}")
+
+
+def several(f, *statements):
+    for words in statements:
+        f.redis(*words)
+
+
+FAULTS = {
+    # what is planted: how, what it is called, whether it is repaired
+    "nothing": (lambda f: None, set(), True),
+    "an owner is gone, its order is in MySQL": (lambda f: f.redis("HDEL", f.own, f.users[1].id), {"no-owner"}, True),
+    "an owner is gone, its order waits": (lambda f: f.redis("HDEL", f.own, f.users[4].id), {"no-owner"}, True),
+    "an order is gone from the middle of the list":
+        (lambda f: f.redis("LREM", f.list, 1, f.record(5)), {"lost", "disorder"}, True),
+    "the head of the list is gone": (lambda f: f.redis("LPOP", f.list), {"lost"}, True),
+    "the end of the list is gone": (lambda f: f.redis("RPOP", f.list), {"lost"}, True),
+    "the list is gone": (lambda f: f.redis("DEL", f.list), {"lost"}, True),
+    "an order is gone from the list, and from its customer's": (
+        lambda f: several(f, ("LREM", f.list, 1, f.record(5)), ("ZREM", f.index(5), f"{f.id}-0-5")),
+        {"lost", "disorder", "no-index"}, None),
+    "a row is gone": (lambda f: delete_row(f, 2), {"lost", "sold-count"}, False),
+    "a row is another's": (lambda f: f.update(f"orders SET user_id = {f.users[9].id}", " AND seq = 2"),
+                           {"other-in-row"}, False),
+    "a record is another's": (lambda f: f.redis("LSET", f.list, 1, f"5|{f.users[9].id}|1700000000000"),
+                              {"other-in-list"}, False),
+    "an owner is another's": (
+        lambda f: several(f, ("HDEL", f.own, f.users[1].id), ("HSET", f.own, f.users[9].id, 2),
+                          ("ZADD", f.index(10), 1, f"{f.id}-0-2")), {"other-in-row"}, False),
+    "an order has two owners": (
+        lambda f: several(f, ("HSET", f.own, f.users[9].id, 2), ("ZADD", f.index(10), 1, f"{f.id}-0-2")),
+        {"two-owners"}, None),
+    "an owner has no order": (lambda f: f.redis("HSET", f.own, f.users[9].id, 999), {"beyond-owners"}, False),
+    "an owner is no user": (lambda f: f.redis("HSET", f.own, "x", "y"), {"bad-owner"}, False),
+    "a row was never sold": (lambda f: row(f, 0, 999, f.users[9].id), {"beyond-rows", "cursor-behind", "sold-count"},
+                             False),
+    "a record was never sold": (lambda f: f.redis("RPUSH", f.list, f"999|{f.users[9].id}|1700000000000"),
+                                {"beyond-list", "disorder"}, False),
+    "a record is none": (lambda f: f.redis("RPUSH", f.list, "garbage"), {"garbage"}, False),
+    "a unit was sold to nobody": (
+        lambda f: several(f, ("HINCRBY", f.seg, "n", 1), ("HINCRBY", f.seg, "left", -1)), {"no-trace"}, False),
+    "a row of no user": (lambda f: f.sql(f"DELETE FROM users WHERE id = {f.users[0].id}"), {"unknown-user"}, False),
+    "a record of no user": (lambda f: f.sql(f"DELETE FROM users WHERE id = {f.users[3].id}"), {"unknown-user"}, False),
+    "the cursor is behind": (lambda f: f.update("drain_cursors SET next_seq = 2"), {"cursor-behind"}, True),
+    "the cursor is gone": (lambda f: f.sql(f"DELETE FROM drain_cursors WHERE coupon_id = {f.id}"), {"cursor-behind"},
+                           True),
+    "the cursor is behind a gap": (
+        lambda f: (f.update("drain_cursors SET next_seq = 1"), delete_row(f, 2), f.update("coupons SET sold = 2"),
+                   f.redis("HDEL", f.own, f.users[1].id)),
+        {"cursor-behind", "no-trace"}, False),
+    "the cursor is ahead": (lambda f: f.update("drain_cursors SET next_seq = 9"), {"cursor-ahead", "no-row"}, False),
+    "the cursor is ahead of what waits": (lambda f: f.update("drain_cursors SET next_seq = 6"), {"no-row"}, False),
+    "the hub has a unit too many": (lambda f: f.redis("HINCRBY", f.hub, "avail", 1), {"units"}, False),
+    "the segment has a unit too many": (lambda f: f.redis("HINCRBY", f.seg, "left", 1), {"units", "left"}, False),
+    "more units than were granted": (
+        lambda f: several(f, ("HINCRBY", f.seg, "I", 9), ("HINCRBY", f.seg, "left", 9)), {"received"}, False),
+    "more units taken than sent": (
+        lambda f: several(f, ("HINCRBY", f.hub, "R0", 3), ("HINCRBY", f.hub, "avail", 3)), {"taken"}, False),
+    "sold out with units left": (lambda f: f.redis("HSET", f.hub, "sold_out", 1), {"sold-out"}, False),
+    "marked empty with units left": (lambda f: f.redis("HSET", f.hub, "empty", "1"), {"marked-empty"}, False),
+    "the hub of another generation": (lambda f: f.redis("HSET", f.hub, "fence", "9@0"), {"hub-generation"}, False),
+    "a segment of another generation": (lambda f: f.redis("HSET", f.seg, "fence", "9@0"), {"segment-generation"}, False),
+    "a closed hub": (lambda f: f.redis("HSET", f.hub, "fence", "1!"), {"hub-closed"}, False),
+    "a closed segment": (lambda f: f.redis("HSET", f.seg, "fence", "1!"), {"segment-closed"}, False),
+    "a lost order in a closed segment": (
+        lambda f: several(f, ("HSET", f.seg, "fence", "1!"), ("RPOP", f.list)), {"segment-closed", "lost"}, False),
+    "units that MySQL does not know": (
+        lambda f: several(f, ("HINCRBY", f.hub, "amount", 1), ("HINCRBY", f.hub, "avail", 1)), {"amount"}, False),
+    "units given back by nobody": (
+        lambda f: several(f, ("HINCRBY", f.hub, "cancelled", 1), ("HINCRBY", f.hub, "avail", 1)), {"cancelled"}, False),
+    "sold, miscounted": (lambda f: f.update("coupons SET sold = 4"), {"sold-count"}, False),
+    "cancelled, miscounted": (lambda f: f.update("coupons SET cancelled = 1"), {"cancelled-count", "cancelled"}, False),
+    "more rows than units": (give_up_rows, {"amount", "sold-count", "oversold"}, False),
+    "rows of a segment that is not there": (lambda f: row(f, 200, 1, f.users[9].id), {"stray-rows", "sold-count"},
+                                            False),
+    "no descriptor": (lambda f: f.redis("DEL", f.sale.key("d")), {"no-descriptor"}, True),
+    "a descriptor with another hash key": (lambda f: f.redis("HSET", f.sale.key("d"), "key", "0123456789abcdef"),
+                                           {"no-descriptor"}, True),
+    "not in the catalog": (lambda f: f.redis("HDEL", *f.catalog()), {"no-catalog"}, True),
+    "another's name in the catalog": (lambda f: f.redis("HSET", *f.catalog(), 999999), {"no-catalog"}, True),
+    "not in its seller's list": (lambda f: f.redis("ZREM", "sk:s:{%d}" % f.sale.seller.id, f.id), {"no-seller-list"},
+                                 True),
+    "its seller is not in the directory": (lambda f: f.redis("HDEL", *f.bucket("w", f.sale.seller.name)),
+                                           {"no-directory"}, True),
+    "no hint that orders wait": (lambda f: f.redis("SREM", "sk:dirty", f.member), {"not-dirty"}, True),
+    "a drained order is not in its customer's list": (lambda f: f.redis("ZREM", f.index(2), f"{f.id}-0-2"),
+                                                      {"no-index"}, True),
+    "a waiting order is not in its customer's list": (lambda f: f.redis("ZREM", f.index(5), f"{f.id}-0-5"),
+                                                      {"no-index"}, True),
+}
+
+
+def prove(it, f, expected, repaired):
+    before = audit(it, f.sale)[0]
+    same(kinds(before), expected, f"found: {before['problems']}")
+    same(before["more_problems"], 0, "more problems")
+    dry = audit(it, f.sale, "--repair")
+    same((len(dry), kinds(dry[0])), (1, expected), "found by a dry run")
+    same(kinds(audit(it, f.sale)[0]), expected, "found after the dry run")
+    after = audit(it, f.sale, "--repair", "--yes")[-1]
+    same([p["repair"] for p in dry[0]["problems"] if not p["repairable"]],
+         ["needs a person"] * sum(not p["repairable"] for p in dry[0]["problems"]), "what has no repair")
+    if repaired:
+        same(after["problems"], [], "after the repair")
+        same([p for p in dry[0]["problems"] if p["repairable"] and p["repair"] != "would be repaired"], [], "dry run")
+    elif repaired is False:
+        same(kinds(after), expected, "after a repair that there is none of")
+
+
+@case("every planted fault has its name; with one right repair it is repaired, else left alone")
+def planted(it):
+    users, faulty = it.users(10), {}
+    doomed = [it.users(10) for _ in range(2)]  # who are deleted must have no other orders
+    for what in FAULTS:
+        own = doomed.pop() if "of no user" in what else users
+        faulty[what] = Faulty(it, own)
+        faulty[what].win(own[:3])
+    for f in faulty.values():
+        f.sale.drained()
+    until(lambda: it.redis("SCARD", "sk:dirty") == 0, 10, "the drainers rest")
+    with Paused(it):
+        for f in faulty.values():
+            f.win(f.users[3:6])
+        for what, f in faulty.items():
+            FAULTS[what][0](f)
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            ends = {what: pool.submit(prove, it, f, *FAULTS[what][1:]) for what, f in faulty.items()}
+        every(list(FAULTS), lambda what: ends[what].result())
+    for what, f in faulty.items():
+        if FAULTS[what][2]:
+            f.sale.drained()
+    every([what for what in FAULTS if FAULTS[what][2]], lambda what: audit(it, faulty[what].sale, code=0))
+
+
+@case("a customer with orders in two segments is named, and so is one in a segment that is not his")
+def two_segments(it):
+    users = it.users(30)
+    f = Faulty(it, users, segments=2)
+    f.win(users[:20])
+    f.sale.drained()
+    at_one = [user for user in users if f.sale.home(user) == 1]
+    with Paused(it):
+        f.foreign_order(next(user for user in at_one if user in users[:20]), 0)
+        same(kinds(audit(it, f.sale, code=1)[0]), {"two-orders"}, "found")
+        f.foreign_order(next(user for user in at_one if user in users[20:]), 0)
+        said = audit(it, f.sale, "--repair", "--yes", code=1)
+        same((len(said), kinds(said[0])), (1, {"two-orders", "stranger"}), "found")
+    until(lambda: f.sale.queued() == 0, 10, "the list is empty")
+    same(kinds(audit(it, f.sale, code=1)[0]), {"two-orders", "stranger", "dead-letter"}, "found after the drain")
+
+
+@case("orders that were lost from several places of a list get to MySQL after the repair, in their order")
+def put_back(it):
+    users = it.users(12)
+    f = Faulty(it, users)
+    with Paused(it):
+        f.win(users)
+        for n in (2, 3, 7, 12):
+            same(f.redis("LREM", f.list, 1, next(r for r in f.redis("LRANGE", f.list, 0, -1) if r.startswith(f"{n}|"))),
+                 1, "records taken away")
+        scores = {n: f.redis("ZSCORE", f.index(n), f"{f.id}-0-{n}") for n in (2, 3, 7, 12)}
+        audit(it, f.sale, "--repair", "--yes", code=0)
+        audit(it, f.sale, "--repair", "--yes", code=0)
+        same([r.split("|")[0] for r in f.redis("LRANGE", f.list, 0, -1)], [str(n) for n in range(1, 13)], "the list")
+    f.sale.drained()
+    same(f.sale.rows(), {f"{f.id}-0-{n}": users[n - 1].id for n in range(1, 13)}, "orders")
+    rows = f.sql(f"SELECT seq, claimed_at_ms FROM orders WHERE coupon_id = {f.id} AND seq IN (2, 3, 7, 12)")
+    same({int(n): int(ms) for n, ms in rows}, {n: int(score) for n, score in scores.items()}, "when they were claimed")
+    f.sale.audit()
+
+
+@case("a repair beside drainers that are at work")
+def put_back_live(it):
+    users = it.users(12)
+    f = Faulty(it, users)
+    with Paused(it):
+        f.win(users)
+        f.redis("LREM", f.list, 1, f.redis("LINDEX", f.list, 4))
+    until(lambda: (f.redis("LINDEX", f.list, 0) or "").startswith("6|"), 10, "the drainers stand before the gap")
+    same(kinds(audit(it, f.sale, code=1)[0]), {"lost"}, "found")
+    audit(it, f.sale, "--repair", "--yes", code=0)
+    f.sale.drained()
+    f.sale.audit()
+
+
+# Many orders
+
+MANY = 100000
+FILL = """
+local coupon, many, first = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+for n = tonumber(ARGV[4]), tonumber(ARGV[5]) do
+  local user = first + n - 1
+  redis.call('HSET', KEYS[1], user, n)
+  redis.call('ZADD', 'sk:u:{' .. user .. '}', 1700000000000, coupon .. '-0-' .. n)
+  if n > many / 2 then redis.call('RPUSH', KEYS[2], n .. '|' .. user .. '|1700000000000') end
+end
+"""
+
+
+def fill(it, sale, many):
+    """Orders of one segment, half of them in MySQL and half on the list."""
+    it.sql("INSERT INTO users (name, kind, password) "
+           f"SELECT CONCAT('many-', {sale.id}, '-', seq), 1, '!' FROM seq_1_to_{many}")
+    first = it.sql.number(f"SELECT MIN(id) FROM users WHERE name = 'many-{sale.id}-1'")
+    it.sql("INSERT INTO orders (coupon_id, segment, seq, user_id, status, claimed_at_ms, confirmed_at_ms) "
+           f"SELECT {sale.id}, 0, SUBSTRING_INDEX(name, '-', -1), id, 1, 1700000000000, 1700000000001 FROM users "
+           f"WHERE name LIKE 'many-{sale.id}-%' AND SUBSTRING_INDEX(name, '-', -1) + 0 <= {many // 2}")
+    last = it.sql.number(f"SELECT id FROM users WHERE name = 'many-{sale.id}-{many}'")
+    same(last - first, many - 1, "ids of users follow each other")
+    it.sql(f"INSERT INTO drain_cursors VALUES ({sale.id}, 0, {many // 2 + 1}) ON DUPLICATE KEY UPDATE "
+           f"next_seq = {many // 2 + 1}; UPDATE coupons SET sold = {many // 2} WHERE id = {sale.id}")
+    for n in range(1, many + 1, 2000):  # Redis does nothing else meanwhile
+        it.redis("EVAL", FILL, 2, sale.key("o", 0), sale.key("q", 0), sale.id, many, first, n, min(many, n + 1999))
+    it.redis("HINCRBY", sale.key("s", 0), "left", -many)
+    it.redis("HINCRBY", sale.key("s", 0), "n", many)
+    it.redis("SADD", "sk:dirty", f"{sale.id}:1")
+    return first
+
+
+def measured(it, sale, *words):
+    """Exit code, output, and the most memory it had, in KB; asked while it runs, because getrusage counts what it had
+    as a fork of this program."""
+    process = subprocess.Popen([BUILD / "seckillctl", "-c", it.run / "seckill.conf", "audit", *words, sale.title],
+                               stdout=subprocess.PIPE, text=True,
+                               env=it.environment | {"ASAN_OPTIONS": "quarantine_size_mb=1"})
+    most = 0
+    with process.stdout:
+        reader = concurrent.futures.ThreadPoolExecutor(1).submit(process.stdout.read)
+        while process.poll() is None:
+            most = max(most, peak(process.pid))
+            time.sleep(0.005)
+        return process.returncode, reader.result(), most
+
+
+def on_terminal(it, sale):
+    """What an audit shows on a terminal, besides what it says."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen([BUILD / "seckillctl", "-c", it.run / "seckill.conf", "audit", sale.title], stderr=theirs,
+                          stdout=subprocess.DEVNULL, env=it.environment) as process:
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # the end of a terminal
+            while piece := os.read(ours, 4096):
+                shown += piece
+        os.close(ours)
+    same(process.returncode, 0, "exit")
+    return shown
+
+
+def peak(pid):
+    with contextlib.suppress(OSError):
+        for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1])
+    return 0
+
+
+@case("a hundred thousand orders in one segment are audited in little memory")
+def many(it):
+    small, large = it.sale(amount=3, segments=1), it.sale(amount=MANY * 4 // 3 + 4, segments=1)
+    with Paused(it):
+        first = fill(it, large, MANY)
+        code, text, least = measured(it, small)
+        same(code, 0, text)
+        code, text, most = measured(it, large)
+        same(code, 0, text)
+        comment(f"{least} KB for no order, {most} KB for {MANY}")
+        assert most - least < 16 * 1024, f"{most - least} KB more for {MANY} orders"
+        code, text, most = measured(it, large, "--window", "40000")
+        same(code, 0, text)
+        shown = on_terminal(it, large)
+        assert b"orders read, MySQL" in shown and shown.endswith(b"\r\x1b[K"), shown[-300:]
+        for n in (40000, 40001, 70000):
+            it.redis("HDEL", large.key("o", 0), first + n - 1)
+        code, text, _ = measured(it, large, "--window", "40000")
+        same((code, text.count("has no owner in Redis")), (1, 3), "exit, owners missing")
+        it.redis("DEL", large.key("o", 0))  # more than anyone wants to read
+        code, text, most = measured(it, large)
+        assert code == 1 and f"and {MANY - 10000} more" in text, text[-200:]
+        assert most - least < 32 * 1024, f"{most - least} KB more for {MANY} problems"
+        it.redis("DEL", large.key("q", 0))
+        it.redis("SREM", "sk:dirty", f"{large.id}:1")
+
+
+# The command
+
+@case("what is asked wrongly is refused, and a coupon that is not there cannot be told about")
+def usage(it):
+    it.client.close()  # it was idle for longer than nginx keeps it
+    it.sale()
+    every([("audit", "--yes"), ("audit", "--window"), ("audit", "--window", "0"), ("audit", "--window", "x"),
+           ("audit", "a/b", "c/d"), ("audit", "--mend"), ("status", "a/b", "c/d")],
+          lambda *words: same(it.ctl(*words).returncode, 64, "exit"))
+    done = it.ctl("audit", "nobody/nothing")
+    same((done.returncode, done.stdout), (2, ""), "exit and output")
+    done = it.ctl("audit", "-s", "mysql_socket=/nowhere")
+    same(done.returncode, 64, "exit")
+    done = it.ctl("-s", "redis=unix:/nowhere", "audit")
+    same((done.returncode, done.stdout), (2, ""), "exit and output without Redis")
+    done = it.ctl("-s", "mysql_socket=/nowhere", "audit")
+    same((done.returncode, done.stdout), (2, ""), "exit and output without MySQL")
+
+
+@case("the JSON is an array of objects with the documented members")
+def members(it):
+    it.client.close()  # it was idle for longer than nginx keeps it
+    sale = it.sale(amount=5)
+    win(sale, it.customer())
+    sale.drained()
+    said = audit(it, sale, code=0)
+    same(said, [{"seller": sale.seller.name, "name": sale.name, "id": sale.id, "segments": sale.segments, "amount": 5,
+                 "cancelled": 0, "hub": said[0]["hub"], "in_flight": 0, "left": 4 - said[0]["hub"], "sold": 1,
+                 "queued": 0, "skipped": 0, "rows": 1, "dead_letters": 0, "dropped": 0, "sold_out": False, "balanced": True,
+                 "problems": [], "more_problems": 0}], "said")
+    it.redis("DEL", sale.key("d"))
+    problem = {"kind": "no-descriptor", "segment": 0, "sequence": 0, "user": 0, "is": 0, "expected": 0,
+               "text": "the descriptor in Redis is not as in MySQL", "repairable": True}
+    same(audit(it, sale, code=1)[0]["problems"], [problem], "problems")
+    more = {"repair": "would be repaired", "repair_detail": "write it again from MySQL"}
+    same(audit(it, sale, "--repair", code=1)[0]["problems"], [problem | more], "problems of a dry run")
+    same(len(audit(it, sale, "--repair", "--yes", code=0)), 2, "looks at a coupon that was repaired")
+    same(len(json.loads(it.ctl("--json", "audit").stdout)), it.sql.number("SELECT COUNT(*) FROM coupons"), "coupons")
+
+
+if __name__ == "__main__":
+    main(SECKILL_PASSWORD_COST=1)

@@ -1,0 +1,307 @@
+#!/usr/bin/env -S python3 -B
+"""Kill storms: sales under load while everything around them dies, hangs and loses its connections, at random.
+
+A storm is one sale after the other. Beside its customers, who ask until they know, or give up early and come back, and
+its seller, who adds units in the middle, a nemesis picks from the table FAULTS. When it has had enough, the history
+checker, the audit, the queues and the processes must all be clean. Even seeds run Redis with appendfsync always, odd
+ones with everysec: killing Redis alone loses nothing there either that it had written, as the system keeps that.
+
+IT_SEED=n: the first storm has this seed, the next ones n+1, n+2... A storm depends on nothing but its seed (and the
+machine), so that each can be repeated alone. IT_SOAK_KILLS=n: storms until so many processes were killed (kill -9 and
+TERM), instead of two short ones.
+"""
+
+import collections
+import itertools
+import json
+import os
+import pathlib
+import random
+import signal
+import threading
+import time
+
+from client import LOST
+from harness import PARTS, main
+from history import Final, History, Load, Supply, problems
+from storm import SEED, kill
+from stores import Redis
+from tap import case, comment, same, until
+
+SOAK = int(os.environ.get("IT_SOAK_KILLS") or 0)
+KILLS = 25  # of a storm, when it is a long one
+SECONDS = 7  # of faults in a storm, when it is a short one
+USERS = 4000
+LEASE_S = 1.25  # of a "sold out", with what clocks may be apart
+LATER = {"busy", "unavailable", "outcome-unknown"}
+POOLS = ("hot", "cold", "drain")
+total = collections.Counter()
+
+
+class Nemesis:
+    """Picks faults, does them, and counts them. rest(): all is over, and everything is there again."""
+
+    def __init__(self, it, dice):
+        self.it, self.dice, self.counts, self.frozen = it, dice, collections.Counter(), []
+
+    def kills(self):
+        return sum(n for what, n in self.counts.items() if what.startswith(("kill", "term")))
+
+    def strike(self):
+        what, act = self.dice.choices([row[1:] for row in FAULTS], [row[0] for row in FAULTS])[0]
+        self.counts[what] += act(self)
+
+    def rest(self):
+        for thread in self.frozen:
+            thread.join()
+        self.frozen.clear()
+        for part in POOLS:
+            self.it.full(part)
+        self.it.redis.close()
+        self.it.client.close()
+
+    # what it can do; each returns how often it was done
+
+    def signal(self, part, number, everyone=False):
+        pids = self.it.workers(part)
+        pids = pids if everyone else self.dice.sample(pids, min(1, len(pids)))
+        kill(pids, number)
+        return len(pids)
+
+    def server(self, part, *how):
+        self.it.dev("stop", part, *how)
+        time.sleep(self.dice.uniform(0, 0.5))  # it is away for so long
+        self.it.dev("start", part)
+        return 1
+
+    def kill_redis(self):
+        """
+        With everysec it answers while its writes wait in its memory for a slow fsync, up to 2 s, and a kill loses them:
+        Redis's own limit. So that the check stays exact it is killed when all is written, with claims waiting for it.
+        """
+        if self.it.environment["SECKILL_APPENDFSYNC"] == "everysec":
+            redis = Redis(self.it.redis.path, self.it.redis.password)
+            redis("CLIENT", "PAUSE", 60000, "WRITE")
+            until(lambda: "aof_buffer_length:0\r\n" in redis("INFO", "persistence"), 10, "all is written")
+            redis.close()
+        return self.server("redis", "-9")
+
+    def reload(self):
+        kill([self.it.leader("nginx")], signal.SIGHUP)
+        return 1
+
+    def freeze(self, part, program=None):
+        """It hangs while other things happen. By pidfd: it may be killed meanwhile, and its pid be another's."""
+        pids, seconds = self.it.pids(part, program), self.dice.uniform(0.1, 2)
+        if not pids:
+            return 0
+        try:
+            fd = os.pidfd_open(self.dice.choice(pids))
+            signal.pidfd_send_signal(fd, signal.SIGSTOP)
+        except ProcessLookupError:
+            return 0
+        self.frozen.append(threading.Thread(target=self._thaw, args=(fd, seconds), daemon=True))
+        self.frozen[-1].start()
+        return 1
+
+    def _thaw(self, fd, seconds):
+        time.sleep(seconds)
+        try:
+            signal.pidfd_send_signal(fd, signal.SIGCONT)
+        except ProcessLookupError:
+            pass
+        os.close(fd)
+
+    def redis(self, *words):
+        redis = Redis(self.it.redis.path, self.it.redis.password)
+        redis(*words)
+        redis.close()
+        return 1
+
+
+# weight, what it is called, what is done. What counts as a kill begins with "kill" or "term".
+FAULTS = (
+    (12, "kill hot worker", lambda n: n.signal("hot", signal.SIGKILL)),
+    (3, "kill all hot workers", lambda n: n.signal("hot", signal.SIGKILL, everyone=True)),
+    (3, "kill cold worker", lambda n: n.signal("cold", signal.SIGKILL)),
+    (8, "kill drainer", lambda n: n.signal("drain", signal.SIGKILL)),
+    (2, "kill all drainers", lambda n: n.signal("drain", signal.SIGKILL, everyone=True)),
+    (4, "term hot worker", lambda n: n.signal("hot", signal.SIGTERM)),
+    (1, "term cold worker", lambda n: n.signal("cold", signal.SIGTERM)),
+    (2, "term drainer", lambda n: n.signal("drain", signal.SIGTERM)),
+    (4, "kill redis", lambda n: n.kill_redis()),
+    (2, "kill mysql", lambda n: n.server("mysql", "-9")),
+    (1, "kill nginx", lambda n: n.server("nginx", "-9")),
+    (1, "stop nginx", lambda n: n.server("nginx")),
+    (2, "reload nginx", lambda n: n.reload()),
+    (3, "freeze hot worker", lambda n: n.freeze("hot", "seckill-api")),
+    (1, "freeze cold worker", lambda n: n.freeze("cold", "seckill-api")),
+    (3, "freeze drainer", lambda n: n.freeze("drain", "seckill-orderd")),
+    (2, "freeze redis", lambda n: n.freeze("redis")),
+    (2, "freeze mysql", lambda n: n.freeze("mysql")),
+    (1, "freeze nginx", lambda n: n.freeze("nginx")),
+    (3, "flush scripts", lambda n: n.redis("SCRIPT", "FLUSH")),
+    (3, "cut connections", lambda n: n.redis("CLIENT", "KILL", "TYPE", "normal")),
+)
+
+
+class Storm:
+    """A sale, its customers and its seller; proof() when the faults are over."""
+
+    def __init__(self, it, dice):
+        self.it, self.over, self.doubtful = it, threading.Event(), []
+        self.sale = it.sale(it.vendor, amount=dice.randint(200, 2000), segments=dice.choice([1, 2, 5, 16, 32, 64]))
+        self.history = History(self.sale.amount)
+        self.units = [dice.randint(1, 1 + self.sale.amount // 4) for _ in range(dice.choice([0, 0, 1, 2, 3]))]
+        self.pace = dice.choice([0.002, 0.01, 0.03])
+        self.early = dice.choice([0, 0.02, 0.2])  # so many customers give up before they are answered
+        users = dice.sample(it.crowd, min(USERS, round(self.sale.amount * dice.uniform(0.8, 1.6))))
+        self.threads = dice.randint(12, 24)
+        parts = [(random.Random(dice.random()), users[i::self.threads]) for i in range(self.threads)]
+        seller = random.Random(dice.random())
+        self.load = Load(it.port, self.threads, parts, self._customers)
+        self.seller = Load(it.port, 1, [seller], self._seller)
+
+    def _customers(self, client, part):
+        """Nobody waits for one who cannot be served now; in the end all who asked get their answer."""
+        dice, users = part
+        owed = {}
+        for user in itertools.cycle(users):
+            if self.over.is_set():
+                break
+            patience(client, dice.uniform(0.001, 0.3) if dice.random() < self.early else 20)
+            if self.history.ask(self.sale, user, client).unknown:
+                owed[user.id] = user
+            else:
+                owed.pop(user.id, None)
+            time.sleep(dice.uniform(0, 2 * self.pace))  # the pace of the load
+        patience(client, 20)
+        for user in owed.values():
+            self.history.insist(self.sale, user, client)
+
+    def _seller(self, client, dice):
+        """Adding is not safe to repeat: after a lost answer nobody knows whether the units count."""
+        for units in self.units:
+            if self.over.wait(dice.uniform(0.2, 3)):
+                return
+            start = time.monotonic()
+            try:
+                status = client.ask("PATCH", self.sale.path + "/stock", self.sale.seller, {"add": units}).status
+            except LOST:
+                status = None
+            if status == 200:
+                self.history.supplies.append(Supply(units, start, time.monotonic()))
+            else:
+                self.doubtful.append((units, start, status))
+
+    def proof(self):
+        """Everything promised was kept. What there is to say of the sale."""
+        self.over.set()
+        self.seller.join()
+        self.load.join()
+        self._count_units()
+        asked = {e.user for e in self.history.events}
+        Load(self.it.port, 8, [u for u in self.it.crowd if u.id in asked],
+             lambda client, user: self.history.insist(self.sale, user, client)).join()
+        self.sale.drained(25)
+        audit = self.it.ctl("--json", "audit", self.sale.title)
+        same((audit.returncode, audit.stderr), (0, ""), f"the audit: {audit.stdout}")
+        events = self.history.events
+        found = problems(self.history, Final(self.sale.rows(), json.loads(audit.stdout)[0]))
+        found += [("fenced", e) for e in events if e.status == 503 and e.code not in LATER]
+        assert not found, f"{len(found)} broken:\n" + "\n".join(map(str, found[:20]))
+        same(self.sale.queued(), 0, "orders that wait")
+        return (f"{self.sale.amount} units and {sum(s.units for s in self.history.supplies)} more in {self.sale.segments} "
+                f"segments, {len(asked)} customers on {self.threads} connections: {len(events)} claims, "
+                f"{sum(e.status is None for e in events)} lost, {sum(e.status == 503 for e in events)} times 503, the "
+                f"longest took {max(e.end - e.start for e in events):.1f} s")
+
+    def _count_units(self):
+        """What a seller was not told of his units MySQL knows; they are on sale when the hub has heard of them."""
+        def on_sale():
+            amount = self.it.sql.number(f"SELECT amount FROM coupons WHERE id = {self.sale.id}")
+            return int(self.it.redis("HGET", self.sale.key("hub"), "amount")) == amount and amount
+        until(on_sale, 20, "all units of MySQL are on sale", every=0.1)
+        time.sleep(LEASE_S)
+        more = on_sale() - self.history.units()
+        sums = {sum(some) for n in range(len(self.doubtful) + 1)
+                for some in itertools.combinations([units for units, *_ in self.doubtful], n)}
+        assert more in sums, f"{more} more units than acknowledged; in doubt: {self.doubtful}"
+        if more:
+            self.history.supplies.append(Supply(more, min(start for _, start, _ in self.doubtful), time.monotonic()))
+
+
+def patience(client, seconds):
+    """How long its next request waits for an answer."""
+    client.connection.timeout = seconds
+    if client.connection.sock:
+        client.connection.sock.settimeout(seconds)
+
+
+def processes(it):
+    """How many each part has; and every process that names this instance belongs to one."""
+    members = {part: it.pids(part) for part in PARTS}
+    known = {pid for pids in members.values() for pid in pids}
+    strangers = []
+    for at in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = at.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if str(it.run) in words and int(at.parent.name) not in known:
+            strangers.append((at.parent.name, words))
+    return {part: len(pids) for part, pids in members.items()}, strangers
+
+
+def storm(it, seed):
+    dice = random.Random(seed)
+    sync = ("always", "everysec")[seed % 2]
+    it.environment["SECKILL_APPENDFSYNC"] = sync
+    comment(f"IT_SEED={seed}, appendfsync {sync}")
+    it.dev("stop")
+    it.dev("start")
+    it.redis.close()
+    it.client.close()
+    if not hasattr(it, "crowd"):
+        it.crowd, it.vendor = it.users(USERS), it.seller()
+    before, nemesis, faults = processes(it), Nemesis(it, random.Random(dice.random())), 0.0
+    try:
+        while nemesis.kills() < KILLS if SOAK else faults < SECONDS:
+            sale = Storm(it, dice)
+            began = time.monotonic()
+            try:
+                for _ in range(nemesis.dice.randint(8, 24)):
+                    nemesis.strike()
+                    time.sleep(nemesis.dice.uniform(0, 0.3))  # the rate of the faults
+                    if not SOAK and faults + time.monotonic() - began > SECONDS:
+                        break
+                faults += time.monotonic() - began
+                nemesis.rest()
+                comment(sale.proof())
+            finally:
+                sale.over.set()
+        same(it.sql("SELECT * FROM dead_letters"), [], "dead letters")
+        until(lambda: processes(it) == before, 15, f"processes as before: {before}")
+    finally:
+        total.update(nemesis.counts)
+        comment(f"{nemesis.kills()} kills: {counted(nemesis.counts)}")
+
+
+def counted(counts):
+    return ", ".join(f"{what} {counts[what]}" for _, what, _ in FAULTS if counts[what])
+
+
+for seed in range(SEED, SEED + (-(-SOAK // KILLS) if SOAK else 2)):
+    case(f"a storm of faults, seed {seed}")(lambda it, seed=seed: storm(it, seed))
+
+
+@case("in the end everything is balanced")
+def in_the_end(it):
+    audit = it.ctl("audit")
+    same((audit.returncode, audit.stderr), (0, ""), "the audit")
+    comment(f"{sum(n for what, n in total.items() if what.startswith(('kill', 'term')))} kills, IT_SEED={SEED}: "
+            f"{counted(total)}")
+
+
+if __name__ == "__main__":
+    main(SECKILL_PASSWORD_COST=1)

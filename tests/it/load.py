@@ -1,0 +1,101 @@
+#!/usr/bin/env -S python3 -B
+"""seckillctl load: every token claims once, every answer is counted, and open-loop latencies count from the schedule."""
+
+import json
+import socket
+import threading
+
+from harness import main
+from tap import case, same
+
+
+def tokens(it, users):
+    path = it.run / it.name("tokens")
+    path.write_text("".join(f"{u.name}\t{u.id}\t{u.token}\n" for u in users))
+    return path
+
+
+def load(it, sale, users, *words):
+    done = it.ctl("load", f"http://127.0.0.1:{it.port}", sale.title, "--tokens", tokens(it, users), "--json", *words)
+    assert done.returncode == 0 and not done.stderr, done
+    return json.loads(done.stdout)
+
+
+def counts(report):
+    return {name: answer["count"] for name, answer in report["answers"].items()}
+
+
+@case("every token claims once, and what is told is what was sold")
+def _(it):
+    sale, users = it.sale(amount=100), it.users(300)
+    report = load(it, sale, users, "--connections", 16)
+    same(counts(report), {"201": 100, "410 sold-out": 200}, "answers")
+    same([report[n] for n in ("sent", "unsent", "won", "lost")], [300, 0, 100, 0], "sent, unsent, won, lost")
+    same(report["latency"]["count"], 300, "latencies")
+    assert 0 < report["latency"]["p50_us"] <= report["latency"]["p99_us"] <= report["latency"]["max_us"], report
+    same(sale.claimed(), 100, "sold in Redis")
+
+
+@case("the course's route is counted by Seckill-Result")
+def _(it):
+    sale, users = it.sale(amount=3, name="täg and night"), it.users(8)
+    same(counts(load(it, sale, users, "--course")), {"201": 3, "204 sold-out": 5}, "answers")
+    same(counts(load(it, sale, users, "--course", "--connections", 1)),
+         {"204 already-claimed": 3, "204 sold-out": 5}, "again")
+
+
+@case("an open loop keeps its rate, and ends in time")
+def _(it):
+    sale, users = it.sale(amount=500), it.users(500)
+    report = load(it, sale, users, "--rate", 200, "--seconds", 1)
+    same([report["sent"], report["won"]], [200, 200], "sent, won")
+    assert 900_000 < report["elapsed_us"] < 5_000_000, report
+
+
+@case("a stalled server shows in every latency of an open loop, not in one")
+def _(it):
+    sale, users = it.sale(amount=400), it.users(400)
+    it.redis("CLIENT", "PAUSE", 600, "ALL")
+    report = load(it, sale, users, "--rate", 400, "--connections", 4)
+    late = report["latency"]
+    same(late["count"] + report["unsent"], 400, "claims that fell due, answered or given up")
+    assert late["p50_us"] > 50_000 and late["max_us"] < 5_000_000, report
+    same(report["won"], sum(n for name, n in counts(report).items() if name == "201"), "won")
+
+
+@case("a token that comes twice claims twice, and is told its order")
+def _(it):
+    sale, users = it.sale(amount=50), it.users(50)
+    same(counts(load(it, sale, users + [users[7]])), {"201": 50, "200": 1}, "answers")
+
+
+@case("lost answers are counted, and exit 69 says that none came")
+def _(it):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        def hang_up():
+            for _ in range(5):
+                server.accept()[0].close()
+        threading.Thread(target=hang_up, daemon=True).start()
+        file = tokens(it, it.users(5))
+        done = it.ctl("load", f"http://127.0.0.1:{server.getsockname()[1]}", "shop/sale", "--tokens", file, "--json",
+                      "--connections", 2)
+    same(done.returncode, 69, "exit code")
+    report = json.loads(done.stdout)
+    same([report["sent"], report["lost"], report["latency"]["count"]], [5, 5, 0], "sent, lost, answered")
+
+
+@case("wrong words, a missing file and a server that is not there have their exit codes")
+def _(it):
+    sale, url = it.sale(), f"http://127.0.0.1:{it.port}"
+    file = tokens(it, it.users(1))
+    for words, code in ([[url, sale.title], 64], [[url, "nobody", "--tokens", file], 64],
+                        [[url, sale.title, "--tokens", file, "--rate", "-1"], 64],
+                        [[url, sale.title, "--tokens", "/nowhere"], 71],
+                        [["https://127.0.0.1", sale.title, "--tokens", file], 69],
+                        [["http://127.0.0.1:1", sale.title, "--tokens", file], 69]):
+        done = it.ctl("load", *words)
+        same((done.returncode, bool(done.stderr)), (code, True), str(words))
+
+
+if __name__ == "__main__":
+    main(SECKILL_APPENDFSYNC="everysec")

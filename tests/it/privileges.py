@@ -1,0 +1,249 @@
+#!/usr/bin/env -S python3 -B
+"""What the shipped setup gives away when a part of it is taken over: accounts, files, secrets."""
+
+import contextlib
+import os
+import pathlib
+import re
+import shutil
+import socket
+import stat
+import subprocess
+import tempfile
+
+from client import quote
+from harness import BUILD, main
+from stores import Redis, RedisError, Sql, SqlError
+from tap import case, every, same, until
+
+
+def secrets(it):
+    texts = [path.read_text().split()[-1] for path in (it.run / "etc").iterdir() if path.suffix in (".password", ".keys")]
+    assert len(texts) >= 5 and all(len(text) == 64 for text in texts), texts
+    return texts
+
+
+@case("no secret is in a command line, an environment or a log, and no password or token in a log")
+def secrets_stay(it):
+    name, password = it.name("secretive"), "a very secret password"
+    it.register(name, "customer", password).expect(201)
+    token = it.log_in(name, password).expect(200).json["token"]
+    it.log_in(name, password + "?").expect(401)
+    it.ask("GET", f"/api/users/{name}/orders", authorization=token).expect(200)
+    hidden = secrets(it) + [password, quote(password), token.split(".")[2]]
+    places = {}
+    for part in ("redis", "mysql", "hot", "cold", "drain", "nginx"):
+        for pid in it.pids(part):
+            with contextlib.suppress(OSError):
+                for file in ("cmdline", "environ"):
+                    places[f"{file} of {part} {pid}"] = pathlib.Path(f"/proc/{pid}/{file}").read_bytes()
+    places |= {path.name: path.read_bytes() for path in (it.run / "log").iterdir()}
+    assert len(places) > 20, places.keys()
+    same([where for where, text in places.items() for secret in hidden if secret.encode() in text], [], "secrets in")
+
+
+@case("a program with secrets leaves no core file, and its own user cannot look into it")
+def no_cores(it):
+    nobody = 65534 if os.geteuid() == 0 else None
+    with tempfile.TemporaryDirectory(prefix="sk", dir="/tmp") as folder:
+        os.chmod(folder, 0o777)
+        program = shutil.copy(BUILD / "seckill-orderd", folder)
+        words = [program, "-s", "redis=unix:/nonexistent/redis", "-s", "mysql_socket=/nonexistent/mysql", "-s",
+                 f"board={folder}/board"]
+
+        def owner(words):
+            """Whose /proc/PID is after a while: root's, once a process is not dumpable."""
+            with subprocess.Popen(words, stderr=subprocess.DEVNULL, user=nobody, env={}) as process:
+                with contextlib.suppress(AssertionError):
+                    until(lambda: os.stat(f"/proc/{process.pid}/environ").st_uid == 0, 3, "it is root's")
+                uid = os.stat(f"/proc/{process.pid}/environ").st_uid
+                process.kill()
+            return uid
+        same(owner(words), 0, "owner of its /proc")
+        same(owner(["sleep", "60"]), nobody or os.geteuid(), "owner of another program's /proc")
+
+
+def mode(path):
+    return stat.S_IMODE(os.stat(path).st_mode)
+
+
+@case("files: secrets for their owner alone, sockets behind a closed directory")
+def modes(it):
+    same(mode(it.run) & 0o027, 0, "open bits of the directory")
+    for path in (it.run / "etc").iterdir():
+        same((path.name, oct(mode(path) & 0o077)), (path.name, "0o0"), "open bits")
+    for name in ("hot", "cold"):
+        same(oct(mode(it.run / f"{name}.sock")), "0o660", f"mode of {name}.sock")
+    same(mode(it.run / "redis.sock") & 0o007, 0, "open bits of redis.sock")
+
+
+@case("a secret that others may read, that is missing or that is too short stops the start, and the message names it")
+def bad_secrets(it):
+    def start(program, *words, **settings):
+        words = [BUILD / program, "-c", it.run / "seckill.conf", *words]
+        for name, value in settings.items():
+            words += ["-s", f"{name}={value}"]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=20, env=it.environment,
+                              stdin=subprocess.DEVNULL)
+        return done.returncode, done.stdout + done.stderr
+    copy = it.run / "tmp/copy.keys"
+    copy.touch(0o600)
+    copy.write_text((it.run / "etc/token.keys").read_text())
+    programs = (("seckill-api", "-p", "hot"), ("seckill-api", "-p", "cold"), ("seckill-orderd",))
+    for words in programs:
+        copy.chmod(0o600)
+        same(start(*words, "-t", token_key_file=copy), (0, ""), "with a closed file")
+        for bits in (0o604, 0o660, 0o644):
+            copy.chmod(bits)
+            for more in (("-t",), ()):
+                code, said = start(*words, *more, token_key_file=copy)
+                assert code == 78 and f"token_key_file: {copy} is open to others" in said, (words, oct(bits), code, said)
+    copy.chmod(0o600)
+    for text in ("", "k1\n", "k1 00ff\n", "k1 " + "0" * 62 + "\n", "k1 " + "x" * 64 + "\n",
+                 "k1 " + "00" * 32 + "\nk1 " + "11" * 32):
+        copy.write_text(text)
+        code, said = start("seckill-api", "-p", "hot", token_key_file=copy)
+        assert code == 78 and str(copy) in said and "00" * 31 not in said, (text, code, said)
+    code, said = start("seckill-api", "-p", "hot", token_key_file="/nonexistent/keys")
+    assert code == 78 and "/nonexistent/keys" in said, (code, said)
+
+
+def as_account(it, name):
+    """MySQL as an account of the service has it."""
+    file = it.run / f"tmp/{name}.cnf"
+    file.touch(0o600)
+    password = (it.run / ("etc/mysql-drain.password" if name.endswith("drain") else "etc/mysql.password")).read_text().strip()
+    file.write_text(f"[client]\nsocket={it.run}/mysql.sock\nuser={name}\npassword={password}\n")
+    return Sql(file)
+
+
+TABLES = ("users", "coupons", "orders", "drain_cursors", "dead_letters", "schema_migrations")
+NOBODY = [f"{what} {table}" for table in TABLES for what in ("DELETE FROM", "TRUNCATE", "DROP TABLE", "ALTER TABLE")]
+NOBODY = [f"{s} ADD x INT" if s.startswith("ALTER") else s for s in NOBODY] + [
+    "CREATE TABLE x (x INT)", "CREATE DATABASE x", "DROP DATABASE seckill", "CREATE USER x",
+    "CREATE INDEX x ON orders (seq)",
+    "CREATE VIEW x AS SELECT 1", "CREATE FUNCTION x () RETURNS INT RETURN 1",
+    "CREATE TRIGGER x BEFORE INSERT ON orders FOR EACH ROW SET @x = 1",
+    "SELECT 1 INTO OUTFILE '/tmp/x'", "LOAD DATA INFILE '/etc/passwd' INTO TABLE users", "LOCK TABLES users WRITE",
+    "SELECT * FROM mysql.global_priv", "SET GLOBAL max_connections = 1",
+    "SET GLOBAL innodb_flush_log_at_trx_commit = 0", "SHUTDOWN",
+    "GRANT SELECT ON users TO seckill_drain@localhost", "SET PASSWORD FOR seckill_owner@localhost = ''",
+    "UPDATE orders SET status = 2", "UPDATE users SET kind = 2",
+    "UPDATE users SET name = 'x'",
+    "UPDATE coupons SET seller_id = 1", "UPDATE coupons SET cancelled = 1",
+    "INSERT INTO schema_migrations (version, name) VALUES (9, 'x')"]
+FORBIDDEN = {
+    "seckill": NOBODY + ["INSERT INTO orders (coupon_id, segment, seq, user_id, status, claimed_at_ms, confirmed_at_ms) VALUES "
+                         "(1, 1, 1, 1, 1, 1, 1)", "UPDATE drain_cursors SET next_seq = 9", "UPDATE users SET id = 0",
+                         "UPDATE coupons SET sold = 0", "UPDATE coupons SET generation = 9",
+                         "INSERT INTO drain_cursors (coupon_id, segment) VALUES (1, 1)"],
+    "seckill_drain": NOBODY + ["SELECT * FROM users", "SELECT password FROM users", "SELECT kind FROM users",
+                               "INSERT INTO users (name, kind, password) VALUES "
+                               "('x', 1, 'x')", "UPDATE users SET password = 'x'", "UPDATE coupons SET amount = 9",
+                               "INSERT INTO coupons (name) VALUES ('x')", "UPDATE coupons SET published = 0"],
+}
+
+
+@case("MySQL's accounts of the service cannot delete, define, read files or do what is another's")
+def mysql_accounts(it):
+    it.sale().win(it.customer())
+    for account, statements in FORBIDDEN.items():
+        sql = as_account(it, account)
+        same(sql.number("SELECT COUNT(*) FROM coupons") > 0, True, "it may look at coupons")
+
+        def denied(statement):
+            try:
+                said = sql(statement)
+            except SqlError as problem:
+                # 1044, 1142, 1143, 1227, 1370, 1698, ...: all say denied; not "no such table" or the like
+                assert re.search(r"denied|[Cc]ommand.*is not allowed|not allowed to create",
+                                 str(problem)), f"{account}: {problem}"
+            else:
+                raise AssertionError(f"{account} may: {said}")
+        every(statements, denied)
+        same(sql("SELECT LOAD_FILE('/etc/passwd') IS NULL"), [["1"]], "LOAD_FILE is NULL")
+        file = it.run / "tmp/local.txt"
+        file.write_text("1\n")
+        with contextlib.suppress(SqlError):
+            sql(f"LOAD DATA LOCAL INFILE '{file}' INTO TABLE users (name)")
+            raise AssertionError(f"{account} may load a local file")
+
+
+@case("nobody gets into MySQL without a password")
+def mysql_anonymous(it):
+    for user in ("", "seckill", "seckill_drain", "seckill_owner", "nobody"):
+        words = ["mariadb", "--no-defaults", f"--socket={it.run}/mysql.sock", f"--user={user}", "-e", "SELECT 1"]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=20, user=None, stdin=subprocess.DEVNULL)
+        if user:
+            assert done.returncode and "Access denied" in done.stderr, (user, done)
+
+
+class As(Redis):
+    """Redis as another user."""
+
+    def __init__(self, it, user, password):
+        super().__init__(str(it.run / "redis.sock"), password)
+        self.user = user
+
+    def _connect(self):
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect(self.path)
+            self.file = s.makefile("rwb")
+        if self.user is not None:
+            self("AUTH", self.user, self.password)
+
+
+REDIS = ("FLUSHALL", "FLUSHDB", "KEYS *", "RANDOMKEY", "DBSIZE", "CONFIG SET appendfsync no",
+         "CONFIG REWRITE", "CONFIG RESETSTAT",
+         "DEBUG SLEEP 0", "DEBUG OBJECT x", "EVAL return(1) 0", "EVAL_RO return(1) 0", "FUNCTION LIST", "SCRIPT FLUSH",
+         "SCRIPT KILL", "SAVE",
+         "BGSAVE", "BGREWRITEAOF", "SHUTDOWN NOSAVE", "REPLICAOF 127.0.0.1 1", "FAILOVER", "CLUSTER RESET", "ACL LIST",
+         "ACL GETUSER admin",
+         "ACL SETUSER seckill +@all", "ACL LOAD", "CLIENT LIST", "CLIENT KILL TYPE normal", "CLIENT PAUSE 1000",
+         "MONITOR", "MODULE LIST",
+         "MODULE LOAD x", "SUBSCRIBE x", "PUBLISH x y", "RENAME sk:dirty sk:x", "RESTORE sk:x 0 x", "DUMP sk:dirty",
+         "MIGRATE h 1 sk:dirty 0 1",
+         "SWAPDB 0 1", "SORT sk:dirty", "OBJECT HELP", "SLOWLOG GET", "LATENCY RESET", "MULTI",
+         "COPY sk:dirty sk:x",
+         "GET other", "SET other 1", "DEL x", "HSET seckill a b", "GET sk", "ZADD s:live 1 x")
+
+
+@case("Redis's user of the service cannot flush, list keys, configure, debug, run text as a script, or touch other keys")
+def redis_user(it):
+    password = (it.run / "etc/redis.password").read_text().strip()
+    redis = As(it, "seckill", password)
+    same(redis("PING"), "PONG", "PING")
+    before = it.redis.keys()
+
+    def denied(words):
+        try:
+            said = redis(*words.split(" "))
+        except RedisError as problem:
+            assert re.match("NOPERM|ERR (DEBUG|MODULE) command not allowed", str(problem)), problem
+        else:
+            raise AssertionError(f"{words} is let in: {said}")
+    every(list(REDIS), denied)
+    for body in ("redis.call('FLUSHALL')", "redis.call('KEYS', '*')", "redis.call('SET', 'other', 1)"):
+        sha = redis("SCRIPT", "LOAD", "return " + body)
+        try:
+            redis("EVALSHA", sha, 0)
+            raise AssertionError(f"a script may {body}")
+        except RedisError as problem:
+            assert re.search("NOPERM|ACL failure|The user executing the script can.t", str(problem)), problem
+    same(it.redis.keys(), before, "keys")
+
+
+@case("nobody gets into Redis without a password")
+def redis_anonymous(it):
+    def refused(user, password):
+        try:
+            As(it, user, password)("PING")
+        except RedisError as problem:
+            assert re.match("NOAUTH|WRONGPASS", str(problem)), problem
+        else:
+            raise AssertionError("let in")
+    every([(None, None), ("default", ""), ("default", "x"), ("seckill", ""), ("admin", "admin"), ("", "")], refused)
+
+
+if __name__ == "__main__":
+    main(SECKILL_PASSWORD_COST=1, SECKILL_DEBUG="yes")

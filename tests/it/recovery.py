@@ -1,0 +1,312 @@
+#!/usr/bin/env -S python3 -B
+"""Redis goes back in time, or loses everything: the sale closes, nothing is sold twice, and `seckillctl recover` makes it right."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+
+from harness import BUILD, SOURCE, main
+from ledger import Ledger
+from tap import case, comment, same, until
+
+SEED = int(os.environ.get("IT_SEED") or random.randrange(10**6))
+dice = random.Random(SEED)
+
+
+def restart(it, change=lambda: None):
+    """Redis is killed, its data are changed, and it comes back."""
+    it.dev("stop", "redis", "-9")
+    it.redis.close()
+    change()
+    it.dev("start", "redis")
+
+
+def data(it):
+    return it.run / "data/redis"
+
+
+def copy_data(it):
+    """A copy of Redis's files as they are at this moment."""
+    to = it.run / "old"
+    shutil.rmtree(to, ignore_errors=True)
+    shutil.copytree(data(it), to)
+    return to
+
+
+def put_back(it):
+    shutil.rmtree(data(it))
+    shutil.copytree(it.run / "old", data(it))
+
+
+def without_drainers(it, action):
+    it.dev("stop", "drain")
+    try:
+        action()
+    finally:
+        it.dev("start", "drain")
+
+
+@case("Redis restarts with all that it had: the sale goes on by itself, and nobody is refused for it")
+def whole(it):
+    books = Ledger(it)
+    books.sell(20)
+    restart(it)
+    until(lambda: it.ask("GET", "/readyz").status == 200, 5, "ready")
+    books.sell(5)
+    books.keeps()
+    books.sells_the_rest()
+    books.sale.audit()
+
+
+@case("Redis is empty: closed, recovered from MySQL, and every order keeps its number")
+def empty(it):
+    books = Ledger(it)
+    books.sell(25)
+    books.sale.drained()
+    restart(it, lambda: (shutil.rmtree(data(it)), data(it).mkdir()))
+    books.closed()
+    found = books.recover()
+    same((found["orders"], found["unknown"], found["available"]), (25, 0, 35), "orders, unknown, available")
+    assert books.sale.title not in it.ask("GET", "/readyz").json["closed"], "still named as closed"
+    books.keeps()
+    books.sells_the_rest()
+    books.sale.audit()
+
+
+@case("an old copy of Redis's data: closed by itself, recovered, exact")
+def old_copy(it):
+    books = Ledger(it)
+    books.sell(15)
+    books.sale.drained()
+    copy_data(it)
+    books.sell(20)
+    books.sale.drained()
+    restart(it, lambda: put_back(it))
+    books.closed()
+    found = books.recover()
+    same((found["orders"], found["unknown"], found["available"]), (35, 0, 25), "orders, unknown, available")
+    books.keeps()
+    books.sells_the_rest()
+    books.sale.audit()
+
+
+def forgetful(it):
+    """A closed sale of which 15 orders are in MySQL, and 10 were only in the Redis that is lost; who had these."""
+    books = Ledger(it)
+    books.sell(15)
+    books.sale.drained()
+    copy_data(it)
+    kept = set(books.told)
+
+    def lose():
+        books.sell(10)
+        restart(it, lambda: put_back(it))
+    without_drainers(it, lose)
+    books.closed()
+    lost = set(books.told) - kept
+    return books, lost
+
+
+@case("orders that only the lost Redis knew are named, and never sold again")
+def unknown(it):
+    books, lost = forgetful(it)
+    found = books.recover()
+    same((found["orders"], found["unknown"], found["available"]), (15, 10, 35), "orders, unknown, available")
+    numbers = {f"{books.sale.id}-{segment}-{seq}" for segment, seq, _ in books.dead()}
+    same(numbers, {books.told[u] for u in lost}, "numbers named as lost")
+    books.keeps(lost)
+    books.sells_the_rest(held=10, lost=lost)
+
+
+@case("an operator who knows better has the lost units sold again")
+def resell(it):
+    books, lost = forgetful(it)
+    found = books.recover()
+    same((found["unknown"], found["available"]), (10, 35), "unknown, available")
+    found = books.recover("--resell-unknown")
+    same((found["unknown"], found["available"]), (0, 45), "unknown, available")
+    books.keeps(lost)
+    books.sells_the_rest(lost=lost)
+    books.sale.audit()
+
+
+@case("the end of the AOF is cut off: what was acknowledged and is gone is noticed and named")
+def cut(it):
+    books = Ledger(it)
+    books.sell(10)
+    books.sale.drained()
+
+    def lose():
+        books.sell(6)
+        restart(it, lambda: truncate(it))
+    without_drainers(it, lose)
+    books.closed()
+    found = books.recover()
+    assert found["unknown"] > 0, found
+    same(found["orders"] + found["unknown"], 16, "orders and unknown")
+    same(found["available"], 44, "units on sale")
+
+
+def truncate(it):
+    """As after a power cut on a disk that lied: the last quarter of what came since the last rewrite is gone."""
+    last = max(data(it).rglob("*.incr.aof"), key=lambda path: path.stat().st_size)
+    size = last.stat().st_size
+    os.truncate(last, size - 900)
+
+
+@case("a segment goes back in time while Redis runs: the first order number that falls closes it")
+def falling(it):
+    books = Ledger(it, segments=1)
+    books.sell(20)
+    books.sale.drained()
+    lost = [u for u in books.users if u.id in books.told][-5:]
+    it.redis("HINCRBY", books.sale.key("s", 0), "n", -5)
+    it.redis("HINCRBY", books.sale.key("s", 0), "left", 5)
+    it.redis("HDEL", books.sale.key("o", 0), *[u.id for u in lost])
+    fresh = next(u for u in books.users if u.id not in books.told)
+    books.sale.claim(fresh).expect(503, "fenced")
+    books.closed()
+    found = books.recover()
+    same((found["orders"], found["renumbered"]), (21, 1), "orders, renumbered")
+    books.told[fresh.id] = books.sale.claim(fresh).expect(200).json["order"]
+    same(len(set(books.told.values())), 21, "different numbers")
+    books.keeps()
+    books.sells_the_rest()
+    books.sale.audit()
+
+
+@case("the hub goes back in time: it is closed when a segment has more than it granted")
+def hub_falls(it):
+    books = Ledger(it, amount=40, segments=4)
+    hub = books.sale.key("hub")
+    before = it.redis("HGETALL", hub)
+    books.sell(38)
+    it.redis("HSET", hub, *before)
+    fresh = [u for u in books.users if u.id not in books.told]
+
+    def regress():
+        for user in fresh:
+            answer = books.sale.claim(user)
+            if answer.status == 201:
+                books.told[user.id] = answer.json["order"]
+            elif answer.code == "fenced":
+                return True
+        return False
+    assert regress(), "nobody noticed"
+    until(lambda: len(books.sale.rows()) + len(books.dead()) >= len(books.told), 10, "all orders are in MySQL")
+    books.recover()
+    rows = books.sale.rows()
+    assert len(rows) <= 40, f"{len(rows)} of 40 sold"
+    minted = {u for u, order in books.told.items() if order not in rows}  # before the hub was closed
+    assert len(minted) <= len(books.dead()), f"{len(minted)} orders are nowhere"
+    books.keeps(minted)
+    if not minted:
+        books.sells_the_rest()
+        books.sale.audit()
+
+
+@case("recovery is killed, again and again, and ends as if it had not been")
+def killed(it):
+    books = Ledger(it, amount=400, segments=8, customers=300)
+    books.sell(120)
+    books.sale.drained()
+    copy_data(it)
+    without_drainers(it, lambda: (books.sell(60), restart(it, lambda: put_back(it))))
+    books.closed()
+    comment(f"IT_SEED={SEED}")
+    for _ in range(25):
+        process = subprocess.Popen([BUILD / "seckillctl", "-c", it.run / "drain.conf", "recover", books.sale.title],
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=it.environment)
+        time.sleep(dice.uniform(0.002, 0.06))  # the moment of the fault
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    found = books.recover()
+    same((found["orders"], found["available"]), (120, 220), "orders, available")
+    same(len(books.dead()), 60, "numbers named as lost")
+
+
+@case("MySQL is restored from an older copy: orders that Redis still owns come back, with their numbers")
+def older_mysql(it):
+    books = Ledger(it)
+    books.sell(15)
+    books.sale.drained()
+    for table in ("orders", "drain_cursors", "coupons"):
+        it.sql(f"CREATE TABLE old_{table} AS SELECT * FROM {table}")
+    books.sell(20)
+    books.sale.drained()
+
+    def restore():
+        it.sql(f"DELETE FROM orders WHERE coupon_id = {books.sale.id} AND (segment, seq) NOT IN "
+               "(SELECT segment, seq FROM old_orders o WHERE o.coupon_id = orders.coupon_id)")
+        it.sql("UPDATE drain_cursors d JOIN old_drain_cursors o USING (coupon_id, segment) SET d.next_seq = o.next_seq")
+        it.sql(f"UPDATE coupons c JOIN old_coupons o USING (id) SET c.sold = o.sold WHERE c.id = {books.sale.id}")
+    without_drainers(it, restore)
+    for table in ("orders", "drain_cursors", "coupons"):
+        it.sql(f"DROP TABLE old_{table}")
+    same(it.ctl("audit", books.sale.title).returncode, 1, "exit of the audit")
+    found = books.recover()
+    same((found["orders"], found["rescued"], found["unknown"]), (35, 20, 0), "orders, rescued, unknown")
+    books.keeps()
+    books.sells_the_rest()
+    books.sale.audit()
+
+
+@case("dead letters stay what they are: an open one waits, a dropped one is not sold after all, neither holds two units")
+def dead_letters(it):
+    books = Ledger(it, amount=10, segments=1, customers=14)
+    it.dev("stop", "drain")
+    books.sell(3)
+    poor, rich, other = list(books.told)[:3]
+    it.sql(f"INSERT INTO orders (coupon_id, segment, seq, user_id, status, claimed_at_ms, confirmed_at_ms) VALUES "
+           f"({books.sale.id}, 9, 77, {poor}, 1, 1, 1), ({books.sale.id}, 9, 78, {rich}, 1, 1, 1)")
+    it.dev("start", "drain")
+    until(lambda: len(books.dead()) == 2, 10, "two dead letters")
+    ids = [row[0] for row in it.sql(f"SELECT id FROM dead_letters WHERE coupon_id = {books.sale.id} ORDER BY id")]
+    same(it.ctl("dead", "drop", ids[1], "--reason", "fraud").returncode, 0, "exit of the drop")
+    found = books.recover()  # what stood in their way still does
+    same((found["rescued"], found["renumbered"]), (0, 0), "orders rescued, renumbered")
+    it.sql(f"DELETE FROM orders WHERE coupon_id = {books.sale.id} AND segment = 9")
+    found = books.recover()
+    same((found["orders"], found["rescued"], found["available"]), (1, 0, 7), "orders, rescued, available")
+    books.keeps()
+    states = it.sql(f"SELECT state FROM dead_letters WHERE coupon_id = {books.sale.id} ORDER BY id")
+    same([row[0] for row in states], ["0", "2"], "states of the letters")
+
+
+@case("a recovery that was overtaken by another writes nothing any more")
+def overtaken(it):
+    books = Ledger(it, amount=300, segments=8, customers=320)
+    books.sell(100)
+    books.sale.drained()
+    generation = int(it.redis("HGET", books.sale.key("hub"), "fence").split("@")[0])
+    late = ["EVALSHA", it.redis("SCRIPT", "LOAD", (SOURCE / "lua/rewrite.lua").read_text().replace("#!lua flags=allow-oom", "#!lua")),
+            2, books.sale.key("s", 0), books.sale.key("q", 0), f"{generation}!", "DEL"]
+    same(it.redis(*late)[0], "FENCED", "a late write to an open slot")
+    books.recover()
+    late[5] = f"{generation + 1}!"
+    same(it.redis(*late)[0], "FENCED", "a late write of a recovery that is over")
+    books.keeps()
+    books.sells_the_rest()
+    books.sale.audit()
+
+
+@case("what others sell is not touched; a name that is none, and a coupon that needs no recovery")
+def others(it):
+    one, two = Ledger(it), Ledger(it)
+    one.sell(10)
+    two.sell(10)
+    same(it.ctl("recover", "nobody/nothing").returncode, 1, "exit for a coupon that is not there")
+    same(it.ctl("recover").returncode, 64, "exit without a name")
+    found = one.recover()
+    same((found["orders"], found["unknown"], found["available"]), (10, 0, 50), "orders, unknown, available")
+    for books in (one, two):
+        books.keeps()
+        books.sells_the_rest()
+        books.sale.audit()
+
+
+if __name__ == "__main__":
+    main(SECKILL_PASSWORD_COST=1)

@@ -1,0 +1,101 @@
+/* The statements of src/sale/publish.c and src/sale/supply.c are known by how they begin; any other one is a fault. */
+#include "it/rig_db.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static struct {
+	int64_t id, amount, ends_ms, segments, cancelled;
+} coupon;
+
+void rig_db_cancel(void)
+{
+	coupon.cancelled++;
+}
+
+int64_t rig_db_units(void)
+{
+	return coupon.amount + coupon.cancelled;
+}
+
+static void insert(const struct db_value *p)
+{
+	coupon.id++;
+	coupon.amount = p[2].number;
+	coupon.ends_ms = p[6].number;
+	coupon.segments = p[7].number;
+	coupon.cancelled = 0;
+}
+
+static void add(const struct db_value *p)
+{
+	coupon.amount += p[0].number;
+}
+
+static void change(const struct db_value *p)
+{
+	(void)p;
+}
+
+static const struct {
+	const char *begins;
+	void (*run)(const struct db_value *params);
+	int columns; /* of its one row */
+} statements[] = {
+	{ "SELECT GET_LOCK(", change, 1 },
+	{ "SELECT RELEASE_LOCK(", change, 1 },
+	{ "INSERT INTO coupons (seller_id, name, amount, stock, description, starts_at_ms, ends_at_ms, segments,", insert, 0 },
+	{ "UPDATE coupons SET published = 1", change, 0 },
+	{ "UPDATE coupons SET amount = amount + ?", add, 0 },
+	{ "SELECT id, generation, amount, cancelled, segments, ends_at_ms FROM coupons", change, 6 },
+};
+
+static void put_row(struct arena *a, struct db_rows *rows, int columns)
+{
+	const int64_t coupon_row[] = { coupon.id, 1, coupon.amount, coupon.cancelled, coupon.segments, coupon.ends_ms };
+	*rows = (struct db_rows){ .count = 1, .columns = columns };
+	rows->values = arena_alloc(a, (size_t)columns * sizeof *rows->values);
+	for (int i = 0; i < columns; i++)
+		rows->values[i] = DB_N(columns == 1 ? 1 : coupon_row[i]);
+}
+
+int db_run(struct db *db, struct arena *arena, const char *sql, const struct db_value *params, int count,
+	   struct db_rows *rows, int64_t *affected)
+{
+	(void)db, (void)count;
+	for (size_t i = 0; i < sizeof statements / sizeof statements[0]; i++) {
+		if (strncmp(sql, statements[i].begins, strlen(statements[i].begins)) != 0)
+			continue;
+		statements[i].run(params);
+		if (rows)
+			put_row(arena, rows, statements[i].columns);
+		if (affected)
+			*affected = 1;
+		return 0;
+	}
+	fprintf(stderr, "rig: a statement that it does not know: %s\n", sql);
+	exit(1);
+}
+
+int64_t db_last_id(const struct db *db)
+{
+	(void)db;
+	return coupon.id;
+}
+
+enum db_failure db_failure(const struct db *db)
+{
+	(void)db;
+	return DB_NONE;
+}
+
+const char *db_error(const struct db *db)
+{
+	(void)db;
+	return "";
+}
+
+void db_close(struct db *db)
+{
+	(void)db;
+}

@@ -1,0 +1,127 @@
+#!/usr/bin/env -S python3 -B
+"""Losers are nearly free: workers answer them without Redis, nginx without a worker, and neither refuses a unit that is there."""
+
+import threading
+import time
+
+from harness import main
+from tap import case, every, same, until
+
+
+def counts(it):
+    """Metrics by name and labels."""
+    lines = it.ask("GET", "/metrics").expect(200).body.decode().splitlines()
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))}
+
+
+def grown(it, before, prefix):
+    now = counts(it)
+    return sum(now[name] - before[name] for name in now if name.startswith("seckill_" + prefix))
+
+
+def sold_out(it, amount=5, segments=3, losers=60, **more):
+    """A sale whose losers are many; winners, losers."""
+    sale, users = it.sale(amount=amount, segments=segments, **more), it.users(amount + losers)
+    winners, losers = users[:amount], users[amount:]
+    for user in winners:
+        sale.win(user)
+    return sale, winners, losers
+
+
+def crowd(sale, users, claim=None):
+    """Until the workers have the hub's word: every one of them needs a crowd of losers."""
+    for user in users * 3:
+        (claim or sale.claim)(user)
+
+
+def by_nginx(it, sale, user):
+    """Whether nginx answers alone: no worker has counted the request."""
+    before = counts(it)
+    sale.claim_course(user).expect(204, "sold-out")
+    return grown(it, before, 'requests_total{class="2xx"}') == 1  # the second reading of the metrics
+
+
+@case("losers cost no call to Redis, and winners who ask again get their order")
+def without_redis(it):
+    sale, winners, losers = sold_out(it)
+    crowd(sale, losers)
+    before = counts(it)
+    for user in losers:
+        sale.claim(user).expect(410, "sold-out")
+    same(grown(it, before, "scripts_total"), 0, "scripts for losers")
+    same(grown(it, before, 'claims_total{end="sold-out"}'), len(losers), "losers counted")
+    for user in winners:
+        sale.claim(user).expect(200)
+
+
+@case("the course's losers cost no worker; who sends no token, or an Idempotency-Key, is answered by one")
+def without_worker(it):
+    sale, winners, losers = sold_out(it)
+    crowd(sale, losers, sale.claim_course)
+    until(lambda: by_nginx(it, sale, losers[0]), 3, "nginx answers alone")
+    it.ask("PATCH", sale.path).expect(401)
+    for user in winners:
+        sale.claim(user).expect(200)
+        sale.claim_course(user).expect(204)
+    before = counts(it)
+    it.ask("PATCH", sale.path, losers[0], headers={"Idempotency-Key": "k"}).expect(204, "sold-out")
+    same(grown(it, before, 'requests_total{class="2xx"}'), 2, "answers of workers")
+    it.ask("GET", sale.path).expect(200)
+
+
+@case("units are added: whoever asks after the acknowledgement gets one, from every worker and through nginx")
+def reopened(it):
+    sale, _, losers = sold_out(it, losers=80)
+    for _ in range(4):
+        crowd(sale, losers[:20], sale.claim_course)
+        until(lambda: by_nginx(it, sale, losers[0]), 3, "nginx answers alone")
+        began = time.monotonic()
+        it.ask("PATCH", sale.path + "/stock", sale.seller, {"add": 10}).expect(200)
+        assert time.monotonic() - began < 2, "the acknowledgement took longer than a lease and a second"
+        lucky = [losers.pop() for _ in range(10)]
+        for i, user in enumerate(lucky):
+            (sale.claim_course if i % 2 else sale.claim)(user, it.new_client()).expect(201)
+    sale.drained()
+    same(len(sale.rows()), 45, "orders")
+    sale.audit()
+
+
+@case("units are added beside an addition that is not acknowledged yet: neither refuses anybody afterwards")
+def reopened_twice(it):
+    sale, _, losers = sold_out(it, losers=60)
+    crowd(sale, losers[:20], sale.claim_course)
+    until(lambda: by_nginx(it, sale, losers[0]), 3, "nginx answers alone")
+    first = threading.Thread(target=lambda: it.new_client().ask("PATCH", sale.path + "/stock", sale.seller, {"add": 1}))
+    first.start()
+    time.sleep(0.2)  # the first has told the hub, and waits
+    it.new_client().ask("PATCH", sale.path + "/stock", sale.seller, {"add": 20}).expect(200)
+    for user in losers[-20:]:
+        sale.claim_course(user).expect(201)
+    first.join()
+
+
+@case("workers that are gone leave nothing behind: within a second nginx refuses nobody any more")
+def workers_die(it):
+    sale, _, losers = sold_out(it)
+    crowd(sale, losers, sale.claim_course)
+    until(lambda: by_nginx(it, sale, losers[0]), 3, "nginx answers alone")
+    it.dev("stop", "hot", "-9")
+    time.sleep(1.1)  # the longest that a word lasts
+    sale.claim_course(losers[0]).expect(503)
+    it.dev("start", "hot")
+    until(lambda: sale.claim_course(losers[0]).status == 204, 5, "workers answer again")
+
+
+@case("names of any kind are found by nginx too, and none of another sale")
+def names(it):
+    def check(name):
+        sale, _, losers = sold_out(it, amount=1, segments=1, losers=20, name=name)
+        other = it.sale(seller=sale.seller, name=name + "2", amount=1)
+        crowd(sale, losers, sale.claim_course)
+        until(lambda: by_nginx(it, sale, losers[0]), 3, "nginx answers alone")
+        other.claim_course(losers[0]).expect(201)
+    every([("täglich",), ("a b",), ("50%",), ("claims",), ("{x}:1",), ("..x",), ("#?&",), ("\\",)], check)
+
+
+if __name__ == "__main__":
+    main(SECKILL_PASSWORD_COST=1)

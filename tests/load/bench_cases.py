@@ -1,0 +1,191 @@
+"""What is measured: the table of cases, the drain, and the flood of logins."""
+
+import json
+import threading
+import time
+
+from bench_run import CEILING, PEER, SERVICE
+from bench_rig import PASSWORD, Wrk, cpu_us
+
+CLAIM = "/api/users/shop/coupons/sale/claims"
+
+
+def ceiling(path, **more):
+    return lambda b, world: b.wrk(CEILING, path, b.rig.ceiling, **({"tokens": b.tokens, "method": "POST"} | more))
+
+
+def won(b, world):
+    return b.claims(b.sale("won"))
+
+
+def peer_won(b, world):
+    name = b.it.name("won")
+    measured = b.wrk(PEER, b.rig.peer_sale(name, b.o.tokens), b.rig.peer, tokens=b.tokens, method="POST")
+    b.winners_only(measured, f"the peer's {name}")
+    b.peer_sales.append((name, measured.requests - measured.refused, measured.requests + b.o.connections))
+    return measured
+
+
+def peer_sold_out(b, world):
+    return refused(b, b.wrk(PEER, b.rig.peer_sale("none", 0), b.rig.peer, tokens=b.tokens, method="POST"), "the peer")
+
+
+def sold_out(path, method, is_error):
+    def measure(b, world):
+        measured = b.wrk(SERVICE, world["few"].path + path, tokens=b.tokens, method=method)
+        return refused(b, measured, "sold out", is_error)
+    return measure
+
+
+def refused(b, measured, what, is_error=True):
+    wanted = measured.requests if is_error else 0
+    if measured.refused != wanted:
+        b.problems.append(f"{what}: {measured.refused} answers of {measured.requests} were errors, not {wanted}")
+    return measured
+
+
+def read(path, **more):
+    def measure(b, world):
+        wishes = {name: b.tokens if name == "tokens" else value for name, value in more.items()}
+        return refused(b, b.wrk(SERVICE, path(b, world), **wishes), "read", False)
+    return measure
+
+
+def credentials(b):
+    return json.dumps({"username": b.seller.name, "password": PASSWORD})
+
+
+def login(b, world):
+    return refused(b, b.wrk(SERVICE, "/api/auth", method="POST", body=credentials(b)), "login", False)
+
+
+# name, what it is, the world it needs (drainers, sync), how; in the order in which a round goes
+IDLE, BUSY, DISK, SHIPPED = (False, "everysec"), (True, "everysec"), (False, "always"), (True, "always")
+CASES = [
+    ("return_200", "nginx return 200", IDLE, ceiling("/200", tokens=None, method="GET")),
+    ("return_204", "nginx return 204, the claim's headers", IDLE, ceiling("/204")),
+    ("hello", "FastCGI hello in C, the claim's headers", IDLE, ceiling(CLAIM)),
+    ("won", "claim, won", IDLE, won),
+    ("peer_won", "nginx + Lua peer: claim, won", IDLE, peer_won),
+    ("sold_out", "claim, sold out", IDLE, sold_out("/claims", "POST", True)),
+    ("peer_sold_out", "nginx + Lua peer: sold out", IDLE, peer_sold_out),
+    ("patch_sold_out", "PATCH, sold out", IDLE, sold_out("", "PATCH", False)),
+    ("read", "coupon, read", IDLE, read(lambda b, world: world["few"].path)),
+    ("list", "list of a seller's coupons, read", IDLE, read(lambda b, world: b.seller.path + "/coupons", tokens=True)),
+    ("login", "login", IDLE, login),
+    ("won_always", "claim, won, fsync always", DISK, won),
+    ("peer_won_always", "nginx + Lua peer: claim, won, fsync always", DISK, peer_won),
+    ("won_shipped", "claim, won, fsync always, drainers running", SHIPPED, won),
+    ("won_drained", "claim, won, drainers running", BUSY, won),
+]
+
+
+def enter(b, world, wanted):
+    """Drainers and sync as a case wants them; nothing is left of what the case before has queued."""
+    drainers, sync = wanted
+    if drainers:
+        b.drainers(True)
+        b.drained()
+    b.drainers(drainers)
+    b.sync(sync)
+
+
+def sell_out(b):
+    """A sale whose units all went to customers who will not come again."""
+    sale, winners = b.sale("few", amount=10, segments=4), b.it.run / "winners"
+    winners.write_text("".join(user.token + "\n" for user in b.it.users(10)))
+    b.load(sale, tokens=winners)
+    b.load(sale, tokens=b.some_tokens(min(1000, b.o.tokens)))
+    return sale
+
+
+def rounds(b):
+    cases = [case for case in CASES if b.wants(case[0]) and (b.rig.has_peer or not case[0].startswith("peer"))]
+    measured = {name: [] for name, *_ in cases}
+    world = {"few": sell_out(b)} if cases else {}
+    for turn in range(b.o.rounds):
+        for name, label, wanted, measure in cases:
+            enter(b, world, wanted)
+            m = measure(b, world)
+            measured[name].append(m)
+            b.say(f"round {turn + 1}/{b.o.rounds}: {label}: {m.per_second:,.0f} a second, p99 {m.p99_us / 1000:.1f} ms")
+    enter(b, world, BUSY)
+    return measured
+
+
+def oldest(b, measured):
+    """The longest that an order waited for its row while claims ran flat out, in milliseconds, by case."""
+    ages = {}
+    for name in ("won_drained", "won_shipped"):
+        if ids := ",".join(str(m.sale.id) for m in measured.get(name, ())):
+            ages[name] = b.it.sql.number("SELECT COALESCE(MAX(confirmed_at_ms - claimed_at_ms), 0) FROM orders "
+                                         f"WHERE coupon_id IN ({ids})")
+    return ages
+
+
+# the drain
+
+def drain(b):
+    """A backlog, drained on the idle machine; then the same rows by one connection, 500 a statement."""
+    enter(b, None, BUSY)
+    b.drainers(False)
+    sale = b.sale("backlog", amount=b.o.backlog)
+    told = b.load(sale, tokens=b.some_tokens(b.o.backlog))
+    first, last, spent = confirm(b, sale, told["won"])
+    raw = [raw_insert(b, sale) for _ in range(1 if b.o.quick else 3)]
+    return {"orders": told["won"], "seconds": round(last, 3), "rows_per_second": round(told["won"] / (last - first)),
+            "raw_rows_per_second": [round(r) for r in raw],
+            "cpu_us_per_order": {group: round(us / told["won"], 2) for group, us in spent.items()}}
+
+
+def confirm(b, sale, count):
+    """Starts the drainers on a backlog. Seconds until the first order left its list, and the last; CPU meanwhile."""
+    groups = ("drain", "mysql", "redis")
+    before = {group: cpu_us(b.it.pids(group)) for group in groups}
+    starting = threading.Thread(target=b.it.dev, args=("start", "drain"))
+    began = first = time.monotonic()
+    starting.start()
+    while (left := sale.queued()) > 0:
+        if left == count:
+            first = time.monotonic()
+        time.sleep(0.01)
+    last = time.monotonic()
+    starting.join()
+    return first - began, last - began, {group: cpu_us(b.it.pids(group)) - before[group] for group in groups}
+
+
+def raw_insert(b, sale):
+    """Rows a second of one connection that inserts the sale's rows in statements, and transactions, of 500."""
+    rows = b.it.sql("SELECT coupon_id, segment, seq, user_id, status, claimed_at_ms, confirmed_at_ms FROM orders "
+                    f"WHERE coupon_id = {sale.id} ORDER BY claimed_at_ms")
+    head = "INSERT INTO bench_orders (coupon_id, segment, seq, user_id, status, claimed_at_ms, confirmed_at_ms) VALUES "
+    texts = ["(" + ",".join(row) + ")" for row in rows]
+    statements = "".join(head + ",".join(texts[i:i + 500]) + ";\n" for i in range(0, len(texts), 500))
+    b.it.sql("DROP TABLE IF EXISTS bench_orders; CREATE TABLE bench_orders LIKE orders")
+    began = time.monotonic()
+    b.it.sql(statements)
+    took = time.monotonic() - began
+    began = time.monotonic()
+    b.it.sql("DO 0")
+    took -= time.monotonic() - began  # starting the client is not inserting
+    b.it.sql("DROP TABLE bench_orders")
+    return len(rows) / took
+
+
+# the flood
+
+def login_flood(b):
+    """p99 of winning claims without and with a flood of logins on the cold pool, in turn."""
+    enter(b, None, BUSY)
+    b.drainers(False)
+    quiet, flooded, logins = [], [], []
+    for _ in range(b.o.rounds):
+        quiet.append(b.claims(b.sale("quiet")))
+        flood = Wrk(b.url, "/api/auth", b.o.seconds + 2, 16, method="POST", body=credentials(b))
+        time.sleep(0.5)
+        flooded.append(b.claims(b.sale("flooded")))
+        logins.append(flood.done())
+    def rates(runs):
+        return [round(m.per_second) for m in runs]
+    return {"p99_us": [m.p99_us for m in quiet], "p99_us_flooded": [m.p99_us for m in flooded],
+            "per_second": rates(quiet), "per_second_flooded": rates(flooded), "logins_per_second": rates(logins)}

@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# What takes longer than ./dev test may, one step after the other; ./dev soak calls it when all is built. No step stops
+# the others: in the end it says which failed, and exits 1.
+#
+#     tests/soak.sh [SECONDS]     of each fuzz target, 60 by default; the environment is described by ./dev help
+set -uo pipefail
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+build=$(realpath -m -- "${SECKILL_BUILD:-$top/build}")
+seconds=${1:-60}
+[[ $seconds =~ ^[0-9]+$ ]] || { echo "usage: $0 [SECONDS]" >&2 && exit 64; }
+steps=(model points storms fuzz sanitizers)
+
+# check DIRECTORY TESTS: that of the programs, and which tests; after a failure, what they printed.
+check() {
+	make -C "$1" check TESTS="$2" && return
+	(cd "$1" && grep -hE '^(not ok|Bail out|# IT_SEED|# .*kills)' tests/*/*.log) >&2
+	return 1
+}
+
+step_model() { SECKILL_SOAK=1 check "$build" "tests/model/model tests/model/replay.py tests/it/rig.py"; }
+step_points() { IT_SOAK=${IT_SOAK:-4} check "$build" tests/it/killpoints.py; }
+
+step_storms() {
+	IT_SOAK_KILLS=${IT_SOAK_KILLS:-1000} check "$build" tests/it/killstorm.py || return
+	grep -E '^# .* kills, IT_SEED' "$build/tests/it/killstorm.log"
+}
+
+step_fuzz() { SECKILL_BUILD=$build bash "$top/tests/fuzz/soak.sh" "$seconds"; }
+
+# A pool restarts a worker that a sanitizer has stopped: reports go to files, and each of them is a failure.
+step_sanitizers() {
+	local dir=$build/asan reports code
+	mkdir -p "$dir" && rm -f "$dir"/report.*
+	(cd "$dir" && { [ -f Makefile ] || "$(realpath --relative-to=. "$top")/configure" -q --enable-asan --enable-ubsan; } &&
+		make -j2 >make.log 2>&1) || { tail -n 30 "$dir/make.log" >&2 && return 1; }
+	ASAN_OPTIONS=log_path=$dir/report UBSAN_OPTIONS=log_path=$dir/report:print_stacktrace=1 check "$dir" '$(it_tests)'
+	code=$?
+	reports=$(find "$dir" -maxdepth 1 -name 'report.*')
+	[ -z "$reports" ] || { echo "sanitizers reported: $reports" >&2 && return 1; }
+	return $code
+}
+
+failed=()
+# shellcheck disable=SC2086 # several steps
+for step in ${SECKILL_SOAK_STEPS:-${steps[*]}}; do
+	declare -F "step_$step" >/dev/null || { echo "$0: there is no step '$step'; there are: ${steps[*]}" >&2 && exit 64; }
+	began=$SECONDS
+	echo "soak: $step"
+	"step_$step" || failed+=("$step")
+	echo "soak: $step took $((SECONDS - began)) s"
+done
+[ ${#failed[@]} = 0 ] || { echo "soak: FAILED: ${failed[*]}" && exit 1; }
+echo "soak: nothing failed"

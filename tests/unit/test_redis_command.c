@@ -1,0 +1,126 @@
+/* Commands as bytes: hiredis's own formatter, and the C library's numbers, say what they must be. */
+#include "unit/unit.h"
+
+#include <hiredis/hiredis.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/buf.h"
+#include "sale/key.h"
+
+static void a_command_is_what_hiredis_would_write(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *what;
+		struct str words[4];
+		int count;
+	} rows[] = {
+		{ "one word", { BYTES("PING") }, 1 },
+		{ "an empty word", { BYTES("SET"), BYTES("k"), BYTES("") }, 3 },
+		{ "line ends and NUL", { BYTES("SET"), BYTES("k"), BYTES("a\r\n$1\r\n\0") }, 3 },
+		{ "9 and 10 bytes", { BYTES("SET"), BYTES("123456789"), BYTES("1234567890"), BYTES("\xff") }, 4 },
+	};
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		struct redis_command c;
+		const char *argv[4];
+		size_t sizes[4];
+		char *reference;
+		redis_command(&c, rows[i].words[0].p);
+		for (int k = 0; k < rows[i].count; k++) {
+			argv[k] = rows[i].words[k].p;
+			sizes[k] = rows[i].words[k].n;
+			if (k)
+				redis_put(&c, rows[i].words[k]);
+		}
+		int n = (int)redisFormatCommandArgv(&reference, rows[i].count, argv, sizes);
+		assert_int_equal(c.argc, rows[i].count);
+		expect(n == (int)c.used + 4 && memcmp(reference + 4, c.text, c.used) == 0, "%s", rows[i].what); /* *N\r\n */
+		redisFreeCommand(reference);
+	}
+}
+
+static void as_much_as_was_promised(void **state)
+{
+	(void)state;
+	struct redis_command c;
+	char large[4096 - 8 * 46];
+	memset(large, 'x', sizeof large);
+	redis_command(&c, "12345678");
+	for (int i = 0; i < 46; i++)
+		redis_put_text(&c, "12345678");
+	redis_put(&c, (struct str){ large, sizeof large - 8 });
+	assert_int_equal(c.argc, REDIS_WORDS);
+}
+
+static void the_first_key_decides(void **state)
+{
+	(void)state;
+	static const struct redis_script script = { "name", "return 1", "0123456789012345678901234567890123456789" };
+	struct redis_command c;
+	redis_script(&c, &script, 2);
+	assert_null(c.key.p);
+	redis_put_key(&c, STR("one"));
+	redis_put_key(&c, STR("another"));
+	redis_put(&c, STR("argument"));
+	assert_true(str_eq(c.key, STR("one")) && c.script == &script && c.argc == 6);
+	redis_command(&c, "PING");
+	assert_true(!c.key.p && !c.script && c.argc == 1 && c.server == -1);
+}
+
+/* The run id is written where c.run says, over zeros, at the end of the word. */
+static void a_fence_leaves_room_for_the_run(void **state)
+{
+	(void)state;
+	struct redis_command c;
+	redis_command(&c, "HSET");
+	assert_int_equal(c.run, 0);
+	redis_put_fence(&c, 7);
+	redis_put_text(&c, "more");
+	struct str word = STR("$18\r\n7@0000000000000000\r\n");
+	const char *at = c.text + sizeof "$4\r\nHSET\r\n" - 1;
+	assert_memory_equal(at, word.p, word.n);
+	assert_ptr_equal(c.text + c.run, at + sizeof "$18\r\n7@" - 1);
+	redis_put_fence(&c, INT64_MAX);
+	assert_memory_equal(c.text + c.run, "0000000000000000\r\n", REDIS_RUN + 2);
+}
+
+static const int64_t numbers[] = { 0, 1, -1, 9, 10, 99, 100, 1234567890, -1234567890, INT64_MAX, INT64_MIN };
+
+static void numbers_are_written_as_the_c_library_writes_them(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(numbers); i++) {
+		char text[BUF_DIGITS], reference[32];
+		int n = snprintf(reference, sizeof reference, "%lld", (long long)numbers[i]);
+		assert_true(str_eq((struct str){ text, buf_digits(text, numbers[i]) }, (struct str){ reference, (size_t)n }));
+	}
+}
+
+/* What is in Redis already has these names: they must never change. */
+static void keys_have_their_names(void **state)
+{
+	(void)state;
+	static const struct {
+		enum key key;
+		const char *text;
+	} rows[] = {
+		{ KEY_HUB, "sk:{7:h}:hub" },	{ KEY_DESCRIPTOR, "sk:{7:h}:d" }, { KEY_SEGMENT, "sk:{7:12}:s" },
+		{ KEY_OWNERS, "sk:{7:12}:o" },	{ KEY_ORDERS, "sk:{7:12}:q" },	  { KEY_LEASE, "sk:{7:h}:l" },
+		{ KEY_CATALOG, "sk:n:{7}" },	{ KEY_DIRECTORY, "sk:w:{7}" },	  { KEY_CUSTOMER, "sk:u:{7}" },
+		{ KEY_SELLER, "sk:s:{7}" },	{ KEY_DIRTY, "sk:dirty" },	  { KEY_DOUBT, "sk:doubt" },
+		{ KEY_CLOSED, "sk:closed" },	{ KEY_REVOKED, "sk:revoked" },	  { KEY_FAILURES, "sk:f:{7}:12" },
+	};
+	assert_int_equal(COUNT_OF(rows), KEYS_COUNT);
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		char text[KEY_TEXT];
+		assert_true(str_eq(key_text(text, rows[i].key, 7, 12), str_of(rows[i].text)));
+		assert_true(key_text(text, rows[i].key, INT64_MIN, INT64_MIN).n < KEY_TEXT);
+		assert_int_equal(strlen(text), key_text(text, rows[i].key, INT64_MIN, INT64_MIN).n);
+	}
+}
+
+UNIT_MAIN(cmocka_unit_test(a_command_is_what_hiredis_would_write), cmocka_unit_test(as_much_as_was_promised),
+	  cmocka_unit_test(the_first_key_decides), cmocka_unit_test(a_fence_leaves_room_for_the_run),
+	  cmocka_unit_test(numbers_are_written_as_the_c_library_writes_them),
+	  cmocka_unit_test(keys_have_their_names))
