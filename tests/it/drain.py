@@ -8,7 +8,7 @@ import subprocess
 import time
 
 from harness import BUILD, main
-from stores import SqlError
+from stores import Session, SqlError
 from storm import Paused, kill
 from tap import case, every, same, until
 
@@ -157,6 +157,58 @@ def fence(it):
     rows = sale.rows()
     same((len(rows), rows.items() - orders.items()), (3, set()), "orders in MySQL")
     same(len(dead_letters(it, sale)), 5, "dead letters")
+
+
+def fails_with(it, code):
+    """From now on: drainers have met this error of MySQL."""
+    log = it.run / "log/drain.log"
+    start = log.stat().st_size
+    return lambda: f"{code}:" in log.read_text()[start:]
+
+
+def cursors_are_locked(it, sale):
+    try:
+        it.sql(f"SELECT next_seq FROM drain_cursors WHERE coupon_id = {sale.id} FOR UPDATE NOWAIT")
+    except SqlError:
+        return True
+    return False
+
+
+@case("a deadlock: MySQL throws a batch out, and it is done again")
+def deadlock(it):
+    sale, users, met = it.sale(amount=10, segments=2), it.users(8), fails_with(it, 1213)
+    orders = {sale.win(user): user.id for user in users[:4]}
+    sale.drained()
+    it.sql("CREATE TABLE scratch (n INT PRIMARY KEY)")
+    with Session(it.sql) as other:
+        other("BEGIN")
+        other("INSERT INTO scratch SELECT seq FROM seq_1_to_5000")  # who has written less is thrown out
+        other(f"SELECT sold FROM coupons WHERE id = {sale.id} FOR UPDATE")
+        orders |= {sale.win(user): user.id for user in users[4:]}
+        until(lambda: cursors_are_locked(it, sale), 10, "a drainer is at the new orders")
+        other(f"SELECT next_seq FROM drain_cursors WHERE coupon_id = {sale.id} FOR UPDATE")
+        until(met, 10, "the deadlock")
+        other("ROLLBACK")
+    sale.drained()
+    same((sale.rows(), dead_letters(it, sale)), (orders, {}), "orders and dead letters in MySQL")
+    it.sql("DROP TABLE scratch")
+    sale.audit()
+
+
+@case("a lock that somebody holds for long: the batch gives up, and is done again")
+def lock_wait(it):
+    sale, users, met = it.sale(amount=10, segments=2), it.users(8), fails_with(it, 1205)
+    orders = {sale.win(user): user.id for user in users[:4]}
+    sale.drained()
+    with Session(it.sql) as other:
+        other("BEGIN")
+        other(f"SELECT sold FROM coupons WHERE id = {sale.id} FOR UPDATE")
+        orders |= {sale.win(user): user.id for user in users[4:]}
+        until(met, 20, "a drainer gives up")
+        other("ROLLBACK")
+    sale.drained()
+    same((sale.rows(), dead_letters(it, sale)), (orders, {}), "orders and dead letters in MySQL")
+    sale.audit()
 
 
 @case("MySQL itself refuses a sold above the amount, and two live orders of one customer")

@@ -25,7 +25,7 @@ import harness
 from client import LOST
 from history import Final, History, Load, Supply, problems
 from sale import Sale
-from storm import SEED, dice, kill
+from storm import SEED, Paused, dice
 from tap import case, comment, every, same, until
 
 SOAK = int(os.environ.get("IT_SOAK") or 0)
@@ -49,19 +49,6 @@ numbers = itertools.count(1)
 
 def disarm():
     FILE.unlink(missing_ok=True)
-
-
-class Paused:
-    """Drainers stand still while orders are made for them."""
-
-    def __init__(self, it):
-        self.it = it
-
-    def __enter__(self):
-        kill(self.it.full("drain"), signal.SIGSTOP)
-
-    def __exit__(self, *problem):
-        kill(self.it.workers("drain"), signal.SIGCONT)
 
 
 # The customers of a sale, and what they prove
@@ -150,6 +137,15 @@ def skewed(it, sale, count, share=0.75):
     return dice.sample(near + far, count)
 
 
+# Passages that come for sure, else 3. Workers keep "sold out" for a while: the hub says it once to each of them, and
+# again only when it was forgotten.
+SURE = {"transfer_sold_out": 1}
+
+
+def patience(point, n):
+    return 8 if n <= SURE.get(point, 3) else 2
+
+
 # What happens around a point: each drives the service until the fault is done, and returns the proofs.
 
 def lose_grants(it, sale, segments):
@@ -166,12 +162,13 @@ def lose_grants(it, sale, segments):
 
 def selling(it, point, action, n):
     """Most customers live where a few of the units are; grants to all other segments were lost on their way."""
-    sale = put_on_sale(it, amount=24, segments=7)
-    proof, users = Proof(it, f"{point}:{action}:{n}", sale), skewed(it, sale, 36)
+    sale = put_on_sale(it, amount=48, segments=7)
+    share = 1 if point in ("transfer_missed", "transfer_redelivered") else 0.75  # nobody else finds what was lost
+    proof, users = Proof(it, f"{point}:{action}:{n}", sale), skewed(it, sale, 60, share)
     lose_grants(it, sale, range(1, 7))
     done = arm(point, action, n)
     proof.start(users)
-    until(lambda: done() or proof.again(users), 8, proof.what)
+    until(lambda: done() or proof.again(users), patience(point, n), proof.what)
     if action == "kill":
         proof.load.join()
     return proof
@@ -183,7 +180,7 @@ def selling_one(it, point, action, n):
     proof, users = Proof(it, f"one unit, {point}:{action}:{n}", sale), skewed(it, sale, 6)
     done = arm(point, action, n)
     proof.start(users)
-    until(lambda: done() or proof.again(users), 8, proof.what)
+    until(lambda: done() or proof.again(users), patience(point, n), proof.what)
     if action == "kill":
         proof.load.join()
     return proof
@@ -369,10 +366,6 @@ def run(it, action, scenarios, passages):
         for point in SCENARIOS[scenario]:
             proofs += passages_of(it, scenario, point, action, SOAK or passages)
     judge(it, proofs)
-
-
-# Workers keep "sold out" for a while: the hub says it once to each of them, and again only when it was forgotten.
-SURE = {"transfer_sold_out": 1}
 
 
 def passages_of(it, scenario, point, action, passages):

@@ -90,6 +90,28 @@ class Sql:
         return int(self(statement)[0][0])
 
 
+class Session:
+    """One connection that keeps its transaction from statement to statement."""
+
+    def __init__(self, sql):
+        self.process = subprocess.Popen(sql.command + ["-n"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def __call__(self, statement):
+        """Waits for its end."""
+        self.process.stdin.write(f"{statement}; SELECT 'over';\n")
+        self.process.stdin.flush()
+        for line in self.process.stdout:
+            if line == "over\n":
+                return
+        raise SqlError(f"the connection ended at: {statement}")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *problem):
+        self.process.communicate()
+
+
 def literal(text):
     """Any text as an SQL literal."""
     return "x'" + text.encode().hex() + "'"
