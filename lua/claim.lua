@@ -1,66 +1,92 @@
 #!lua
--- A customer claims one unit from the home segment; first, stock granted by the hub is credited.
--- KEYS  segment hash, owners hash (user -> sequence), order list
--- ARGV  fence, user (0: credit only); optionally the hub's totals for this segment: granted, taken back ('' for none);
---       and how many orders may wait on the list (without it: any number)
--- Reply {'WON', sequence, left, ms, n}  the order is on the list, as the n-th of those that wait there
---       {'MINE', sequence}              the user's order from before
---       {'FULL'}                        as many orders wait as may: nothing was done
---       {'NEED', received, sent}        nothing left here: ask the hub
---       {'SOLDOUT', epoch}              on the hub's word, under its lease
---       {'EARLY', ms to the start}  {'ENDED'}  {'PAUSED'}
---       {'OK', left, received, sent}    credit only
---       {'FENCED', fence}               it is another one here, or none: nothing was done
---       {'REGRESS'}                     this segment went back in time: nothing was done
-local segment, owners, list = KEYS[1], KEYS[2], KEYS[3]
-local s = redis.call('HMGET', segment, 'fence', 'left', 'n', 'state', 't0', 't1')
-if s[1] ~= ARGV[1] then return { 'FENCED', s[1] } end
-local left = tonumber(s[2])
+-- Customers claim one unit each from their home segments; first, stock that the hub granted is credited. It takes a
+-- batch: KEYS are those of every claim, one after the other, ARGV the number of claims and then those of every claim.
+-- KEYS  segment hash, owners hash (user -> sequence), order list; and where one server holds every slot, what else a
+--       winner needs: the customer's index, the set of coupons that have orders to drain
+-- ARGV  fence, user (0: credit only), the hub's totals for this segment: granted, taken back ('' for none), how many
+--       orders may wait on the list ('': any number); for further KEYS: the order's number up to its sequence, the
+--       coupon's member of the set
+-- Reply an answer for every claim, in words:
+--       WON sequence left ms n      the order is on the list, as the n-th of those that wait there
+--       MINE sequence               the user's order from before
+--       FULL                        as many orders wait as may: nothing was done
+--       NEED received sent          nothing left here: ask the hub
+--       SOLDOUT epoch               on the hub's word, under its lease
+--       EARLY ms (to the start)     ENDED     PAUSED
+--       OK left received sent       credit only
+--       FENCED fence                it is another one here, or none: nothing was done
+--       REGRESS                     this segment went back in time: nothing was done
+--       BROKEN error                what is in the slot is not what should be there
+local call, format = redis.call, string.format -- numbers as text: redis.call would print them as floats
+local time = call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
-local function exchanged() -- what a winner does not need
-  local t = redis.call('HMGET', segment, 'I', 'O', 'until', 'epoch')
-  return tonumber(t[1]), tonumber(t[2]), tonumber(t[3]), tonumber(t[4])
+local function exchanged(segment) -- what a winner does not need
+  local t = call('HMGET', segment, 'I', 'O', 'until', 'epoch')
+  return tonumber(t[1]), tonumber(t[2]), tonumber(t[3]), t[4]
 end
 
-local granted = tonumber(ARGV[3])
-if granted then
-  local received, sent = exchanged()
-  if tonumber(ARGV[4]) > sent then return { 'REGRESS' } end
+-- Returns what is left then; nil: REGRESS.
+local function credit(segment, left, granted, taken)
+  local received, sent = exchanged(segment)
+  if taken > sent then return nil end
   if granted > received then
     left = left + granted - received
-    redis.call('HSET', segment, 'left', left, 'I', granted, 'until', 0)
+    call('HSET', segment, 'left', left, 'I', granted, 'until', 0)
   end
+  return left
 end
 
-local user = ARGV[2]
-if user == '0' then
-  local received, sent = exchanged()
-  return { 'OK', left, received, sent }
+local function claim(segment, owners, list, index, dirty, fence, user, granted, taken, most, prefix, member)
+  local s = call('HMGET', segment, 'fence', 'left', 'n', 'state', 't0', 't1')
+  if s[1] ~= fence then return 'FENCED ' .. (s[1] or '') end
+  local left = tonumber(s[2])
+  if granted ~= '' then
+    left = credit(segment, left, tonumber(granted), tonumber(taken))
+    if not left then return 'REGRESS' end
+  end
+  if user == '0' then
+    local received, sent = exchanged(segment)
+    return format('OK %d %d %d', left, received, sent)
+  end
+
+  local starts, closes = tonumber(s[5]), tonumber(s[6])
+  local over = closes > 0 and now >= closes
+  local sells = left > 0 and s[4] == 'open' and now >= starts and not over and
+    (most == '' or call('LLEN', list) < tonumber(most))
+  local n = format('%d', s[3] + 1)
+  if sells and call('HSETNX', owners, user, n) == 1 then
+    local rest, ms = format('%d', left - 1), format('%d', now)
+    call('HSET', segment, 'left', rest, 'n', n)
+    local waiting = call('RPUSH', list, n .. '|' .. user .. '|' .. ms)
+    if index then -- indexes, never the truth: no claim fails for them
+      redis.pcall('ZADD', index, ms, prefix .. n)
+      if waiting == 1 then redis.pcall('SADD', dirty, member) end
+    end
+    return 'WON ' .. n .. ' ' .. rest .. ' ' .. ms .. ' ' .. waiting
+  end
+
+  local mine = call('HGET', owners, user)
+  if mine then return 'MINE ' .. mine end
+  if s[4] == 'paused' then return 'PAUSED' end
+  if s[4] == 'ended' then return 'ENDED' end
+  if now < starts then return format('EARLY %d', starts - now) end
+  if over then
+    call('HSET', segment, 'state', 'ended') -- a clock that goes back does not open it again
+    return 'ENDED'
+  end
+  if left > 0 then return 'FULL' end
+  local received, sent, lease, epoch = exchanged(segment)
+  if now < lease then return 'SOLDOUT ' .. epoch end
+  return format('NEED %d %d', received, sent)
 end
 
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local starts, closes, most = tonumber(s[5]), tonumber(s[6]), tonumber(ARGV[5])
-local over = closes > 0 and now >= closes
-local sells = left > 0 and s[4] == 'open' and now >= starts and not over and
-  not (most and redis.call('LLEN', list) >= most)
-local n = s[3] + 1
-if sells and redis.call('HSETNX', owners, user, n) == 1 then
-  redis.call('HSET', segment, 'left', left - 1, 'n', n)
-  local waiting = redis.call('RPUSH', list, string.format('%d|%s|%d', n, user, now))
-  return { 'WON', n, left - 1, now, waiting }
+local count = tonumber(ARGV[1])
+local keys, arguments, answers = #KEYS / count, (#ARGV - 1) / count, {}
+for i = 1, count do
+  local k, a = (i - 1) * keys, (i - 1) * arguments + 1
+  local is_whole, answer = pcall(claim, KEYS[k + 1], KEYS[k + 2], KEYS[k + 3], keys > 3 and KEYS[k + 4], KEYS[k + 5],
+    unpack(ARGV, a + 1, a + arguments))
+  answers[i] = is_whole and answer or 'BROKEN ' .. tostring(type(answer) == 'table' and answer.err or answer)
 end
-
-local mine = redis.call('HGET', owners, user)
-if mine then return { 'MINE', tonumber(mine) } end
-if s[4] == 'paused' then return { 'PAUSED' } end
-if s[4] == 'ended' then return { 'ENDED' } end
-if now < starts then return { 'EARLY', starts - now } end
-if over then
-  redis.call('HSET', segment, 'state', 'ended') -- a clock that goes back does not open it again
-  return { 'ENDED' }
-end
-if left > 0 then return { 'FULL' } end
-local received, sent, lease, epoch = exchanged()
-if now < lease then return { 'SOLDOUT', epoch } end
-return { 'NEED', received, sent }
+return answers

@@ -6,6 +6,6 @@
 --       {'FENCED', fence}   there is a segment of another generation
 local fence = redis.call('HGET', KEYS[1], 'fence')
 if fence then return string.match(fence, '^%d+') == string.match(ARGV[1], '^%d+') and { 'OK', 0 } or { 'FENCED', fence } end
-redis.call('HSET', KEYS[1], 'fence', ARGV[1], 'state', 'open', 't0', ARGV[2], 't1', ARGV[3], 'left', ARGV[4],
-  'I', ARGV[4], 'O', 0, 'n', 0, 'epoch', 0, 'until', 0)
+redis.call('HSET', KEYS[1], 'fence', ARGV[1], 'left', ARGV[4], 'n', 0, 'state', 'open', 't0', ARGV[2], 't1', ARGV[3],
+  'I', ARGV[4], 'O', 0, 'epoch', 0, 'until', 0)
 return { 'OK', 1 }

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "bin/program.h"
+#include "http/handlers.h"
 #include "http/server.h"
 #include "sale/durable.h"
 #include "sale/revoke.h"
@@ -69,6 +70,7 @@ int main(int argc, char **argv)
 	run(&p, server);
 	redis_free(p.service.redis); /* its callbacks answer into connections that are still there */
 	p.service.redis = NULL;
+	lists_free(p.service.lists);
 	server_free(server);
 	program_close(&p);
 	log_info("stopped");

@@ -1,16 +1,47 @@
 /*
  * A page of coupons: what a seller sells, or what a customer won. An index in
  * Redis names them; descriptors come from the cache, stock from Redis, all at
- * once, and the last part to come in answers.
+ * once, and the last part to come in answers. A seller's page that somebody
+ * else asks for is read once for all who ask within FRESH_MS; who comes later,
+ * while it is still being read, shares the next read.
  */
+#include <stdlib.h>
+
+#include "base/clock.h"
 #include "base/parse.h"
+#include "base/siphash.h"
+#include "base/table.h"
 #include "http/handlers.h"
 #include "sale/directory.h"
 #include "sale/key.h"
 #include "sale/stock.h"
 #include "sale/user.h"
 
-enum { PAGE = 20 };
+enum { PAGE = 20, FRESH_MS = 2, IDLE_MS = 20 };
+
+struct asker {
+	struct asker *next;
+	struct request *request;
+};
+
+/* A seller's page that is being read, or was a moment ago. */
+struct shared {
+	struct table_node node;
+	struct service *service;
+	struct str seller;
+	int64_t page;
+	struct list *reading;        /* NULL: `status` and `body` are of the last read */
+	struct asker *later, **last; /* who gets the next one */
+	int64_t began_ms;
+	enum status status;
+	struct buf body;
+	struct arena arena, body_arena;
+	struct loop_timer idle;
+};
+
+struct lists {
+	struct table shared;
+};
 
 struct entry {
 	struct list *list;
@@ -20,12 +51,26 @@ struct entry {
 };
 
 struct list {
-	struct request *request;
+	struct service *service;
+	struct asker *askers;
+	struct shared *shared; /* NULL: one customer's own page, or one seller's */
+	int64_t page;
 	bool of_seller;
 	int count, outstanding;
 	enum status status;
 	struct entry entries[PAGE];
 };
+
+static void lookup(struct list *l);
+
+static struct list *list_new(struct service *svc, struct asker *askers, int64_t page)
+{
+	struct list *l = calloc(1, sizeof *l);
+	if (!l)
+		abort();
+	*l = (struct list){ .service = svc, .askers = askers, .page = page, .status = STATUS_OK };
+	return l;
+}
 
 static void put_entry(struct buf *body, const struct entry *e)
 {
@@ -41,28 +86,82 @@ static void put_entry(struct buf *body, const struct entry *e)
 	json_end(body, '}');
 }
 
-static void list_over(struct list *l)
+static void put_page(struct buf *body, const struct list *l)
 {
-	enum status s = l->status;
-	if (s == STATUS_OK) {
-		struct buf *body = response_object(l->request);
-		json_begin(body, "data", '[');
-		for (int i = 0; i < l->count; i++)
-			if (l->entries[i].coupon)
-				put_entry(body, &l->entries[i]);
-		json_end(body, ']');
-		json_end(body, '}');
+	json_begin(body, NULL, '{');
+	json_str(body, "errMsg", STR(""));
+	json_begin(body, "data", '[');
+	for (int i = 0; i < l->count; i++)
+		if (l->entries[i].coupon)
+			put_entry(body, &l->entries[i]);
+	json_end(body, ']');
+	json_end(body, '}');
+}
+
+static void tell(struct asker *first, enum status s, struct str body)
+{
+	for (struct asker *next; first; first = next) {
+		struct request *rq = first->request;
+		next = first->next; /* its memory is the request's */
+		if (s == STATUS_ELSEWHERE) {
+			request_hand_over(rq);
+			continue;
+		}
+		if (s == STATUS_OK)
+			buf_put(&rq->response.body, body);
+		request_finish(rq, s);
 	}
-	if (s == STATUS_OK && l->count == 0)
+}
+
+static void shared_keep(struct shared *sh, enum status s, struct str body)
+{
+	arena_reset(&sh->body_arena);
+	buf_init(&sh->body, &sh->body_arena);
+	buf_put(&sh->body, body);
+	sh->status = s;
+}
+
+static void read_shared(struct shared *sh, struct asker *askers)
+{
+	sh->reading = list_new(sh->service, askers, sh->page);
+	sh->reading->shared = sh;
+	sh->began_ms = clock_mono_ms();
+	lookup(sh->reading);
+}
+
+/* Who came too late for this read gets the next one. */
+static void read_again(struct shared *sh)
+{
+	struct asker *later = sh->later;
+	sh->reading = NULL;
+	sh->later = NULL;
+	sh->last = &sh->later;
+	if (later)
+		read_shared(sh, later);
+	else
+		loop_timer_set(sh->service->loop, &sh->idle, IDLE_MS);
+}
+
+static void list_end(struct list *l, enum status s)
+{
+	struct arena own;
+	struct buf body;
+	arena_init(&own);
+	buf_init(&body, &own);
+	if (s == STATUS_OK && l->count)
+		put_page(&body, l);
+	else if (s == STATUS_OK)
 		s = STATUS_NO_CONTENT;
-	struct coupon *held[PAGE];
-	int count = l->count;
-	for (int i = 0; i < count; i++)
-		held[i] = l->entries[i].coupon;
-	request_finish(l->request, s);
-	for (int i = 0; i < count; i++)
-		if (held[i])
-			coupon_drop(held[i]);
+	for (int i = 0; i < l->count; i++)
+		if (l->entries[i].coupon)
+			coupon_drop(l->entries[i].coupon);
+	if (l->shared) {
+		shared_keep(l->shared, s, buf_str(&body));
+		read_again(l->shared);
+	}
+	tell(l->askers, s, buf_str(&body));
+	arena_release(&own);
+	free(l);
 }
 
 static void entry_over(struct list *l, enum status s)
@@ -70,7 +169,7 @@ static void entry_over(struct list *l, enum status s)
 	if (s != STATUS_OK)
 		l->status = s;
 	if (--l->outstanding == 0)
-		list_over(l);
+		list_end(l, l->status);
 }
 
 static void on_entry_stock(void *context, enum status s, const struct stock *st)
@@ -81,7 +180,7 @@ static void on_entry_stock(void *context, enum status s, const struct stock *st)
 		e->left = st->left;
 		e->amount = st->amount;
 	} else if (s == STATUS_FENCED) { /* one broken sale does not hide the others */
-		coupon_forget(e->list->request->service->coupons, e->coupon);
+		coupon_forget(e->list->service->coupons, e->coupon);
 		s = STATUS_OK;
 	}
 	entry_over(e->list, s);
@@ -94,7 +193,7 @@ static void on_entry(void *context, enum status s, struct coupon *c)
 	if (s == STATUS_OK)
 		e->coupon = coupon_hold(c);
 	if (s == STATUS_OK && l->of_seller)
-		stock_read(l->request->service, c, on_entry_stock, e);
+		stock_read(l->service, c, on_entry_stock, e);
 	else
 		entry_over(l, s == STATUS_NO_SUCH_COUPON ? STATUS_OK : s);
 }
@@ -113,7 +212,7 @@ static void on_index(void *context, enum redis_end end, const struct redis_reply
 {
 	struct list *l = context;
 	if (end != REDIS_ANSWER) {
-		request_finish(l->request, STATUS_UNAVAILABLE);
+		list_end(l, STATUS_UNAVAILABLE);
 		return;
 	}
 	l->count = redis_count(reply) < PAGE ? (int)redis_count(reply) : PAGE;
@@ -123,51 +222,142 @@ static void on_index(void *context, enum redis_end end, const struct redis_reply
 		ids[i] = coupon_of_member(redis_text_at(reply, (size_t)i));
 	for (int i = 0; i < l->count; i++) {
 		l->entries[i].list = l;
-		coupon_find_id(l->request->service, ids[i], on_entry, &l->entries[i]);
+		coupon_find_id(l->service, ids[i], on_entry, &l->entries[i]);
 	}
 	entry_over(l, STATUS_OK);
 }
 
 static void read_index(struct list *l, enum key index, int64_t user)
 {
-	int64_t page;
 	struct redis_command c;
-	enum status s = request_page(l->request, &page);
-	if (s != STATUS_OK) {
-		request_finish(l->request, s);
-		return;
-	}
 	redis_command(&c, "ZREVRANGE");
 	key_put(&c, index, user, 0);
-	redis_put_int(&c, (page - 1) * PAGE);
-	redis_put_int(&c, page * PAGE - 1);
-	redis_send(l->request->service->redis, &c, on_index, l);
+	redis_put_int(&c, (l->page - 1) * PAGE);
+	redis_put_int(&c, l->page * PAGE - 1);
+	redis_send(l->service->redis, &c, on_index, l);
 }
 
 static void on_directory(void *context, enum redis_end end, const struct redis_reply *reply)
 {
 	struct list *l = context;
 	if (end != REDIS_ANSWER)
-		request_finish(l->request, STATUS_UNAVAILABLE);
+		list_end(l, STATUS_UNAVAILABLE);
 	else if (redis_type(reply) == REDIS_NIL)
-		request_hand_over(l->request);
+		list_end(l, STATUS_ELSEWHERE);
 	else
 		read_index(l, KEY_SELLER, redis_number(reply));
 }
 
+/* A page of somebody else's: of a seller, by name. */
+static void lookup(struct list *l)
+{
+	struct redis_command c;
+	l->of_seller = true;
+	directory_lookup(&c, l->shared->seller);
+	redis_send(l->service->redis, &c, on_directory, l);
+}
+
+static uint64_t page_hash(struct str seller, int64_t page)
+{
+	static const uint8_t key[SIPHASH_KEY];
+	return siphash(key, seller.p, seller.n) ^ (uint64_t)page;
+}
+
+static struct shared *shared_find(struct lists *ls, struct str seller, int64_t page)
+{
+	struct table_node *n = table_find(&ls->shared, page_hash(seller, page));
+	struct shared *sh = (struct shared *)n; /* its first member */
+	while (n && !(sh->page == page && str_eq(sh->seller, seller)))
+		sh = (struct shared *)(n = table_next(n));
+	return sh;
+}
+
+static void shared_free(struct shared *sh)
+{
+	loop_timer_cancel(sh->service->loop, &sh->idle);
+	arena_release(&sh->body_arena);
+	arena_release(&sh->arena);
+	free(sh);
+}
+
+static void on_idle(struct loop_timer *t)
+{
+	struct shared *sh = (struct shared *)((char *)t - offsetof(struct shared, idle));
+	if (sh->reading)
+		return;
+	table_remove(&sh->service->lists->shared, &sh->node);
+	shared_free(sh);
+}
+
+static struct shared *shared_new(struct service *svc, struct str seller, int64_t page)
+{
+	struct shared *sh = calloc(1, sizeof *sh);
+	if (!sh)
+		abort();
+	sh->service = svc;
+	arena_init(&sh->arena);
+	arena_init(&sh->body_arena);
+	sh->seller = arena_str(&sh->arena, seller);
+	sh->page = page;
+	sh->last = &sh->later;
+	sh->idle.fn = on_idle;
+	table_put(&svc->lists->shared, &sh->node, page_hash(seller, page));
+	return sh;
+}
+
+static enum status ask_shared(struct shared *sh, struct asker *asker)
+{
+	bool fresh = clock_mono_ms() - sh->began_ms <= FRESH_MS;
+	if (!sh->reading && fresh && (sh->status == STATUS_OK || sh->status == STATUS_NO_CONTENT)) {
+		buf_put(&asker->request->response.body, buf_str(&sh->body));
+		return sh->status;
+	}
+	if (!sh->reading) {
+		read_shared(sh, asker);
+	} else if (fresh) {
+		asker->next = sh->reading->askers;
+		sh->reading->askers = asker;
+	} else {
+		*sh->last = asker;
+		sh->last = &asker->next;
+	}
+	return STATUS_PENDING;
+}
+
+static enum status ask_for(struct service *svc, struct asker *asker, struct str seller, int64_t page)
+{
+	if (!svc->lists && !(svc->lists = calloc(1, sizeof *svc->lists)))
+		abort();
+	struct shared *sh = shared_find(svc->lists, seller, page);
+	return ask_shared(sh ? sh : shared_new(svc, seller, page), asker);
+}
+
 enum status handle_coupon_list(struct request *rq)
 {
-	struct list *l = arena_alloc(rq->arena, sizeof *l);
-	bool own = str_eq(rq->part[2], rq->token.name);
-	*l = (struct list){ .request = rq, .of_seller = !own || rq->token.kind == KIND_SELLER, .status = STATUS_OK };
-	if (own) {
-		read_index(l, l->of_seller ? KEY_SELLER : KEY_CUSTOMER, rq->token.user);
-		return STATUS_PENDING;
-	}
-	struct redis_command c;
-	directory_lookup(&c, rq->part[2]);
-	redis_send(rq->service->redis, &c, on_directory, l);
+	int64_t page;
+	enum status s = request_page(rq, &page);
+	if (s != STATUS_OK)
+		return s;
+	struct asker *asker = arena_alloc(rq->arena, sizeof *asker);
+	*asker = (struct asker){ .request = rq };
+	if (!str_eq(rq->part[2], rq->token.name))
+		return ask_for(rq->service, asker, rq->part[2], page);
+	struct list *l = list_new(rq->service, asker, page);
+	l->of_seller = rq->token.kind == KIND_SELLER;
+	read_index(l, l->of_seller ? KEY_SELLER : KEY_CUSTOMER, rq->token.user);
 	return STATUS_PENDING;
+}
+
+static void forget(struct table_node *n)
+{
+	shared_free((struct shared *)n);
+}
+
+void lists_free(struct lists *ls)
+{
+	if (ls)
+		table_clear(&ls->shared, forget);
+	free(ls);
 }
 
 /* Cold pool: a name that is no seller in Redis. */

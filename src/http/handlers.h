@@ -16,6 +16,7 @@ handler handle_coupon_create, handle_stock_add, handle_coupon_read;
 
 /* handle_list.c; the second is the cold pool's, for a name that is no seller in Redis */
 handler handle_coupon_list, handle_list_unknown;
+void lists_free(struct lists *ls); /* service.lists, when nothing is being read any more; NULL is fine */
 
 /* handle_order.c */
 handler handle_order_read, handle_order_list;

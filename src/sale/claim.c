@@ -1,25 +1,40 @@
 #include "sale/claim.h"
 
-#include <stdio.h>
-
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/parse.h"
 #include "sale/fence.h"
 #include "sale/key.h"
 #include "sale/scripts.h"
 #include "sale/sold_out.h"
 #include "sale/transfer.h"
 
-struct str order_text(char text[ORDER_TEXT], int64_t coupon, int segment, int64_t sequence)
+/* "12-3-" */
+static struct str order_prefix(char text[ORDER_TEXT], int64_t coupon, int segment)
 {
 	char *to = text + buf_digits(text, coupon);
 	*to++ = '-';
 	to += buf_digits(to, segment);
 	*to++ = '-';
+	return (struct str){ text, (size_t)(to - text) };
+}
+
+struct str order_text(char text[ORDER_TEXT], int64_t coupon, int segment, int64_t sequence)
+{
+	char *to = text + order_prefix(text, coupon, segment).n;
 	to += buf_digits(to, sequence);
 	*to = '\0';
+	return (struct str){ text, (size_t)(to - text) };
+}
+
+/* "12:64" */
+static struct str dirty_member(char text[KEY_TEXT], const struct coupon *c)
+{
+	char *to = text + buf_digits(text, c->id);
+	*to++ = ':';
+	to += buf_digits(to, c->segments);
 	return (struct str){ text, (size_t)(to - text) };
 }
 
@@ -52,6 +67,7 @@ static void win_over(struct claim *c)
 {
 	if (--c->outstanding)
 		return;
+	FAULT(claim_indexed);
 	if (c->won != STATUS_NOT_REPLICATED)
 		mark_raise(c->mark, c->sequence);
 	claim_end(c, c->won);
@@ -71,7 +87,6 @@ static void on_indexed(void *context, enum redis_end end, const struct redis_rep
 {
 	(void)end;
 	(void)reply;
-	FAULT(claim_indexed);
 	win_over(context);
 }
 
@@ -100,26 +115,27 @@ static void wake_drainers(const struct claim *c)
 {
 	char member[KEY_TEXT];
 	struct redis_command cmd;
-	snprintf(member, sizeof member, "%lld:%d", (long long)c->coupon->id, c->coupon->segments);
 	redis_command(&cmd, "SADD");
 	key_put(&cmd, KEY_DIRTY, 0, 0);
-	redis_put_text(&cmd, member);
+	redis_put(&cmd, dirty_member(member, c->coupon));
 	redis_send(c->service->redis, &cmd, NULL, NULL);
 }
 
-static void on_won(struct claim *c, const struct redis_reply *reply)
+static void on_won(struct claim *c, const struct claim_answer *said)
 {
-	c->sequence = redis_number_at(reply, 1);
+	c->sequence = said->number[0];
 	if (c->sequence <= c->seen) {
 		regress(c);
 		return;
 	}
-	if (redis_number_at(reply, 4) == 1)
+	bool is_entered = redis_is_single(c->service->redis); /* by the script */
+	if (!is_entered && said->number[3] == 1)
 		wake_drainers(c);
 	c->won = STATUS_CREATED;
-	c->outstanding = 2;
+	c->outstanding = is_entered ? 1 : 2;
 	redis_confirm(c->service->redis, on_confirmed, c);
-	index_order(c, redis_number_at(reply, 3));
+	if (!is_entered)
+		index_order(c, said->number[2]);
 }
 
 static void on_written(void *context, enum redis_end end, const struct redis_reply *reply)
@@ -142,9 +158,9 @@ static void confirm_again(struct claim *c)
 	redis_send(c->service->redis, &cmd, on_written, c);
 }
 
-static void on_mine(struct claim *c, const struct redis_reply *reply)
+static void on_mine(struct claim *c, const struct claim_answer *said)
 {
-	c->sequence = redis_number_at(reply, 1);
+	c->sequence = said->number[0];
 	c->won = STATUS_ALREADY_CLAIMED;
 	c->outstanding = 1;
 	if (redis_confirms(c->service->redis))
@@ -153,39 +169,39 @@ static void on_mine(struct claim *c, const struct redis_reply *reply)
 		win_over(c);
 }
 
-static void on_need(struct claim *c, const struct redis_reply *reply)
+static void on_need(struct claim *c, const struct claim_answer *said)
 {
-	transfer_wait(c, redis_number_at(reply, 1), redis_number_at(reply, 2));
+	transfer_wait(c, said->number[0], said->number[1]);
 }
 
-static void on_full(struct claim *c, const struct redis_reply *reply)
+static void on_full(struct claim *c, const struct claim_answer *said)
 {
-	(void)reply;
+	(void)said;
 	claim_end(c, STATUS_BUSY);
 }
 
-static void on_sold_out(struct claim *c, const struct redis_reply *reply)
+static void on_sold_out(struct claim *c, const struct claim_answer *said)
 {
-	(void)reply;
+	(void)said;
 	sold_out_heard(c->service, c->coupon);
 	claim_end(c, STATUS_SOLD_OUT);
 }
 
-static void on_early(struct claim *c, const struct redis_reply *reply)
+static void on_early(struct claim *c, const struct claim_answer *said)
 {
-	c->wait_ms = redis_number_at(reply, 1);
+	c->wait_ms = said->number[0];
 	claim_end(c, STATUS_NOT_STARTED);
 }
 
-static void on_ended(struct claim *c, const struct redis_reply *reply)
+static void on_ended(struct claim *c, const struct claim_answer *said)
 {
-	(void)reply;
+	(void)said;
 	claim_end(c, STATUS_ENDED);
 }
 
-static void on_paused(struct claim *c, const struct redis_reply *reply)
+static void on_paused(struct claim *c, const struct claim_answer *said)
 {
-	(void)reply;
+	(void)said;
 	claim_end(c, STATUS_PAUSED);
 }
 
@@ -226,28 +242,49 @@ static void find_closed(struct claim *c)
 	claim_end(c, STATUS_FENCED);
 }
 
-static void on_fenced(struct claim *c, const struct redis_reply *reply)
+static void on_fenced(struct claim *c, const struct claim_answer *said)
 {
 	static void (*const meanings[])(struct claim *) = {
 		[FENCE_OTHER] = read_anew, [FENCE_DOUBT] = await_inspection, [FENCE_CLOSED] = find_closed
 	};
-	meanings[fence_read(redis_text_at(reply, 1), c->coupon->generation)](c);
+	meanings[fence_read(said->rest, c->coupon->generation)](c);
 }
 
-static void on_regress(struct claim *c, const struct redis_reply *reply)
+static void on_regress(struct claim *c, const struct claim_answer *said)
 {
-	(void)reply;
+	(void)said;
 	regress(c);
+}
+
+/* A slot that holds what no script of ours leaves there. */
+static void on_broken(struct claim *c, const struct claim_answer *said)
+{
+	log_error("claim_broken", LOG_INT("coupon", c->coupon->id), LOG_INT("segment", c->segment),
+		  LOG_STR("error", said->rest));
+	claim_end(c, STATUS_FENCED);
 }
 
 static const struct {
 	const char *word;
-	void (*fn)(struct claim *c, const struct redis_reply *reply);
+	void (*fn)(struct claim *c, const struct claim_answer *said);
 } answers[] = {
 	{ "WON", on_won },       { "MINE", on_mine },       { "SOLDOUT", on_sold_out }, { "FULL", on_full },
 	{ "NEED", on_need },     { "EARLY", on_early },     { "ENDED", on_ended },      { "PAUSED", on_paused },
-	{ "FENCED", on_fenced }, { "REGRESS", on_regress },
+	{ "FENCED", on_fenced }, { "REGRESS", on_regress }, { "BROKEN", on_broken },
 };
+
+struct claim_answer claim_answer(const struct redis_reply *reply)
+{
+	struct claim_answer said = { .rest = redis_text(reply) };
+	struct str rest, number;
+	parse_split(&said.rest, ' ', &said.word);
+	if (!said.rest.p)
+		said.rest = STR("");
+	rest = said.rest;
+	for (int i = 0; i < 4 && parse_split(&rest, ' ', &number); i++)
+		parse_int(number, 0, INT64_MAX, &said.number[i]);
+	return said;
+}
 
 static void on_claim(void *context, enum redis_end end, const struct redis_reply *reply)
 {
@@ -260,41 +297,72 @@ static void on_claim(void *context, enum redis_end end, const struct redis_reply
 		claim_end(c, unanswered[end]);
 		return;
 	}
-	struct str word = redis_text_at(reply, 0);
+	struct claim_answer said = claim_answer(reply);
 	for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++)
-		if (str_eq(word, str_of(answers[i].word))) {
-			answers[i].fn(c, reply);
+		if (str_eq(said.word, str_of(answers[i].word))) {
+			answers[i].fn(c, &said);
 			return;
 		}
-	log_error("claim_reply_unreadable", LOG_STR("word", word));
+	log_error("claim_reply_unreadable", LOG_STR("word", said.word));
 	claim_end(c, STATUS_INTERNAL);
 }
 
-static void put_totals(struct redis_command *cmd, const struct totals *t, bool always)
+static void put_segment(struct redis_command *cmd, int64_t coupon, int segment)
+{
+	redis_batch(cmd, &script_claim);
+	key_put(cmd, KEY_SEGMENT, coupon, segment);
+	key_put(cmd, KEY_OWNERS, coupon, segment);
+	key_put(cmd, KEY_ORDERS, coupon, segment);
+}
+
+static void put_totals(struct redis_command *cmd, const struct totals *t)
 {
 	if (t) {
 		redis_put_int(cmd, t->granted);
 		redis_put_int(cmd, t->taken);
-	} else if (always) {
+	} else {
 		redis_put_text(cmd, "");
 		redis_put_text(cmd, "");
 	}
 }
 
+/* How many orders may wait: the setting is for the coupon, each of its segments has its share. */
+static void put_most(struct redis_command *cmd, int64_t most, int segments)
+{
+	if (most)
+		redis_put_int(cmd, (most + segments - 1) / segments);
+	else
+		redis_put_text(cmd, "");
+}
+
+void claim_credit_command(struct redis_command *cmd, const struct coupon *coupon, int segment,
+			  const struct totals *credit)
+{
+	put_segment(cmd, coupon->id, segment);
+	redis_put_fence(cmd, coupon->generation);
+	redis_put_int(cmd, 0);
+	put_totals(cmd, credit);
+	put_most(cmd, 0, 1);
+}
+
 void claim_send(struct claim *c, const struct totals *credit)
 {
-	int most = c->service->conf ? c->service->conf->queue_max : 0;
 	struct redis_command cmd;
-	int64_t coupon = c->coupon->id;
-	redis_script(&cmd, &script_claim, 3);
-	key_put(&cmd, KEY_SEGMENT, coupon, c->segment);
-	key_put(&cmd, KEY_OWNERS, coupon, c->segment);
-	key_put(&cmd, KEY_ORDERS, coupon, c->segment);
+	char text[ORDER_TEXT];
+	bool is_single = redis_is_single(c->service->redis);
+	put_segment(&cmd, c->coupon->id, c->segment);
+	if (is_single) {
+		key_put(&cmd, KEY_CUSTOMER, c->user, 0);
+		key_put(&cmd, KEY_DIRTY, 0, 0);
+	}
 	redis_put_fence(&cmd, c->coupon->generation);
 	redis_put_int(&cmd, c->user);
-	put_totals(&cmd, credit, most);
-	if (most) /* of the coupon; each of its segments has its share */
-		redis_put_int(&cmd, (most + c->coupon->segments - 1) / c->coupon->segments);
+	put_totals(&cmd, credit);
+	put_most(&cmd, c->service->conf ? c->service->conf->queue_max : 0, c->coupon->segments);
+	if (is_single) {
+		redis_put(&cmd, order_prefix(text, c->coupon->id, c->segment));
+		redis_put(&cmd, dirty_member(text, c->coupon));
+	}
 	board_add(c->service->board, COUNT_scripts_total__claim, 1);
 	c->seen = mark_read(c->mark);
 	redis_send(c->service->redis, &cmd, on_claim, c);

@@ -57,6 +57,17 @@ struct totals {
 	int64_t granted, taken;
 };
 void claim_send(struct claim *c, const struct totals *credit);
+
+/* A call of lua/claim.lua that credits the totals and claims nothing. */
+void claim_credit_command(struct redis_command *cmd, const struct coupon *coupon, int segment,
+			  const struct totals *credit);
+
+/* An answer of that script: its word, the numbers behind it, and all that is behind it. */
+struct claim_answer {
+	struct str word, rest;
+	int64_t number[4];
+};
+struct claim_answer claim_answer(const struct redis_reply *reply);
 void claim_end(struct claim *c, enum status s);
 /* Sends it again a little later, or ends it as BUSY when it has waited long enough. */
 void claim_retry(struct claim *c);

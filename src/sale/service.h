@@ -18,6 +18,7 @@ struct service {
 	struct loop *loop_now;   /* redis_now's */
 	struct tokens *tokens;
 	struct coupons *coupons; /* the hot pool's cache */
+	struct lists *lists;     /* http/handle_list.c: sellers' pages that are being read */
 	struct board *board;
 	struct marks *marks;
 	int64_t revoked_ms, revoked_read_ms; /* revoke.c: the newest logout known; when it was asked */

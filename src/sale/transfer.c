@@ -88,18 +88,18 @@ static bool is(const struct redis_reply *reply, const char *word)
 	return str_eq(redis_text_at(reply, 0), str_of(word));
 }
 
-/* FENCED and REGRESS: nothing more can be said of this slot here. */
-static enum status refusal(struct refill *r, const struct redis_reply *reply, enum key key, int segment)
+/* FENCED (and the fence) and REGRESS: nothing more can be said of this slot here. */
+static enum status refusal(struct refill *r, struct str word, struct str fence, enum key key, int segment)
 {
 	struct redis *redis = r->service->redis;
-	if (is(reply, "REGRESS")) {
+	if (str_eq(word, STR("REGRESS"))) {
 		log_error("stock_regress", LOG_INT("coupon", r->coupon->id), LOG_INT("segment", r->home.segment),
 			  LOG_TEXT("in", key == KEY_HUB ? "hub" : "segment"));
 		fence_close(redis, r->coupon, key, segment);
 		return STATUS_FENCED;
 	}
 	fence_doubt(redis, r->coupon->id, r->coupon->segments);
-	bool closed = fence_read(redis_text_at(reply, 1), r->coupon->generation) == FENCE_CLOSED;
+	bool closed = fence_read(fence, r->coupon->generation) == FENCE_CLOSED;
 	return closed ? STATUS_FENCED : STATUS_PENDING;
 }
 
@@ -167,10 +167,11 @@ static void probe_over(struct probe *p, enum status trouble)
 static void on_credited(void *context, enum redis_end end, const struct redis_reply *reply)
 {
 	struct probe *p = context;
-	bool refused = end == REDIS_ANSWER && !is(reply, "OK");
+	struct claim_answer said = claim_answer(reply);
+	bool refused = !str_eq(said.word, STR("OK"));
 	FAULT(transfer_redelivered);
 	probe_over(p, end != REDIS_ANSWER ? failures[end]
-		      : refused           ? refusal(p->refill, reply, KEY_SEGMENT, p->segment)
+		      : refused           ? refusal(p->refill, said.word, said.rest, KEY_SEGMENT, p->segment)
 					  : STATUS_OK);
 }
 
@@ -180,14 +181,7 @@ static void redeliver(struct probe *p)
 	struct refill *r = p->refill;
 	struct redis_command cmd;
 	FAULT(transfer_missed);
-	redis_script(&cmd, &script_claim, 3);
-	key_put(&cmd, KEY_SEGMENT, r->coupon->id, p->segment);
-	key_put(&cmd, KEY_OWNERS, r->coupon->id, p->segment);
-	key_put(&cmd, KEY_ORDERS, r->coupon->id, p->segment);
-	redis_put_fence(&cmd, r->coupon->generation);
-	redis_put_int(&cmd, 0);
-	redis_put_int(&cmd, p->totals.granted);
-	redis_put_int(&cmd, p->totals.taken);
+	claim_credit_command(&cmd, r->coupon, p->segment, &p->totals);
 	board_add(r->service->board, COUNT_scripts_total__claim, 1);
 	redis_send(r->service->redis, &cmd, on_credited, p);
 }
@@ -201,7 +195,8 @@ static void on_debited(void *context, enum redis_end end, const struct redis_rep
 		return;
 	}
 	if (!is(reply, "OK")) {
-		probe_over(p, refusal(p->refill, reply, KEY_SEGMENT, p->segment));
+		probe_over(p, refusal(p->refill, redis_text_at(reply, 0), redis_text_at(reply, 1), KEY_SEGMENT,
+				      p->segment));
 		return;
 	}
 	struct report heard = { p->segment, redis_number_at(reply, 2), redis_number_at(reply, 3),
@@ -334,7 +329,7 @@ static void on_hub(void *context, enum redis_end end, const struct redis_reply *
 			answers[i].fn(r, reply);
 			return;
 		}
-	end_all(r, refusal(r, reply, KEY_HUB, 0));
+	end_all(r, refusal(r, redis_text_at(reply, 0), redis_text_at(reply, 1), KEY_HUB, 0));
 }
 
 static void ask_hub(struct refill *r)

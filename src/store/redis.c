@@ -105,12 +105,16 @@ static void call_free(struct redis *r, struct call *call)
 	r->spares++;
 }
 
+/* A command as it is sent; of a batch, the words alone. */
 static void write_text(struct call *call, const struct redis_command *c)
 {
 	char head[1 + BUF_DIGITS + 2] = "*";
-	size_t n = 1 + buf_digits(head + 1, c->argc);
-	memcpy(head + n, "\r\n", 2);
-	n += 2;
+	size_t n = 0;
+	if (!c->batch) {
+		n = 1 + buf_digits(head + 1, c->argc);
+		memcpy(head + n, "\r\n", 2);
+		n += 2;
+	}
 	call->length = n + c->used;
 	call->text = call->length <= sizeof call->room ? call->room : malloc(call->length);
 	if (!call->text)
@@ -222,6 +226,10 @@ void redis_send(struct redis *r, const struct redis_command *c, redis_done *done
 	call->server = c->server;
 	call->redirects = 0;
 	call->reloaded = false;
+	call->batch = c->batch;
+	call->keys = c->keys;
+	call->arguments = c->argc - c->keys;
+	call->keys_end = c->keys_end;
 	call->began_ms = clock_mono_ms();
 	write_text(call, c);
 	r->outstanding++;
@@ -268,6 +276,7 @@ void redis_free(struct redis *r)
 	for (struct call *call; (call = r->spare); free(call))
 		r->spare = call->next;
 	arena_release(&r->arena);
+	free(r->scratch);
 	free(r);
 }
 

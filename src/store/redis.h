@@ -53,6 +53,9 @@ struct redis_command {
 	struct str key;                    /* the first one, which decides the server; p is NULL: any server answers */
 	int server; /* -1, or which of redis_servers must answer: for questions about the server itself */
 	size_t run; /* where in text the run id of a fence is, or 0 */
+	bool batch;
+	int keys;        /* of a batch: how many of its words, the first ones, are keys, */
+	size_t keys_end; /* and where in text they end */
 	int argc;
 	size_t used;
 	char text[REDIS_TEXT_MAX]; /* the words as RESP has them: "$3\r\nGET\r\n" */
@@ -61,6 +64,12 @@ struct redis_command {
 /* A plain command starts with its name; a script call with its keys, all in one slot. */
 void redis_command(struct redis_command *c, const char *name);
 void redis_script(struct redis_command *c, const struct redis_script *s, int keys);
+/*
+ * A call of a script that takes many at once: calls of one turn of the loop, with as many keys and arguments (and, in a
+ * cluster, in the same slot), leave as one EVALSHA. KEYS are the keys of all of them; ARGV is their number, then the
+ * arguments of all. The reply is a list, an answer for each call, in their order. Keys come before other words.
+ */
+void redis_batch(struct redis_command *c, const struct redis_script *s);
 void redis_put(struct redis_command *c, struct str word);
 /* A key as the next word; all keys of a command are in one slot. */
 void redis_put_key(struct redis_command *c, struct str key);
@@ -92,6 +101,9 @@ void redis_wait_up(struct redis *r);
 
 /* The life (as in a fence) of the server that has a key now; zeros while none is connected. */
 const char *redis_run(const struct redis *r, struct str key);
+
+/* Whether one server holds all keys, so that those of different slots may be in one command. */
+bool redis_is_single(const struct redis *r);
 
 /* How many servers hold our keys: 1, or the masters of a cluster; 0 while its map is not known. */
 int redis_servers(const struct redis *r);

@@ -49,6 +49,8 @@ void redis_put_key(struct redis_command *c, struct str key)
 	const char *at = put(c, key);
 	if (!c->key.p)
 		c->key = (struct str){ at, key.n };
+	c->keys++;
+	c->keys_end = c->used;
 }
 
 void redis_put_fence(struct redis_command *c, int64_t generation)
@@ -60,21 +62,33 @@ void redis_put_fence(struct redis_command *c, int64_t generation)
 	c->run = (size_t)(put(c, (struct str){ text, n + REDIS_RUN }) - c->text) + n;
 }
 
-void redis_command(struct redis_command *c, const char *name)
+static void begin(struct redis_command *c, const struct redis_script *s)
 {
-	c->script = NULL;
+	c->script = s;
 	c->key = (struct str){ 0 };
 	c->server = -1;
 	c->run = 0;
-	c->argc = 0;
-	c->used = 0;
+	c->batch = false;
+	c->keys = c->argc = 0;
+	c->keys_end = c->used = 0;
+}
+
+void redis_command(struct redis_command *c, const char *name)
+{
+	begin(c, NULL);
 	redis_put_text(c, name);
 }
 
 void redis_script(struct redis_command *c, const struct redis_script *s, int keys)
 {
-	redis_command(c, "EVALSHA");
-	c->script = s;
+	begin(c, s);
+	redis_put_text(c, "EVALSHA");
 	redis_put_text(c, s->sha1);
 	redis_put_int(c, keys);
+}
+
+void redis_batch(struct redis_command *c, const struct redis_script *s)
+{
+	begin(c, s);
+	c->batch = true;
 }

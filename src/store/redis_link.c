@@ -30,18 +30,15 @@ static void on_reply(redisAsyncContext *ac, void *reply, void *context)
 	if (!reply)
 		l->up = false; /* before the callback, which may send */
 	l->redis->answering = l;
-	call_answered(l, call, reply);
+	if (call->batch)
+		batch_answered(l, call, reply);
+	else
+		call_answered(l, call, reply);
 }
 
-bool link_send(struct link *l, struct call *call, bool asking)
+bool link_write(struct link *l, struct call *call, const char *text, size_t n)
 {
-	if (!l->up)
-		return false;
-	if (asking)
-		redisAsyncCommand(l->ac, NULL, NULL, "ASKING");
-	if (call->run)
-		memcpy(call->text + call->run, l->run, REDIS_RUN);
-	if (redisAsyncFormattedCommand(l->ac, on_reply, call, call->text, call->length) != REDIS_OK) {
+	if (redisAsyncFormattedCommand(l->ac, on_reply, call, text, n) != REDIS_OK) {
 		l->up = false; /* the connection is on its way out */
 		return false;
 	}
@@ -53,9 +50,31 @@ bool link_send(struct link *l, struct call *call, bool asking)
 	return true;
 }
 
+bool link_send(struct link *l, struct call *call, bool asking)
+{
+	if (!l->up)
+		return false;
+	if (asking || !call->batch)
+		batch_flush(l); /* commands leave in their order */
+	if (!l->up)
+		return false;
+	if (asking)
+		redisAsyncCommand(l->ac, NULL, NULL, "ASKING");
+	if (call->batch) {
+		batch_add(l, call);
+		if (asking)
+			batch_flush(l);
+		return true;
+	}
+	if (call->run)
+		memcpy(call->text + call->run, l->run, REDIS_RUN);
+	return link_write(l, call, call->text, call->length);
+}
+
 void link_load(struct link *l, const struct redis_script *s)
 {
-	if (l->up)
+	bool is_on_its_way = l->gathered && l->gathered->reloaded && l->gathered->script == s;
+	if (l->up && !is_on_its_way)
 		redisAsyncCommand(l->ac, NULL, NULL, "SCRIPT LOAD %s", s->text);
 }
 
@@ -69,6 +88,7 @@ static void watch_writes(struct link *l, bool on)
 
 void link_flush(struct link *l)
 {
+	batch_flush(l);
 	confirm_flush(l);
 	if (l->ac && l->wants_write && !l->connecting)
 		redisAsyncHandleWrite(l->ac);
@@ -326,6 +346,7 @@ void link_close(struct link *l)
 	loop_hook_remove(loop, &l->flush);
 	if (l->ac)
 		redisAsyncFree(l->ac);
+	batch_flush(l);
 	confirm_flush(l);
 	free(l);
 }

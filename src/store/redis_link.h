@@ -1,7 +1,8 @@
 /*
  * The inside of store/redis: a link is one connection to one server, a call
  * is one command on its way. redis.c owns calls, redis_link.c connections,
- * redis_route.c decides which connection a call takes.
+ * redis_route.c decides which connection a call takes, redis_batch.c makes
+ * one command of many calls.
  */
 #ifndef STORE_REDIS_LINK_H
 #define STORE_REDIS_LINK_H
@@ -24,6 +25,10 @@ struct call {
 	size_t run;       /* where in text a run id belongs, or 0 */
 	int redirects;
 	bool reloaded;
+	bool batch; /* text is words alone: so many of keys, which end there, and of arguments */
+	int keys, arguments;
+	size_t keys_end;
+	struct call *mate; /* the next one of its batch */
 	int64_t began_ms, sent_ms;
 	char *text; /* kept until the end: it may have to be sent again; `room` when it fits */
 	size_t length;
@@ -43,8 +48,10 @@ struct link {
 	char run[REDIS_RUN + 1], told[REDIS_RUN];
 	int retry_ms;
 	int64_t dialed_ms, learned_ms;
-	struct call *first, **last; /* in flight, oldest first */
-	struct confirm *confirms;   /* what waits for the next WAIT */
+	struct call *first, **last;             /* in flight, oldest first; of a batch, its first call */
+	struct call *gathered, **gathered_last; /* the batch that leaves next */
+	int gathering;
+	struct confirm *confirms; /* what waits for the next WAIT */
 };
 
 struct redis {
@@ -63,6 +70,8 @@ struct redis {
 	int spares;
 	int64_t complained_ms;
 	struct redis_counts counts;
+	char *scratch; /* for the text of a batch */
+	size_t scratch_size;
 	struct arena arena; /* the password */
 	const char *password;
 };
@@ -72,10 +81,19 @@ struct link *link_open(struct redis *r, const char *address);
 void link_close(struct link *l); /* calls in flight end as REDIS_UNKNOWN */
 /* Queues a call, after ASKING when asking. False: there is no connection, the call is still the caller's. */
 bool link_send(struct link *l, struct call *call, bool asking);
+/* For redis_batch.c: puts a command on its way whose answer is the call's (and its mates'). False: as above. */
+bool link_write(struct link *l, struct call *call, const char *text, size_t n);
 void link_load(struct link *l, const struct redis_script *s);
 void link_flush(struct link *l);
 void link_learn(struct link *l); /* it may be in another life: nothing is sent before it has told */
 void link_hurry(struct link *l); /* connects now, when it waits for another try */
+
+/* redis_batch.c: takes a call for the next batch, perhaps after sending the one before. */
+void batch_add(struct link *l, struct call *call);
+/* Sends what was gathered. What cannot be sent is routed anew. */
+void batch_flush(struct link *l);
+/* Hands an answer to each call of a batch; or, when it is no list (an error, the connection's end), the same to all. */
+void batch_answered(struct link *l, struct call *first, redisReply *reply);
 
 /* redis_confirm.c: sends the WAIT of this turn. */
 void confirm_flush(struct link *l);

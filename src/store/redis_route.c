@@ -191,6 +191,11 @@ int redis_servers(const struct redis *r)
 	return r->cluster ? n : 1;
 }
 
+bool redis_is_single(const struct redis *r)
+{
+	return !r->cluster;
+}
+
 static struct link *route(struct redis *r, const struct call *call)
 {
 	if (!r->cluster)

@@ -256,6 +256,25 @@ def coupon_read(it):
     same(fresh["hub"] + sum(s["left"] for s in fresh["segments"]), 100, "hub and segments")
 
 
+@case("the page that anyone may see is at most a quarter of a second old; who sends a token gets it as of now")
+def public_page(it):
+    sale, users = it.sale(amount=3, segments=2), it.users(3)
+    def left(user=None):
+        return it.ask("GET", sale.path, user).expect(200).json["left"]
+    same([left(), left(users[0]), left(sale.seller)], [3, 3, 3], "before")
+    for i, user in enumerate(users):
+        sale.win(user)
+        same([left(user), left(sale.seller)], [2 - i, 2 - i], f"with a token, after {i + 1}")
+    time.sleep(0.25)  # so old may it be
+    same(left(), 0, "what everybody sees")
+    assert "segments" in it.ask("GET", sale.path, sale.seller).json and "segments" not in it.ask("GET", sale.path).json
+    nobody = sale.path + "x"
+    for _ in range(2):
+        it.ask("GET", nobody).expect(404)
+    it.sale(sale.seller, sale.name + "x")
+    it.ask("GET", nobody).expect(200)  # what was not there is not remembered
+
+
 @case("a sale that starts in a lifetime: Retry-After is a number that a client can wait for")
 def far_start(it):
     for year in (2094, 2095, 2163, 9999):

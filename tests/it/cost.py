@@ -23,10 +23,10 @@ from harness import BUILD, main
 from tap import Skip, case, comment, every, until
 
 # request: (status, instructions, allocations)
-COSTS = {"healthz": (200, 13_700, 20), "claim, won": (201, 58_300, 41), "claim, sold out": (410, 50_900, 33),
+COSTS = {"healthz": (200, 13_700, 20), "claim, won": (201, 51_300, 32), "claim, sold out": (410, 43_200, 25),
          "coupon, read": (200, 54_000, 61)}
 # request: (system calls when asked one by one, when 32 are asked at once)
-CALLS = {"healthz": (200, 5.75, 3.7), "claim, won": (201, 15.0, 4.1), "claim, sold out": (410, 10.4, 3.9)}
+CALLS = {"healthz": (200, 5.75, 3.7), "claim, won": (201, 10.4, 3.9), "claim, sold out": (410, 8.7, 3.9)}
 WAVE = 32
 REQUESTS = 160
 

@@ -61,6 +61,12 @@ class Server(Redis):
         return self("EVALSHA", self.sha[name], len(keys), *keys, *arguments)
 
 
+def words(answer):
+    """Of a claim: a word and numbers, or FENCED and a fence, if there is one."""
+    word, *rest = answer.split(" ")
+    return [word, *(rest[0] and rest or [None])] if word == "FENCED" else [word, *map(int, rest)]
+
+
 class Coupon:
     """Coupon 7 in Redis, and its scripts as calls."""
 
@@ -81,8 +87,14 @@ class Coupon:
     def key(i, kind="s"):
         return f"sk:{{7:{i}}}:{kind}"
 
-    def claim(self, i, user, *totals, gen=GEN):
-        return self.redis.run("claim", [self.key(i), self.key(i, "o"), self.key(i, "q")], gen, user, *totals)
+    def claim(self, i, user, granted="", taken="", gen=GEN):
+        return self.batch((i, user, granted, taken, gen))[0]
+
+    def batch(self, *claims):
+        """Each of them: segment, user, granted, taken, generation. An answer each: a word, and numbers."""
+        keys = [self.key(i, kind) for i, *_ in claims for kind in "soq"]
+        arguments = [word for _, user, granted, taken, gen in claims for word in (gen, user, granted, taken, "")]
+        return [words(answer) for answer in self.redis.run("claim", keys, len(claims), *arguments)]
 
     def debit(self, i, take=1, gen=GEN):
         return self.redis.run("debit", [self.key(i)], gen, take)
@@ -159,6 +171,44 @@ def claims(redis):
     unchanged(c, lambda: c.claim(0, 42), ["MINE", 1])
     same(c.claim(0, 43)[:3], ["WON", 2, 0], "won")
     unchanged(c, lambda: c.claim(0, 44), ["NEED", 2, 0])
+
+
+@case("a batch: each claim is answered for itself, in its order, whatever becomes of the others")
+def batches(redis):
+    c = Coupon(redis, 5, 3, each=1)
+    redis("DEL", c.key(1, "o"))
+    redis("SET", c.key(1, "o"), "no hash")
+    last = (2, 7, 0, 9, GEN)  # it went back in time
+    before = c.segment(1)
+    answers = redis.run("claim", [c.key(i, kind) for i in (0, 0, 1, 0, 2, 2) for kind in "soq"], 6, *(
+        word for claim in [(0, 42, "", "", GEN), (0, 43, "", "", GEN), (1, 44, "", "", GEN), (0, 42, 3, 0, GEN),
+                           (2, 45, "", "", "9"), last] for word in (claim[4], *claim[1:4], "")))
+    same([a.split(" ")[0] for a in answers], ["WON", "NEED", "BROKEN", "MINE", "FENCED", "REGRESS"], "answers")
+    assert "WRONGTYPE" in answers[2], answers[2]
+    same((c.segment(0)["left"], c.segment(0)["n"]), (2, 1), "left and sold where the batch won and was credited")
+    same(c.segment(1), before, "the segment that is broken")
+    same(c.batch((2, 45, "", "", GEN), (2, 46, "", "", GEN), (0, 43, "", "", GEN))[1][0], "NEED", "the second of two")
+    same([len(c.orders(i)) for i in range(3)], [2, 0, 1], "orders")
+
+
+@case("where one server holds every slot, a winner's indexes are written with the claim; they cannot make it fail")
+def indexes(redis):
+    c = Coupon(redis, 3, 1, each=3)
+
+    def claim(user):
+        keys = [c.key(0), c.key(0, "o"), c.key(0, "q"), f"sk:u:{{{user}}}", "sk:dirty"]
+        return words(*redis.run("claim", keys, 1, GEN, user, "", "", "", "7-0-", "7:1"))
+    won = claim(42)
+    same(redis("ZRANGE", "sk:u:{42}", 0, -1, "WITHSCORES"), ["7-0-1", str(won[3])], "the customer's index")
+    same(redis("SMEMBERS", "sk:dirty"), ["7:1"], "coupons with orders")
+    unchanged(c, lambda: claim(42), ["MINE", 1])
+    redis("DEL", "sk:dirty")
+    same(claim(43)[:3], ["WON", 2, 1], "won, the second on the list")
+    same(redis("EXISTS", "sk:dirty"), 0, "woken once")
+    redis("SET", "sk:u:{44}", "no index")
+    same(claim(44)[:3], ["WON", 3, 0], "won, with an index that is none")
+    same(len(c.orders(0)), 3, "orders on the list")
+    unchanged(c, lambda: claim(45), ["NEED", 3, 0])
 
 
 @case("credit: a total is credited once, however often it comes, and late ones are ignored")

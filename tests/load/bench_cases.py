@@ -15,7 +15,7 @@ def ceiling(path, **more):
 
 
 def won(b, world):
-    return b.claims(b.sale("won"))
+    return b.claims(b.sale("won", segments=64))
 
 
 def peer_won(b, world):

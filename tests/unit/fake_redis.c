@@ -71,6 +71,7 @@ struct waiting {
 	struct waiting *next;
 	redis_done *done;
 	void *context;
+	bool batch;
 	char text[];
 };
 
@@ -86,13 +87,13 @@ static struct str word(const char **at)
 	return w;
 }
 
-/* A script's name instead of EVALSHA, its SHA1, and the number of keys. */
+/* A script's name instead of EVALSHA, its SHA1, and the number of keys; no blanks at the end. */
 static void describe(const struct redis_command *c, char *text)
 {
 	const char *at = c->text;
-	struct str name = word(&at);
-	int i = 1, keys = 0;
-	if (c->script) {
+	struct str name = c->batch ? str_of(c->script->name) : word(&at);
+	int i = !c->batch, keys = c->keys;
+	if (c->script && !c->batch) {
 		word(&at);
 		keys = atoi(word(&at).p);
 		name = str_of(c->script->name);
@@ -105,6 +106,8 @@ static void describe(const struct redis_command *c, char *text)
 			w.n -= REDIS_RUN + 1;
 		text += sprintf(text, "%s%.*s", c->script && i == first_word + keys ? " | " : " ", (int)w.n, w.p);
 	}
+	while (text[-1] == ' ')
+		*--text = '\0';
 }
 
 void redis_send(struct redis *r, const struct redis_command *c, redis_done *done, void *context)
@@ -117,7 +120,7 @@ void redis_send(struct redis *r, const struct redis_command *c, redis_done *done
 	}
 	struct waiting *w = malloc(sizeof *w + c->used + 64);
 	assert(w);
-	*w = (struct waiting){ .done = done, .context = context };
+	*w = (struct waiting){ .done = done, .context = context, .batch = c->batch };
 	describe(c, w->text);
 	*last = w;
 	last = &w->next;
@@ -130,7 +133,13 @@ const char *redis_run(const struct redis *r, struct str key)
 	return "run";
 }
 
-bool fake_redis_confirms;
+bool fake_redis_confirms, fake_redis_is_single;
+
+bool redis_is_single(const struct redis *r)
+{
+	(void)r;
+	return fake_redis_is_single;
+}
 
 bool redis_confirms(const struct redis *r)
 {
@@ -222,7 +231,10 @@ void fake_redis_answer(const char *reply)
 			end(ends[i].end, NULL);
 			return;
 		}
-	answer_words(str_of(reply));
+	if (first->batch && strcmp(reply, "nil") != 0)
+		end(REDIS_ANSWER, &(struct redis_reply){ .type = REDIS_TEXT, .text = str_of(reply + (*reply == '[')) });
+	else
+		answer_words(str_of(reply));
 }
 
 void fake_redis_answer_texts(const struct str *texts, size_t count)
@@ -299,5 +311,5 @@ void fake_redis_down(bool down)
 void fake_redis_reset(void)
 {
 	assert(!first);
-	is_down = fake_redis_confirms = false;
+	is_down = fake_redis_confirms = fake_redis_is_single = false;
 }

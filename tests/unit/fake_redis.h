@@ -18,7 +18,8 @@ const char *fake_redis_oldest(void);
 /*
  * Ends the oldest command. A reply is written as words: numbers become integers, more than one word a list; "nil";
  * "[]" an empty list; "[x" a list of one. What stands in for an end: "!refused", "!unknown", "!broken".
- * A word is text, even when it looks like a number, after a ': ":12".
+ * A word is text, even when it looks like a number, after a ': ":12". To a call of a batch (redis_batch), which is here
+ * always alone, the words are one text.
  */
 void fake_redis_answer(const char *reply);
 
@@ -36,6 +37,9 @@ void fake_redis_down(bool down);
 
 /* The setting wait_replicas: a confirmation is then a command "WAIT" in the queue, which ends like the others. */
 extern bool fake_redis_confirms;
+
+/* One server holds all keys. Else, as in a cluster, a command has keys of one slot. */
+extern bool fake_redis_is_single;
 
 /* Forgets everything; nothing must be waiting. */
 void fake_redis_reset(void);

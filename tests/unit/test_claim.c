@@ -437,6 +437,28 @@ static void a_winner_waits_for_the_replicas(void **state)
 	}
 }
 
+/* Where one server holds all keys a winner's indexes go with the claim, and nothing comes after it. */
+#define WHOLE_CLAIM(granted, taken) \
+	"claim s0 o0 q0 sk:u:{U} sk:dirty | 5 U " granted " " taken "  7-0- 7:4"
+
+static void one_server_takes_all_of_a_claim(void **state)
+{
+	static const struct conversation whole[] = {
+		{ "won, the first on an empty list", STATUS_CREATED, { { WHOLE_CLAIM("", ""), "WON 3 9 1700 1" } } },
+		{ "mine from before", STATUS_ALREADY_CLAIMED, { { WHOLE_CLAIM("", ""), "MINE 2" } } },
+		{ "the hub grants", STATUS_CREATED,
+		  { { WHOLE_CLAIM("", ""), "NEED 25 0" },
+		    { ASK("25", "0", "1"), "GRANT 30 0" },
+		    { WHOLE_CLAIM("30", "0"), "WON 26 4 1700" } } },
+	};
+	(void)state;
+	fake_redis_is_single = true;
+	for (size_t i = 0; i < COUNT_OF(whole); i++) {
+		struct asked a;
+		play(&whole[i], &a);
+	}
+}
+
 /* What was acknowledged once is known to the host; what was not may be lost. */
 static void a_number_at_or_below_the_mark_closes_the_segment(void **state)
 {
@@ -689,6 +711,7 @@ int main(void)
 		CASE(without_a_connection_a_claim_is_refused_at_once),
 		CASE(the_answer_names_the_order),
 		CASE(a_winner_waits_for_the_replicas),
+		CASE(one_server_takes_all_of_a_claim),
 		CASE(a_number_at_or_below_the_mark_closes_the_segment),
 		CASE(ends_are_counted),
 		CASE(an_unreadable_reply_is_not_counted_as_an_answered_request),

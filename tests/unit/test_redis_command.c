@@ -68,6 +68,24 @@ static void the_first_key_decides(void **state)
 	assert_true(!c.key.p && !c.script && c.argc == 1 && c.server == -1);
 }
 
+/* Of a batch the words alone: the keys, then what every call has of its own. */
+static void a_batch_knows_where_its_keys_end(void **state)
+{
+	(void)state;
+	static const struct redis_script script = { "name", "return 1", "0123456789012345678901234567890123456789" };
+	struct redis_command c;
+	redis_batch(&c, &script);
+	redis_put_key(&c, STR("one"));
+	redis_put_key(&c, STR("another"));
+	redis_put_text(&c, "argument");
+	assert_true(c.batch && c.script == &script && c.keys == 2 && c.argc == 3 && str_eq(c.key, STR("one")));
+	struct str keys = STR("$3\r\none\r\n$7\r\nanother\r\n"), all = STR("$3\r\none\r\n$7\r\nanother\r\n$8\r\nargument\r\n");
+	assert_true(str_eq((struct str){ c.text, c.keys_end }, keys));
+	assert_true(str_eq((struct str){ c.text, c.used }, all));
+	redis_command(&c, "PING");
+	assert_true(!c.batch && !c.keys && !c.keys_end);
+}
+
 /* The run id is written where c.run says, over zeros, at the end of the word. */
 static void a_fence_leaves_room_for_the_run(void **state)
 {
@@ -121,6 +139,6 @@ static void keys_have_their_names(void **state)
 }
 
 UNIT_MAIN(cmocka_unit_test(a_command_is_what_hiredis_would_write), cmocka_unit_test(as_much_as_was_promised),
-	  cmocka_unit_test(the_first_key_decides), cmocka_unit_test(a_fence_leaves_room_for_the_run),
-	  cmocka_unit_test(numbers_are_written_as_the_c_library_writes_them),
+	  cmocka_unit_test(the_first_key_decides), cmocka_unit_test(a_batch_knows_where_its_keys_end),
+	  cmocka_unit_test(a_fence_leaves_room_for_the_run), cmocka_unit_test(numbers_are_written_as_the_c_library_writes_them),
 	  cmocka_unit_test(keys_have_their_names))
