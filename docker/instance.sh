@@ -171,10 +171,11 @@ command_for() {
 
 # multiwatch passes TERM on as USR1, which our programs take for TERM. No -s: Debian 12's multiwatch is off by one there
 # (-s TERM sends QUIT). spawn-fcgi does not search PATH. The backlog is what waits for a worker; nginx answers 503 at once when it is full.
-# Who hashes passwords gives way to who sells.
+# Who hashes passwords gives way to who sells. Where the kernel weighs sessions against each other (autogroup), niceness
+# counts within one only, so the session has to be nice as well.
 pool_command() {
 	local nice=()
-	[ "$1" = hot ] || nice=(nice -n 15)
+	[ "$1" = hot ] || nice=(sh -c '{ echo 15 >/proc/self/autogroup; } 2>/dev/null; exec nice -n 15 "$@"' -)
 	write_service_files
 	CMD=("${nice[@]}" spawn-fcgi -n -s "$RUN/$1.sock" -M 0660 -b 4096 -- "$(command -v multiwatch)" -f "$2" -r 1000 -t 100 --
 		"$BUILD/seckill-api" -c "$RUN/seckill.conf" -p "$1")

@@ -387,6 +387,7 @@ static void on_entry(void *context, enum redis_end end, const struct redis_reply
 		*e->held = true;
 }
 
+/* Redis is at it while MySQL commits. */
 static void enter_orders(struct batch *b)
 {
 	struct redis_command c;
@@ -394,25 +395,20 @@ static void enter_orders(struct batch *b)
 	struct entry *entries = arena_alloc(b->arena, (size_t)b->count * sizeof *entries);
 	for (int i = 0; i < b->count; i++) {
 		const struct record *r = &b->records[i];
-		struct segment_batch *s = &b->segment[r->segment];
-		if (r->sequence > s->last)
-			continue;
-		entries[i] = (struct entry){ r, &s->held };
+		entries[i] = (struct entry){ r, &b->segment[r->segment].held };
 		redis_command(&c, "ZADD");
 		key_put(&c, KEY_CUSTOMER, r->user, 0);
 		redis_put_int(&c, r->claimed_ms);
 		redis_put(&c, order_text(order, b->coupon, r->segment, r->sequence));
 		redis_send(b->svc->redis_now, &c, on_entry, &entries[i]);
 	}
-	if (redis_servers(b->svc->redis_now) > 1) /* one server does what it is told in order, or neither */
-		redis_settle(b->svc->redis_now);
+	redis_push(b->svc->redis_now);
 }
 
-/* After the commit: customers' lists are completed, lists get shorter. Losing any of this only costs a repetition. */
+/* After the commit: lists get shorter. Losing any of this only costs a repetition. */
 static void trim(struct batch *b)
 {
 	struct redis_command c;
-	enter_orders(b);
 	for (int i = 0; i < b->segments; i++) {
 		if (!b->segment[i].last || b->segment[i].held)
 			continue;
@@ -425,6 +421,12 @@ static void trim(struct batch *b)
 	FAULT(drain_trimmed);
 }
 
+static int commit_all(struct batch *b)
+{
+	int result = commit_batch(b);
+	return result == 1 ? commit_each(b) : result;
+}
+
 int batch_move(struct batch *b)
 {
 	if (peek_all(b))
@@ -435,9 +437,10 @@ int batch_move(struct batch *b)
 	FAULT(drain_peeked);
 	if (!b->count)
 		return 0;
-	int result = commit_batch(b);
-	if (result == 1)
-		result = commit_each(b);
+	enter_orders(b);
+	int result = commit_all(b);
+	if (result || redis_servers(b->svc->redis_now) > 1) /* one server does what it is told in order, or neither */
+		redis_settle(b->svc->redis_now);
 	if (result == 0)
 		trim(b);
 	return result ? -1 : b->committed;

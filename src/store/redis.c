@@ -317,10 +317,15 @@ static void on_waited(void *context, enum redis_end end, const struct redis_repl
 		w->reply = (struct redis_reply *)keep(w->arena, (const redisReply *)reply);
 }
 
-void redis_settle(struct redis *r)
+void redis_push(struct redis *r)
 {
 	for (struct link *l = r->links; l; l = l->next)
-		link_flush(l); /* a turn waits first and writes last */
+		link_flush(l);
+}
+
+void redis_settle(struct redis *r)
+{
+	redis_push(r); /* a turn waits first and writes last */
 	while (r->outstanding)
 		loop_turn(r->loop, 100);
 }

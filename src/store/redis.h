@@ -131,6 +131,9 @@ enum redis_end redis_call(struct redis *r, struct arena *a, const struct redis_c
 /* Turns the loop until every command sent has ended: a pipeline of redis_send, waited for. */
 void redis_settle(struct redis *r);
 
+/* Writes what was sent, as far as the sockets take it, so that the servers are at it before redis_settle is called. */
+void redis_push(struct redis *r);
+
 /* How often commands of each kind were sent: scripts, others, reconnects. */
 struct redis_counts {
 	uint64_t scripts, commands, reconnects;

@@ -109,7 +109,7 @@ static void every_mistake_is_reported(void **state)
 		expect(strstr(c.problems.p, told[i]), "'%s' in:\n%s", told[i], c.problems.p);
 	/* and nothing changed */
 	assert_int_equal(c.token_ttl_s, 43200);
-	assert_int_equal(c.drain_batch, 500);
+	assert_int_equal(c.drain_batch, 1000);
 	assert_int_equal(c.mysql_port, 3306);
 	assert_false(c.debug);
 	conf_release(&c);
