@@ -9,7 +9,7 @@
 #include "base/buf.h"
 #include "store/redis_link.h"
 
-enum { BATCH_MAX = 16, HEAD_MAX = 128 }; /* the server does nothing else meanwhile */
+enum { BATCH_MAX = 64, HEAD_MAX = 128 }; /* the server does nothing else meanwhile: a millisecond */
 
 void batch_add(struct link *l, struct call *call)
 {

@@ -1,6 +1,7 @@
 #!/usr/bin/env -S python3 -B
 """Claims, coupons and orders, as one client after the other meets them."""
 
+import contextlib
 import datetime
 import json
 import re
@@ -221,6 +222,27 @@ def lists(it):
     same([(c["amount"], c["left"]) for c in sold[2]], [(10, 9), (10, 10), (10, 9), (10, 10), (10, 8)],
          "amount and left of the first five coupons")
     it.ask("GET", f"{seller.path}/coupons?page=4", user).expect(204)
+
+
+@case("a seller's page, asked for by many at once: the same for all; two milliseconds later it has what was sold since")
+def shared_page(it):
+    seller, users = it.seller(), it.users(24)
+    sales = [it.sale(seller, f"shared-{i}", amount=5, segments=4) for i in range(3)]
+    path = f"{seller.path}/coupons"
+
+    def ask(user):
+        with contextlib.closing(it.new_client()) as client:
+            return client.ask("GET", path, user).expect(200).json["data"]
+    for turn in range(5):
+        with ThreadPoolExecutor(24) as pool:
+            pages = list(pool.map(ask, users))
+        same({json.dumps(page) for page in pages}, {json.dumps(pages[0])}, "pages")
+        same([(e["name"], e["left"]) for e in reversed(pages[0])], [(s.name, 5 - turn) for s in sales], "coupons")
+        for sale in sales:
+            sale.win(users[turn])
+        time.sleep(0.003)
+        same({e["left"] for e in data(it, path, users[0])}, {4 - turn}, "left, a moment later")
+    same([e["left"] for e in data(it, path, seller)], [0, 0, 0], "what the seller sees")
 
 
 @case("lists of others: 401 another customer's, 400 an unknown user's, 403 orders; an empty list is 204")

@@ -22,7 +22,6 @@ static struct {
 	struct coupon *coupon;
 	struct customer **mine; /* of this wave */
 	int64_t count, next, under_way;
-	bool filling;
 } w;
 
 static void keep_most(_Atomic int64_t *most, int64_t value)
@@ -67,8 +66,6 @@ static void tell(struct customer *customer, const struct claim *c, enum status t
 	customer->told = told;
 }
 
-static void fill(void);
-
 static void on_done(struct claim *c, enum status told)
 {
 	struct ask *ask = c->context;
@@ -82,16 +79,12 @@ static void on_done(struct claim *c, enum status told)
 	tell(ask->customer, c, told);
 	free(ask);
 	w.under_way--;
-	fill();
 }
 
-/* Claims until enough are under way. A claim may be over before claim_submit returns. */
+/* Claims until enough are under way, in a turn of their own, as customers come from a network. */
 static void fill(void)
 {
 	int64_t most = w.options->concurrency ? w.options->concurrency : w.count;
-	if (w.filling)
-		return;
-	w.filling = true;
 	while (w.under_way < most && w.next < w.count) {
 		struct ask *ask = calloc(1, sizeof *ask);
 		if (!ask)
@@ -104,7 +97,7 @@ static void fill(void)
 		w.under_way++;
 		claim_submit(&ask->claim, w.coupon);
 	}
-	w.filling = false;
+	redis_push(w.service.redis);
 }
 
 static bool comes(const struct customer *customer, enum wave wave, int64_t rank)
@@ -163,9 +156,7 @@ _Noreturn void worker_run(const struct conf *conf, const struct options *o, stru
 			find_coupon();
 		take_wave(number);
 		pthread_barrier_wait(&s->barrier);
-		fill();
-		loop_turn(w.service.loop, 0);
-		while (w.under_way)
+		for (fill(); w.under_way; fill())
 			loop_turn(w.service.loop, 100);
 		pthread_barrier_wait(&s->barrier);
 	}

@@ -46,10 +46,10 @@ class Server:
 
 
 @contextlib.contextmanager
-def servers(count):
+def servers(count, *options):
     """So many servers; more than one are a cluster."""
     folder = tempfile.mkdtemp(prefix="seckill-segments-", dir="/tmp")
-    options = ("--cluster-enabled", "yes") if count > 1 else ()
+    options += ("--cluster-enabled", "yes") if count > 1 else ()
     started = []
     try:
         for port in free_ports(count):
