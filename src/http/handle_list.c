@@ -307,7 +307,7 @@ static struct shared *shared_new(struct service *svc, struct str seller, int64_t
 
 static enum status ask_shared(struct shared *sh, struct asker *asker)
 {
-	bool fresh = clock_mono_ms() - sh->began_ms <= FRESH_MS;
+	bool fresh = clock_mono_ms() - sh->began_ms < FRESH_MS;
 	if (!sh->reading && fresh && (sh->status == STATUS_OK || sh->status == STATUS_NO_CONTENT)) {
 		buf_put(&asker->request->response.body, buf_str(&sh->body));
 		return sh->status;

@@ -261,6 +261,49 @@ static bool is_refusal(const struct batch *b)
 	return f == DB_DUPLICATE || f == DB_DATA;
 }
 
+struct entry {
+	const struct record *record;
+	bool *held;
+};
+
+/*
+ * On a cluster a customer's list may be on a server that is lost, while the order's list is not: then the order stays
+ * on that for a while, and is entered again. Not when Redis is full: trimming makes room.
+ */
+static void on_entry(void *context, enum redis_end end, const struct redis_reply *reply)
+{
+	enum { ENTRY_WAITS_MS = 10000 };
+	const struct entry *e = context;
+	if (end != REDIS_ANSWER && !str_starts(redis_text(reply), STR("OOM")) &&
+	    clock_ms() - e->record->claimed_ms < ENTRY_WAITS_MS)
+		*e->held = true;
+}
+
+/* Once, and only what has its row or gets it now. Redis is at it while MySQL inserts. */
+static int enter_orders(struct batch *b)
+{
+	struct redis_command c;
+	char order[ORDER_TEXT];
+	if (b->entered)
+		return 0;
+	b->entered = true;
+	struct entry *entries = arena_alloc(b->arena, (size_t)b->count * sizeof *entries);
+	for (int i = 0; i < b->count; i++) {
+		const struct record *r = &b->records[i];
+		struct segment_batch *s = &b->segment[r->segment];
+		if (r->sequence > s->last)
+			continue;
+		entries[i] = (struct entry){ r, &s->held };
+		redis_command(&c, "ZADD");
+		key_put(&c, KEY_CUSTOMER, r->user, 0);
+		redis_put_int(&c, r->claimed_ms);
+		redis_put(&c, order_text(order, b->coupon, r->segment, r->sequence));
+		redis_send(b->svc->redis_now, &c, on_entry, &entries[i]);
+	}
+	redis_push(b->svc->redis_now);
+	return 0;
+}
+
 /*
  * One transaction: 0 committed, 1 refused for one of its values (rolled back), -1 try again later.
  */
@@ -274,8 +317,8 @@ static int commit_batch(struct batch *b)
 		b->segment[i].last = 0;
 		b->segment[i].skip = false;
 	}
-	if (db_begin(db) || lock_cursors(b) || select_fresh(b, &fresh, &count) || insert_orders(b, fresh, count) ||
-	    (oversold = count_sold(b, count)) || move_cursors(b) || db_commit(db)) {
+	if (db_begin(db) || lock_cursors(b) || select_fresh(b, &fresh, &count) || enter_orders(b) ||
+	    insert_orders(b, fresh, count) || (oversold = count_sold(b, count)) || move_cursors(b) || db_commit(db)) {
 		bool refused = !b->raced && (oversold == 1 || is_refusal(b));
 		if (!refused)
 			failed(b, "batch");
@@ -369,42 +412,6 @@ static int bury_garbage(struct batch *b, int segment)
 	return redis_call(b->svc->redis_now, b->arena, &c, NULL) == REDIS_ANSWER ? 0 : -1;
 }
 
-struct entry {
-	const struct record *record;
-	bool *held;
-};
-
-/*
- * On a cluster a customer's list may be on a server that is lost, while the order's list is not: then the order stays
- * on that for a while, and is entered again. Not when Redis is full: trimming makes room.
- */
-static void on_entry(void *context, enum redis_end end, const struct redis_reply *reply)
-{
-	enum { ENTRY_WAITS_MS = 10000 };
-	const struct entry *e = context;
-	if (end != REDIS_ANSWER && !str_starts(redis_text(reply), STR("OOM")) &&
-	    clock_ms() - e->record->claimed_ms < ENTRY_WAITS_MS)
-		*e->held = true;
-}
-
-/* Redis is at it while MySQL commits. */
-static void enter_orders(struct batch *b)
-{
-	struct redis_command c;
-	char order[ORDER_TEXT];
-	struct entry *entries = arena_alloc(b->arena, (size_t)b->count * sizeof *entries);
-	for (int i = 0; i < b->count; i++) {
-		const struct record *r = &b->records[i];
-		entries[i] = (struct entry){ r, &b->segment[r->segment].held };
-		redis_command(&c, "ZADD");
-		key_put(&c, KEY_CUSTOMER, r->user, 0);
-		redis_put_int(&c, r->claimed_ms);
-		redis_put(&c, order_text(order, b->coupon, r->segment, r->sequence));
-		redis_send(b->svc->redis_now, &c, on_entry, &entries[i]);
-	}
-	redis_push(b->svc->redis_now);
-}
-
 /* After the commit: lists get shorter. Losing any of this only costs a repetition. */
 static void trim(struct batch *b)
 {
@@ -437,7 +444,6 @@ int batch_move(struct batch *b)
 	FAULT(drain_peeked);
 	if (!b->count)
 		return 0;
-	enter_orders(b);
 	int result = commit_all(b);
 	if (result || redis_servers(b->svc->redis_now) > 1) /* one server does what it is told in order, or neither */
 		redis_settle(b->svc->redis_now);

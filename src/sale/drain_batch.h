@@ -23,7 +23,8 @@ struct batch {
 	struct record *records;
 	int count, capacity;
 
-	bool raced; /* another drainer began with this coupon at the same moment */
+	bool entered; /* in the customers' lists */
+	bool raced;   /* another drainer began with this coupon at the same moment */
 	int committed, dead;
 	int64_t oldest_ms; /* when the oldest order of the batch was claimed; 0: none */
 };

@@ -310,12 +310,27 @@ static void put_field(struct redis_command *c, const char *name, int64_t value)
 	redis_put_int(c, value);
 }
 
+/* A word of the customer's list: a number that holds, or one that does not any more. */
+static void index_command(struct redis_command *c, const struct recover *r, int segment, int64_t user,
+			  const int64_t *claimed_ms, int64_t sequence)
+{
+	char order[ORDER_TEXT];
+	redis_command(c, claimed_ms ? "ZADD" : "ZREM");
+	key_put(c, KEY_CUSTOMER, user, 0);
+	if (claimed_ms)
+		redis_put_int(c, *claimed_ms);
+	redis_put(c, order_text(order, r->coupon.id, segment, sequence));
+}
+
 static void own(struct recover *r, const struct sources *s, const struct source_claim *claim)
 {
 	struct redis_command c;
-	char order[ORDER_TEXT];
 	if (claim->sequence == claim->owner_sequence)
 		return;
+	if (claim->owner_sequence) {
+		index_command(&c, r, s->segment, claim->user, NULL, claim->owner_sequence);
+		send(r, &c);
+	}
 	rewrite(&c, r, KEY_SEGMENT, KEY_OWNERS, s->segment, claim->sequence ? "HSET" : "HDEL");
 	redis_put_int(&c, claim->user);
 	if (claim->sequence)
@@ -323,10 +338,7 @@ static void own(struct recover *r, const struct sources *s, const struct source_
 	send(r, &c);
 	if (!claim->sequence)
 		return;
-	redis_command(&c, "ZADD");
-	key_put(&c, KEY_CUSTOMER, claim->user, 0);
-	redis_put_int(&c, claim->claimed_ms);
-	redis_put(&c, order_text(order, r->coupon.id, s->segment, claim->sequence));
+	index_command(&c, r, s->segment, claim->user, &claim->claimed_ms, claim->sequence);
 	send(r, &c);
 }
 

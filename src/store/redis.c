@@ -226,6 +226,7 @@ void redis_send(struct redis *r, const struct redis_command *c, redis_done *done
 	call->server = c->server;
 	call->redirects = 0;
 	call->reloaded = false;
+	call->alone = false;
 	call->batch = c->batch;
 	call->keys = c->keys;
 	call->arguments = c->argc - c->keys;

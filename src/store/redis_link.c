@@ -54,7 +54,8 @@ bool link_send(struct link *l, struct call *call, bool asking)
 {
 	if (!l->up)
 		return false;
-	if (asking || !call->batch)
+	bool alone = asking || call->alone;
+	if (alone || !call->batch)
 		batch_flush(l); /* commands leave in their order */
 	if (!l->up)
 		return false;
@@ -62,7 +63,7 @@ bool link_send(struct link *l, struct call *call, bool asking)
 		redisAsyncCommand(l->ac, NULL, NULL, "ASKING");
 	if (call->batch) {
 		batch_add(l, call);
-		if (asking)
+		if (alone)
 			batch_flush(l);
 		return true;
 	}
@@ -182,6 +183,8 @@ static void on_tale(redisAsyncContext *ac, void *raw, void *context)
 		return;
 	}
 	read_tale(l, t, reply);
+	if (reply->type == REDIS_REPLY_STRING && strstr(reply->str, "redis_mode:cluster"))
+		l->redis->sharded = true;
 	if (!t->at)
 		return;
 	memcpy(l->run, l->told, REDIS_RUN);

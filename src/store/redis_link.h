@@ -25,6 +25,7 @@ struct call {
 	size_t run;       /* where in text a run id belongs, or 0 */
 	int redirects;
 	bool reloaded;
+	bool alone; /* goes into no batch with others any more */
 	bool batch; /* text is words alone: so many of keys, which end there, and of arguments */
 	int keys, arguments;
 	size_t keys_end;
@@ -59,6 +60,7 @@ struct redis {
 	const struct conf *conf;
 	struct link *links;
 	bool cluster, closing;
+	bool sharded; /* the server is a node of a cluster, whatever the setting says: a command has keys of one slot */
 	struct link *slots[SLOTS];          /* cluster: who serves what; NULL: nobody known */
 	struct link *answering;             /* whose reply is being told */
 	bool mapped, refreshing;            /* the map was read; it is about to be read again */

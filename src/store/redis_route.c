@@ -193,7 +193,7 @@ int redis_servers(const struct redis *r)
 
 bool redis_is_single(const struct redis *r)
 {
-	return !r->cluster;
+	return !r->cluster && !r->sharded;
 }
 
 static struct link *route(struct redis *r, const struct call *call)
@@ -294,6 +294,7 @@ bool route_again(struct link *l, struct call *call, struct str error)
 	if (!r->cluster || clock_mono_ms() - call->began_ms > r->conf->redis_timeout_ms)
 		return false;
 	refresh_soon(r);
+	call->alone = true; /* of a batch one key may be here and another not: each for itself it may be answered */
 	park(r, call);
 	return true;
 }

@@ -289,6 +289,7 @@ def public_page(it):
         same([left(user), left(sale.seller)], [2 - i, 2 - i], f"with a token, after {i + 1}")
     time.sleep(0.25)  # so old may it be
     same(left(), 0, "what everybody sees")
+    same([it.ask("GET", f"{sale.path}?{i}").expect(200).json["left"] for i in range(2)], [0, 0], "with a query")
     assert "segments" in it.ask("GET", sale.path, sale.seller).json and "segments" not in it.ask("GET", sale.path).json
     nobody = sale.path + "x"
     for _ in range(2):

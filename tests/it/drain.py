@@ -266,6 +266,7 @@ def reused(it):
         other.drained()
         assert kept(), f"{record} is neither on the list nor a dead letter"
     same(sale.rows()[f"{sale.id}-0-2"], users[1].id, "whose order 2 is")
+    same(it.redis("ZRANGE", "sk:u:{%d}" % users[4].id, 0, -1), [], "orders in the list of one who has none")
 
 
 @case("a lease whose holder is gone does not stop the drain")
