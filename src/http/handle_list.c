@@ -2,8 +2,8 @@
  * A page of coupons: what a seller sells, or what a customer won. An index in
  * Redis names them; descriptors come from the cache, stock from Redis, all at
  * once, and the last part to come in answers. A seller's page that somebody
- * else asks for is read once for all who ask within FRESH_MS, or within four
- * times as long as the read before took: so reading takes a fifth of the time
+ * else asks for is read once for all who ask within FRESH_MS, or within nine
+ * times as long as the read before took: so reading takes a tenth of the time
  * at most. Who comes later, while it is still being read, shares the next one.
  */
 #include <stdlib.h>
@@ -120,7 +120,7 @@ static void shared_keep(struct shared *sh, enum status s, struct str body)
 	buf_init(&sh->body, &sh->body_arena);
 	buf_put(&sh->body, body);
 	sh->status = s;
-	sh->fresh_ms = FRESH_MS + 4 * (clock_mono_ms() - sh->began_ms);
+	sh->fresh_ms = FRESH_MS + 9 * (clock_mono_ms() - sh->began_ms);
 }
 
 static void read_shared(struct shared *sh, struct asker *askers)
