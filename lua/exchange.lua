@@ -7,6 +7,7 @@
 --       {'NONE', granted, taken, j, Gj, Rj, ...}  the hub is empty; segments that may hold stock, nearest first, and
 --                                            their totals granted and taken
 --       {'SOLDOUT', epoch, until ms}         every segment reported empty, nothing is in flight
+--       {'LATER', ms}                        there are units again, but not yet for anybody: see supply.lua
 --       {'OK', granted, taken}               the answer to a report (want 0)
 --       {'FENCED', fence} {'REGRESS'}        nothing was done
 -- `empty` is one character a segment, '1' while its last report, left 0 with totals equal to ours, still holds:
@@ -66,6 +67,9 @@ local want = tonumber(ARGV[6])
 if want == 0 then return save('OK', granted, taken) end
 
 if avail > 0 then
+  local time, reopened = redis.call('TIME'), tonumber(redis.call('HGET', hub, 'reopened')) or 0
+  local rest = reopened + 600 - time[1] * 1000 - math.floor(time[2] / 1000)
+  if rest > 0 and rest <= 600 then return save('LATER', rest) end
   -- guided self-scheduling: large chunks while there is plenty, single units at the end
   local units = math.min(avail, math.max(want, math.floor(2 * avail / segments)))
   granted = granted + units

@@ -1,6 +1,8 @@
 #!lua flags=allow-oom
 -- Units are put on sale after the opening: the seller adds some, or cancelled orders give theirs back. Totals, so that a
 -- repeated or late call does no harm. A sold-out sale opens again: flags of the old epoch are worth nothing from now on.
+-- Workers may keep the hub's old word for 600 ms, and would refuse who has won meanwhile through another worker: until
+-- they have forgotten it the hub grants nothing (exchange.lua).
 -- KEYS  hub hash
 -- ARGV  fence, amount ever put on sale, units ever given back by cancelled orders
 -- Reply {'OK', epoch, units that were new, ms until workers have forgotten "sold out"}

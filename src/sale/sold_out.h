@@ -3,7 +3,8 @@
  * losers are answered without a call. Under one epoch of the hub nobody can
  * win any more: the owners of all segments, read once after the word, are all
  * the winners there are, and everyone else is a loser for as long as the word
- * is renewed. lua/supply.lua waits out what workers may still believe.
+ * is renewed. After a re-opening the hub grants nothing while workers may
+ * still believe in it (lua/supply.lua): who wins is never refused afterwards.
  *
  * The word can also be left where nginx sees it: an empty file
  * DIRECTORY/QUARTER/SELLER/COUPON for every quarter of a second that the word

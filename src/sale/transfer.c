@@ -312,10 +312,17 @@ static void on_sold_out(struct refill *r, const struct redis_reply *reply)
 	send_all(r, NULL);
 }
 
+/* Units were added a moment ago; they are for nobody before all workers have forgotten that none was left. */
+static void on_later(struct refill *r, const struct redis_reply *reply)
+{
+	(void)reply;
+	end_all(r, STATUS_PENDING);
+}
+
 static const struct {
 	const char *word;
 	void (*fn)(struct refill *r, const struct redis_reply *reply);
-} answers[] = { { "GRANT", on_grant }, { "NONE", on_none }, { "SOLDOUT", on_sold_out } };
+} answers[] = { { "GRANT", on_grant }, { "NONE", on_none }, { "SOLDOUT", on_sold_out }, { "LATER", on_later } };
 
 static void on_hub(void *context, enum redis_end end, const struct redis_reply *reply)
 {

@@ -70,6 +70,8 @@ def words(answer):
 class Coupon:
     """Coupon 7 in Redis, and its scripts as calls."""
 
+    at_once = True  # units that are added are for customers, without a pause
+
     def __init__(self, redis, amount, segments, each=0, starts=0, ends=0):
         redis("FLUSHALL")
         self.redis, self.segments = redis, segments
@@ -106,7 +108,10 @@ class Coupon:
         return self.redis.run("flag", [self.key(i)], gen, epoch, moment)
 
     def supply(self, amount, cancelled=0, gen=GEN):
-        return self.redis.run("supply", [HUB], gen, amount, cancelled)[:3]  # then how long to wait
+        reply = self.redis.run("supply", [HUB], gen, amount, cancelled)
+        if self.at_once and self.redis("HGET", HUB, "reopened"):
+            self.redis("HSET", HUB, "reopened", 0)  # as if workers had forgotten already
+        return reply[:3]  # then how long to wait
 
     def hub(self):
         h = self.redis("HGETALL", HUB)
@@ -384,8 +389,12 @@ def supplies(redis):
     unchanged(c, lambda: c.supply(10, 1), ["OK", 0, 0])
     same(c.exchange(0, 0, 0, 0, 12), ["GRANT", 12, 0], "granted")
     same(c.exchange(0, 12, 0, 0, 1)[:2], ["SOLDOUT", 1], "and sold")
+    c.at_once = False
     same(c.supply(13, 2), ["OK", 2, 3], "three more")
-    same(c.exchange(0, 12, 0, 0, 1), ["GRANT", 15, 0], "are granted")
+    word, rest = c.exchange(0, 12, 0, 0, 1)
+    assert word == "LATER" and 0 < rest <= 600, (word, rest)
+    unchanged(c, lambda: c.exchange(0, 12, 0, 0, 1)[:1], ["LATER"])
+    until(lambda: c.exchange(0, 12, 0, 0, 1) == ["GRANT", 15, 0], 1, "they are granted, once workers have forgotten")
 
 
 # Lists

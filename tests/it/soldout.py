@@ -86,6 +86,32 @@ def reopened(it):
     sale.audit()
 
 
+@case("units are added: who has won one is not refused by a worker that does not know of them yet")
+def won_and_refused(it):
+    sale, _, losers = sold_out(it, losers=60)
+    for _ in range(4):
+        crowd(sale, losers[:20])
+        lucky, told, acknowledged = [losers.pop() for _ in range(8)], {}, threading.Event()
+
+        def ask(user):
+            answers, end = told.setdefault(user.id, []), None
+            while end is None or time.monotonic() < end:
+                client = it.new_client()  # now this worker, now that one
+                answers.append(sale.claim(user, client).status)
+                client.close()
+                end = end or acknowledged.is_set() and time.monotonic() + 0.2 or None
+        threads = [threading.Thread(target=ask, args=(user,)) for user in lucky]
+        for thread in threads:
+            thread.start()
+        it.ask("PATCH", sale.path + "/stock", sale.seller, {"add": 8}).expect(200)
+        acknowledged.set()
+        for thread in threads:
+            thread.join()
+        for user in lucky:
+            assert 201 in told[user.id], f"{user} has none: {set(told[user.id])}"
+            same(set(told[user.id][told[user.id].index(201) + 1:]), {200}, f"answers to {user} after the order")
+
+
 @case("units are added beside an addition that is not acknowledged yet: neither refuses anybody afterwards")
 def reopened_twice(it):
     sale, _, losers = sold_out(it, losers=60)

@@ -185,7 +185,8 @@ class Replay:
         else:
             began = int(time.time() * 1000)
             command = getattr(self, step["step"])(step["at"], *step["args"])
-            reply, *slots = self.redis.all([command, *self.reads()])
+            over = ("HSET", self.hub, "reopened", 0)  # as if workers had forgotten: their keeping of the word is not modelled
+            reply, _, *slots = self.redis.all([command, over, *self.reads()])
             if step["step"] in ("claim", "credit"):
                 reply = words(*reply)
             self.check_reply(step, reply, began)
