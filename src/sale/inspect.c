@@ -1,13 +1,15 @@
 /*
  * Reading and judging go against the flow of orders: the segment's numbers
  * first, then its list, then MySQL's cursor, so that a drain that goes on
- * meanwhile never looks like a loss. A slot in its present life is not
- * judged: its numbers move.
+ * meanwhile never looks like a loss. Only numbers that stand still are judged,
+ * those of a slot in doubt; that they stood still while we looked is proven
+ * when its fence can still be changed from the one that was read.
  */
 #include "sale/inspect.h"
 
 #include <stdio.h>
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/parse.h"
 #include "sale/failure.h"
@@ -155,6 +157,7 @@ static void read_redis(struct inspection *in)
 	for (int i = 0; i < in->coupon.segments; i++)
 		ask_segment(in, i);
 	redis_settle(in->svc->redis_now);
+	FAULT(inspect_segments);
 	redis_command(&c, "HGETALL");
 	key_put(&c, KEY_HUB, in->coupon.id, 0);
 	ask(in, &c, &in->hub, take_hub);
@@ -198,7 +201,6 @@ static const char *judge_numbers(struct inspection *in, int i)
 		{ s->n < mark_read(fence_mark(in->svc->marks, &in->coupon, i)),
 		  "went back in time: later orders were acknowledged" },
 		{ s->taken > s->sent, "went back in time: the hub has taken more than it sent" },
-		{ s->received > s->granted, "has more than the hub granted: the hub went back in time" },
 		{ s->left != s->received - s->sent - s->n, "has numbers that do not add up" },
 	};
 	for (size_t k = 0; k < sizeof wrongs / sizeof wrongs[0]; k++)
@@ -207,10 +209,22 @@ static const char *judge_numbers(struct inspection *in, int i)
 	return judge_list(s);
 }
 
+/* Also beside segments in their present life: they were read first, and both totals only grow. */
+static void judge_grants(struct inspection *in)
+{
+	for (int i = 0; !in->hub.problem && i < in->coupon.segments; i++) {
+		const struct slot *s = &in->segments[i];
+		if (s->problem || s->received <= s->granted)
+			continue;
+		in->hub.problem = "went back in time: a segment has more than it granted";
+		in->hub.doubtful = true;
+	}
+}
+
 static bool judge(struct inspection *in)
 {
 	in->hub.problem = judge_fence(in, &in->hub, KEY_HUB, 0);
-	bool whole = !in->hub.problem;
+	bool whole = true;
 	for (int i = 0; i < in->coupon.segments; i++) {
 		struct slot *s = &in->segments[i];
 		s->problem = judge_fence(in, s, KEY_SEGMENT, i);
@@ -218,7 +232,8 @@ static bool judge(struct inspection *in)
 			s->problem = judge_numbers(in, i);
 		whole &= !s->problem;
 	}
-	return whole;
+	judge_grants(in);
+	return whole && !in->hub.problem;
 }
 
 /* Acting */
@@ -285,6 +300,14 @@ static void take_news(void *context, enum redis_end end, const struct redis_repl
 		log_problem(in, "segment", i, in->segments[i].problem);
 }
 
+/* False: by another inspection, or Redis is away. The coupon stays in doubt, and is looked at again. */
+static bool were_closed(struct inspection *in)
+{
+	redis_settle(in->svc->redis_now);
+	return !in->outrun && in->status == STATUS_OK;
+}
+
+/* The hub only when its segments were what we took them for: a drainer that fell behind must not close an open sale. */
 static enum status close_all(struct inspection *in)
 {
 	for (int i = 0; i < in->coupon.segments; i++) {
@@ -292,10 +315,10 @@ static enum status close_all(struct inspection *in)
 		in->hub.doubtful |= s->doubtful && s->problem && !in->hub.problem; /* no grants beside wrong numbers */
 		close_slot(in, s, KEY_SEGMENT, i);
 	}
+	if (!were_closed(in))
+		return STATUS_UNAVAILABLE;
 	close_slot(in, &in->hub, KEY_HUB, 0);
-	redis_settle(in->svc->redis_now);
-	if (in->outrun ||
-	    in->status != STATUS_OK) /* by another inspection: it stays in doubt, and is looked at again */
+	if (!were_closed(in))
 		return STATUS_UNAVAILABLE;
 	change_set(in, "SADD", KEY_CLOSED, take_news);
 	change_set(in, "SREM", KEY_DOUBT, NULL);
@@ -313,7 +336,9 @@ enum status inspect_coupon(struct service *svc, struct arena *a, int64_t coupon)
 	s = read_cursors(&in);
 	if (in.status != STATUS_OK || s != STATUS_OK)
 		return in.status != STATUS_OK ? in.status : s;
-	if (!judge(&in))
+	bool whole = judge(&in);
+	FAULT(inspect_judged);
+	if (!whole)
 		return close_all(&in);
 	open_all(&in);
 	return STATUS_OK;

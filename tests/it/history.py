@@ -53,7 +53,7 @@ class Final(NamedTuple):
 
 class History:
     def __init__(self, amount):
-        self.amount, self.events, self.supplies = amount, [], []
+        self.amount, self.events, self.supplies, self.in_vain = amount, [], [], False
 
     # making it
 
@@ -70,9 +70,10 @@ class History:
         return event
 
     def insist(self, sale, user, client, pause=0.01):
-        """Asks until there is an answer that says what happened."""
+        """Asks until there is an answer that says what happened. When one has waited in vain, the others ask once."""
         deadline = time.monotonic() + PATIENCE
-        while (event := self.ask(sale, user, client)).unknown and time.monotonic() < deadline:
+        while (event := self.ask(sale, user, client)).unknown and not self.in_vain:
+            self.in_vain = time.monotonic() > deadline
             time.sleep(pause)
         return event
 

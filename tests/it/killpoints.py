@@ -34,6 +34,7 @@ FOLDER = tempfile.TemporaryDirectory(prefix="skf", dir="/tmp")
 FILE = pathlib.Path(FOLDER.name, "fault")
 CONNECTIONS = 8
 LEASE_S = 1.25  # of a "sold out", with what clocks may be apart
+INSPECTION_S = 1  # that a drainer stands still in one
 
 
 def arm(point, action, when=1):
@@ -347,6 +348,23 @@ def burying(it, point, action, n):
     return proof
 
 
+def inspecting(it, point, action, n):
+    """Redis has restarted. One drainer reads; another opens the slots, and units move between them at once."""
+    sale = put_on_sale(it, amount=48, segments=7)
+    proof, users = Proof(it, f"{point}:{action}:{n}", sale), skewed(it, sale, 60, share=1)
+    proof.insist(users[:3])
+    it.dev("stop", "redis", "-9")
+    it.redis.close()
+    done = arm(point, action, n)
+    it.dev("start", "redis")
+    until(done, 8, proof.what)
+    proof.insist(users[3:40])
+    if action != "kill":
+        time.sleep(INSPECTION_S)  # it goes on, with what it read before
+    proof.start(users[40:])
+    return proof
+
+
 # Every point and what leads there. Those of a migration have a case of their own.
 SCENARIOS = {
     selling: ["claim_asked", "claim_answered", "claim_indexed", "transfer_dry", "transfer_granted", "transfer_sold_out",
@@ -360,6 +378,7 @@ SCENARIOS = {
                "create_entered"],
     draining: ["drain_leased", "drain_peeked", "drain_locked", "drain_inserted", "drain_counted", "drain_moved",
                "drain_committed", "drain_trimmed", "drain_forgotten"],
+    inspecting: ["inspect_segments", "inspect_judged"],
     burying: ["drain_refused", "drain_buried", "drain_garbage"],
 }
 MIGRATION = ["migrate_locked", "migrate_statement", "migrate_applied", "migrate_recorded"]
@@ -410,6 +429,12 @@ def bad_faults(it):
         same(done.returncode, code, "exit")
     every(BAD, ends)
     ends("claim_*:stall=5:20%:7", 0)
+
+
+@case("slots in doubt: a drainer is killed, or falls behind another one, while it looks at them")
+def inspection(it):
+    run(it, f"stall={INSPECTION_S}000", [inspecting], 1)
+    run(it, "kill", [inspecting], 2)
 
 
 @case("claims, grants, returns and flags: killed at each point")

@@ -1,5 +1,6 @@
 """A sale that is sold unit by unit, what every customer was told of it, and whether that still holds after a loss."""
 
+import itertools
 import json
 
 from tap import comment, same, until
@@ -12,9 +13,10 @@ class Ledger:
         self.it, self.sale = it, it.sale(amount=amount, segments=segments)
         self.users, self.told = it.users(customers), {}
 
-    def sell(self, count):
-        """So many customers more get a unit."""
-        for user in [u for u in self.users if u.id not in self.told][:count]:
+    def sell(self, count, homes=None):
+        """So many customers more get a unit, of any segment or of these."""
+        fresh = (u for u in self.users if u.id not in self.told and (homes is None or self.sale.home(u) in homes))
+        for user in itertools.islice(fresh, count):
             answer = self.insist(user)
             assert answer.status in (200, 201), f"{answer}"
             self.told[user.id] = answer.json["order"]

@@ -97,6 +97,24 @@ def without_wait(it):
     revive(master)
 
 
+@case("the hub alone goes back to before its grants: closed before it grants the same units again, recovered, exact")
+def forgotten_grants(it):
+    it.redis = nodes
+    books = Ledger(it, amount=120, segments=6, customers=400)
+    master = nodes.master_of(nodes.slot(books.sale.key("hub")))
+    elsewhere = set(range(books.sale.segments)) - set(segments_of(books.sale, master))
+    available = int(it.redis("HGET", books.sale.key("hub"), "avail"))
+    fall_back(master, lambda: books.sell(115 - 15 * len(segments_of(books.sale, master)), elsewhere))
+    until(lambda: books.sale.title in it.ask("GET", "/readyz").json.get("closed", []), 15, "readyz names it")
+    same(int(it.redis("HGET", books.sale.key("hub"), "avail")), available, "units that the hub believes it has")
+    found = books.recover()
+    same((found["unknown"], found["orders"]), (0, len(books.told)), "unknown, orders")
+    books.keeps()
+    books.sells_the_rest()
+    books.sale.audit()
+    revive(master)
+
+
 @case("with WAIT nobody is told of an order that the replica does not have, and nothing is lost with the master")
 def with_wait(it):
     it.redis = nodes
