@@ -1,48 +1,15 @@
 /*
- * Statements are prepared once per connection and found again by their text.
  * A connection that broke is closed at once, so what is open is believed to
  * work; one that was idle is asked first whether the server hung up, which
  * costs a poll(2) and saves every caller a retry after a restart of MySQL.
- *
- * The only includer of mysql.h. Written for MariaDB's Connector/C and MySQL
- * 8's libmysqlclient alike; error numbers stand here as numbers because the
- * two headers name different ones.
  */
-#include "store/db.h"
-
 #include <assert.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <mysql.h>
-
 #include "base/fault.h"
-
-/* my_bool in one library, bool in the other */
-#define FLAG __typeof__(*((MYSQL_BIND *)0)->is_null)
-
-enum { STATEMENTS = 64 };
-
-struct statement {
-	MYSQL_STMT *stmt; /* NULL: a free place */
-	char *sql;
-	uint64_t hash, last_use;
-	int params;
-	MYSQL_BIND *binds; /* one a parameter */
-};
-
-struct db {
-	const struct conf *conf;
-	MYSQL *mysql; /* NULL: not connected */
-	struct statement statements[STATEMENTS];
-	uint64_t uses;
-	bool in_transaction;
-	bool doomed; /* the transaction may be gone on the server: no statement of it may run alone */
-	enum db_failure failure;
-	char error[512];
-	int64_t last_id;
-};
+#include "store/db_connection.h"
 
 /* clang-format off: a table */
 /* What is not here: 2000 to 2999 and 5000 to 5999 come from the client library, DB_AWAY; all else is DB_BROKEN. */
@@ -116,20 +83,9 @@ void db_free(struct db *db)
 	free(db);
 }
 
-static void statement_forget(struct statement *s)
-{
-	if (!s->stmt)
-		return;
-	mysql_stmt_close(s->stmt);
-	free(s->sql);
-	free(s->binds);
-	*s = (struct statement){ 0 };
-}
-
 void db_close(struct db *db)
 {
-	for (int i = 0; i < STATEMENTS; i++)
-		statement_forget(&db->statements[i]);
+	statements_forget(db);
 	if (db->mysql)
 		mysql_close(db->mysql);
 	db->mysql = NULL;
@@ -140,7 +96,7 @@ void db_close(struct db *db)
 	}
 }
 
-static int fail(struct db *db, enum db_failure failure, unsigned number, const char *text)
+int db_fail(struct db *db, enum db_failure failure, unsigned number, const char *text)
 {
 	db->failure = failure;
 	snprintf(db->error, sizeof db->error, number ? "MySQL error %u: %s" : "%.0u%s", number, text);
@@ -154,16 +110,7 @@ static int fail(struct db *db, enum db_failure failure, unsigned number, const c
 static int fail_mysql(struct db *db)
 {
 	unsigned number = mysql_errno(db->mysql);
-	return fail(db, db_classify(number), number, mysql_error(db->mysql));
-}
-
-static int fail_statement(struct db *db, MYSQL_STMT *stmt)
-{
-	unsigned number = mysql_stmt_errno(stmt);
-	fail(db, db_classify(number), number, mysql_stmt_error(stmt));
-	if (db->mysql)
-		mysql_stmt_free_result(stmt); /* what is left of it must not meet the next command */
-	return -1;
+	return db_fail(db, db_classify(number), number, mysql_error(db->mysql));
 }
 
 /* A statement without values, as text. */
@@ -225,7 +172,7 @@ static int connect_now(struct db *db)
 	arena_init(&arena);
 	const char *problem = NULL;
 	const char *secret = conf_secret(&arena, db->conf->mysql_password_file, &problem);
-	int result = secret ? connect_with(db, secret) : fail(db, DB_BROKEN, 0, problem);
+	int result = secret ? connect_with(db, secret) : db_fail(db, DB_BROKEN, 0, problem);
 	if (secret)
 		explicit_bzero((char *)(uintptr_t)secret, strlen(secret));
 	arena_release(&arena);
@@ -253,230 +200,6 @@ int db_open(struct db *db)
 	if (db->mysql && hung_up(db->mysql))
 		db_close(db);
 	return db->mysql ? 0 : connect_now(db);
-}
-
-/* FNV-1a: short, and the texts are our own. */
-static uint64_t hash_of(const char *s)
-{
-	uint64_t h = 14695981039346656037u;
-	for (; *s; s++)
-		h = (h ^ (unsigned char)*s) * 1099511628211u;
-	return h;
-}
-
-static struct statement *statement_find(struct db *db, const char *sql, uint64_t hash)
-{
-	for (int i = 0; i < STATEMENTS; i++) {
-		struct statement *s = &db->statements[i];
-		if (s->stmt && s->hash == hash && strcmp(s->sql, sql) == 0)
-			return s;
-	}
-	return NULL;
-}
-
-/* The place unused for longest, emptied. */
-static struct statement *statement_place(struct db *db)
-{
-	struct statement *oldest = &db->statements[0];
-	for (int i = 1; i < STATEMENTS; i++)
-		if (db->statements[i].last_use < oldest->last_use)
-			oldest = &db->statements[i];
-	statement_forget(oldest);
-	return oldest;
-}
-
-static struct statement *statement_prepare(struct db *db, const char *sql, uint64_t hash)
-{
-	MYSQL_STMT *stmt = mysql_stmt_init(db->mysql);
-	if (!stmt)
-		abort();
-	if (mysql_stmt_prepare(stmt, sql, strlen(sql))) {
-		unsigned number = mysql_stmt_errno(stmt);
-		char text[256];
-		snprintf(text, sizeof text, "%s", mysql_stmt_error(stmt));
-		mysql_stmt_close(stmt); /* before fail, which may close the connection under it */
-		fail(db, db_classify(number), number, text);
-		return NULL;
-	}
-	struct statement *s = statement_place(db);
-	*s = (struct statement){
-		.stmt = stmt, .sql = strdup(sql), .hash = hash, .params = (int)mysql_stmt_param_count(stmt)
-	};
-	s->binds = calloc((size_t)s->params + 1, sizeof *s->binds);
-	if (!s->sql || !s->binds)
-		abort();
-	return s;
-}
-
-static struct statement *statement_get(struct db *db, const char *sql)
-{
-	uint64_t hash = hash_of(sql);
-	struct statement *s = statement_find(db, sql, hash);
-	if (!s)
-		s = statement_prepare(db, sql, hash);
-	if (s)
-		s->last_use = ++db->uses;
-	return s;
-}
-
-/* As BLOB, which is "bytes": no character set in between can refuse or change a text. */
-static void bind_value(MYSQL_BIND *b, const struct db_value *v)
-{
-	*b = (MYSQL_BIND){ .buffer_type = MYSQL_TYPE_NULL };
-	if (v->type == DB_INT) {
-		b->buffer_type = MYSQL_TYPE_LONGLONG;
-		b->buffer = (void *)(uintptr_t)&v->number;
-	} else if (v->type == DB_TEXT) {
-		b->buffer_type = MYSQL_TYPE_BLOB;
-		b->buffer = (void *)(uintptr_t)(v->text.p ? v->text.p : "");
-		b->buffer_length = v->text.n;
-	}
-}
-
-static int execute(struct db *db, struct statement *s, const struct db_value *params, int count)
-{
-	assert(count == s->params);
-	for (int i = 0; i < count; i++)
-		bind_value(&s->binds[i], &params[i]);
-	if ((count && mysql_stmt_bind_param(s->stmt, s->binds)) || mysql_stmt_execute(s->stmt))
-		return fail_statement(db, s->stmt);
-	return 0;
-}
-
-enum { SHORT_TEXT = 64 };
-
-struct column {
-	bool whole; /* a whole number */
-	int64_t number;
-	char text[SHORT_TEXT]; /* its beginning */
-	unsigned long length;
-	FLAG is_null, error;
-};
-
-static bool is_whole(const MYSQL_FIELD *f)
-{
-	switch (f->type) {
-	case MYSQL_TYPE_TINY:
-	case MYSQL_TYPE_SHORT:
-	case MYSQL_TYPE_INT24:
-	case MYSQL_TYPE_LONG:
-	case MYSQL_TYPE_LONGLONG:
-	case MYSQL_TYPE_YEAR:
-		return true;
-	case MYSQL_TYPE_NEWDECIMAL:
-		return f->decimals == 0;
-	default:
-		return false;
-	}
-}
-
-/* A text that has no room here is fetched again, by its length, into memory of just that size. */
-static void bind_column(MYSQL_BIND *b, struct column *c, const MYSQL_FIELD *f)
-{
-	c->whole = is_whole(f);
-	*b = (MYSQL_BIND){ .buffer_type = MYSQL_TYPE_STRING,
-			   .buffer = c->text,
-			   .buffer_length = sizeof c->text,
-			   .length = &c->length,
-			   .is_null = &c->is_null,
-			   .error = &c->error };
-	if (c->whole) {
-		b->buffer_type = MYSQL_TYPE_LONGLONG;
-		b->buffer = &c->number;
-	}
-}
-
-static int bind_columns(struct statement *s, struct arena *arena, struct column **columns)
-{
-	MYSQL_RES *meta = mysql_stmt_result_metadata(s->stmt);
-	if (!meta)
-		return -1;
-	unsigned n = mysql_num_fields(meta);
-	MYSQL_BIND *binds = arena_alloc(arena, n * sizeof *binds);
-	*columns = arena_alloc(arena, n * sizeof **columns);
-	for (unsigned i = 0; i < n; i++)
-		bind_column(&binds[i], &(*columns)[i], &mysql_fetch_fields(meta)[i]);
-	mysql_free_result(meta);
-	return mysql_stmt_bind_result(s->stmt, binds) ? -1 : 0;
-}
-
-static bool fetch_text(MYSQL_STMT *stmt, unsigned i, char *to, unsigned long length)
-{
-	unsigned long got;
-	FLAG is_null, error;
-	MYSQL_BIND b = { .buffer_type = MYSQL_TYPE_STRING,
-			 .buffer = to,
-			 .buffer_length = length,
-			 .length = &got,
-			 .is_null = &is_null,
-			 .error = &error };
-	return !mysql_stmt_fetch_column(stmt, &b, i, 0);
-}
-
-static bool read_value(MYSQL_STMT *stmt, struct arena *arena, const struct column *c, unsigned i, struct db_value *v)
-{
-	*v = DB_NIL;
-	if (c->is_null)
-		return true;
-	if (c->whole) {
-		*v = DB_N(c->number);
-		return true;
-	}
-	bool fits = c->length <= sizeof c->text;
-	char *text = arena_alloc(arena, c->length + 1);
-	if (fits)
-		memcpy(text, c->text, c->length);
-	*v = DB_S(((struct str){ text, c->length }));
-	return fits || fetch_text(stmt, i, text, c->length);
-}
-
-static int fetch_row(struct statement *s, struct arena *arena, struct column *columns, int n, struct db_value *values)
-{
-	int result = mysql_stmt_fetch(s->stmt);
-	if (result != 0 && result != MYSQL_DATA_TRUNCATED) /* truncated: long texts, see read_value */
-		return -1;
-	for (int i = 0; i < n; i++)
-		if (!read_value(s->stmt, arena, &columns[i], (unsigned)i, &values[i]))
-			return -1;
-	return 0;
-}
-
-static int fetch_rows(struct statement *s, struct arena *arena, struct db_rows *rows)
-{
-	struct column *columns;
-	if (bind_columns(s, arena, &columns) < 0 || mysql_stmt_store_result(s->stmt))
-		return -1;
-	rows->columns = (int)mysql_stmt_field_count(s->stmt);
-	int count = (int)mysql_stmt_num_rows(s->stmt);
-	size_t width = (size_t)rows->columns;
-	rows->values = arena_alloc(arena, (size_t)count * width * sizeof *rows->values);
-	for (; rows->count < count; rows->count++)
-		if (fetch_row(s, arena, columns, rows->columns, rows->values + (size_t)rows->count * width) < 0)
-			return -1;
-	return 0;
-}
-
-int db_run(struct db *db, struct arena *arena, const char *sql, const struct db_value *params, int count,
-	   struct db_rows *rows, int64_t *affected)
-{
-	if (rows)
-		*rows = (struct db_rows){ 0 };
-	if (db_open(db) < 0)
-		return -1;
-	struct statement *s = statement_get(db, sql);
-	if (!s || execute(db, s, params, count) < 0)
-		return -1;
-	if (mysql_stmt_field_count(s->stmt) > 0) {
-		/* An error may stand behind the last row: a result is read to its end, wanted or not. */
-		if (rows ? fetch_rows(s, arena, rows) < 0 : mysql_stmt_store_result(s->stmt))
-			return fail_statement(db, s->stmt);
-	} else {
-		db->last_id = (int64_t)mysql_stmt_insert_id(s->stmt);
-		if (affected)
-			*affected = (int64_t)mysql_stmt_affected_rows(s->stmt);
-	}
-	mysql_stmt_free_result(s->stmt);
-	return 0;
 }
 
 static int fail_script(struct db *db, int number)

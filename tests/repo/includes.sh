@@ -26,7 +26,7 @@ owned() {
 		grep -v "^\./$2:")"
 }
 owned 'hiredis|async\.h|sds\.h|read\.h' store/redis_link.h
-owned 'mysql\.h|mariadb' store/db.c
+owned 'mysql\.h|mariadb' store/db_connection.h
 owned 'jwt\.h' sale/token.c
 owned 'fcgi' http/server.c
 owned 'json\.h>|json-c|json_object|json_tokener' base/json.c
