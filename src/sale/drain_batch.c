@@ -267,8 +267,8 @@ struct entry {
 };
 
 /*
- * On a cluster a customer's list may be on a server that is lost, while the order's list is not: then the order stays
- * on that for a while, and is entered again. Not when Redis is full: trimming makes room.
+ * The customer's list may be on a server that is lost, while the order's list is not: then the order stays on that for
+ * a while, and is entered again. Not when Redis is full: trimming makes room.
  */
 static void on_entry(void *context, enum redis_end end, const struct redis_reply *reply)
 {
@@ -279,12 +279,15 @@ static void on_entry(void *context, enum redis_end end, const struct redis_reply
 		*e->held = true;
 }
 
-/* Once, and only what has its row or gets it now. Redis is at it while MySQL inserts. */
+/*
+ * On a cluster a worker can die between an order and its entry in the customer's list; one server writes both or
+ * neither (claim.lua). Once, and only what has its row or gets it now. Redis is at it while MySQL inserts.
+ */
 static int enter_orders(struct batch *b)
 {
 	struct redis_command c;
 	char order[ORDER_TEXT];
-	if (b->entered)
+	if (b->entered || redis_is_single(b->svc->redis_now))
 		return 0;
 	b->entered = true;
 	struct entry *entries = arena_alloc(b->arena, (size_t)b->count * sizeof *entries);

@@ -11,6 +11,7 @@ import time
 from harness import main
 from history import Final, History, Load, problems
 from nodes import Cluster
+from storm import Paused
 from tap import case, comment, same, until
 
 PACE = 0.02  # seconds between two claims on a connection: the sale must last as long as the fault
@@ -120,6 +121,19 @@ def spread(it):
     found = [[key for key in master.keys() if key.startswith(tag)] for master in nodes.masters()]
     comment(f"keys of the coupon on each master: {[len(keys) for keys in found]}")
     assert len(found) == 3 and all(found), f"a master has no key of the coupon: {found}"
+
+
+@on_cluster("an order that is missing in its customer's list, as its worker died in between, is entered by the drain")
+def healed_index(it):
+    sale, user = it.sale(amount=3), it.customer()
+    with Paused(it):
+        order = sale.win(user)
+        it.redis("DEL", "sk:u:{%d}" % user.id)
+        it.ask("GET", user.path + "/coupons", user).expect(204)
+    sale.drained()
+    until(lambda: it.redis("ZRANGE", "sk:u:{%d}" % user.id, 0, -1) == [order], 5, "the index")
+    listed = it.ask("GET", user.path + "/coupons", user).expect(200).json["data"]
+    same([c["name"] for c in listed], [sale.name], "coupons")
 
 
 @on_cluster("scripts vanish from all masters all the time: nobody notices")

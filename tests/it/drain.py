@@ -278,19 +278,6 @@ def lost_lease(it):
     same(sale.rows(), {order: user.id}, "orders")
 
 
-@case("a customer's list that lost its index gets it back from the drain")
-def healed_index(it):
-    sale, user = it.sale(amount=3), it.customer()
-    with Paused(it):
-        order = sale.win(user)
-        it.redis("DEL", "sk:u:{%d}" % user.id)
-        it.ask("GET", user.path + "/coupons", user).expect(204)
-    sale.drained()
-    until(lambda: it.redis("ZRANGE", "sk:u:{%d}" % user.id, 0, -1) == [order], 5, "the index")
-    listed = it.ask("GET", user.path + "/coupons", user).expect(200).json["data"]
-    same([c["name"] for c in listed], [sale.name], "coupons")
-
-
 @case("units that MySQL counts and the hub was never told of are put on sale: their worker was killed in between")
 def supply_cut_short(it):
     sale, users = it.sale(amount=1, segments=4), it.users(3)
