@@ -36,6 +36,11 @@ static bool refill(struct worker *w, int segment, int received, int sent, int cr
 		w->scripts++;
 		if (r.word == SOLDOUT)
 			return false;
+		if (r.word == LATER) { /* the claim waits, and begins anew */
+			w->state.clock++;
+			w->state.hub.reopened = 0;
+			return true;
+		}
 		credit[0] = r.values[0];
 		credit[1] = r.values[1];
 		if (r.word == GRANT || (r.word == NONE && r.values[0] > received))
@@ -47,7 +52,7 @@ static bool refill(struct worker *w, int segment, int received, int sent, int cr
 	return true;
 }
 
-/* What claimer c is told in the end; a flag's lease is waited for. */
+/* What claimer c is told in the end; a flag's lease is waited for, and the hub's pause after a re-opening. */
 static enum word buy(struct worker *w, int c)
 {
 	int segment = w->sale->home[c], credit[2] = { -1, 0 };

@@ -9,40 +9,40 @@
 
 /* name, segments, units, first share; claimers, added, cancelled; G at most, ticks, want at most; watched */
 static const struct family quick[] = {
-	{ "one segment", 1, 1, 1, 3, 1, 1, 4, 2, 2, REQUESTS },
+	{ "one segment", 1, 1, 1, 3, 1, 1, 4, 3, 2, REQUESTS },
 	{ "fewer units than segments", 3, 1, 0, 3, 0, 0, 2, 0, 1, REQUESTS },
 	{ "the last unit to and fro", 2, 1, 1, 2, 0, 0, 7, 0, 2, REQUESTS },
 	{ "four units, two segments", 2, 4, 3, 3, 0, 0, 4, 0, 3, REQUESTS },
 	{ "four units, three segments", 3, 4, 3, 3, 0, 0, 3, 0, 2, 0 },
-	{ "sold out, and one is added", 2, 1, 1, 2, 1, 0, 3, 2, 1, REQUESTS },
-	{ "two are added", 2, 1, 0, 3, 2, 0, 3, 1, 2, 0 },
-	{ "an order is cancelled", 2, 1, 1, 2, 0, 1, 3, 2, 1, REQUESTS },
-	{ "one is added, one is cancelled", 2, 1, 1, 3, 1, 1, 2, 1, 1, 0 },
-	{ "three segments, one is added", 3, 2, 2, 3, 1, 0, 2, 1, 1, 0 },
-	{ "made while it sells", 2, 2, 2, 2, 1, 0, 2, 1, 1, OPENING },
+	{ "sold out, and one is added", 2, 1, 1, 2, 1, 0, 3, 3, 1, REQUESTS },
+	{ "two are added", 2, 1, 0, 3, 2, 0, 3, 2, 2, 0 },
+	{ "an order is cancelled", 2, 1, 1, 2, 0, 1, 3, 3, 1, REQUESTS },
+	{ "one is added, one is cancelled", 2, 1, 1, 3, 1, 1, 2, 2, 1, 0 },
+	{ "three segments, one is added", 3, 2, 2, 3, 1, 0, 2, 2, 1, 0 },
+	{ "made while it sells", 2, 2, 2, 2, 1, 0, 2, 2, 1, OPENING },
 };
 
 static const struct family more[] = {
-	{ "one is added, one is cancelled, longer", 2, 1, 1, 3, 1, 1, 3, 1, 2, 0 },
-	{ "one is added, requests are watched", 3, 1, 0, 2, 1, 0, 2, 2, 1, REQUESTS },
+	{ "one is added, one is cancelled, longer", 2, 1, 1, 3, 1, 1, 3, 2, 2, 0 },
+	{ "one is added, requests are watched", 3, 1, 0, 2, 1, 0, 2, 3, 1, REQUESTS },
 	{ "four units, three segments, all at the hub", 3, 4, 0, 3, 0, 0, 4, 0, 3, OPENING },
-	{ "four units, three segments, one is added", 3, 4, 3, 3, 1, 0, 2, 1, 1, 0 },
-	{ "one is added, one is cancelled, watched", 2, 1, 1, 3, 1, 1, 2, 2, 1, REQUESTS },
-	{ "three segments, one is added, one is cancelled", 3, 1, 1, 3, 1, 1, 2, 1, 1, 0 },
-	{ "three segments, an order is cancelled", 3, 1, 1, 3, 0, 1, 2, 1, 1, OPENING },
+	{ "four units, three segments, one is added", 3, 4, 3, 3, 1, 0, 2, 2, 1, 0 },
+	{ "one is added, one is cancelled, watched", 2, 1, 1, 3, 1, 1, 2, 3, 1, REQUESTS },
+	{ "three segments, one is added, one is cancelled", 3, 1, 1, 3, 1, 1, 2, 2, 1, 0 },
+	{ "three segments, an order is cancelled", 3, 1, 1, 3, 0, 1, 2, 2, 1, OPENING },
 };
 
 static const struct family small[] = {
-	{ "one is added", 2, 1, 0, 2, 1, 0, 2, 1, 1, 0 },
-	{ "an order is cancelled", 2, 1, 1, 2, 0, 1, 2, 1, 1, OPENING },
+	{ "one is added", 2, 1, 0, 2, 1, 0, 2, 2, 1, 0 },
+	{ "an order is cancelled", 2, 1, 1, 2, 0, 1, 2, 2, 1, OPENING },
 	{ "two units", 2, 2, 0, 3, 0, 0, 3, 0, 2, 0 },
 };
 
 const struct families quick_families = FAMILIES(quick), long_families = FAMILIES(more);
 const struct families small_families = FAMILIES(small);
-const struct family mutants_family = { "one is added", 2, 1, 1, 2, 1, 0, 3, 1, 1, REQUESTS };
-const struct family implied_family = { "one is added", 2, 1, 1, 2, 1, 0, 2, 1, 1, 0 };
-const struct family two_supplies_family = { "one is added, one is cancelled", 1, 1, 1, 3, 1, 1, 3, 1, 1, 0 };
+const struct family mutants_family = { "one is added", 2, 1, 1, 2, 1, 0, 3, 2, 1, REQUESTS };
+const struct family implied_family = { "one is added", 2, 1, 1, 2, 1, 0, 2, 2, 1, 0 };
+const struct family two_supplies_family = { "one is added, one is cancelled", 1, 1, 1, 3, 1, 1, 3, 2, 1, 0 };
 
 void first_homes(const struct family *f, struct sale *sale)
 {

@@ -97,9 +97,9 @@ static void check_replies(const struct tally *t)
 {
 	static const struct {
 		enum kind kind;
-		enum word words[6];
+		enum word words[7];
 	} expected[] = { { CLAIM, { WON, MINE, NEED, SOLDOUT } },    { CREDIT, { OK } }, { DEBIT, { OK } },
-			 { EXCHANGE, { OK, GRANT, NONE, SOLDOUT } }, { FLAG, { OK } },   { SUPPLY, { OK } } };
+			 { EXCHANGE, { OK, GRANT, NONE, LATER, SOLDOUT } }, { FLAG, { OK } },   { SUPPLY, { OK } } };
 	bool ok = true;
 	for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++)
 		for (const enum word *w = expected[i].words; *w; w++)

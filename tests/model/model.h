@@ -33,6 +33,8 @@ enum { SEGMENTS = 3, CLAIMERS = 3, SUPPLIERS = 2, COUNT_MOST = 7, CLOCK_MOST = 3
 typedef uint8_t field, segment_set;
 #endif
 
+enum { LEASE = 2, KEPT = 1 }; /* ticks: of a flag; of the hub's word with a worker, which is shorter (in ms 1000, 600) */
+
 /* The sale that is searched. */
 struct sale {
 	int segments, units, claimers;
@@ -41,7 +43,7 @@ struct sale {
 	int adds;         /* units that the seller adds, once */
 	int returns;      /* 1: an order may be cancelled, its unit goes back on sale */
 	int granted_most; /* a grant that would raise G above this is not explored */
-	int ticks;        /* the clock stops here; a lease is one tick */
+	int ticks;        /* the clock stops here */
 	int want;         /* units that a worker asks for at most */
 	bool opening;     /* segments are made one by one, while messages already fly */
 	bool requests;    /* watch each request from its first claim to its answer */
@@ -58,7 +60,7 @@ struct segment {
 struct hub {
 	field avail BITS(4), amount BITS(4);
 	field cancelled BITS(4), epoch BITS(4);
-	segment_set empty BITS(3), sold_out BITS(1); /* empty: a bit a segment */
+	segment_set empty BITS(3), sold_out BITS(1), reopened BITS(1); /* empty: a bit a segment; reopened: in this tick */
 	struct {
 		field granted BITS(4), taken BITS(4);
 	} with[SEGMENTS];
@@ -77,7 +79,7 @@ enum supply { PLANNED, COMMITTED, TOLD, SETTLED }; /* in MySQL, at the hub, ackn
 
 struct supplier {
 	uint8_t supply : 2, told_at : 3, accepted : 3;
-	uint8_t epoch : 4;
+	uint8_t epoch : 4, waits : 1; /* waits: for workers that keep the hub's old word */
 };
 
 /* Replies that a worker may still act upon; sets, as bits. */
@@ -90,20 +92,21 @@ struct state {
 	struct claimer claimers[CLAIMERS];
 	struct supplier suppliers[SUPPLIERS];
 	uint8_t clock : 3;
-	uint8_t emptied : 1;       /* in this tick, nothing was left or in flight for an instant */
-	uint8_t reopened : 1;      /* a supply was acknowledged, and nothing sold out since */
+	uint8_t emptied : 2;       /* within a lease, nothing was left or in flight for an instant: ticks that it still is so */
 	uint8_t asked : 3;         /* segments of which a report that found nothing left was dropped as inert */
 	uint8_t scanned : 4;       /* the mutant that scans: what it read as zero */
+	uint8_t reopened : 1;      /* a supply was acknowledged, and nothing sold out since */
+	uint8_t losers : 3;        /* whom a worker refuses that keeps the hub's word, in this tick */
 	uint8_t spare;             /* zero; search.c has a use for it */
 	uint8_t opens;             /* epochs that supply answered */
 	uint16_t grants[SEGMENTS]; /* totals granted */
-	uint32_t words;            /* "sold out": epoch and until */
+	uint64_t words;            /* "sold out": epoch and until */
 	uint64_t reports[SEGMENTS][REPORT_WORDS]; /* received, sent, and whether left was zero */
 };
 
 /* Replies */
 
-enum word { NOTHING, WON, MINE, NEED, SOLDOUT, OK, GRANT, NONE, FENCED, REGRESS, WORDS };
+enum word { NOTHING, WON, MINE, NEED, SOLDOUT, OK, GRANT, NONE, LATER, FENCED, REGRESS, WORDS };
 extern const char *const word_names[WORDS];
 
 struct reply {
@@ -150,6 +153,8 @@ enum kind {
 	SUPPLY,       /* at supplier; amount, cancelled */
 	ACKNOWLEDGE,  /* at supplier */
 	TICK,
+	KEEP,    /* a worker keeps the hub's word for a tick, and knows who has won */
+	REFUSE,  /* at claimer: by such a worker */
 	ANSWER,  /* at claimer: a worker tells it what the hub said */
 	GIVE_UP, /* at claimer: busy, or the worker was killed */
 	SCAN,    /* mutant: a worker reads one slot */
@@ -217,6 +222,8 @@ enum mutant {
 	ANY_WORD_ANSWERS,
 	NO_OWNER_LOOKUP,
 	NO_REDELIVERY,
+	GRANT_AT_ONCE,
+	WORDS_OUTLIVE_SUPPLY,
 	MUTANTS
 };
 

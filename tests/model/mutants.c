@@ -20,5 +20,8 @@ const struct mutant_row mutants[MUTANTS] = {
 	[GRANT_KEEPS_MARK] = { BY_SEARCH, "grant-keeps-mark", "a grant leaves the segment marked empty" },
 	[ANY_WORD_ANSWERS] = { BY_SEARCH, "any-word-answers", "a word that was asked for before a claim answers it" },
 	[NO_OWNER_LOOKUP] = { BY_SEARCH, "no-owner-lookup", "claim does not look for the user's order first" },
+	[GRANT_AT_ONCE] = { BY_SEARCH, "grant-at-once", "the hub grants while workers keep its word of before" },
+	[WORDS_OUTLIVE_SUPPLY] = { BY_SEARCH, "words-outlive-supply",
+				   "supply does not wait for workers that keep the hub's word" },
 	[NO_REDELIVERY] = { BY_BUYER, "no-redelivery", "a probe does not deliver what its segment never got" },
 };

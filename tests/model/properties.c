@@ -92,6 +92,16 @@ static const char *judge_claim(const struct state *before, struct state *s, cons
 	}
 }
 
+/* Within the tick of the word, which was true: there was an instant when nothing was left. */
+static const char *judge_refusal(const struct state *before, int c)
+{
+	if (before->claimers[c].order)
+		return "a worker that keeps the hub's word refused who has an order";
+	if (before->reopened)
+		return "a worker that keeps the hub's word refused after the supply was acknowledged, and units are left";
+	return NULL;
+}
+
 /* The hub spoke: claims from this segment that are under way may be told. */
 static const char *judge_word(struct state *s, const struct sale *sale, int segment)
 {
@@ -121,7 +131,7 @@ static const char *judge_scan(const struct state *s, const struct sale *sale)
 /* Nothing is left: claims under way have seen it, and no supply before this promises anything any more. */
 static void note_sold_out(struct state *s)
 {
-	s->emptied = 1;
+	s->emptied = LEASE;
 	s->reopened = 0;
 	for (int c = 0; c < CLAIMERS; c++)
 		if (s->claimers[c].request == BEGAN)
@@ -154,6 +164,8 @@ const char *judge(const struct state *before, struct state *s, const struct sale
 		wrong = judge_claim(before, s, step, r);
 	else if (step->kind == EXCHANGE && r->word == SOLDOUT)
 		wrong = judge_word(s, sale, step->at);
+	else if (step->kind == REFUSE)
+		wrong = judge_refusal(before, step->at);
 	else if (step->kind == ANSWER)
 		wrong = judge_answer(before, s, step);
 	else if (step->kind == SCAN)

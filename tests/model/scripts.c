@@ -1,13 +1,14 @@
 /*
  * lua/, line by line, with the names of the Lua. What the model leaves out: the generation (FENCED is only said where
  * no segment was made yet), the window and the states paused and ended, and the order list's contents. Redis's TIME is
- * the clock of the state, and the lease of one second is one tick.
+ * the clock of the state; LEASE is the second of a flag, KEPT the 600 ms for which workers keep the hub's word and for
+ * which the hub waits after a re-opening (a tick: reopened is a bit).
  */
 #include "model/model.h"
 
 const char *const word_names[WORDS] = {
 	[WON] = "WON",     [MINE] = "MINE", [NEED] = "NEED",     [SOLDOUT] = "SOLDOUT", [OK] = "OK",
-	[GRANT] = "GRANT", [NONE] = "NONE", [FENCED] = "FENCED", [REGRESS] = "REGRESS"
+	[GRANT] = "GRANT", [NONE] = "NONE", [LATER] = "LATER", [FENCED] = "FENCED", [REGRESS] = "REGRESS"
 };
 
 #define REPLY(word, ...) ((struct reply){ word, sizeof((int[]){ __VA_ARGS__ }) / sizeof(int), { __VA_ARGS__ } })
@@ -140,7 +141,7 @@ static struct reply say_sold_out(struct state *s)
 		h->epoch++;
 		h->sold_out = 1;
 	}
-	return REPLY(SOLDOUT, h->epoch, s->clock + 1);
+	return REPLY(SOLDOUT, h->epoch, s->clock + LEASE);
 }
 
 static struct reply totals(const struct hub *h, int i, enum word word)
@@ -163,6 +164,8 @@ struct reply exchange_lua(struct state *s, const struct sale *sale, struct repor
 		hear(h, &others[k]);
 	if (want == 0)
 		return totals(h, i, OK);
+	if (h->avail > 0 && h->reopened && keeps(GRANT_AT_ONCE))
+		return REPLY(LATER, 1);
 	if (h->avail > 0)
 		return grant(h, sale, i, want);
 	if (h->empty == all_segments(sale))
@@ -192,7 +195,7 @@ struct reply flag_lua(struct state *s, int segment, int epoch, int until)
 		took = epoch > g->epoch || !keeps(ANY_EPOCH_OPENS);
 	} else {
 		took = (epoch >= g->epoch || !keeps(NO_EPOCH_CHECK)) && g->left == 0;
-		until = max(keeps(RELATIVE_LEASE) ? until : s->clock + 1, g->until);
+		until = max(keeps(RELATIVE_LEASE) ? until : s->clock + LEASE, g->until);
 	}
 	if (took) {
 		g->epoch = epoch;
@@ -210,12 +213,14 @@ struct reply supply_lua(struct state *s, int amount, int cancelled)
 	if (!keeps(SUPPLY_AMOUNTS))
 		units = 1;
 	if (units > 0) {
-		if (h->sold_out && keeps(SUPPLY_KEEPS_EPOCH))
-			h->epoch++;
+		if (h->sold_out) {
+			h->epoch += keeps(SUPPLY_KEEPS_EPOCH);
+			h->reopened = 1;
+		}
 		h->amount = amount;
 		h->cancelled = cancelled;
 		h->avail += units;
 		h->sold_out = 0;
 	}
-	return REPLY(OK, h->epoch, units);
+	return REPLY(OK, h->epoch, units, h->reopened);
 }

@@ -8,9 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { VALUES = COUNT_MOST + 1, REPORTS = VALUES * VALUES * 2, UNTILS = CLOCK_MOST + 1 };
+enum { VALUES = COUNT_MOST + 1, REPORTS = VALUES * VALUES * 2, UNTILS = CLOCK_MOST + LEASE };
 
-static_assert(REPORTS <= REPORT_WORDS * 64 && VALUES * UNTILS <= 32, "every message has its bit");
+static_assert(REPORTS <= REPORT_WORDS * 64 && VALUES * UNTILS <= 64, "every message has its bit");
 static_assert(sizeof(struct state) == 40 + SEGMENTS * REPORT_WORDS * sizeof(uint64_t), "no padding, or hashes differ");
 
 /* Messages */
@@ -48,10 +48,10 @@ static int next_report(const struct state *s, int i, int number)
 	return -1;
 }
 
-static uint32_t word_bit(int epoch, int until)
+static uint64_t word_bit(int epoch, int until)
 {
 	assert(epoch < VALUES && until >= 1 && until <= UNTILS);
-	return UINT32_C(1) << (epoch * UNTILS + until - 1);
+	return UINT64_C(1) << (epoch * UNTILS + until - 1);
 }
 
 static void put_reply(struct state *s, const struct step *step, const struct reply *r, int segment)
@@ -195,8 +195,8 @@ static void add_flags(struct steps *to, const struct state *s, int i)
 			opens |= 1u << s->suppliers[k].epoch;
 	for (; opens; opens &= opens - 1)
 		add(to, FLAG, i, __builtin_ctz(opens), 0, 0, 0);
-	for (uint32_t words = s->words; words; words &= words - 1) {
-		int bit = __builtin_ctz(words);
+	for (uint64_t words = s->words; words; words &= words - 1) {
+		int bit = __builtin_ctzll(words);
 		add(to, FLAG, i, bit / UNTILS, bit % UNTILS + 1, 0, 0);
 	}
 }
@@ -218,8 +218,10 @@ static void add_supplies(struct steps *to, const struct state *s, const struct s
 
 static bool may_acknowledge(const struct state *s, const struct sale *sale, const struct supplier *p)
 {
+	int waited = s->clock - p->told_at;
 	return p->supply == TOLD &&
-	       (p->accepted == all_segments(sale) || s->clock > p->told_at || !keeps(HASTY_ACKNOWLEDGEMENT));
+	       ((p->accepted == all_segments(sale) && (!p->waits || waited >= KEPT || !keeps(WORDS_OUTLIVE_SUPPLY))) ||
+		waited >= LEASE || !keeps(HASTY_ACKNOWLEDGEMENT));
 }
 
 static void add_supplier(struct steps *to, const struct state *s, const struct sale *sale, int k)
@@ -242,6 +244,8 @@ static bool may_answer(const struct state *s, const struct claimer *c)
 static void add_requests(struct steps *to, const struct state *s, const struct sale *sale)
 {
 	for (int c = 0; c < sale->claimers; c++) {
+		if (s->losers >> c & 1)
+			add(to, REFUSE, c, 0, 0, 0, 0);
 		if (may_answer(s, &s->claimers[c]))
 			add(to, ANSWER, c, 0, 0, 0, 0);
 		if (s->claimers[c].request != IDLE)
@@ -267,6 +271,8 @@ int steps_of(const struct state *s, const struct sale *sale, struct step list[ST
 	for (int k = 0; k < SUPPLIERS; k++)
 		add_supplier(&to, s, sale, k);
 	add_requests(&to, s, sale);
+	if (s->hub.sold_out)
+		add(&to, KEEP, 0, 0, 0, 0, 0);
 	for (int i = 0; i <= sale->segments && !keeps(SCAN_SEGMENTS) && s->claimers[0].request != IDLE; i++)
 		add(&to, SCAN, i, 0, 0, 0, 0);
 	if (s->clock < sale->ticks)
@@ -276,12 +282,13 @@ int steps_of(const struct state *s, const struct sale *sale, struct step list[ST
 
 /* Taking one */
 
-static void hear(struct supplier *p, const struct state *s, int epoch)
+static void hear(struct supplier *p, const struct state *s, int epoch, bool waits)
 {
 	if (p->supply == COMMITTED) {
 		p->supply = TOLD;
 		p->told_at = s->clock;
 		p->epoch = epoch;
+		p->waits = waits;
 	}
 }
 
@@ -290,6 +297,14 @@ static void accept(struct state *s, int i, int epoch)
 	for (int k = 0; k < SUPPLIERS; k++)
 		if (s->suppliers[k].supply == TOLD && s->suppliers[k].epoch == epoch)
 			s->suppliers[k].accepted |= 1u << i;
+}
+
+/* sold_out.c: the word, and then the winners, as long as nobody can win. */
+static void keep(struct state *s, const struct sale *sale)
+{
+	for (int c = 0; c < sale->claimers; c++)
+		if (!s->claimers[c].order)
+			s->losers |= 1u << c;
 }
 
 /* The worker of claimer 0 reads left, or avail (after the segments' numbers comes the hub). */
@@ -325,7 +340,7 @@ static struct reply run(struct state *s, const struct sale *sale, const struct s
 		return r;
 	case SUPPLY:
 		r = supply_lua(s, a[0], a[1]);
-		hear(&s->suppliers[step->at], s, r.values[0]);
+		hear(&s->suppliers[step->at], s, r.values[0], r.values[2]);
 		return r;
 	case ACKNOWLEDGE:
 		s->suppliers[step->at].supply = SETTLED;
@@ -333,11 +348,17 @@ static struct reply run(struct state *s, const struct sale *sale, const struct s
 		return r;
 	case TICK:
 		s->clock++;
-		s->emptied = 0;
+		s->emptied -= s->emptied > 0;
+		s->hub.reopened = 0;
+		s->losers = 0;
+		return r;
+	case KEEP:
+		keep(s, sale);
 		return r;
 	case SCAN:
 		scan(s, sale, step->at);
 		return r;
+	case REFUSE:
 	case ANSWER:
 	case GIVE_UP:
 	case KINDS:
@@ -381,6 +402,8 @@ static const struct {
 	[SUPPLY] = { "supply by supplier", { "amount", "cancelled" }, 0 },
 	[ACKNOWLEDGE] = { "all is acknowledged to supplier", { NULL }, 0 },
 	[TICK] = { "the clock ticks", { NULL }, 0 },
+	[KEEP] = { "a worker keeps the hub's word", { NULL }, 0 },
+	[REFUSE] = { "a worker that kept the word refuses user", { NULL }, 1 },
 	[ANSWER] = { "\"sold out\" is told to user", { NULL }, 1 },
 	[GIVE_UP] = { "nobody waits any more for user", { NULL }, 1 },
 	[SCAN] = { "a scan reads slot", { NULL }, 0 },
@@ -390,7 +413,7 @@ const char *step_text(char text[160], const struct sale *sale, const struct step
 {
 	bool plain = step->kind == CLAIM && step->args[0] < 0;
 	int n = snprintf(text, 160, "%s", texts[step->kind].verb);
-	if (step->kind != TICK)
+	if (step->kind != TICK && step->kind != KEEP)
 		n += snprintf(text + n, 160 - n, " %d", step->at + texts[step->kind].first);
 	if (step->kind == CLAIM)
 		n += snprintf(text + n, 160 - n, " at segment %d", sale->home[step->at]);

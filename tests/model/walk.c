@@ -41,6 +41,8 @@ static const struct {
 	[SUPPLY] = { "supply", 2, 2 },
 	[ACKNOWLEDGE] = { NULL, 0, 1 },
 	[TICK] = { "tick", 0, 1 },
+	[KEEP] = { NULL, 0, 1 },
+	[REFUSE] = { NULL, 0, 1 },
 	[ANSWER] = { NULL, 0, 1 },
 	[GIVE_UP] = { NULL, 0, 1 },
 };
@@ -114,8 +116,8 @@ static void print_sale(int number, const struct sale *sale)
 static void print_hub(const struct state *s, const struct sale *sale)
 {
 	const struct hub *h = &s->hub;
-	printf(", \"hub\": {\"amount\": %d, \"cancelled\": %d, \"avail\": %d, \"sold_out\": %d, \"epoch\": %d",
-	       h->amount, h->cancelled, h->avail, h->sold_out, h->epoch);
+	printf(", \"hub\": {\"amount\": %d, \"cancelled\": %d, \"avail\": %d, \"sold_out\": %d, \"epoch\": %d, \"reopened\": %d",
+	       h->amount, h->cancelled, h->avail, h->sold_out, h->epoch, h->reopened);
 	for (int i = 0; i < sale->segments; i++)
 		printf(", \"G%d\": %d, \"R%d\": %d", i, h->with[i].granted, i, h->with[i].taken);
 	printf(", \"empty\": \"");
