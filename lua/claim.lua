@@ -20,6 +20,7 @@
 local call, format = redis.call, string.format -- numbers as text: redis.call would print them as floats
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local ms = format('%d', now)
 
 local function exchanged(segment) -- what a winner does not need
   local t = call('HMGET', segment, 'I', 'O', 'until', 'epoch')
@@ -56,7 +57,7 @@ local function claim(segment, owners, list, index, dirty, fence, user, granted, 
     (most == '' or call('LLEN', list) < tonumber(most))
   local n = format('%d', s[3] + 1)
   if sells and call('HSETNX', owners, user, n) == 1 then
-    local rest, ms = format('%d', left - 1), format('%d', now)
+    local rest = format('%d', left - 1)
     call('HSET', segment, 'left', rest, 'n', n)
     local waiting = call('RPUSH', list, n .. '|' .. user .. '|' .. ms)
     if index then -- indexes, never the truth: no claim fails for them
