@@ -23,10 +23,13 @@ OPTIONS = ("--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--append
 
 
 def free_ports(count):
-    """Below the range from which the system serves outgoing connections, so that none takes one meanwhile."""
+    """
+    Below the range from which the system serves outgoing connections, so that none takes one meanwhile; and none of
+    them is another's second port.
+    """
     found = set()
     while len(found) < count:
-        port = random.randrange(11000, 22000)
+        port = random.randrange(11000, 11000 + BUS)
         if all(map(is_free, (port, port + BUS))):
             found.add(port)
     return sorted(found)
