@@ -1,12 +1,14 @@
 #!lua flags=allow-oom
--- Changes the fence of a slot, when it is the one expected.
+-- Changes the fence of a slot, when it is the one expected, or whichever, but one of a later generation.
 -- KEYS  hub or segment hash
 -- ARGV  the fence expected ("": whichever, also none), the new one
 -- Reply {'OK'}              it is the new one now
 --       {'FENCED', fence}   it is another one: nothing was done
+local function generation(fence) return tonumber(string.match(fence or '', '^%d+')) or 0 end
 local fence = redis.call('HGET', KEYS[1], 'fence')
 if fence ~= ARGV[2] then
-  if ARGV[1] ~= '' and fence ~= ARGV[1] then return { 'FENCED', fence } end
+  local is_later = generation(fence) > generation(ARGV[2])
+  if is_later or ARGV[1] ~= '' and fence ~= ARGV[1] then return { 'FENCED', fence } end
   redis.call('HSET', KEYS[1], 'fence', ARGV[2])
 end
 return { 'OK' }

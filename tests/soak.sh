@@ -33,7 +33,8 @@ step_sanitizers() {
 	mkdir -p "$dir" && rm -f "$dir"/report.*
 	(cd "$dir" && { [ -f Makefile ] || "$(realpath --relative-to=. "$top")/configure" -q --enable-asan --enable-ubsan; } &&
 		make -j2 >make.log 2>&1) || { tail -n 30 "$dir/make.log" >&2 && return 1; }
-	ASAN_OPTIONS=log_path=$dir/report UBSAN_OPTIONS=log_path=$dir/report:print_stacktrace=1 check "$dir" '$(it_tests)'
+	# libfcgi asks for as much memory as a hostile record says, and is told that there is not as much.
+	ASAN_OPTIONS=log_path=$dir/report:allocator_may_return_null=1 UBSAN_OPTIONS=log_path=$dir/report:print_stacktrace=1 check "$dir" '$(it_tests)'
 	code=$?
 	reports=$(find "$dir" -maxdepth 1 -name 'report.*')
 	[ -z "$reports" ] || { echo "sanitizers reported: $reports" >&2 && return 1; }

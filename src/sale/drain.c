@@ -195,9 +195,13 @@ static void look_around(struct drain *d, struct arena *a)
 	for (int i = 0; i < some.count; i++)
 		if (some.at[i].queued)
 			change_dirty(d, "SADD", &some.at[i]);
-	for (int i = 0; i < some.count && !d->trouble; i++)
-		d->trouble = inspect_coupon(d->svc, a, some.at[i].coupon) == STATUS_UNAVAILABLE ||
-			     supply_redo(d->svc, a, some.at[i].coupon) == STATUS_UNAVAILABLE;
+	bool well = true;
+	for (int i = 0; i < some.count && well; i++) { /* each time from another one on: see inspect_doubtful */
+		int64_t coupon = some.at[(d->first + i) % some.count].coupon;
+		well = inspect_coupon(d->svc, a, coupon) != STATUS_UNAVAILABLE &&
+		       supply_redo(d->svc, a, coupon) != STATUS_UNAVAILABLE;
+	}
+	d->trouble |= !well;
 }
 
 /* For the board; without MySQL it keeps the last number, and that it is away shows elsewhere. */

@@ -1,7 +1,9 @@
 #include "sale/fence.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
+#include "base/clock.h"
 #include "base/parse.h"
 #include "sale/scripts.h"
 
@@ -57,6 +59,32 @@ void fence_close_command(struct redis_command *cmd, enum key key, int64_t coupon
 	key_put(cmd, key, coupon, segment);
 	redis_put(cmd, expected);
 	put_closed(cmd, generation);
+}
+
+void fence_hold_text(char text[KEY_TEXT], int64_t generation)
+{
+	snprintf(text, KEY_TEXT, "%lld@?%lld.%d", (long long)generation, (long long)clock_ms(), (int)getpid());
+}
+
+int64_t fence_held_ms(struct str fence)
+{
+	struct str rest = fence, piece;
+	int64_t ms = 0;
+	if (parse_split(&rest, '@', &piece) && str_starts(rest, STR("?"))) {
+		rest = (struct str){ rest.p + 1, rest.n - 1 };
+		parse_split(&rest, '.', &piece);
+		parse_int(piece, 1, INT64_MAX, &ms);
+	}
+	return ms;
+}
+
+void fence_hold_command(struct redis_command *cmd, enum key key, int64_t coupon, int segment, struct str expected,
+			struct str hold)
+{
+	redis_script(cmd, &script_fence, 1);
+	key_put(cmd, key, coupon, segment);
+	redis_put(cmd, expected);
+	redis_put(cmd, hold);
 }
 
 void fence_close(struct redis *r, const struct coupon *c, enum key key, int segment)

@@ -4,7 +4,9 @@
  * scripts compare it first, so nothing is sold from a slot that another
  * server took over, or that came back from a disk, until inspect.c has
  * looked at it; and nothing at all behind "GENERATION!", which is closed
- * until recover.c has made the numbers right again.
+ * until recover.c has made the numbers right again. While it is looked at it
+ * is held, "GENERATION@?MS.PID": that is no life, so nothing moves, and who
+ * wrote it knows by it that nobody came in between.
  */
 #ifndef SALE_FENCE_H
 #define SALE_FENCE_H
@@ -15,7 +17,7 @@
 
 enum fence {
 	FENCE_OTHER,  /* of another generation: the coupon must be read anew */
-	FENCE_DOUBT,  /* ours, in another life: inspect_coupon decides */
+	FENCE_DOUBT,  /* ours, in another life or held: inspect_coupon decides */
 	FENCE_CLOSED, /* closed, or gone */
 };
 
@@ -31,11 +33,20 @@ void fence_doubt(struct redis *r, int64_t coupon, int segments);
 /* Closes a slot (KEY_HUB or KEY_SEGMENT) in which something was seen that cannot be, and asks for inspection. */
 void fence_close(struct redis *r, const struct coupon *c, enum key key, int segment);
 
-/* Words of a fence command, for who waits for the answer: from the fence expected ("": any) to open or to closed. */
+/* Words of a fence command, for who waits for the answer: from the fence expected ("": any) to open, closed or held. */
 void fence_open_command(struct redis_command *cmd, enum key key, int64_t coupon, int segment, struct str expected,
 			int64_t generation);
 void fence_close_command(struct redis_command *cmd, enum key key, int64_t coupon, int segment, struct str expected,
 			 int64_t generation);
+
+/* The fence of a slot that this process holds from now on; no other one is like it. */
+void fence_hold_text(char text[KEY_TEXT], int64_t generation);
+
+/* When a slot was taken hold of, by the clock of who did; 0: it is not held. */
+int64_t fence_held_ms(struct str fence);
+
+void fence_hold_command(struct redis_command *cmd, enum key key, int64_t coupon, int segment, struct str expected,
+			struct str hold);
 
 /* The mark of a segment's sequence: the highest order that this host was told of. May be NULL. */
 mark *fence_mark(struct marks *m, const struct coupon *c, int segment);

@@ -1,23 +1,29 @@
 /*
- * Reading and judging go against the flow of orders: the segment's numbers
- * first, then its list, then MySQL's cursor, so that a drain that goes on
- * meanwhile never looks like a loss. Only numbers that stand still are judged,
- * those of a slot in doubt; that they stood still while we looked is proven
- * when its fence can still be changed from the one that was read.
+ * First the slots in doubt are held, and the hub beside them: from then on
+ * their numbers stand still, whatever life other processes believe in. They
+ * are read, judged, and opened or closed, each from the hold that was put
+ * there: where that is gone, somebody else has come, and nothing is done.
+ *
+ * Drainers go on. So reading goes against the flow of orders, the segment's
+ * numbers first, then its list, then MySQL's cursor, and a drain never looks
+ * like a loss.
  */
 #include "sale/inspect.h"
 
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/parse.h"
 #include "sale/failure.h"
 #include "sale/fence.h"
 
+enum { HOLD_MS = 1000 }; /* an inspection lasts a few ms; whose hold is older than this was killed or stopped */
+
 struct slot {
 	struct str fence; /* "" when it is gone */
-	bool doubtful;
+	bool doubtful;    /* in another life, or not: then nothing is done to it */
 	int64_t left, n, received, sent;
 	int64_t first, last;    /* on the list; 0: it is empty */
 	int64_t granted, taken; /* the hub's */
@@ -30,8 +36,9 @@ struct inspection {
 	struct arena *arena;
 	struct coupon coupon; /* of which only id, segments, generation and hash_key are known */
 	struct slot hub, *segments;
-	enum status status;
-	bool outrun; /* a slot was changed while we looked */
+	char hold[KEY_TEXT];
+	enum status status; /* what Redis did not answer, or could not */
+	bool outrun;        /* somebody else has come */
 };
 
 /* Reading */
@@ -78,6 +85,8 @@ static void on_answer(void *context, enum redis_end end, const struct redis_repl
 	struct question *q = context;
 	if (end == REDIS_ANSWER)
 		q->read(q->in, q->slot, reply);
+	else if (end == REDIS_BROKEN)
+		q->slot->problem = "holds what none of us wrote";
 	else
 		q->in->status = STATUS_UNAVAILABLE;
 }
@@ -90,13 +99,41 @@ static void ask(struct inspection *in, const struct redis_command *c, struct slo
 	redis_send(in->svc->redis_now, c, on_answer, q);
 }
 
+static bool settle(struct inspection *in)
+{
+	redis_settle(in->svc->redis_now);
+	return in->status == STATUS_OK && !in->outrun;
+}
+
+static void take_fence(struct inspection *in, struct slot *s, const struct redis_reply *reply)
+{
+	s->fence = arena_str(in->arena, redis_text(reply));
+}
+
+static void ask_fence(struct inspection *in, struct slot *s, enum key key, int i)
+{
+	struct redis_command c;
+	redis_command(&c, "HGET");
+	key_put(&c, key, in->coupon.id, i);
+	redis_put_text(&c, "fence");
+	ask(in, &c, s, take_fence);
+}
+
+static bool read_fences(struct inspection *in)
+{
+	for (int i = 0; i < in->coupon.segments; i++)
+		ask_fence(in, &in->segments[i], KEY_SEGMENT, i);
+	ask_fence(in, &in->hub, KEY_HUB, 0);
+	return settle(in);
+}
+
 static void take_segment(struct inspection *in, struct slot *s, const struct redis_reply *reply)
 {
-	s->fence = arena_str(in->arena, redis_text_at(reply, 0));
-	s->left = redis_number_at(reply, 1);
-	s->n = redis_number_at(reply, 2);
-	s->received = redis_number_at(reply, 3);
-	s->sent = redis_number_at(reply, 4);
+	(void)in;
+	s->left = redis_number_at(reply, 0);
+	s->n = redis_number_at(reply, 1);
+	s->received = redis_number_at(reply, 2);
+	s->sent = redis_number_at(reply, 3);
 }
 
 static int64_t sequence_of(const struct redis_reply *record)
@@ -122,12 +159,12 @@ static void take_last(struct inspection *in, struct slot *s, const struct redis_
 
 static void ask_segment(struct inspection *in, int i)
 {
-	static const char *const fields[] = { "fence", "left", "n", "I", "O" };
+	static const char *const fields[] = { "left", "n", "I", "O" };
 	struct redis_command c;
 	struct slot *s = &in->segments[i];
 	redis_command(&c, "HMGET");
 	key_put(&c, KEY_SEGMENT, in->coupon.id, i);
-	for (int f = 0; f < 5; f++)
+	for (int f = 0; f < 4; f++)
 		redis_put_text(&c, fields[f]);
 	ask(in, &c, s, take_segment);
 	for (int end = 0; end >= -1; end--) {
@@ -140,7 +177,7 @@ static void ask_segment(struct inspection *in, int i)
 
 static void take_hub(struct inspection *in, struct slot *s, const struct redis_reply *hub)
 {
-	s->fence = arena_str(in->arena, redis_text(redis_member(hub, "fence")));
+	(void)s;
 	for (int i = 0; i < in->coupon.segments; i++) {
 		char name[16];
 		snprintf(name, sizeof name, "G%d", i);
@@ -151,23 +188,24 @@ static void take_hub(struct inspection *in, struct slot *s, const struct redis_r
 }
 
 /* What a receiver has, before what its sender says it sent: both only grow. */
-static void read_redis(struct inspection *in)
+static enum status read_numbers(struct inspection *in)
 {
 	struct redis_command c;
 	for (int i = 0; i < in->coupon.segments; i++)
 		ask_segment(in, i);
-	redis_settle(in->svc->redis_now);
+	settle(in);
 	FAULT(inspect_segments);
 	redis_command(&c, "HGETALL");
 	key_put(&c, KEY_HUB, in->coupon.id, 0);
 	ask(in, &c, &in->hub, take_hub);
-	redis_settle(in->svc->redis_now);
+	return settle(in) ? read_cursors(in) : in->status;
 }
 
 /* Judging */
 
 static const char *judge_fence(struct inspection *in, struct slot *s, enum key key, int i)
 {
+	static const char unknown[] = "0000000000000000";
 	char text[KEY_TEXT];
 	if (!s->fence.n)
 		return "is gone";
@@ -177,8 +215,24 @@ static const char *judge_fence(struct inspection *in, struct slot *s, enum key k
 	if (!at)
 		return "was closed";
 	struct str run = { at + 1, s->fence.n - (size_t)(at + 1 - s->fence.p) };
-	s->doubtful = !str_eq(run, str_of(redis_run(in->svc->redis_now, key_text(text, key, in->coupon.id, i))));
+	const char *now = redis_run(in->svc->redis_now, key_text(text, key, in->coupon.id, i));
+	if (strcmp(now, unknown) == 0)
+		in->status = STATUS_UNAVAILABLE;
+	s->doubtful = !str_eq(run, str_of(now));
 	return NULL;
+}
+
+/* Whether there is any doubt. */
+static bool judge_fences(struct inspection *in)
+{
+	bool doubt = false;
+	for (int i = 0; i < in->coupon.segments; i++) {
+		struct slot *s = &in->segments[i];
+		s->problem = judge_fence(in, s, KEY_SEGMENT, i);
+		doubt |= s->doubtful;
+	}
+	in->hub.problem = judge_fence(in, &in->hub, KEY_HUB, 0);
+	return doubt || in->hub.doubtful;
 }
 
 static const char *judge_list(const struct slot *s)
@@ -209,34 +263,72 @@ static const char *judge_numbers(struct inspection *in, int i)
 	return judge_list(s);
 }
 
-/* Also beside segments in their present life: they were read first, and both totals only grow. */
+/* Also of segments in their present life: they were read first, and both totals only grow. */
 static void judge_grants(struct inspection *in)
 {
 	for (int i = 0; !in->hub.problem && i < in->coupon.segments; i++) {
 		const struct slot *s = &in->segments[i];
-		if (s->problem || s->received <= s->granted)
-			continue;
-		in->hub.problem = "went back in time: a segment has more than it granted";
-		in->hub.doubtful = true;
+		if (!s->problem && s->received > s->granted)
+			in->hub.problem = "went back in time: a segment has more than it granted";
 	}
 }
 
-static bool judge(struct inspection *in)
+static void judge(struct inspection *in)
 {
-	in->hub.problem = judge_fence(in, &in->hub, KEY_HUB, 0);
-	bool whole = true;
 	for (int i = 0; i < in->coupon.segments; i++) {
 		struct slot *s = &in->segments[i];
-		s->problem = judge_fence(in, s, KEY_SEGMENT, i);
 		if (!s->problem && s->doubtful)
 			s->problem = judge_numbers(in, i);
-		whole &= !s->problem;
 	}
 	judge_grants(in);
-	return whole && !in->hub.problem;
+}
+
+static bool is_whole(const struct inspection *in)
+{
+	bool whole = !in->hub.problem;
+	for (int i = 0; i < in->coupon.segments; i++)
+		whole &= !in->segments[i].problem;
+	return whole;
 }
 
 /* Acting */
+
+static void on_change(void *context, enum redis_end end, const struct redis_reply *reply)
+{
+	struct inspection *in = context;
+	in->outrun |= end != REDIS_ANSWER || !str_eq(redis_text_at(reply, 0), STR("OK"));
+}
+
+static void change(struct inspection *in, const struct redis_command *c)
+{
+	redis_send(in->svc->redis_now, c, on_change, in);
+}
+
+static void hold_slot(struct inspection *in, struct slot *s, enum key key, int i)
+{
+	struct redis_command c;
+	int64_t since = clock_ms() - fence_held_ms(s->fence);
+	if (!s->doubtful)
+		return;
+	if (since >= 0 && since < HOLD_MS) /* another inspection is at it */
+		in->outrun = true;
+	fence_hold_command(&c, key, in->coupon.id, i, s->fence, str_of(in->hold));
+	if (!in->outrun)
+		change(in, &c);
+}
+
+/* The hub first, in its present life, too: one inspection at a time, and no grants beside what is looked at. */
+static bool hold(struct inspection *in)
+{
+	fence_hold_text(in->hold, in->coupon.generation);
+	in->hub.doubtful = !in->hub.problem;
+	hold_slot(in, &in->hub, KEY_HUB, 0);
+	if (!settle(in))
+		return false;
+	for (int i = 0; i < in->coupon.segments; i++)
+		hold_slot(in, &in->segments[i], KEY_SEGMENT, i);
+	return settle(in);
+}
 
 static void change_set(struct inspection *in, const char *command, enum key set, redis_done *done)
 {
@@ -252,24 +344,8 @@ static void open_slot(struct inspection *in, struct slot *s, enum key key, int i
 	struct redis_command c;
 	if (!s->doubtful)
 		return;
-	fence_open_command(&c, key, in->coupon.id, i, s->fence, in->coupon.generation);
-	redis_send(in->svc->redis_now, &c, NULL, NULL); /* lost or outrun: it stays in doubt, and is looked at again */
-}
-
-static void open_all(struct inspection *in)
-{
-	for (int i = 0; i < in->coupon.segments; i++)
-		open_slot(in, &in->segments[i], KEY_SEGMENT, i);
-	open_slot(in, &in->hub, KEY_HUB, 0);
-	change_set(in, "SREM", KEY_CLOSED, NULL);
-	change_set(in, "SREM", KEY_DOUBT, NULL);
-	redis_settle(in->svc->redis_now);
-}
-
-static void take_closed(struct inspection *in, struct slot *s, const struct redis_reply *reply)
-{
-	(void)s;
-	in->outrun |= !str_eq(redis_text_at(reply, 0), STR("OK"));
+	fence_open_command(&c, key, in->coupon.id, i, str_of(in->hold), in->coupon.generation);
+	change(in, &c);
 }
 
 /* Only what is ours to close: a slot of another generation is recover's. */
@@ -278,8 +354,16 @@ static void close_slot(struct inspection *in, struct slot *s, enum key key, int 
 	struct redis_command c;
 	if (!s->doubtful)
 		return;
-	fence_close_command(&c, key, in->coupon.id, i, s->fence, in->coupon.generation);
-	ask(in, &c, s, take_closed);
+	fence_close_command(&c, key, in->coupon.id, i, str_of(in->hold), in->coupon.generation);
+	change(in, &c);
+}
+
+static bool each(struct inspection *in, void (*act)(struct inspection *in, struct slot *s, enum key key, int i))
+{
+	for (int i = 0; i < in->coupon.segments; i++)
+		act(in, &in->segments[i], KEY_SEGMENT, i);
+	act(in, &in->hub, KEY_HUB, 0);
+	return settle(in);
 }
 
 static void log_problem(const struct inspection *in, const char *slot, int i, const char *problem)
@@ -300,30 +384,19 @@ static void take_news(void *context, enum redis_end end, const struct redis_repl
 		log_problem(in, "segment", i, in->segments[i].problem);
 }
 
-/* False: by another inspection, or Redis is away. The coupon stays in doubt, and is looked at again. */
-static bool were_closed(struct inspection *in)
+static enum status conclude(struct inspection *in)
 {
-	redis_settle(in->svc->redis_now);
-	return !in->outrun && in->status == STATUS_OK;
-}
-
-/* The hub only when its segments were what we took them for: a drainer that fell behind must not close an open sale. */
-static enum status close_all(struct inspection *in)
-{
-	for (int i = 0; i < in->coupon.segments; i++) {
-		struct slot *s = &in->segments[i];
-		in->hub.doubtful |= s->doubtful && s->problem && !in->hub.problem; /* no grants beside wrong numbers */
-		close_slot(in, s, KEY_SEGMENT, i);
-	}
-	if (!were_closed(in))
-		return STATUS_UNAVAILABLE;
-	close_slot(in, &in->hub, KEY_HUB, 0);
-	if (!were_closed(in))
-		return STATUS_UNAVAILABLE;
-	change_set(in, "SADD", KEY_CLOSED, take_news);
+	bool whole = is_whole(in);
+	change_set(in, whole ? "SREM" : "SADD", KEY_CLOSED, whole ? NULL : take_news);
 	change_set(in, "SREM", KEY_DOUBT, NULL);
 	redis_settle(in->svc->redis_now);
-	return STATUS_FENCED;
+	return whole ? STATUS_OK : STATUS_FENCED;
+}
+
+/* Outrun, or without an answer, the coupon stays in doubt, and is looked at again. */
+static enum status undecided(const struct inspection *in)
+{
+	return in->status != STATUS_OK ? in->status : STATUS_UNAVAILABLE;
 }
 
 enum status inspect_coupon(struct service *svc, struct arena *a, int64_t coupon)
@@ -332,16 +405,20 @@ enum status inspect_coupon(struct service *svc, struct arena *a, int64_t coupon)
 	enum status s = read_coupon(&in, coupon);
 	if (s != STATUS_OK)
 		return s;
-	read_redis(&in);
-	s = read_cursors(&in);
-	if (in.status != STATUS_OK || s != STATUS_OK)
-		return in.status != STATUS_OK ? in.status : s;
-	bool whole = judge(&in);
+	if (!read_fences(&in))
+		return undecided(&in);
+	bool doubt = judge_fences(&in);
+	if (in.status != STATUS_OK || (doubt && !hold(&in)))
+		return undecided(&in);
+	if (!doubt)
+		return conclude(&in);
+	FAULT(inspect_held);
+	s = read_numbers(&in);
+	if (s != STATUS_OK)
+		return s;
+	judge(&in);
 	FAULT(inspect_judged);
-	if (!whole)
-		return close_all(&in);
-	open_all(&in);
-	return STATUS_OK;
+	return each(&in, is_whole(&in) ? open_slot : close_slot) ? conclude(&in) : undecided(&in);
 }
 
 static bool inspect_member(struct service *svc, struct arena *a, struct str member)
@@ -360,12 +437,15 @@ static bool inspect_member(struct service *svc, struct arena *a, struct str memb
 	return redis_call(svc->redis_now, a, &c, NULL) == REDIS_ANSWER;
 }
 
+/* Each time in another order: what is away of one coupon does not hold up the others for long. */
 bool inspect_doubtful(struct service *svc, struct arena *a)
 {
+	enum { SOME = 64 };
 	struct redis_command c;
 	const struct redis_reply *members = NULL;
-	redis_command(&c, "SMEMBERS");
+	redis_command(&c, "SRANDMEMBER");
 	key_put(&c, KEY_DOUBT, 0, 0);
+	redis_put_int(&c, SOME);
 	bool well = redis_call(svc->redis_now, a, &c, &members) == REDIS_ANSWER;
 	for (size_t i = 0; well && i < redis_count(members); i++)
 		well = inspect_member(svc, a, redis_text_at(members, i));

@@ -3,7 +3,8 @@
  * restart, a failover or a resharding, and compares them with what others
  * know: MySQL's cursors, the totals that hub and segments keep of each other,
  * and the marks of this host. What is whole is opened again. What went back
- * in time is closed, until recover.c has made it right. Blocks.
+ * in time is closed, until recover.c has made it right. Meanwhile claims of
+ * that coupon wait; for a second at most, should the process die. Blocks.
  */
 #ifndef SALE_INSPECT_H
 #define SALE_INSPECT_H
@@ -16,7 +17,7 @@
  */
 enum status inspect_coupon(struct service *svc, struct arena *a, int64_t coupon);
 
-/* All that were asked for by fence_doubt. False: a server is away. */
+/* Some of those that were asked for by fence_doubt. False: a server is away, of one at least. */
 bool inspect_doubtful(struct service *svc, struct arena *a);
 
 /*

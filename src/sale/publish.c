@@ -102,7 +102,6 @@ static enum status describe(struct service *svc, struct arena *a, const struct c
 		int64_t value;
 	} numbers[] = { { "id", c->id },
 			{ "seller", c->seller },
-			{ "gen", c->generation },
 			{ "amount", c->amount },
 			{ "stock", c->stock },
 			{ "t0", c->starts_ms },
@@ -118,8 +117,9 @@ static enum status describe(struct service *svc, struct arena *a, const struct c
 		      { "key", { (const char *)c->hash_key, SIPHASH_KEY } },
 		      { "description", c->description } };
 	struct redis_command cmd;
-	redis_command(&cmd, "HSET");
+	redis_script(&cmd, &script_describe, 1);
 	key_put(&cmd, KEY_DESCRIPTOR, c->id, 0);
+	redis_put_int(&cmd, c->generation);
 	for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
 		redis_put_text(&cmd, numbers[i].name);
 		redis_put_int(&cmd, numbers[i].value);

@@ -2,8 +2,10 @@
 
 #include <openssl/evp.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "sale/claim.h"
 #include "sale/dead.h"
@@ -12,6 +14,7 @@
 #include "sale/fence.h"
 #include "sale/publish.h"
 #include "sale/scripts.h"
+#include "sale/sold_out.h"
 #include "sale/sources.h"
 
 /* Beyond a segment's cursor: more than that was never sold between two looks of the drainers. */
@@ -23,6 +26,7 @@ struct recover {
 	bool resell;
 	struct coupon coupon;
 	struct str closed; /* the fence of its slots meanwhile */
+	int64_t closed_ms;
 	int64_t cancelled;
 	struct sources *sources; /* of each segment */
 	int64_t room;            /* units for which MySQL has no order yet */
@@ -81,7 +85,9 @@ static enum status close_slots(struct recover *r)
 		fence_close_command(&c, KEY_SEGMENT, r->coupon.id, i, STR(""), r->coupon.generation);
 		send(r, &c);
 	}
-	return settle(r);
+	enum status s = settle(r);
+	r->closed_ms = clock_mono_ms();
+	return s;
 }
 
 /* Orders that are well and only wait go the usual way first: it is the fast one. */
@@ -101,19 +107,22 @@ static enum status drain_first(struct recover *r)
 
 /* Reading, with the cursors locked: no drainer commits anything of this coupon meanwhile. */
 
-static int lock(struct recover *r)
+/* STATUS_BUSY: a later recovery has taken over, while this one stood still and lost its connection, and so its lock. */
+static enum status lock(struct recover *r)
 {
 	struct db_rows cursors, coupon;
 	if (db_begin(r->svc->db) ||
 	    db_query(r->svc->db, r->arena, "SELECT segment FROM drain_cursors WHERE coupon_id = ? FOR UPDATE", &cursors,
 		     DB_N(r->coupon.id)) ||
-	    db_query(r->svc->db, r->arena, "SELECT amount, sold FROM coupons WHERE id = ? FOR UPDATE", &coupon,
-		     DB_N(r->coupon.id)) ||
-	    !coupon.count)
-		return -1;
+	    db_query(r->svc->db, r->arena,
+		     "SELECT amount, sold FROM coupons WHERE id = ? AND generation = ? FOR UPDATE", &coupon,
+		     DB_N(r->coupon.id), DB_N(r->coupon.generation)))
+		return failure_of_db(r->svc->db, "recover");
+	if (!coupon.count)
+		return STATUS_BUSY;
 	r->coupon.amount = coupon.values[0].number;
 	r->room = coupon.values[0].number - coupon.values[1].number;
-	return 0;
+	return STATUS_OK;
 }
 
 static enum status read_segment(struct recover *r, int i)
@@ -277,7 +286,9 @@ static int count(struct recover *r)
 
 static enum status store(struct recover *r)
 {
-	enum status s = lock(r) ? failure_of_db(r->svc->db, "recover") : read_all(r);
+	enum status s = lock(r);
+	if (s == STATUS_OK)
+		s = read_all(r);
 	bool failed = false;
 	for (int i = 0; s == STATUS_OK && !failed && i < r->coupon.segments; i++)
 		failed = rescue_all(r, &r->sources[i]) || hold_unknown(r, &r->sources[i]) ||
@@ -402,8 +413,10 @@ static enum status write_hub(struct recover *r)
 static enum status restore(struct recover *r)
 {
 	enum status s = STATUS_OK;
-	for (int i = 0; s == STATUS_OK && i < r->coupon.segments; i++)
+	for (int i = 0; s == STATUS_OK && i < r->coupon.segments; i++) {
 		s = write_segment(r, &r->sources[i]);
+		FAULT(recover_segment);
+	}
 	if (s == STATUS_OK)
 		s = write_hub(r);
 	return s == STATUS_OK ? publish_enter(r->svc, r->arena, &r->coupon) : s;
@@ -418,10 +431,15 @@ static void forget(struct recover *r, enum key set)
 	send(r, &c);
 }
 
-/* Only slots that are still closed by us: a later recovery has another generation. */
+/*
+ * Only slots that are still closed by us: a later recovery has another generation. Workers and nginx may have kept
+ * "sold out" from before, and there may be units now.
+ */
 static enum status open_slots(struct recover *r)
 {
 	struct redis_command c;
+	while (clock_mono_ms() - r->closed_ms <= SOLD_OUT_LEASE_MS)
+		usleep(10000);
 	for (int i = 0; i < r->coupon.segments; i++) {
 		fence_open_command(&c, KEY_SEGMENT, r->coupon.id, i, r->closed, r->coupon.generation);
 		send(r, &c);
@@ -438,18 +456,24 @@ static enum status open_slots(struct recover *r)
 static enum status recover_locked(struct recover *r, int64_t id)
 {
 	enum status s = next_generation(r, id);
+	FAULT(recover_raised);
 	if (s == STATUS_OK)
 		s = close_slots(r);
+	FAULT(recover_closed);
 	if (s == STATUS_OK)
 		s = drain_first(r);
+	FAULT(recover_drained);
 	if (s != STATUS_OK)
 		return s;
 	r->sources = arena_alloc(r->arena, (size_t)r->coupon.segments * sizeof *r->sources);
 	s = store(r);
+	FAULT(recover_stored);
 	if (s == STATUS_OK)
 		s = restore(r);
+	FAULT(recover_restored);
 	if (s == STATUS_OK)
 		s = open_slots(r);
+	FAULT(recover_opened);
 	for (int i = 0; i < r->coupon.segments; i++)
 		sources_free(&r->sources[i]);
 	return s;

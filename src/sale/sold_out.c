@@ -14,7 +14,6 @@
 #include "sale/fence.h"
 
 enum {
-	LEASE_MS = 600, /* supply.lua waits for it */
 	RENEW_MS = 150,
 	CROWD = 16,      /* losers that make it worth the while */
 	IDLE_MS = 2000,  /* after the last claim that needed it */
@@ -193,8 +192,8 @@ static void leave_files(struct sold_out *s)
 	if (!*s->svc->conf->sold_out_dir)
 		return;
 	int64_t now = s->sent_wall_ms / BUCKET_MS;
-	for (int64_t b = s->marked >= now ? s->marked + 1 : now; (b + 1) * BUCKET_MS <= s->sent_wall_ms + LEASE_MS;
-	     b++) {
+	for (int64_t b = s->marked >= now ? s->marked + 1 : now;
+	     (b + 1) * BUCKET_MS <= s->sent_wall_ms + SOLD_OUT_LEASE_MS; b++) {
 		put_file(s, b);
 		if (b % 8 == 0)
 			sweep(s->svc->conf->sold_out_dir, s->sent_wall_ms);
@@ -240,7 +239,7 @@ static void on_word(void *context, enum redis_end end, const struct redis_reply 
 	bool ours = end == REDIS_ANSWER && is_ours(s, fence);
 	if (ours && redis_number_at(reply, 1) == 1) {
 		s->epoch = redis_number_at(reply, 2);
-		s->until_ms = s->sent_ms + LEASE_MS;
+		s->until_ms = s->sent_ms + SOLD_OUT_LEASE_MS;
 		leave_files(s);
 		read_winners(s);
 		loop_timer_set(s->svc->loop, &s->renew, RENEW_MS);

@@ -15,6 +15,8 @@
 
 #include "sale/coupon.h"
 
+enum { SOLD_OUT_LEASE_MS = 600 }; /* lua/supply.lua waits for it, and so does recover.c */
+
 /* A segment said "sold out": from now on the hub is asked for its word, as long as claims come that need it. */
 void sold_out_heard(struct service *svc, struct coupon *c);
 

@@ -316,8 +316,12 @@ static void on_watch(struct loop_timer *t)
 	struct link *l = of(t, offsetof(struct link, watch));
 	if (l->ac && !l->connecting && is_late(l))
 		redisAsyncHandleRead(l->ac); /* the answer may be here, and we were late */
-	if (l->ac && (!l->wants_write || !l->up) && is_late(l))
+	bool late = l->ac && is_late(l), unsent = l->wants_write && l->up;
+	if (late && unsent && !l->was_late) /* what is late was perhaps not sent, as we stood still */
+		redisAsyncHandleWrite(l->ac);
+	else if (late)
 		hang_up(l);
+	l->was_late = late;
 	if (l->ac && l->up && clock_mono_ms() - l->learned_ms > LEARN_MS)
 		ask_life(l);
 	loop_timer_set(l->redis->loop, &l->watch, WATCH_MS);

@@ -46,6 +46,7 @@ struct link {
 	struct loop_timer retry, watch;
 	bool up; /* connected, and it told its run id */
 	bool connecting, wants_write, watches_writes;
+	bool was_late; /* when it was looked at last */
 	char run[REDIS_RUN + 1], told[REDIS_RUN];
 	int retry_ms;
 	int64_t dialed_ms, learned_ms;

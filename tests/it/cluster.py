@@ -146,6 +146,18 @@ def script_flush(it):
         same(run.proof(), [], "requests that noticed")
 
 
+@on_cluster("masters begin new histories while claims run, as for a first replica: workers hear of it one by one, nothing closes")
+def new_history(it):
+    with Run(it) as run:
+        for _ in range(10):
+            for master in nodes.masters():
+                master("DEBUG", "CHANGE-REPL-ID")
+                time.sleep(0.1)
+        run.sells_on()
+        run.proof()
+    nodes.until_whole()
+
+
 @on_cluster("slots of the hub and of all segments move while claims run, to the last unit and beyond")
 def moving(it):
     with Run(it, amount=400) as run:

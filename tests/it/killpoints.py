@@ -397,9 +397,11 @@ SCENARIOS = {
                "create_entered"],
     draining: ["drain_leased", "drain_peeked", "drain_locked", "drain_inserted", "drain_counted", "drain_moved",
                "drain_committed", "drain_trimmed", "drain_forgotten"],
-    inspecting: ["inspect_segments", "inspect_judged"],
+    inspecting: ["inspect_held", "inspect_segments", "inspect_judged"],
     burying: ["drain_refused", "drain_buried", "drain_garbage"],
 }
+RECOVERY = ["recover_raised", "recover_closed", "recover_drained", "recover_stored", "recover_segment",
+            "recover_restored", "recover_opened"]
 MIGRATION = ["migrate_locked", "migrate_statement", "migrate_applied", "migrate_recorded"]
 
 
@@ -430,7 +432,7 @@ def passages_of(it, scenario, point, action, passages):
 def points(it):
     done = subprocess.run([BUILD / "seckillctl", "faults"], capture_output=True, text=True)
     names = [line.split("\t")[0] for line in done.stdout.splitlines()]
-    same(set(sum(SCENARIOS.values(), MIGRATION)), set(names), "points with a row")
+    same(set(sum(SCENARIOS.values(), RECOVERY + MIGRATION)), set(names), "points with a row")
     traces = re.compile(r"\b(SECKILL_FAULT|fault_\w+|%s)\b".encode() % "|".join(names).encode())
     for program in ("seckill-api", "seckill-orderd", "seckillctl"):
         assert traces.search((BUILD / program).read_bytes()), f"no point was found in the test build of {program}"
@@ -519,13 +521,60 @@ def crashing(it, amount, segments, seed):
     return proof
 
 
+def owner(it):
+    """As who may kill his own connections."""
+    return "-s", "mysql_user=seckill_owner", "-s", f"mysql_password_file={it.run}/etc/mysql-owner.password"
+
+
+def recover(it, sale, fault=""):
+    words = [BUILD / "seckillctl", "-c", it.run / "seckill.conf", *owner(it), "recover", sale.title]
+    return subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                            env=it.environment | {"SECKILL_FAULT": fault})
+
+
+def recovering(it, point, action, meanwhile):
+    """A sale, half of it sold, is recovered as after a loss; that is cut short, and done again."""
+    sale = put_on_sale(it, amount=48, segments=3)
+    proof, users = Proof(it, f"{point}:{action}", sale), skewed(it, sale, 60, share=0.4)
+    proof.insist(users[:20])
+    meanwhile(sale, recover(it, sale, f"{point}:{action}"))
+    proof.start(users[20:])
+    return proof
+
+
+@case("a recovery: killed at each point, the next one finishes it")
+def kill_recovering(it):
+    def cut_short(sale, first):
+        same(first.wait(30), -signal.SIGKILL, "the one that is killed")
+        same(recover(it, sale).wait(30), 0, "the next one")
+    judge(it, [recovering(it, point, f"kill:{n}", cut_short) for point in RECOVERY
+               for n in range(1, 4 if point == "recover_segment" else 2)])
+
+
+@case("a recovery: stalled at each point and without its lock, another one overtakes it, and customers come")
+def stall_recovering(it):
+    late = []
+
+    def overtaken(sale, first):
+        name = f"'seckill.recover.{sale.id}'"
+        generation = it.sql.number(f"SELECT generation FROM coupons WHERE id = {sale.id}")
+        time.sleep(0.5)  # it stands still now
+        it.sql(f"KILL {it.sql.number(f'SELECT IS_USED_LOCK({name})')}")
+        same(recover(it, sale).wait(30), 0, f"the one that overtakes generation {generation}")
+        late.append(first)
+    proofs = [recovering(it, point, "stall=3000:1", overtaken) for point in RECOVERY[:-2]]
+    for first in late:
+        assert first.wait(30) != 0, "a recovery that was overtaken says that all is well"
+    judge(it, proofs)
+
+
 SCHEMA = """SELECT table_name, column_name, column_type FROM information_schema.columns
     WHERE table_schema = 'seckill' ORDER BY 1, 2"""
 
 
 def migrate(it, fault):
-    words = ["-s", "mysql_user=seckill_owner", "-s", f"mysql_password_file={it.run}/etc/mysql-owner.password", "migrate"]
-    return subprocess.run([BUILD / "seckillctl", "-c", it.run / "seckill.conf", *words], capture_output=True, text=True,
+    words = [BUILD / "seckillctl", "-c", it.run / "seckill.conf", *owner(it), "migrate"]
+    return subprocess.run(words, capture_output=True, text=True,
                           timeout=90, env=it.environment | {"SECKILL_FAULT": fault}).returncode
 
 

@@ -19,7 +19,7 @@ NODE_TIMEOUT_MS = 1500
 OPTIONS = ("--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--appendfsync", "always",
            "--no-appendfsync-on-rewrite", "no", "--maxmemory-policy", "noeviction", "--cluster-enabled", "yes",
            "--cluster-node-timeout", str(NODE_TIMEOUT_MS), "--cluster-require-full-coverage", "no",
-           "--repl-diskless-sync-delay", "0")
+           "--repl-diskless-sync-delay", "0", "--enable-debug-command", "yes")
 
 
 def free_ports(count):

@@ -2,11 +2,13 @@
 """Redis and MySQL are killed, hang, fill up and stay away: nothing acknowledged is lost, and all goes on by itself."""
 
 import os
+import re
 import signal
+import subprocess
 import threading
 import time
 
-from harness import main
+from harness import BUILD, main
 from stores import Redis
 from storm import Storm, kill, steady
 from tap import case, every, same, until
@@ -66,6 +68,27 @@ def redis_hangs(it):
     finally:
         os.kill(redis, signal.SIGCONT)
     storm.proof()
+
+
+@case("a Redis that hangs while more claims wait than its socket takes: every worker notices in time")
+def redis_hangs_full(it):
+    sale, tokens = it.sale(amount=60000, segments=4), it.run / "many"
+    same(it.ctl("token", "--count", "60000", "--prefix", "many", "--out", str(tokens)).returncode, 0, "exit")
+    load = subprocess.Popen([BUILD / "seckillctl", "-c", it.run / "seckill.conf", "load", f"http://127.0.0.1:{it.port}",
+                             sale.title, "--tokens", tokens, "--connections", "3000"], stdout=subprocess.DEVNULL)
+    until(lambda: sale.claimed() > 3000, 20, "many claim")
+    redis, log = it.leader("redis"), it.run / "log/hot.log"
+    before = log.read_text()
+    os.kill(redis, signal.SIGSTOP)
+    try:
+        def noticed():
+            return set(re.findall(r"redis_timeout pid=(\d+)", log.read_text()[len(before):])) == set(map(str, it.workers("hot")))
+        until(noticed, 4, "every worker gives it up")
+    finally:
+        os.kill(redis, signal.SIGCONT)
+        load.terminate()
+        load.wait()
+    until(lambda: it.ask("GET", sale.path).status == 200, 5, "it goes on")
 
 
 @case("Redis is away: 503 and Retry-After, readiness names it, and it goes on without a restart")

@@ -6,9 +6,11 @@ import random
 import shutil
 import signal
 import subprocess
+import threading
 import time
 
 from harness import BUILD, SOURCE, main
+from history import Load
 from ledger import Ledger
 from tap import case, comment, same, until
 
@@ -131,6 +133,30 @@ def resell(it):
     books.keeps(lost)
     books.sells_the_rest(lost=lost)
     books.sale.audit()
+
+
+@case("a recovery that finds units for a sold-out sale: nobody is refused after it by what workers and nginx have kept")
+def sold_out_before(it):
+    books, _ = forgetful(it)
+    books.recover()
+    books.sells_the_rest(held=10, lost=set(books.told))
+    losers = it.users(40)
+    for user in losers:  # a crowd: workers keep the hub's word, and tell nginx
+        until(lambda: books.sale.claim(user).status == 410, 5, "sold out")
+    path, title = books.sale.path, books.sale.title
+    done = threading.Event()
+
+    def press(client, user):
+        while not done.wait(0.005):
+            client.ask("PATCH", path, user)
+    crowd = Load(it.port, 4, losers[:4], press)
+    time.sleep(1)  # the word is renewed for as long as they ask
+    same(it.ask("PATCH", path, losers[4]).status, 204, "sold out, by nginx")
+    done.set()
+    crowd.join()
+    same(it.ctl("recover", "--resell-unknown", title).returncode, 0, "exit")
+    answers = [it.ask("PATCH", path, user).status for user in losers[4:14]]
+    same(answers, [201] * 10, "what is told to who asks now")
 
 
 @case("the end of the AOF is cut off: what was acknowledged and is gone is noticed and named")

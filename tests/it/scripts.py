@@ -278,6 +278,19 @@ def changed(redis):
     same(fence(str(GEN), "5@new"), ["OK"], "reply")
     same(fence("", "5!"), ["OK"], "reply")
     unchanged(c, lambda: c.claim(0, 42, gen="5@new"), ["FENCED", "5!"])
+    same(fence("", "6@new"), ["OK"], "reply")
+    same(fence("", "5!"), ["FENCED", "6@new"], "an earlier recovery that comes late")
+    redis("HSET", c.key(0), "fence", "garbage")
+    same(fence("", "6!"), ["OK"], "reply over garbage")
+
+
+@case("a description of an older generation changes nothing")
+def described(redis):
+    redis("DEL", "sk:{7:h}:d")
+    for generation, stock, is_now in (("5", "1", ["5", "1"]), ("7", "2", ["7", "2"]), ("7", "3", ["7", "3"]),
+                                      ("6", "4", ["7", "3"])):
+        same(redis.run("describe", ["sk:{7:h}:d"], generation, "stock", stock), ["OK"], "reply")
+        same(redis("HMGET", "sk:{7:h}:d", "gen", "stock"), is_now, "what is described")
 
 
 @case("REGRESS: who went back in time does nothing")
