@@ -90,6 +90,17 @@ static enum repair_end index_order(struct job *j)
 	return j->dry ? REPAIR_DONE : send(j, &c, NULL);
 }
 
+/* Workers that keep "sold out" know the winners of an epoch. */
+static enum repair_end renew_winners(struct job *j)
+{
+	struct redis_command c;
+	redis_command(&c, "HINCRBY");
+	key_put(&c, KEY_HUB, j->audit->coupon.id, 0);
+	redis_put_text(&c, "epoch");
+	redis_put_int(&c, 1);
+	return send(j, &c, NULL);
+}
+
 /* Not when the customer has another order by now: then one of the two is too much. */
 static enum repair_end own(struct job *j)
 {
@@ -107,7 +118,9 @@ static enum repair_end own(struct job *j)
 	if (end != REPAIR_DONE)
 		return end;
 	bool free = j->dry ? redis_type(reply) == REDIS_NIL : redis_number(reply) == 1;
-	return free ? REPAIR_DONE : person(j, "this customer has another order of the coupon");
+	if (!free)
+		return person(j, "this customer has another order of the coupon");
+	return j->dry ? REPAIR_DONE : renew_winners(j);
 }
 
 /* When it was claimed: the customer's index says so, if not, now. */

@@ -22,7 +22,7 @@
 #include "sale/key.h"
 #include "sale/scripts.h"
 
-enum { PROBES_MAX = 32 };
+enum { PROBES_MAX = 32, STALE_MS = 500 };
 
 /* What a segment says of itself, at one moment. */
 struct report {
@@ -36,7 +36,7 @@ struct refill {
 	struct report home; /* found empty; left is 1 when it is not known any more */
 	struct report heard[PROBES_MAX];
 	int probes, outstanding, reports; /* in heard: not told to the hub yet */
-	int64_t deadline_ms;
+	int64_t deadline_ms, asked_ms;    /* when the hub was asked last */
 	enum status trouble; /* STATUS_OK, or why this round cannot be trusted; STATUS_PENDING: try again later */
 	struct claim *first, **last;
 	int waiting;
@@ -53,6 +53,16 @@ static const enum status failures[] = {
 };
 
 static void ask_hub(struct refill *r);
+
+/*
+ * In a cluster hub and segment are on two servers. One that fails over may forget what it did in this round, and then a
+ * grant or a return must not reach the other any more. No failover is as fast as this; and nothing is lost with what is
+ * dropped, as totals are told again.
+ */
+static bool is_stale(const struct refill *r)
+{
+	return !redis_is_single(r->service->redis) && clock_mono_ms() - r->asked_ms > STALE_MS;
+}
 
 /* Detaches the waiting claims and frees the refill; a claim that finds nothing again starts a new one. */
 static struct claim *dissolve(struct refill *r)
@@ -140,6 +150,7 @@ static void send_exchange(struct refill *r, int want, redis_done *done, void *co
 	redis_put_int(&cmd, r->probes);
 	put_reports(&cmd, r);
 	r->reports = 0;
+	r->asked_ms = clock_mono_ms();
 	board_add(r->service->board, COUNT_scripts_total__exchange, 1);
 	redis_send(r->service->redis, &cmd, done, context);
 }
@@ -155,6 +166,10 @@ static void probe_over(struct probe *p, enum status trouble)
 	if (--r->outstanding)
 		return;
 	FAULT(transfer_probed);
+	if (is_stale(r)) {
+		end_all(r, STATUS_BUSY);
+		return;
+	}
 	if (r->trouble == STATUS_OK) {
 		ask_hub(r);
 		return;
@@ -204,7 +219,7 @@ static void on_debited(void *context, enum redis_end end, const struct redis_rep
 	p->refill->heard[p->refill->reports++] = heard;
 	count_move(p->refill, COUNT_stock_moves_total__return, COUNT_stock_units_total__return,
 		   heard.sent - p->totals.taken);
-	if (p->totals.granted > heard.received)
+	if (p->totals.granted > heard.received && !is_stale(p->refill))
 		redeliver(p);
 	else
 		probe_over(p, STATUS_OK);
@@ -329,6 +344,10 @@ static void on_hub(void *context, enum redis_end end, const struct redis_reply *
 	struct refill *r = context;
 	if (end != REDIS_ANSWER) {
 		end_all(r, failures[end]);
+		return;
+	}
+	if (is_stale(r)) {
+		end_all(r, STATUS_BUSY);
 		return;
 	}
 	for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++)

@@ -321,6 +321,22 @@ def overtaken(it):
     books.sale.audit()
 
 
+@case("a slot that holds what none of us wrote: after a restart its sale is closed, and holds up no other")
+def strange(it):
+    sales = [Ledger(it, amount=20, customers=30) for _ in range(6)]
+    for books in sales:
+        books.sell(3)
+    broken = sales[2]
+    for key in (broken.sale.key("s", 0), broken.sale.key("q", 1)):
+        it.redis("SET", key, "strange")
+    restart(it)
+    for books in sales:
+        if books is not broken:
+            books.sell(3)
+            books.keeps()
+    broken.closed()
+
+
 @case("what others sell is not touched; a name that is none, and a coupon that needs no recovery")
 def others(it):
     one, two = Ledger(it), Ledger(it)

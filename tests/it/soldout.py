@@ -54,6 +54,21 @@ def without_redis(it):
         sale.claim(user).expect(200)
 
 
+@case("a winner whom Redis did not know any more is one again for every worker, once the audit has mended it")
+def mended(it):
+    sale, winners, losers = sold_out(it)
+    sale.drained()
+    it.redis("HDEL", sale.key("o", sale.home(winners[0])), winners[0].id)
+    crowd(sale, losers)
+    sale.claim(winners[0]).expect(410, "sold-out")
+    it.ctl("audit", "--repair", "--yes", sale.title)
+    same(it.ctl("audit", sale.title).returncode, 0, "exit of the next audit")
+    crowd(sale, losers[:10])
+    until(lambda: sale.claim(winners[0]).status == 200, 2, "he is told his order")
+    for _ in range(20):
+        it.new_client().ask("POST", sale.path + "/claims", winners[0]).expect(200)
+
+
 @case("the course's losers cost no worker; who sends no token, or an Idempotency-Key, is answered by one")
 def without_worker(it):
     sale, winners, losers = sold_out(it)
