@@ -154,8 +154,9 @@ def skewed(it, sale, count, share=0.75):
 
 
 # Passages that come for sure, else 3. Workers keep "sold out" for a while: the hub says it once to each of them, and
-# again only when it was forgotten. A sale of one unit has one of everything, and so has a coupon that is made once.
-SURE = {"transfer_sold_out": 1}
+# again only when it was forgotten. A sale in doubt is looked at by one drainer, once. A sale of one unit has one of
+# everything, and so has a coupon that is made once.
+SURE = {"transfer_sold_out": 1, "inspect_held": 1, "inspect_segments": 1, "inspect_judged": 1}
 
 
 def is_sure(scenario, point, action, n):
@@ -376,7 +377,7 @@ def inspecting(it, point, action, n):
     it.redis.close()
     done = arm(point, action, n)
     it.dev("start", "redis")
-    drive(done, lambda: None, 8, proof.what)
+    drive(done, lambda: None, patience(inspecting, point, action, n), proof.what)
     proof.insist(users[3:40])
     if action != "kill":
         time.sleep(INSPECTION_S)  # it goes on, with what it read before
