@@ -1,7 +1,8 @@
 #include "sale/fence.h"
 
 #include <stdio.h>
-#include <unistd.h>
+#include <stdlib.h>
+#include <sys/random.h>
 
 #include "base/clock.h"
 #include "base/parse.h"
@@ -63,7 +64,10 @@ void fence_close_command(struct redis_command *cmd, enum key key, int64_t coupon
 
 void fence_hold_text(char text[KEY_TEXT], int64_t generation)
 {
-	snprintf(text, KEY_TEXT, "%lld@?%lld.%d", (long long)generation, (long long)clock_ms(), (int)getpid());
+	unsigned long long chance;
+	if (getrandom(&chance, sizeof chance, 0) != sizeof chance)
+		abort();
+	snprintf(text, KEY_TEXT, "%lld@?%lld.%016llx", (long long)generation, (long long)clock_ms(), chance);
 }
 
 int64_t fence_held_ms(struct str fence)

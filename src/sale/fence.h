@@ -5,7 +5,7 @@
  * server took over, or that came back from a disk, until inspect.c has
  * looked at it; and nothing at all behind "GENERATION!", which is closed
  * until recover.c has made the numbers right again. While it is looked at it
- * is held, "GENERATION@?MS.PID": that is no life, so nothing moves, and who
+ * is held, "GENERATION@?MS.CHANCE": that is no life, so nothing moves, and who
  * wrote it knows by it that nobody came in between.
  */
 #ifndef SALE_FENCE_H

@@ -11,6 +11,8 @@
 #include "sale/inspect.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fault.h"
@@ -19,7 +21,11 @@
 #include "sale/failure.h"
 #include "sale/fence.h"
 
-enum { HOLD_MS = 1000 }; /* an inspection lasts a few ms; whose hold is older than this was killed or stopped */
+/*
+ * An inspection lasts a few ms; whose hold is older than this was killed or stopped. Each process waits a little longer
+ * than another, so that on a slow disk they do not take it from each other for ever.
+ */
+enum { HOLD_MS = 1000, HOLD_MORE_MS = 1000 };
 
 struct slot {
 	struct str fence; /* "" when it is gone */
@@ -38,6 +44,7 @@ struct inspection {
 	struct slot hub, *segments;
 	char hold[KEY_TEXT];
 	enum status status; /* what Redis did not answer, or could not */
+	bool hub_was_open;  /* before it was held */
 	bool outrun;        /* somebody else has come */
 };
 
@@ -296,7 +303,10 @@ static bool is_whole(const struct inspection *in)
 static void on_change(void *context, enum redis_end end, const struct redis_reply *reply)
 {
 	struct inspection *in = context;
-	in->outrun |= end != REDIS_ANSWER || !str_eq(redis_text_at(reply, 0), STR("OK"));
+	if (end != REDIS_ANSWER)
+		in->status = STATUS_UNAVAILABLE;
+	else if (!str_eq(redis_text_at(reply, 0), STR("OK")))
+		in->outrun = true;
 }
 
 static void change(struct inspection *in, const struct redis_command *c)
@@ -307,11 +317,10 @@ static void change(struct inspection *in, const struct redis_command *c)
 static void hold_slot(struct inspection *in, struct slot *s, enum key key, int i)
 {
 	struct redis_command c;
-	int64_t since = clock_ms() - fence_held_ms(s->fence);
 	if (!s->doubtful)
 		return;
-	if (since >= 0 && since < HOLD_MS) /* another inspection is at it */
-		in->outrun = true;
+	if (llabs(clock_ms() - fence_held_ms(s->fence)) < HOLD_MS + getpid() % HOLD_MORE_MS)
+		in->outrun = true; /* another inspection is at it */
 	fence_hold_command(&c, key, in->coupon.id, i, s->fence, str_of(in->hold));
 	if (!in->outrun)
 		change(in, &c);
@@ -321,6 +330,7 @@ static void hold_slot(struct inspection *in, struct slot *s, enum key key, int i
 static bool hold(struct inspection *in)
 {
 	fence_hold_text(in->hold, in->coupon.generation);
+	in->hub_was_open = !in->hub.problem && !in->hub.doubtful;
 	in->hub.doubtful = !in->hub.problem;
 	hold_slot(in, &in->hub, KEY_HUB, 0);
 	if (!settle(in))
@@ -393,10 +403,19 @@ static enum status conclude(struct inspection *in)
 	return whole ? STATUS_OK : STATUS_FENCED;
 }
 
-/* Outrun, or without an answer, the coupon stays in doubt, and is looked at again. */
+/* The coupon stays in doubt, and is looked at again. */
 static enum status undecided(const struct inspection *in)
 {
-	return in->status != STATUS_OK ? in->status : STATUS_UNAVAILABLE;
+	return in->status != STATUS_OK ? in->status : STATUS_BUSY;
+}
+
+/* Segments that are well do not wait for a server that is not: nothing has moved since the hub was held. */
+static enum status let_go(struct inspection *in, enum status s)
+{
+	if (in->hub_was_open)
+		open_slot(in, &in->hub, KEY_HUB, 0);
+	redis_settle(in->svc->redis_now);
+	return s;
 }
 
 enum status inspect_coupon(struct service *svc, struct arena *a, int64_t coupon)
@@ -408,14 +427,16 @@ enum status inspect_coupon(struct service *svc, struct arena *a, int64_t coupon)
 	if (!read_fences(&in))
 		return undecided(&in);
 	bool doubt = judge_fences(&in);
-	if (in.status != STATUS_OK || (doubt && !hold(&in)))
+	if (in.status != STATUS_OK)
 		return undecided(&in);
 	if (!doubt)
 		return conclude(&in);
+	if (!hold(&in))
+		return let_go(&in, undecided(&in));
 	FAULT(inspect_held);
 	s = read_numbers(&in);
 	if (s != STATUS_OK)
-		return s;
+		return let_go(&in, s);
 	judge(&in);
 	FAULT(inspect_judged);
 	return each(&in, is_whole(&in) ? open_slot : close_slot) ? conclude(&in) : undecided(&in);
@@ -437,7 +458,7 @@ static bool inspect_member(struct service *svc, struct arena *a, struct str memb
 	return redis_call(svc->redis_now, a, &c, NULL) == REDIS_ANSWER;
 }
 
-/* Each time in another order: what is away of one coupon does not hold up the others for long. */
+/* Each time from another one on: what is away of one coupon does not hold up the others for long. */
 bool inspect_doubtful(struct service *svc, struct arena *a)
 {
 	enum { SOME = 64 };
@@ -447,8 +468,9 @@ bool inspect_doubtful(struct service *svc, struct arena *a)
 	key_put(&c, KEY_DOUBT, 0, 0);
 	redis_put_int(&c, SOME);
 	bool well = redis_call(svc->redis_now, a, &c, &members) == REDIS_ANSWER;
-	for (size_t i = 0; well && i < redis_count(members); i++)
-		well = inspect_member(svc, a, redis_text_at(members, i));
+	size_t count = redis_count(members), first = count ? (size_t)clock_mono_ms() % count : 0;
+	for (size_t i = 0; well && i < count; i++)
+		well = inspect_member(svc, a, redis_text_at(members, (first + i) % count));
 	return well;
 }
 

@@ -4,7 +4,7 @@
  * know: MySQL's cursors, the totals that hub and segments keep of each other,
  * and the marks of this host. What is whole is opened again. What went back
  * in time is closed, until recover.c has made it right. Meanwhile claims of
- * that coupon wait; for a second at most, should the process die. Blocks.
+ * that coupon wait; for two seconds at most, should the process die. Blocks.
  */
 #ifndef SALE_INSPECT_H
 #define SALE_INSPECT_H
@@ -14,6 +14,7 @@
 /*
  * STATUS_OK: every slot is open in its server's present life, now or already. STATUS_FENCED: it is closed, the log says
  * why. STATUS_NO_SUCH_COUPON, STATUS_INTERNAL, STATUS_UNAVAILABLE: nothing is known, and nothing was changed.
+ * STATUS_BUSY: another inspection is at it.
  */
 enum status inspect_coupon(struct service *svc, struct arena *a, int64_t coupon);
 

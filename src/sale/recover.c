@@ -25,7 +25,8 @@ struct recover {
 	struct arena *arena;
 	bool resell;
 	struct coupon coupon;
-	struct str closed; /* the fence of its slots meanwhile */
+	struct str closed;  /* the fence of its slots meanwhile */
+	struct str written; /* and when they are written: who has that has all before it, also after a failover */
 	int64_t closed_ms;
 	int64_t cancelled;
 	struct sources *sources; /* of each segment */
@@ -72,6 +73,7 @@ static enum status next_generation(struct recover *r, int64_t id)
 	r->cancelled = rows.values[15].number;
 	r->out->generation = r->coupon.generation;
 	r->closed = str_of(arena_printf(r->arena, "%lld!", (long long)r->coupon.generation));
+	r->written = str_of(arena_printf(r->arena, "%lld!written", (long long)r->coupon.generation));
 	return STATUS_OK;
 }
 
@@ -315,6 +317,17 @@ static void rewrite(struct redis_command *c, const struct recover *r, enum key s
 	redis_put_text(c, command);
 }
 
+static enum status end_rewriting(struct recover *r, enum key slot, int segment)
+{
+	struct redis_command c;
+	enum status s = settle(r); /* a script that had to be loaded first may come after what was sent after it */
+	if (s != STATUS_OK)
+		return s;
+	fence_hold_command(&c, slot, r->coupon.id, segment, r->closed, r->written);
+	send(r, &c);
+	return settle(r);
+}
+
 static void put_field(struct redis_command *c, const char *name, int64_t value)
 {
 	redis_put_text(c, name);
@@ -378,7 +391,7 @@ static enum status write_segment(struct recover *r, const struct sources *s)
 	put_field(&c, "epoch", 0);
 	put_field(&c, "until", 0);
 	send(r, &c);
-	return settle(r);
+	return end_rewriting(r, KEY_SEGMENT, s->segment);
 }
 
 /* All that is left lies in the hub. `skipped` are numbers that hold no unit: total = units of all numbers + available.
@@ -407,7 +420,7 @@ static enum status write_hub(struct recover *r)
 		put_field(&c, arena_printf(r->arena, "R%d", i), 0);
 		send(r, &c);
 	}
-	return settle(r);
+	return end_rewriting(r, KEY_HUB, 0);
 }
 
 static enum status restore(struct recover *r)
@@ -441,10 +454,10 @@ static enum status open_slots(struct recover *r)
 	while (clock_mono_ms() - r->closed_ms <= SOLD_OUT_LEASE_MS)
 		usleep(10000);
 	for (int i = 0; i < r->coupon.segments; i++) {
-		fence_open_command(&c, KEY_SEGMENT, r->coupon.id, i, r->closed, r->coupon.generation);
+		fence_open_command(&c, KEY_SEGMENT, r->coupon.id, i, r->written, r->coupon.generation);
 		send(r, &c);
 	}
-	fence_open_command(&c, KEY_HUB, r->coupon.id, 0, r->closed, r->coupon.generation);
+	fence_open_command(&c, KEY_HUB, r->coupon.id, 0, r->written, r->coupon.generation);
 	send(r, &c);
 	forget(r, KEY_CLOSED);
 	forget(r, KEY_DOUBT);
