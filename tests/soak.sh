@@ -36,7 +36,7 @@ step_sanitizers() {
 	# libfcgi asks for as much memory as a hostile record says, and is told that there is not as much.
 	ASAN_OPTIONS=log_path=$dir/report:allocator_may_return_null=1 UBSAN_OPTIONS=log_path=$dir/report:print_stacktrace=1 check "$dir" '$(it_tests)'
 	code=$?
-	reports=$(find "$dir" -maxdepth 1 -name 'report.*')
+	reports=$(find "$dir" -maxdepth 1 -name 'report.*' -exec grep -lE 'ERROR: |runtime error: ' {} +)
 	[ -z "$reports" ] || { echo "sanitizers reported: $reports" >&2 && return 1; }
 	return $code
 }
