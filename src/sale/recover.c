@@ -2,7 +2,6 @@
 
 #include <openssl/evp.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fault.h"
@@ -13,48 +12,10 @@
 #include "sale/failure.h"
 #include "sale/fence.h"
 #include "sale/publish.h"
-#include "sale/scripts.h"
-#include "sale/sold_out.h"
-#include "sale/sources.h"
+#include "sale/recover_part.h"
 
 /* Beyond a segment's cursor: more than that was never sold between two looks of the drainers. */
 enum { MOST_NUMBERS = 20000000 };
-
-struct recover {
-	struct service *svc;
-	struct arena *arena;
-	bool resell;
-	struct coupon coupon;
-	struct str closed;  /* the fence of its slots meanwhile */
-	struct str written; /* and when they are written: who has that has all before it, also after a failover */
-	int64_t closed_ms;
-	int64_t cancelled;
-	struct sources *sources; /* of each segment */
-	int64_t room;            /* units for which MySQL has no order yet */
-	int64_t numbers, dead;   /* sequences given out in all segments; of these, dead letters */
-	bool failed;             /* a command to Redis */
-	struct recovery *out;
-};
-
-/* Closing */
-
-static void on_done(void *context, enum redis_end end, const struct redis_reply *reply)
-{
-	struct recover *r = context;
-	if (end != REDIS_ANSWER || (redis_type(reply) == REDIS_LIST && !str_eq(redis_text_at(reply, 0), STR("OK"))))
-		r->failed = true;
-}
-
-static enum status settle(struct recover *r)
-{
-	redis_settle(r->svc->redis_now);
-	return r->failed ? STATUS_UNAVAILABLE : STATUS_OK;
-}
-
-static void send(struct recover *r, const struct redis_command *c)
-{
-	redis_send(r->svc->redis_now, c, on_done, r);
-}
 
 static enum status next_generation(struct recover *r, int64_t id)
 {
@@ -75,21 +36,6 @@ static enum status next_generation(struct recover *r, int64_t id)
 	r->closed = str_of(arena_printf(r->arena, "%lld!", (long long)r->coupon.generation));
 	r->written = str_of(arena_printf(r->arena, "%lld!written", (long long)r->coupon.generation));
 	return STATUS_OK;
-}
-
-/* Also where nothing is: a slot that another node finds later must not open. */
-static enum status close_slots(struct recover *r)
-{
-	struct redis_command c;
-	fence_close_command(&c, KEY_HUB, r->coupon.id, 0, STR(""), r->coupon.generation);
-	send(r, &c);
-	for (int i = 0; i < r->coupon.segments; i++) {
-		fence_close_command(&c, KEY_SEGMENT, r->coupon.id, i, STR(""), r->coupon.generation);
-		send(r, &c);
-	}
-	enum status s = settle(r);
-	r->closed_ms = clock_mono_ms();
-	return s;
 }
 
 /* Orders that are well and only wait go the usual way first: it is the fast one. */
@@ -304,166 +250,6 @@ static enum status store(struct recover *r)
 	return s;
 }
 
-/* Back into Redis. The slots are closed: nothing reads what is half written. */
-
-/* The start of a write that is done only while the slot is closed by this recovery. */
-static void rewrite(struct redis_command *c, const struct recover *r, enum key slot, enum key key, int segment,
-		    const char *command)
-{
-	redis_script(c, &script_rewrite, 2);
-	key_put(c, slot, r->coupon.id, segment);
-	key_put(c, key, r->coupon.id, segment);
-	redis_put(c, r->closed);
-	redis_put_text(c, command);
-}
-
-static enum status end_rewriting(struct recover *r, enum key slot, int segment)
-{
-	struct redis_command c;
-	enum status s = settle(r); /* a script that had to be loaded first may come after what was sent after it */
-	if (s != STATUS_OK)
-		return s;
-	fence_hold_command(&c, slot, r->coupon.id, segment, r->closed, r->written);
-	send(r, &c);
-	return settle(r);
-}
-
-static void put_field(struct redis_command *c, const char *name, int64_t value)
-{
-	redis_put_text(c, name);
-	redis_put_int(c, value);
-}
-
-/* A word of the customer's list: a number that holds, or one that does not any more. */
-static void index_command(struct redis_command *c, const struct recover *r, int segment, int64_t user,
-			  const int64_t *claimed_ms, int64_t sequence)
-{
-	char order[ORDER_TEXT];
-	redis_command(c, claimed_ms ? "ZADD" : "ZREM");
-	key_put(c, KEY_CUSTOMER, user, 0);
-	if (claimed_ms)
-		redis_put_int(c, *claimed_ms);
-	redis_put(c, order_text(order, r->coupon.id, segment, sequence));
-}
-
-static void own(struct recover *r, const struct sources *s, const struct source_claim *claim)
-{
-	struct redis_command c;
-	if (claim->sequence == claim->owner_sequence)
-		return;
-	if (claim->owner_sequence) {
-		index_command(&c, r, s->segment, claim->user, NULL, claim->owner_sequence);
-		send(r, &c);
-	}
-	rewrite(&c, r, KEY_SEGMENT, KEY_OWNERS, s->segment, claim->sequence ? "HSET" : "HDEL");
-	redis_put_int(&c, claim->user);
-	if (claim->sequence)
-		redis_put_int(&c, claim->sequence);
-	send(r, &c);
-	if (!claim->sequence)
-		return;
-	index_command(&c, r, s->segment, claim->user, &claim->claimed_ms, claim->sequence);
-	send(r, &c);
-}
-
-static enum status write_segment(struct recover *r, const struct sources *s)
-{
-	enum { GROUP = 1000 };
-	struct redis_command c;
-	for (int i = 0; i < s->count; i++) {
-		own(r, s, &s->claims[i]);
-		if (i % GROUP == GROUP - 1)
-			redis_settle(r->svc->redis_now);
-	}
-	rewrite(&c, r, KEY_SEGMENT, KEY_ORDERS, s->segment, "DEL");
-	send(r, &c);
-	rewrite(&c, r, KEY_SEGMENT, KEY_SEGMENT, s->segment, "HSETNX"); /* one that was paused or has ended stays so */
-	redis_put_text(&c, "state");
-	redis_put_text(&c, "open");
-	send(r, &c);
-	rewrite(&c, r, KEY_SEGMENT, KEY_SEGMENT, s->segment, "HSET");
-	put_field(&c, "t0", r->coupon.starts_ms);
-	put_field(&c, "t1", r->coupon.ends_ms);
-	put_field(&c, "left", 0);
-	put_field(&c, "I", s->last);
-	put_field(&c, "O", 0);
-	put_field(&c, "n", s->last);
-	put_field(&c, "epoch", 0);
-	put_field(&c, "until", 0);
-	send(r, &c);
-	return end_rewriting(r, KEY_SEGMENT, s->segment);
-}
-
-/* All that is left lies in the hub. `skipped` are numbers that hold no unit: total = units of all numbers + available.
- */
-static enum status write_hub(struct recover *r)
-{
-	struct redis_command c;
-	int64_t units = r->coupon.amount + r->cancelled, available = units - r->out->orders - r->dead;
-	r->out->available = available > 0 ? available : 0;
-	rewrite(&c, r, KEY_HUB, KEY_HUB, 0, "HSET");
-	put_field(&c, "amount", r->coupon.amount);
-	put_field(&c, "cancelled", r->cancelled);
-	put_field(&c, "segments", r->coupon.segments);
-	put_field(&c, "avail", r->out->available);
-	put_field(&c, "skipped", r->out->available + r->numbers - units);
-	put_field(&c, "sold_out", 0);
-	put_field(&c, "epoch", 0);
-	redis_put_text(&c, "empty");
-	char zeros[SEGMENTS_MAX];
-	memset(zeros, '0', sizeof zeros);
-	redis_put(&c, (struct str){ zeros, (size_t)r->coupon.segments });
-	send(r, &c);
-	for (int i = 0; i < r->coupon.segments; i++) {
-		rewrite(&c, r, KEY_HUB, KEY_HUB, 0, "HSET");
-		put_field(&c, arena_printf(r->arena, "G%d", i), r->sources[i].last);
-		put_field(&c, arena_printf(r->arena, "R%d", i), 0);
-		send(r, &c);
-	}
-	return end_rewriting(r, KEY_HUB, 0);
-}
-
-static enum status restore(struct recover *r)
-{
-	enum status s = STATUS_OK;
-	for (int i = 0; s == STATUS_OK && i < r->coupon.segments; i++) {
-		s = write_segment(r, &r->sources[i]);
-		FAULT(recover_segment);
-	}
-	if (s == STATUS_OK)
-		s = write_hub(r);
-	return s == STATUS_OK ? publish_enter(r->svc, r->arena, &r->coupon) : s;
-}
-
-static void forget(struct recover *r, enum key set)
-{
-	struct redis_command c;
-	redis_command(&c, "SREM");
-	key_put(&c, set, 0, 0);
-	redis_put_text(&c, arena_printf(r->arena, "%lld:%d", (long long)r->coupon.id, r->coupon.segments));
-	send(r, &c);
-}
-
-/*
- * Only slots that are still closed by us: a later recovery has another generation. Workers and nginx may have kept
- * "sold out" from before, and there may be units now.
- */
-static enum status open_slots(struct recover *r)
-{
-	struct redis_command c;
-	while (clock_mono_ms() - r->closed_ms <= SOLD_OUT_LEASE_MS)
-		usleep(10000);
-	for (int i = 0; i < r->coupon.segments; i++) {
-		fence_open_command(&c, KEY_SEGMENT, r->coupon.id, i, r->written, r->coupon.generation);
-		send(r, &c);
-	}
-	fence_open_command(&c, KEY_HUB, r->coupon.id, 0, r->written, r->coupon.generation);
-	send(r, &c);
-	forget(r, KEY_CLOSED);
-	forget(r, KEY_DOUBT);
-	return settle(r);
-}
-
 /* One recovery of a coupon at a time */
 
 static enum status recover_locked(struct recover *r, int64_t id)
@@ -471,7 +257,7 @@ static enum status recover_locked(struct recover *r, int64_t id)
 	enum status s = next_generation(r, id);
 	FAULT(recover_raised);
 	if (s == STATUS_OK)
-		s = close_slots(r);
+		s = recover_close(r);
 	FAULT(recover_closed);
 	if (s == STATUS_OK)
 		s = drain_first(r);
@@ -482,10 +268,10 @@ static enum status recover_locked(struct recover *r, int64_t id)
 	s = store(r);
 	FAULT(recover_stored);
 	if (s == STATUS_OK)
-		s = restore(r);
+		s = recover_write(r);
 	FAULT(recover_restored);
 	if (s == STATUS_OK)
-		s = open_slots(r);
+		s = recover_open(r);
 	FAULT(recover_opened);
 	for (int i = 0; i < r->coupon.segments; i++)
 		sources_free(&r->sources[i]);

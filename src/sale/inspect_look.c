@@ -1,0 +1,263 @@
+/*
+ * The slots stand still, but drainers go on. So reading goes against the flow
+ * of orders, the segment's numbers first, then its list, then MySQL's cursor,
+ * and a drain never looks like a loss.
+ */
+#include "sale/inspect_part.h"
+
+#include <stdio.h>
+
+#include "base/fault.h"
+#include "base/parse.h"
+#include "sale/failure.h"
+#include "sale/fence.h"
+
+/* Reading */
+
+enum status inspection_begin(struct inspection *in, int64_t id)
+{
+	struct db_rows rows;
+	if (db_query(in->svc->db, in->arena,
+		     "SELECT segments, generation, hash_key FROM coupons WHERE id = ? AND published = 1", &rows,
+		     DB_N(id)))
+		return failure_of_db(in->svc->db, "inspect");
+	if (!rows.count || rows.values[2].text.n != SIPHASH_KEY)
+		return STATUS_NO_SUCH_COUPON;
+	in->coupon.id = id;
+	in->coupon.segments = (int)rows.values[0].number;
+	in->coupon.generation = rows.values[1].number;
+	memcpy(in->coupon.hash_key, rows.values[2].text.p, SIPHASH_KEY);
+	in->segments = arena_alloc(in->arena, (size_t)in->coupon.segments * sizeof *in->segments);
+	return STATUS_OK;
+}
+
+static enum status read_cursors(struct inspection *in)
+{
+	struct db_rows rows;
+	if (db_query(in->svc->db, in->arena, "SELECT segment, next_seq FROM drain_cursors WHERE coupon_id = ?", &rows,
+		     DB_N(in->coupon.id)))
+		return failure_of_db(in->svc->db, "inspect");
+	for (int i = 0; i < in->coupon.segments; i++)
+		in->segments[i].cursor = 1;
+	for (int i = 0; i < rows.count; i++)
+		if (rows.values[2 * i].number < in->coupon.segments)
+			in->segments[rows.values[2 * i].number].cursor = rows.values[2 * i + 1].number;
+	return STATUS_OK;
+}
+
+struct question {
+	struct inspection *in;
+	struct slot *slot;
+	void (*read)(struct inspection *in, struct slot *s, const struct redis_reply *reply);
+};
+
+static void on_answer(void *context, enum redis_end end, const struct redis_reply *reply)
+{
+	struct question *q = context;
+	if (end == REDIS_ANSWER)
+		q->read(q->in, q->slot, reply);
+	else if (end == REDIS_BROKEN)
+		q->slot->problem = "holds what none of us wrote";
+	else
+		q->in->status = STATUS_UNAVAILABLE;
+}
+
+static void ask(struct inspection *in, const struct redis_command *c, struct slot *s,
+		void (*read)(struct inspection *, struct slot *, const struct redis_reply *))
+{
+	struct question *q = arena_alloc(in->arena, sizeof *q);
+	*q = (struct question){ in, s, read };
+	redis_send(in->svc->redis_now, c, on_answer, q);
+}
+
+bool inspection_settle(struct inspection *in)
+{
+	redis_settle(in->svc->redis_now);
+	return in->status == STATUS_OK && !in->outrun;
+}
+
+static void take_fence(struct inspection *in, struct slot *s, const struct redis_reply *reply)
+{
+	s->fence = arena_str(in->arena, redis_text(reply));
+}
+
+static void ask_fence(struct inspection *in, struct slot *s, enum key key, int i)
+{
+	struct redis_command c;
+	redis_command(&c, "HGET");
+	key_put(&c, key, in->coupon.id, i);
+	redis_put_text(&c, "fence");
+	ask(in, &c, s, take_fence);
+}
+
+bool inspection_read_fences(struct inspection *in)
+{
+	for (int i = 0; i < in->coupon.segments; i++)
+		ask_fence(in, &in->segments[i], KEY_SEGMENT, i);
+	ask_fence(in, &in->hub, KEY_HUB, 0);
+	return inspection_settle(in);
+}
+
+static void take_segment(struct inspection *in, struct slot *s, const struct redis_reply *reply)
+{
+	(void)in;
+	s->left = redis_number_at(reply, 0);
+	s->n = redis_number_at(reply, 1);
+	s->received = redis_number_at(reply, 2);
+	s->sent = redis_number_at(reply, 3);
+}
+
+static int64_t sequence_of(const struct redis_reply *record)
+{
+	struct str rest = redis_text(record), piece;
+	int64_t sequence = 0;
+	if (parse_split(&rest, '|', &piece))
+		parse_int(piece, 1, INT32_MAX, &sequence);
+	return sequence;
+}
+
+static void take_first(struct inspection *in, struct slot *s, const struct redis_reply *reply)
+{
+	(void)in;
+	s->first = sequence_of(reply);
+}
+
+static void take_last(struct inspection *in, struct slot *s, const struct redis_reply *reply)
+{
+	(void)in;
+	s->last = sequence_of(reply);
+}
+
+static void ask_segment(struct inspection *in, int i)
+{
+	static const char *const fields[] = { "left", "n", "I", "O" };
+	struct redis_command c;
+	struct slot *s = &in->segments[i];
+	redis_command(&c, "HMGET");
+	key_put(&c, KEY_SEGMENT, in->coupon.id, i);
+	for (int f = 0; f < 4; f++)
+		redis_put_text(&c, fields[f]);
+	ask(in, &c, s, take_segment);
+	for (int end = 0; end >= -1; end--) {
+		redis_command(&c, "LINDEX");
+		key_put(&c, KEY_ORDERS, in->coupon.id, i);
+		redis_put_int(&c, end);
+		ask(in, &c, s, end ? take_last : take_first);
+	}
+}
+
+static void take_hub(struct inspection *in, struct slot *s, const struct redis_reply *hub)
+{
+	(void)s;
+	for (int i = 0; i < in->coupon.segments; i++) {
+		char name[16];
+		snprintf(name, sizeof name, "G%d", i);
+		in->segments[i].granted = redis_number(redis_member(hub, name));
+		name[0] = 'R';
+		in->segments[i].taken = redis_number(redis_member(hub, name));
+	}
+}
+
+/* What a receiver has, before what its sender says it sent: both only grow. */
+enum status inspection_read_numbers(struct inspection *in)
+{
+	struct redis_command c;
+	for (int i = 0; i < in->coupon.segments; i++)
+		ask_segment(in, i);
+	inspection_settle(in);
+	FAULT(inspect_segments);
+	redis_command(&c, "HGETALL");
+	key_put(&c, KEY_HUB, in->coupon.id, 0);
+	ask(in, &c, &in->hub, take_hub);
+	return inspection_settle(in) ? read_cursors(in) : in->status;
+}
+
+/* Judging */
+
+static const char *judge_fence(struct inspection *in, struct slot *s, enum key key, int i)
+{
+	static const char unknown[] = "0000000000000000";
+	char text[KEY_TEXT];
+	if (!s->fence.n)
+		return "is gone";
+	if (fence_generation(s->fence) != in->coupon.generation)
+		return "is of another generation";
+	const char *at = memchr(s->fence.p, '@', s->fence.n);
+	if (!at)
+		return "was closed";
+	struct str run = { at + 1, s->fence.n - (size_t)(at + 1 - s->fence.p) };
+	const char *now = redis_run(in->svc->redis_now, key_text(text, key, in->coupon.id, i));
+	if (strcmp(now, unknown) == 0)
+		in->status = STATUS_UNAVAILABLE;
+	s->doubtful = !str_eq(run, str_of(now));
+	return NULL;
+}
+
+/* Whether there is any doubt. */
+bool inspection_judge_fences(struct inspection *in)
+{
+	bool doubt = false;
+	for (int i = 0; i < in->coupon.segments; i++) {
+		struct slot *s = &in->segments[i];
+		s->problem = judge_fence(in, s, KEY_SEGMENT, i);
+		doubt |= s->doubtful;
+	}
+	in->hub.problem = judge_fence(in, &in->hub, KEY_HUB, 0);
+	return doubt || in->hub.doubtful;
+}
+
+static const char *judge_list(const struct slot *s)
+{
+	if (!s->first || !s->last)
+		return s->cursor <= s->n ? "misses orders that MySQL does not have" : NULL;
+	if (s->first > s->cursor)
+		return "misses orders before those on its list";
+	return s->last != s->n ? "has a list that does not end with its last order" : NULL;
+}
+
+static const char *judge_numbers(struct inspection *in, int i)
+{
+	const struct slot *s = &in->segments[i];
+	const struct {
+		bool is;
+		const char *problem;
+	} wrongs[] = {
+		{ s->n < s->cursor - 1, "went back in time: MySQL has later orders" },
+		{ s->n < mark_read(fence_mark(in->svc->marks, &in->coupon, i)),
+		  "went back in time: later orders were acknowledged" },
+		{ s->taken > s->sent, "went back in time: the hub has taken more than it sent" },
+		{ s->left != s->received - s->sent - s->n, "has numbers that do not add up" },
+	};
+	for (size_t k = 0; k < sizeof wrongs / sizeof wrongs[0]; k++)
+		if (wrongs[k].is)
+			return wrongs[k].problem;
+	return judge_list(s);
+}
+
+/* Also of segments in their present life: they were read first, and both totals only grow. */
+static void judge_grants(struct inspection *in)
+{
+	for (int i = 0; !in->hub.problem && i < in->coupon.segments; i++) {
+		const struct slot *s = &in->segments[i];
+		if (!s->problem && s->received > s->granted)
+			in->hub.problem = "went back in time: a segment has more than it granted";
+	}
+}
+
+void inspection_judge(struct inspection *in)
+{
+	for (int i = 0; i < in->coupon.segments; i++) {
+		struct slot *s = &in->segments[i];
+		if (!s->problem && s->doubtful)
+			s->problem = judge_numbers(in, i);
+	}
+	judge_grants(in);
+}
+
+bool inspection_is_whole(const struct inspection *in)
+{
+	bool whole = !in->hub.problem;
+	for (int i = 0; i < in->coupon.segments; i++)
+		whole &= !in->segments[i].problem;
+	return whole;
+}
