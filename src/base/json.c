@@ -61,9 +61,9 @@ static bool is_plain(struct str body)
 {
 	const char *end = body.p + body.n;
 	for (const char *p = body.p; p < end; p++) {
-		if (*p >= 'A' && *p <= 'Z' && *p != 'E')
+		if ((*p >= 'A' && *p <= 'Z' && *p != 'E') || *p == '\'')
 			return false;
-		if (*p == '"' && !(p = walk_string(p + 1, end)))
+		if (*p == '"' && (!(p = walk_string(p + 1, end)) || p == end))
 			return false;
 	}
 	return parse_is_utf8(body);
@@ -91,7 +91,7 @@ static json_object *parse(struct arena *a, struct str body, const char **problem
 		*problem = "the body must be a JSON object";
 	else if (!is_plain(body))
 		*problem =
-			"the body is not JSON: it has a control character, half a surrogate pair, NaN or bytes that are no UTF-8";
+			"the body is not JSON: it has a control character, half a surrogate pair, NaN, a single quote or bytes that are no UTF-8";
 	else
 		return object;
 	return NULL;

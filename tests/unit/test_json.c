@@ -48,7 +48,9 @@ static void a_body_fills_the_fields(void **state)
 {
 	(void)state;
 	struct reading r;
-	read_body(&r, STR(" {\"amount\": 7,\n\t\"name\": \"a\\u00e9\\\"\\ud83d\\ude00\", \"other\": [1, {}], \"limit\": -5}\r\n"));
+	read_body(
+		&r,
+		STR(" {\"amount\": 7,\n\t\"name\": \"a\\u00e9\\\"\\ud83d\\ude00\", \"other\": [1, {}], \"limit\": -5}\r\n"));
 	expect(r.ok, "%s", r.problem);
 	assert_true(r.is_json);
 	assert_null(r.problem);
@@ -76,8 +78,8 @@ static void null_is_absent(void **state)
 }
 
 /* A good body, but for one thing. */
-#define WITH(members)	"{\"name\":\"x\",\"amount\":1," members "}"
-#define AMOUNT(value)	"{\"name\":\"x\",\"amount\":" value "}"
+#define WITH(members)    "{\"name\":\"x\",\"amount\":1," members "}"
+#define AMOUNT(value)    "{\"name\":\"x\",\"amount\":" value "}"
 #define NAME(characters) "{\"amount\":1,\"name\":\"" characters "\"}"
 
 static void what_is_good_passes(void **state)
@@ -134,6 +136,8 @@ static void what_is_no_json_is_refused(void **state)
 		{ "no comma", BYTES("{\"name\":\"x\" \"amount\":1}") },
 		{ "no colon", BYTES("{\"name\" \"x\"}") },
 		{ "single quotes", BYTES("{'name':'x','amount':1}") },
+		{ "single quotes further behind", BYTES(WITH("'other':1")) },
+		{ "single quotes around a double one", BYTES("{\"name\":\"x\",\"amount\":1,'a\"\\u0041':1}") },
 		{ "a bare name", BYTES("{name:\"x\",\"amount\":1}") },
 		{ "a byte order mark", BYTES("\xef\xbb\xbf" AMOUNT("1")) },
 		{ "UTF-16", BYTES("\xff\xfe{\0}\0") },
@@ -144,7 +148,8 @@ static void what_is_no_json_is_refused(void **state)
 		{ "a number without digits", BYTES(AMOUNT("-")) },
 		{ "a hexadecimal number", BYTES(AMOUNT("0x10")) },
 		{ "nine levels", BYTES(WITH("\"deep\":[[[[[[[[]]]]]]]]")) },
-		{ "thousands of levels", BYTES("{\"a\":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[") },
+		{ "thousands of levels",
+		  BYTES("{\"a\":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[") },
 	};
 	for (size_t i = 0; i < COUNT_OF(rows); i++) {
 		struct reading r;
