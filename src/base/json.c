@@ -57,11 +57,26 @@ static const char *walk_string(const char *p, const char *end)
 	return p;
 }
 
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+/* json-c takes 00 for 0. An exponent may begin with zeros, and a fraction. */
+static bool is_padded(const char *p, const char *begin, const char *end)
+{
+	if (*p != '0' || end - p < 2 || !is_digit(p[1]) || p == begin)
+		return false;
+	if (p[-1] == '-' && p - 1 > begin)
+		p--;
+	return !is_digit(p[-1]) && !strchr(".eE+-", p[-1]);
+}
+
 static bool is_plain(struct str body)
 {
 	const char *end = body.p + body.n;
 	for (const char *p = body.p; p < end; p++) {
-		if ((*p >= 'A' && *p <= 'Z' && *p != 'E') || *p == '\'')
+		if ((*p >= 'A' && *p <= 'Z' && *p != 'E') || *p == '\'' || is_padded(p, body.p, end))
 			return false;
 		if (*p == '"' && (!(p = walk_string(p + 1, end)) || p == end))
 			return false;
@@ -91,7 +106,7 @@ static json_object *parse(struct arena *a, struct str body, const char **problem
 		*problem = "the body must be a JSON object";
 	else if (!is_plain(body))
 		*problem =
-			"the body is not JSON: it has a control character, half a surrogate pair, NaN, a single quote or bytes that are no UTF-8";
+			"the body is not JSON: it has a control character, half a surrogate pair, NaN, a single quote, zeros before a number or bytes that are no UTF-8";
 	else
 		return object;
 	return NULL;

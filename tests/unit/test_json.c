@@ -144,6 +144,8 @@ static void what_is_no_json_is_refused(void **state)
 		{ "TRUE", BYTES(WITH("\"unknown\":TRUE")) },
 		{ "an unknown escape", BYTES(NAME("\\x41")) },
 		{ "a number with a leading zero", BYTES(AMOUNT("01")) },
+		{ "a number of zeros", BYTES(WITH("\"unknown\":00")) },
+		{ "a negative one", BYTES(WITH("\"unknown\":-00")) },
 		{ "a number with a sign", BYTES(AMOUNT("+1")) },
 		{ "a number without digits", BYTES(AMOUNT("-")) },
 		{ "a hexadecimal number", BYTES(AMOUNT("0x10")) },
