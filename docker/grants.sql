@@ -7,6 +7,7 @@ GRANT INSERT, UPDATE (password) ON seckill.users TO seckill@localhost;
 GRANT INSERT, UPDATE (published, amount) ON seckill.coupons TO seckill@localhost;
 
 -- seckill_drain: the drainers and `seckillctl recover`, which see no password.
+GRANT SELECT ON seckill.schema_migrations TO seckill_drain@localhost;
 GRANT SELECT (id, name) ON seckill.users TO seckill_drain@localhost;
 GRANT SELECT, UPDATE (sold, generation) ON seckill.coupons TO seckill_drain@localhost;
 GRANT SELECT, INSERT ON seckill.orders TO seckill_drain@localhost;

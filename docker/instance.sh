@@ -298,13 +298,15 @@ spawn() {
 	part_sum "$1" >"$RUN/pid/$1.sum"
 }
 
-# What a running part was made from; when it changes, ./dev up starts the part anew.
+# What a running part was made from; when it changes, ./dev up starts the part anew. An older version of the service has
+# left servers whose accounts are not those that this one needs.
 part_sum() {
 	case $1 in
 	hot | cold) cat "$BUILD/seckill-api" "$RUN/seckill.conf" ;;
 	drain) cat "$BUILD/seckill-orderd" "$RUN/drain.conf" ;;
 	nginx) cat "$RUN/etc/nginx.conf" "$RUN/etc/nginx-seckill.conf" ;;
-	*) true ;;
+	redis) cat "$TOP/docker/redis.conf" "$RUN/etc/users.acl" ;;
+	mysql) cat "$TOP/docker/mariadb.cnf" "$RUN/etc/accounts.sql" ;;
 	esac 2>/dev/null | sha256sum
 }
 

@@ -38,9 +38,15 @@ local function credit(segment, left, granted, taken)
   return left
 end
 
+-- For a claim that came with another one. A slot of layout 0 has none: it is in doubt, as upgrade.lua will have it.
+local function fence_of(segment)
+  local s = call('HMGET', segment, 'fence', 'gen')
+  return s[1] or s[2] and s[2] .. '@' or ''
+end
+
 local function claim(segment, owners, list, index, dirty, fence, user, granted, taken, most, prefix, member)
   local s = call('HMGET', segment, 'fence', 'left', 'n', 'state', 't0', 't1')
-  if s[1] ~= fence then return 'FENCED ' .. (s[1] or '') end
+  if s[1] ~= fence then return 'FENCED ' .. fence_of(segment) end
   local left = tonumber(s[2])
   if granted ~= '' then
     left = credit(segment, left, tonumber(granted), tonumber(taken))

@@ -50,6 +50,7 @@ int main(int argc, char **argv)
 	program_open(&p, pool == POOL_HOT ? WITH_LOOP_REDIS | WITH_REDIS | WITH_TOKENS
 					  : WITH_REDIS | WITH_DB | WITH_TOKENS);
 	program_signals(&p);
+	program_check_versions(&p);
 	if (!durable_at_start(&p.service, pool == POOL_COLD))
 		program_fail(&p, EXIT_CONFIG,
 			     "Redis or MySQL may lose what it acknowledged; require_durable = no accepts that");

@@ -5,10 +5,11 @@
 #include <stdlib.h>
 
 static const struct command commands[] = {
-	{ "migrate", "", "bring the schema up to date", WITH_DB, ctl_migrate },
+	{ "migrate", "", "bring the schema up to date", WITH_DB | WITH_ANY_VERSION, ctl_migrate },
 	{ "config", "", "print every setting and where it comes from", 0, ctl_config },
 	{ "routes", "", "print the route table", 0, ctl_routes },
-	{ "check", "", "are the servers there, durable, and the schema current?", WITH_REDIS | WITH_DB, ctl_check },
+	{ "check", "", "are the servers there, durable, and the schema current?",
+	  WITH_REDIS | WITH_DB | WITH_ANY_VERSION, ctl_check },
 	{ "status", "[SELLER/COUPON]", "units and queues of one coupon, or of all", WITH_REDIS | WITH_DB, ctl_status },
 	{ "audit", "[--repair [--yes]] [--window N] [SELLER/COUPON]", "prove one coupon, or all, order by order",
 	  WITH_REDIS | WITH_DB, ctl_audit },
@@ -96,6 +97,8 @@ int main(int argc, char **argv)
 			     argv[first] ? "unknown command; -h lists them" : "no command; -h lists them");
 	if (current->parts)
 		program_open(&p, current->parts);
+	if ((current->parts & WITH_REDIS) && !(current->parts & WITH_ANY_VERSION))
+		program_check_versions(&p);
 	struct ctl c = { .program = &p, .service = &p.service, .arena = &p.arena, .json = json };
 	buf_init(&c.out, &p.arena);
 	int code = current->run(&c, argc - first - 1, argv + first + 1);

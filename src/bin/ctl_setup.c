@@ -4,6 +4,7 @@
 #include "bin/ctl.h"
 #include "http/route.h"
 #include "sale/durable.h"
+#include "sale/layout.h"
 #include "sale/migrate.h"
 
 int ctl_migrate(struct ctl *c, int argc, char **argv)
@@ -98,9 +99,10 @@ static const char *check_schema(struct ctl *c, bool *away)
 	*away = s == STATUS_UNAVAILABLE;
 	if (s != STATUS_OK)
 		return problem;
-	return m.version >= m.wanted
-		       ? NULL
-		       : arena_printf(c->arena, "at version %d of %d: run seckillctl migrate", m.version, m.wanted);
+	if (m.version == m.wanted)
+		return NULL;
+	return arena_printf(c->arena, "at version %d, this program needs version %d: %s", m.version, m.wanted,
+			    m.version < m.wanted ? "run seckillctl migrate" : "start the program of the newer version");
 }
 
 int ctl_check(struct ctl *c, int argc, char **argv)
@@ -118,6 +120,7 @@ int ctl_check(struct ctl *c, int argc, char **argv)
 	put_check(c, "mysql", away, problem, &code);
 	problem = check_schema(c, &away);
 	put_check(c, "schema", away, problem, &code);
+	put_check(c, "layout", false, layout_problem(c->service, c->arena), &code);
 	if (c->json) {
 		json_end(&c->out, '}');
 		buf_puts(&c->out, "\n");

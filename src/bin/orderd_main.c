@@ -42,6 +42,7 @@ int main(int argc, char **argv)
 	program_start(&p, argc, argv);
 	program_open(&p, WITH_REDIS | WITH_DB);
 	program_signals(&p);
+	program_check_versions(&p);
 	if (!durable_at_start(&p.service, true))
 		program_fail(&p, EXIT_CONFIG,
 			     "Redis or MySQL may lose what it acknowledged; require_durable = no accepts that");

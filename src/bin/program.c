@@ -6,7 +6,9 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "base/embed.h"
 #include "sale/coupon.h"
+#include "sale/layout.h"
 #include "sale/token.h"
 
 extern char **environ;
@@ -124,7 +126,18 @@ void program_open(struct program *p, int parts)
 		program_fail(p, EXIT_CONFIG, problem);
 	if (parts & WITH_DB)
 		s->db = db_new(s->conf);
+	if ((parts & WITH_DB) && !(parts & WITH_ANY_VERSION))
+		db_require(s->db, sql_files[sql_file_count - 1].version);
 	if ((parts & WITH_TOKENS) && !(s->tokens = tokens_new(s->conf, &p->arena, &problem)))
+		program_fail(p, EXIT_CONFIG, problem);
+}
+
+void program_check_versions(struct program *p)
+{
+	struct service *s = &p->service;
+	const char *problem = s->db && db_open(s->db) && db_failure(s->db) == DB_SCHEMA ? db_error(s->db)
+											: layout_problem(s, &p->arena);
+	if (problem)
 		program_fail(p, EXIT_CONFIG, problem);
 }
 

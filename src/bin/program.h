@@ -28,9 +28,15 @@ struct program {
 int program_start(struct program *p, int argc, char **argv);
 
 /* Opens what the program works with; leaves on bad configuration. */
-enum { WITH_LOOP_REDIS = 1, WITH_REDIS = 2, WITH_DB = 4, WITH_TOKENS = 8 };
+enum { WITH_LOOP_REDIS = 1, WITH_REDIS = 2, WITH_DB = 4, WITH_TOKENS = 8, WITH_ANY_VERSION = 16 };
 void program_open(struct program *p, int parts);
 void program_close(struct program *p);
+
+/*
+ * Leaves with EXIT_CONFIG when MySQL's schema or the layout in Redis is of another version than this program's, or newer;
+ * a server that is away is asked again when it is back. Needs WITH_REDIS.
+ */
+void program_check_versions(struct program *p);
 
 /* TERM, INT and USR1 ask to stop. Blocks them but while the loop waits. */
 void program_signals(struct program *p);

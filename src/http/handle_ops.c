@@ -3,6 +3,7 @@
 #include "http/handlers.h"
 #include "sale/durable.h"
 #include "sale/inspect.h"
+#include "sale/layout.h"
 
 static void on_time(void *context, enum redis_end end, const struct redis_reply *reply)
 {
@@ -63,7 +64,10 @@ enum status handle_ready(struct request *rq)
 	const char *text = durable_redis(rq->service, rq->arena, &away);
 	bool bad = problem(&detail, "Redis", away, durable ? text : NULL);
 	text = durable_mysql(rq->service, rq->arena, &away);
-	bad |= problem(&detail, "MySQL", away, durable ? text : NULL);
+	bool is_schema = away && db_failure(rq->service->db) == DB_SCHEMA;
+	bad |= is_schema ? problem(&detail, "MySQL", false, db_error(rq->service->db))
+			 : problem(&detail, "MySQL", away, durable ? text : NULL);
+	bad |= problem(&detail, "Redis", false, layout_problem(rq->service, rq->arena));
 	if (bad) {
 		rq->response.detail = buf_str(&detail).p;
 		return STATUS_UNAVAILABLE;

@@ -21,6 +21,7 @@
 #include "sale/drain_batch.h"
 #include "sale/inspect.h"
 #include "sale/key.h"
+#include "sale/layout.h"
 #include "sale/supply.h"
 
 enum { LEASE_MS = 5000, LOOK_AROUND_MS = 200, COUNT_DEAD_MS = 5000 };
@@ -44,6 +45,7 @@ struct drain {
 	int64_t looked_ms;  /* when we last looked around */
 	int64_t look_from;  /* and where we go on */
 	int64_t counted_ms; /* when we last counted dead letters */
+	bool recorded;      /* the layout is recorded in Redis */
 	bool trouble;
 };
 
@@ -272,7 +274,8 @@ static int drain_coupon(struct drain *d, const struct work *w)
 /* What cannot be moved of one coupon does not hold up the others, unless a server is away from all of them. */
 static bool is_hopeless(const struct drain *d)
 {
-	return db_failure(d->svc->db) == DB_AWAY || !redis_is_up(d->svc->redis_now);
+	enum db_failure f = db_failure(d->svc->db);
+	return f == DB_AWAY || f == DB_SCHEMA || !redis_is_up(d->svc->redis_now);
 }
 
 static int drain_all(struct drain *d, const struct works *w)
@@ -302,6 +305,7 @@ int drain_pass(struct drain *d)
 	struct redis_command c;
 	d->trouble = false;
 	board_set(d->svc->board, COUNT_drain_alive, 1);
+	d->recorded = d->recorded || layout_record(d->svc, &a);
 	d->trouble = !inspect_doubtful(d->svc, &a);
 	look_around(d, &a);
 	count_dead(d, &a);

@@ -1,20 +1,35 @@
 #include "sale/fence.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <sys/random.h>
 
 #include "base/clock.h"
 #include "base/parse.h"
+#include "base/random.h"
 #include "sale/scripts.h"
+
+/* The number with which a fence begins. */
+static struct str leading_number(struct str fence)
+{
+	size_t digits = 0;
+	while (digits < fence.n && fence.p[digits] >= '0' && fence.p[digits] <= '9')
+		digits++;
+	return (struct str){ fence.p, digits };
+}
+
+int64_t fence_layout(struct str fence)
+{
+	struct str number = leading_number(fence);
+	int64_t layout = LAYOUT;
+	if (number.n < fence.n && fence.p[number.n] == ':')
+		parse_int(number, 0, INT64_MAX, &layout);
+	return layout;
+}
 
 int64_t fence_generation(struct str fence)
 {
-	size_t digits = 0;
 	int64_t generation = 0;
-	while (digits < fence.n && fence.p[digits] >= '0' && fence.p[digits] <= '9')
-		digits++;
-	parse_int((struct str){ fence.p, digits }, 1, INT64_MAX, &generation);
+	if (fence_layout(fence) == LAYOUT)
+		parse_int(leading_number(fence), 1, INT64_MAX, &generation);
 	return generation;
 }
 
@@ -65,8 +80,7 @@ void fence_close_command(struct redis_command *cmd, enum key key, int64_t coupon
 void fence_hold_text(char text[KEY_TEXT], int64_t generation)
 {
 	unsigned long long chance;
-	if (getrandom(&chance, sizeof chance, 0) != sizeof chance)
-		abort();
+	random_bytes(&chance, sizeof chance);
 	snprintf(text, KEY_TEXT, "%lld@?%lld.%016llx", (long long)generation, (long long)clock_ms(), chance);
 }
 

@@ -1,12 +1,16 @@
 /*
- * The hub and every segment carry a fence, "GENERATION@RUN": which numbers
- * they hold, and in which life of a server these are known to be whole. All
- * scripts compare it first, so nothing is sold from a slot that another
- * server took over, or that came back from a disk, until inspect.c has
- * looked at it; and nothing at all behind "GENERATION!", which is closed
- * until recover.c has made the numbers right again. While it is looked at it
- * is held, "GENERATION@?MS.CHANCE": that is no life, so nothing moves, and who
- * wrote it knows by it that nobody came in between.
+ * The hub and every segment carry a fence, "[LAYOUT:]GENERATION@RUN": which
+ * fields the slot has, which numbers they hold, and in which life of a server
+ * these are known to be whole. All scripts compare it first, so nothing is sold
+ * from a slot that another server took over, or that came back from a disk,
+ * until inspect.c has looked at it; and nothing at all behind "GENERATION!",
+ * which is closed until recover.c has made the numbers right again. While it is
+ * looked at it is held, "GENERATION@?MS.CHANCE": that is no life, so nothing
+ * moves, and who wrote it knows by it that nobody came in between.
+ *
+ * Layouts: 0 had a field "gen" and no fence; an inspection gives such a slot
+ * the fence "GENERATION@", which lua/upgrade.lua writes. 1, the present one, is
+ * not written into the fence. Later ones are, so that this program refuses them.
  */
 #ifndef SALE_FENCE_H
 #define SALE_FENCE_H
@@ -15,17 +19,22 @@
 #include "sale/coupon.h"
 #include "sale/key.h"
 
+enum { LAYOUT = 1 };
+
 enum fence {
 	FENCE_OTHER,  /* of another generation: the coupon must be read anew */
 	FENCE_DOUBT,  /* ours, in another life or held: inspect_coupon decides */
-	FENCE_CLOSED, /* closed, or gone */
+	FENCE_CLOSED, /* closed, gone, or of another layout */
 };
 
 /* What a slot's fence, as {'FENCED', fence} tells it, means to who came with this generation. */
 enum fence fence_read(struct str fence, int64_t generation);
 
-/* The generation of a fence, 0 when it has none. */
+/* The generation of a fence; 0 when it has none, or when it is of another layout. */
 int64_t fence_generation(struct str fence);
+
+/* The layout of a slot that has this fence. */
+int64_t fence_layout(struct str fence);
 
 /* Asks for inspection. Does not wait; should it be lost, the next claim asks again. */
 void fence_doubt(struct redis *r, int64_t coupon, int segments);

@@ -232,5 +232,6 @@ enum status inspect_closed(struct service *svc, struct arena *a, struct str **ti
 		if (parse_split(&rest, ':', &id) && parse_int(id, 1, INT64_MAX, &coupon))
 			*count += read_title(svc, a, coupon, &(*titles)[*count]);
 	}
-	return db_failure(svc->db) == DB_AWAY ? STATUS_UNAVAILABLE : STATUS_OK;
+	enum db_failure f = db_failure(svc->db);
+	return f == DB_AWAY || f == DB_SCHEMA ? STATUS_UNAVAILABLE : STATUS_OK;
 }

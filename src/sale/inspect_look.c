@@ -11,6 +11,7 @@
 #include "base/parse.h"
 #include "sale/failure.h"
 #include "sale/fence.h"
+#include "sale/scripts.h"
 
 /* Reading */
 
@@ -78,24 +79,47 @@ bool inspection_settle(struct inspection *in)
 
 static void take_fence(struct inspection *in, struct slot *s, const struct redis_reply *reply)
 {
+	s->fence = arena_str(in->arena, redis_text_at(reply, 0));
+	s->is_old = !s->fence.n && redis_text_at(reply, 1).n;
+}
+
+static void take_new_fence(struct inspection *in, struct slot *s, const struct redis_reply *reply)
+{
 	s->fence = arena_str(in->arena, redis_text(reply));
 }
 
 static void ask_fence(struct inspection *in, struct slot *s, enum key key, int i)
 {
 	struct redis_command c;
-	redis_command(&c, "HGET");
+	redis_command(&c, "HMGET");
 	key_put(&c, key, in->coupon.id, i);
 	redis_put_text(&c, "fence");
+	redis_put_text(&c, "gen");
 	ask(in, &c, s, take_fence);
+}
+
+/* From layout 0: from now on it is in doubt, like a slot whose server was restarted. */
+static void upgrade(struct inspection *in, struct slot *s, enum key key, int i)
+{
+	struct redis_command c;
+	if (!s->is_old)
+		return;
+	redis_script(&c, &script_upgrade, 1);
+	key_put(&c, key, in->coupon.id, i);
+	ask(in, &c, s, take_new_fence);
+}
+
+static bool each(struct inspection *in, void (*act)(struct inspection *in, struct slot *s, enum key key, int i))
+{
+	for (int i = 0; i < in->coupon.segments; i++)
+		act(in, &in->segments[i], KEY_SEGMENT, i);
+	act(in, &in->hub, KEY_HUB, 0);
+	return inspection_settle(in);
 }
 
 bool inspection_read_fences(struct inspection *in)
 {
-	for (int i = 0; i < in->coupon.segments; i++)
-		ask_fence(in, &in->segments[i], KEY_SEGMENT, i);
-	ask_fence(in, &in->hub, KEY_HUB, 0);
-	return inspection_settle(in);
+	return each(in, ask_fence) && each(in, upgrade);
 }
 
 static void take_segment(struct inspection *in, struct slot *s, const struct redis_reply *reply)
@@ -180,6 +204,9 @@ static const char *judge_fence(struct inspection *in, struct slot *s, enum key k
 	char text[KEY_TEXT];
 	if (!s->fence.n)
 		return "is gone";
+	if (fence_layout(s->fence) != LAYOUT)
+		return arena_printf(in->arena, "has layout %lld, and this program knows layout %d",
+				    (long long)fence_layout(s->fence), LAYOUT);
 	if (fence_generation(s->fence) != in->coupon.generation)
 		return "is of another generation";
 	const char *at = memchr(s->fence.p, '@', s->fence.n);

@@ -9,6 +9,7 @@
 struct slot {
 	struct str fence; /* "" when it is gone */
 	bool doubtful;    /* in another life, or not: then nothing is done to it */
+	bool is_old;      /* of layout 0 */
 	int64_t left, n, received, sent;
 	int64_t first, last;    /* on the list; 0: it is empty */
 	int64_t granted, taken; /* the hub's */

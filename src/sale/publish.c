@@ -1,10 +1,8 @@
 #include "sale/publish.h"
 
-#include <stdlib.h>
-#include <sys/random.h>
-
 #include "base/clock.h"
 #include "base/fault.h"
+#include "base/random.h"
 #include "sale/directory.h"
 #include "sale/failure.h"
 #include "sale/fence.h"
@@ -211,17 +209,17 @@ static int insert(struct service *svc, struct coupon *c)
 {
 	c->generation = 1;
 	c->created_ms = clock_ms();
-	if (getrandom(c->hash_key, SIPHASH_KEY, 0) != SIPHASH_KEY)
-		abort();
+	c->id = random_id();
+	random_bytes(c->hash_key, SIPHASH_KEY);
 	struct str key = { (const char *)c->hash_key, SIPHASH_KEY };
 	if (db_exec(svc->db,
-		    "INSERT INTO coupons (seller_id, name, amount, stock, description, starts_at_ms, ends_at_ms, segments, "
-		    "pay_within_s, hash_key, generation, created_at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		    NULL, DB_N(c->seller), DB_S(c->name), DB_N(c->amount), DB_N(c->stock), DB_S(c->description),
-		    DB_N(c->starts_ms), DB_N(c->ends_ms), DB_N(c->segments), DB_N(c->pay_within_s), DB_S(key),
-		    DB_N(c->generation), DB_N(c->created_ms)))
+		    "INSERT INTO coupons (id, seller_id, name, amount, stock, description, starts_at_ms, ends_at_ms, "
+		    "segments, pay_within_s, hash_key, generation, created_at_ms) "
+		    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		    NULL, DB_N(c->id), DB_N(c->seller), DB_S(c->name), DB_N(c->amount), DB_N(c->stock),
+		    DB_S(c->description), DB_N(c->starts_ms), DB_N(c->ends_ms), DB_N(c->segments),
+		    DB_N(c->pay_within_s), DB_S(key), DB_N(c->generation), DB_N(c->created_ms)))
 		return -1;
-	c->id = db_last_id(svc->db);
 	FAULT(create_inserted);
 	return 0;
 }
@@ -249,16 +247,20 @@ static bool is_same(const struct coupon *a, const struct coupon *b)
 	       str_eq(a->description, b->description);
 }
 
-/* The name exists: it is ours to finish when its creation died before anyone could find it. */
+/*
+ * The name exists: it is ours to finish when its creation died before anyone could find it. STATUS_NO_SUCH_COUPON: it
+ * does not exist, so it was the id that another coupon has.
+ */
 static enum status resume(struct service *svc, struct arena *a, const struct coupon *wanted)
 {
 	struct db_rows rows;
 	struct coupon c = { 0 };
-	bool published = true;
+	bool published;
 	if (find_row(svc, a, wanted->seller_name, wanted->name, &rows))
 		return failure_of_db(svc->db, "create");
-	if (rows.count)
-		publish_row(&c, rows.values, &published);
+	if (!rows.count)
+		return STATUS_NO_SUCH_COUPON;
+	publish_row(&c, rows.values, &published);
 	if (published && check_hub(svc, a, &c) == STATUS_OK)
 		publish_enter(svc, a, &c); /* its first creation may have died right before that */
 	if (published || !is_same(&c, wanted))
@@ -268,10 +270,16 @@ static enum status resume(struct service *svc, struct arena *a, const struct cou
 
 static enum status create_locked(struct service *svc, struct arena *a, struct coupon *c)
 {
-	if (insert(svc, c) == 0)
-		return publish(svc, a, c);
-	if (db_failure(svc->db) == DB_DUPLICATE)
-		return resume(svc, a, c);
+	enum { TRIES = 3 };
+	for (int i = 0; i < TRIES; i++) {
+		if (insert(svc, c) == 0)
+			return publish(svc, a, c);
+		if (db_failure(svc->db) != DB_DUPLICATE)
+			break;
+		enum status s = resume(svc, a, c);
+		if (s != STATUS_NO_SUCH_COUPON)
+			return s;
+	}
 	return failure_of_db(svc->db, "create");
 }
 

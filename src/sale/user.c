@@ -8,11 +8,12 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/parse.h"
+#include "base/random.h"
 #include "sale/directory.h"
 #include "sale/failure.h"
 #include "sale/password.h"
 
-enum { BATCH = 500, ROUNDS = 4 };
+enum { BATCH = 500, ROUNDS = 4, BULK_COLUMNS = 3 };
 
 enum status user_find(struct service *s, struct arena *a, struct str name, struct user *user)
 {
@@ -23,6 +24,25 @@ enum status user_find(struct service *s, struct arena *a, struct str name, struc
 		return STATUS_UNKNOWN_USER;
 	*user = (struct user){ .id = rows.values[0].number, .kind = (enum user_kind)rows.values[1].number };
 	return STATUS_OK;
+}
+
+/* The name or the id may be taken: see random_id. */
+static enum status insert_user(struct service *s, struct arena *a, struct str name, struct str hash,
+			       enum user_kind kind, int64_t *id)
+{
+	for (int round = 0; round < ROUNDS; round++) {
+		struct user taken;
+		*id = random_id();
+		if (db_exec(s->db, "INSERT INTO users (id, name, kind, password) VALUES (?, ?, ?, ?)", NULL, DB_N(*id),
+			    DB_S(name), DB_N(kind), DB_S(hash)) == 0)
+			return STATUS_OK;
+		if (db_failure(s->db) != DB_DUPLICATE)
+			break;
+		enum status status = user_find(s, a, name, &taken);
+		if (status != STATUS_UNKNOWN_USER)
+			return status == STATUS_OK ? STATUS_NAME_TAKEN : status;
+	}
+	return failure_of_db(s->db, "user_create");
 }
 
 enum status user_create(struct service *s, struct arena *a, struct str name, struct str password, enum user_kind kind,
@@ -37,11 +57,7 @@ enum status user_create(struct service *s, struct arena *a, struct str name, str
 		log_error("password_hash_failed", LOG_INT("cost", s->conf->password_cost));
 		return STATUS_INTERNAL;
 	}
-	if (db_exec(s->db, "INSERT INTO users (name, kind, password) VALUES (?, ?, ?)", NULL, DB_S(name), DB_N(kind),
-		    DB_S(str_of(hash))) < 0)
-		return db_failure(s->db) == DB_DUPLICATE ? STATUS_NAME_TAKEN : failure_of_db(s->db, "user_create");
-	*id = db_last_id(s->db);
-	return STATUS_OK;
+	return insert_user(s, a, name, str_of(hash), kind, id);
 }
 
 /* The cost was changed since this user's last login. Nothing is lost when this fails: the next login tries again. */
@@ -122,9 +138,10 @@ static int bulk_missing(struct bulk *b)
 	for (int i = 0; i < b->count; i++) {
 		if (b->ids[i])
 			continue;
-		b->params[2 * n] = DB_S(b->names[i]);
-		b->params[2 * n + 1] = DB_N(b->kind);
-		n++;
+		struct db_value *row = b->params + (ptrdiff_t)n++ * BULK_COLUMNS;
+		row[0] = DB_N(random_id());
+		row[1] = DB_S(b->names[i]);
+		row[2] = DB_N(b->kind);
 	}
 	return n;
 }
@@ -134,9 +151,9 @@ static enum status bulk_make(struct service *s, struct arena *a, struct bulk *b,
 {
 	struct buf sql;
 	buf_init(&sql, a);
-	buf_puts(&sql, "INSERT INTO users (name, kind, password) VALUES ");
-	repeat(&sql, "(?, ?, '" PASSWORD_UNUSABLE "')", missing);
-	if (db_run(s->db, NULL, sql.p, b->params, 2 * missing, NULL, NULL) == 0)
+	buf_puts(&sql, "INSERT INTO users (id, name, kind, password) VALUES ");
+	repeat(&sql, "(?, ?, ?, '" PASSWORD_UNUSABLE "')", missing);
+	if (db_run(s->db, NULL, sql.p, b->params, missing * BULK_COLUMNS, NULL, NULL) == 0)
 		return STATUS_OK;
 	bool again = db_failure(s->db) == DB_DUPLICATE || db_failure(s->db) == DB_TRANSIENT;
 	return again ? STATUS_BUSY : failure_of_db(s->db, "users_create");
@@ -171,7 +188,7 @@ static enum status bulk_run(struct service *s, struct bulk *b)
 	struct arena a;
 	arena_init(&a);
 	b->names = arena_alloc(&a, (size_t)b->count * sizeof *b->names);
-	b->params = arena_alloc(&a, (size_t)b->count * 2 * sizeof *b->params);
+	b->params = arena_alloc(&a, (size_t)b->count * BULK_COLUMNS * sizeof *b->params);
 	for (int i = 0; i < b->count; i++)
 		b->names[i] = str_of(arena_printf(&a, "%.*s%d", (int)b->prefix.n, b->prefix.p, b->first + i));
 	enum status status = bulk_ensure(s, &a, b);

@@ -8,8 +8,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/fault.h"
 #include "store/db_connection.h"
+
+/* The schema may be migrated, or restored from a backup, beside a program that is connected. */
+enum { SCHEMA_MS = 1000 };
 
 /* clang-format off: a table */
 /* What is not here: 2000 to 2999 and 5000 to 5999 come from the client library, DB_AWAY; all else is DB_BROKEN. */
@@ -83,6 +87,11 @@ void db_free(struct db *db)
 	free(db);
 }
 
+void db_require(struct db *db, int version)
+{
+	db->schema = version;
+}
+
 void db_close(struct db *db)
 {
 	statements_forget(db);
@@ -145,6 +154,41 @@ static int set_session(struct db *db)
 	return command(db, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED");
 }
 
+/* The highest version that is recorded, 0 when there is no schema. */
+static int read_schema(struct db *db, int *version)
+{
+	enum { NO_SUCH_TABLE = 1146 };
+	*version = 0;
+	if (mysql_query(db->mysql, "SELECT MAX(version) FROM schema_migrations"))
+		return mysql_errno(db->mysql) == NO_SUCH_TABLE ? 0 : fail_mysql(db);
+	MYSQL_RES *result = mysql_store_result(db->mysql);
+	if (!result)
+		return fail_mysql(db);
+	MYSQL_ROW row = mysql_fetch_row(result);
+	if (row && row[0])
+		*version = atoi(row[0]);
+	mysql_free_result(result);
+	return 0;
+}
+
+/* A program of another version would read columns that are not there, or write rows that the newer one misreads. */
+static int check_schema(struct db *db)
+{
+	int version;
+	char text[sizeof db->error];
+	if (!db->schema)
+		return 0;
+	db->checked_ms = clock_mono_ms();
+	if (read_schema(db, &version) < 0)
+		return -1;
+	if (version == db->schema)
+		return 0;
+	snprintf(text, sizeof text, "the schema of database %s has version %d, this program needs version %d: %s",
+		 db->conf->mysql_database, version, db->schema,
+		 version < db->schema ? "run seckillctl migrate" : "start the program of the newer version");
+	return db_fail(db, DB_SCHEMA, 0, text);
+}
+
 /* The password is read again for each connection, so that it can be changed under a running program. */
 static bool log_in(MYSQL *m, const struct conf *c, const char *password)
 {
@@ -161,6 +205,8 @@ static int connect_with(struct db *db, const char *password)
 		abort();
 	set_options(db->mysql, db->conf);
 	int result = log_in(db->mysql, db->conf, password) ? set_session(db) : fail_mysql(db);
+	if (result == 0)
+		result = check_schema(db);
 	if (result < 0)
 		db_close(db);
 	return result;
@@ -199,6 +245,11 @@ int db_open(struct db *db)
 	db->error[0] = '\0';
 	if (db->mysql && hung_up(db->mysql))
 		db_close(db);
+	if (db->mysql && clock_mono_ms() - db->checked_ms >= SCHEMA_MS && check_schema(db) < 0) {
+		db_close(db);
+		if (db->failure == DB_SCHEMA)
+			return -1;
+	}
 	return db->mysql ? 0 : connect_now(db);
 }
 
@@ -265,11 +316,6 @@ void db_rollback(struct db *db)
 	db->in_transaction = db->doomed = false;
 	if (open && mysql_query(db->mysql, "ROLLBACK"))
 		db_close(db);
-}
-
-int64_t db_last_id(const struct db *db)
-{
-	return db->last_id;
 }
 
 static const char *durability_problem(struct arena *a, const struct db_value *v)

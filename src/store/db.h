@@ -28,7 +28,8 @@ enum db_failure {
 	DB_TRANSIENT, /* deadlock, lock wait, disk full, read-only: roll back and try again */
 	DB_DUPLICATE, /* a unique key exists already */
 	DB_DATA,      /* the server refuses this value: trying again cannot help */
-	DB_BROKEN,    /* schema, privileges, syntax: an operator must look */
+	DB_SCHEMA,    /* the schema has another version than db_require asked for: nothing was done */
+	DB_BROKEN,    /* privileges, syntax: an operator must look */
 };
 
 /* What an error number of the server or the client library means. */
@@ -58,6 +59,13 @@ struct db;
 /* Keeps a pointer to conf. Does not connect. */
 struct db *db_new(const struct conf *conf);
 void db_free(struct db *db);
+
+/*
+ * From now on every call outside a transaction fails with DB_SCHEMA while schema_migrations does not end with this
+ * version; db_error() then names both. Looked up for each connection, and again every second. 0, the default: every
+ * schema is accepted.
+ */
+void db_require(struct db *db, int version);
 
 /* Connects unless connected. */
 int db_open(struct db *db) MUST_CHECK;
@@ -98,9 +106,6 @@ int db_commit(struct db *db) MUST_CHECK;
  * transaction.
  */
 void db_rollback(struct db *db);
-
-/* The AUTO_INCREMENT value of the last successful INSERT; of several rows, the first's. */
-int64_t db_last_id(const struct db *db);
 
 /* NULL when this server keeps what it commits, else what is wrong (in the arena). -1: cannot ask. */
 int db_check_durable(struct db *db, struct arena *arena, const char **problem) MUST_CHECK;

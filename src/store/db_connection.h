@@ -27,14 +27,15 @@ struct statement {
 
 struct db {
 	const struct conf *conf;
-	MYSQL *mysql; /* NULL: not connected */
+	MYSQL *mysql;       /* NULL: not connected */
+	int schema;         /* the version that is required; 0: any */
+	int64_t checked_ms; /* when it was compared last */
 	struct statement statements[STATEMENTS];
 	uint64_t uses;
 	bool in_transaction;
 	bool doomed; /* the transaction may be gone on the server: no statement of it may run alone */
 	enum db_failure failure;
 	char error[512];
-	int64_t last_id;
 };
 
 /* Keeps what went wrong, for db_failure() and db_error(); closes a connection that is lost. Returns -1. */

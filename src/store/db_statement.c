@@ -246,7 +246,6 @@ int db_run(struct db *db, struct arena *arena, const char *sql, const struct db_
 		if (rows ? fetch_rows(s, arena, rows) < 0 : mysql_stmt_store_result(s->stmt))
 			return fail_statement(db, s->stmt);
 	} else {
-		db->last_id = (int64_t)mysql_stmt_insert_id(s->stmt);
 		if (affected)
 			*affected = (int64_t)mysql_stmt_affected_rows(s->stmt);
 	}

@@ -68,12 +68,6 @@ void db_rollback(struct db *db)
 	(void)db;
 }
 
-int64_t db_last_id(const struct db *db)
-{
-	(void)db;
-	return 1;
-}
-
 int db_check_durable(struct db *db, struct arena *arena, const char **problem)
 {
 	(void)db, (void)arena;

@@ -77,12 +77,6 @@ int db_run(struct db *db, struct arena *arena, const char *sql, const struct db_
 	exit(1);
 }
 
-int64_t db_last_id(const struct db *db)
-{
-	(void)db;
-	return coupon.id;
-}
-
 enum db_failure db_failure(const struct db *db)
 {
 	(void)db;

@@ -1,0 +1,227 @@
+/*M!999999\- enable the sandbox mode */ 
+
+/*!40101 SET @OLD_CHARACTER_SET_CLIENT=@@CHARACTER_SET_CLIENT */;
+/*!40101 SET @OLD_CHARACTER_SET_RESULTS=@@CHARACTER_SET_RESULTS */;
+/*!40101 SET @OLD_COLLATION_CONNECTION=@@COLLATION_CONNECTION */;
+/*!40101 SET NAMES utf8mb4 */;
+/*!40103 SET @OLD_TIME_ZONE=@@TIME_ZONE */;
+/*!40103 SET TIME_ZONE='+00:00' */;
+/*!40014 SET @OLD_UNIQUE_CHECKS=@@UNIQUE_CHECKS, UNIQUE_CHECKS=0 */;
+/*!40014 SET @OLD_FOREIGN_KEY_CHECKS=@@FOREIGN_KEY_CHECKS, FOREIGN_KEY_CHECKS=0 */;
+/*!40101 SET @OLD_SQL_MODE=@@SQL_MODE, SQL_MODE='NO_AUTO_VALUE_ON_ZERO' */;
+/*!40111 SET @OLD_SQL_NOTES=@@SQL_NOTES, SQL_NOTES=0 */;
+DROP TABLE IF EXISTS `coupons`;
+/*!40101 SET @saved_cs_client     = @@character_set_client */;
+/*!40101 SET character_set_client = utf8mb4 */;
+CREATE TABLE `coupons` (
+  `id` bigint(20) NOT NULL AUTO_INCREMENT,
+  `seller_id` bigint(20) NOT NULL,
+  `name` varbinary(240) NOT NULL,
+  `amount` int(10) unsigned NOT NULL COMMENT 'units on sale',
+  `stock` bigint(20) NOT NULL COMMENT 'face value, in the smallest unit of the currency',
+  `description` varbinary(4096) NOT NULL,
+  `starts_at_ms` bigint(20) NOT NULL DEFAULT 0 COMMENT '0: at once',
+  `ends_at_ms` bigint(20) NOT NULL DEFAULT 0 COMMENT '0: never',
+  `segments` smallint(5) unsigned NOT NULL,
+  `pay_within_s` int(10) unsigned NOT NULL DEFAULT 0 COMMENT '0: no limit',
+  `hash_key` binary(16) NOT NULL,
+  `generation` int(10) unsigned NOT NULL DEFAULT 1 COMMENT 'fences off scripts from before a rebuild',
+  `sold` int(10) unsigned NOT NULL DEFAULT 0,
+  `cancelled` int(10) unsigned NOT NULL DEFAULT 0,
+  `published` tinyint(3) unsigned NOT NULL DEFAULT 0,
+  `created_at_ms` bigint(20) NOT NULL,
+  PRIMARY KEY (`id`),
+  UNIQUE KEY `coupons_seller_name` (`seller_id`,`name`),
+  CONSTRAINT `coupons_seller` FOREIGN KEY (`seller_id`) REFERENCES `users` (`id`),
+  CONSTRAINT `coupons_amount` CHECK (`amount` between 1 and 1000000000),
+  CONSTRAINT `coupons_stock` CHECK (`stock` >= 0),
+  CONSTRAINT `coupons_sold` CHECK (`sold` <= `amount`),
+  CONSTRAINT `coupons_segments` CHECK (`segments` between 1 and 256),
+  CONSTRAINT `coupons_window` CHECK (`ends_at_ms` = 0 or `ends_at_ms` > `starts_at_ms`)
+) ENGINE=InnoDB AUTO_INCREMENT=5 DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+/*!40101 SET character_set_client = @saved_cs_client */;
+
+LOCK TABLES `coupons` WRITE;
+/*!40000 ALTER TABLE `coupons` DISABLE KEYS */;
+INSERT INTO `coupons` VALUES
+(1,1,0x6F70656E,60,100,0x6120636F75706F6E,0,0,4,0,0x1E7DDCB498997840994A8D8A51B150C6,1,12,0,1,1795803524276),
+(2,1,0x676F6E65,6,100,0x6120636F75706F6E,0,0,2,0,0xF3B96E9C7227DDC19618C3A95A3D7A14,1,3,0,1,1795803524288),
+(3,1,0x7570636F6D696E67,10,100,0x6120636F75706F6E,3000000000000,0,2,0,0x2FC7569B0D43B75316712859F8BB3509,1,0,0,1,1795803524297),
+(4,1,0x756E746F7563686564,10,100,0x6120636F75706F6E,0,0,3,0,0x7F31C71553C7AC286D748C36631FE99D,1,0,0,1,1795803524307);
+/*!40000 ALTER TABLE `coupons` ENABLE KEYS */;
+UNLOCK TABLES;
+DROP TABLE IF EXISTS `dead_letters`;
+/*!40101 SET @saved_cs_client     = @@character_set_client */;
+/*!40101 SET character_set_client = utf8mb4 */;
+CREATE TABLE `dead_letters` (
+  `id` bigint(20) NOT NULL AUTO_INCREMENT,
+  `coupon_id` bigint(20) NOT NULL,
+  `segment` smallint(5) unsigned NOT NULL,
+  `seq` int(10) unsigned DEFAULT NULL,
+  `record` varbinary(4096) NOT NULL,
+  `digest` binary(32) NOT NULL,
+  `reason` varbinary(255) NOT NULL,
+  `at_ms` bigint(20) NOT NULL,
+  PRIMARY KEY (`id`),
+  UNIQUE KEY `dead_letters_record` (`coupon_id`,`segment`,`digest`)
+) ENGINE=InnoDB AUTO_INCREMENT=3 DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+/*!40101 SET character_set_client = @saved_cs_client */;
+
+LOCK TABLES `dead_letters` WRITE;
+/*!40000 ALTER TABLE `dead_letters` DISABLE KEYS */;
+INSERT INTO `dead_letters` VALUES
+(1,1,3,1,0x317C34317C31373935383033353234333234,0xA4B0C62C0B909DD5F410CFF19D15E4932FDCAD8F6BC07AC6225B61B2361ABC11,0x4D7953514C206572726F7220313036323A204475706C696361746520656E7472792027312D34312720666F72206B657920276F72646572735F6C6976655F7573657227,1795803524336),
+(2,1,1,NULL,0x6E6F206F72646572,0x25677DAE3731DC0DAC03BE5D27E17544006835407053F0CA1E81EF20A4CC3C53,0x6E6F7420616E206F72646572207265636F7264,1795803524499);
+/*!40000 ALTER TABLE `dead_letters` ENABLE KEYS */;
+UNLOCK TABLES;
+DROP TABLE IF EXISTS `drain_cursors`;
+/*!40101 SET @saved_cs_client     = @@character_set_client */;
+/*!40101 SET character_set_client = utf8mb4 */;
+CREATE TABLE `drain_cursors` (
+  `coupon_id` bigint(20) NOT NULL,
+  `segment` smallint(5) unsigned NOT NULL,
+  `next_seq` int(10) unsigned NOT NULL DEFAULT 1 COMMENT 'everything below is committed or a dead letter',
+  PRIMARY KEY (`coupon_id`,`segment`)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+/*!40101 SET character_set_client = @saved_cs_client */;
+
+LOCK TABLES `drain_cursors` WRITE;
+/*!40000 ALTER TABLE `drain_cursors` DISABLE KEYS */;
+INSERT INTO `drain_cursors` VALUES
+(1,0,3),
+(1,1,4),
+(1,2,7),
+(1,3,3),
+(2,0,2),
+(2,1,3);
+/*!40000 ALTER TABLE `drain_cursors` ENABLE KEYS */;
+UNLOCK TABLES;
+DROP TABLE IF EXISTS `orders`;
+/*!40101 SET @saved_cs_client     = @@character_set_client */;
+/*!40101 SET character_set_client = utf8mb4 */;
+CREATE TABLE `orders` (
+  `coupon_id` bigint(20) NOT NULL,
+  `segment` smallint(5) unsigned NOT NULL,
+  `seq` int(10) unsigned NOT NULL,
+  `user_id` bigint(20) NOT NULL,
+  `status` tinyint(3) unsigned NOT NULL COMMENT '1 pending, 2 paid, 3 cancelled, 4 expired',
+  `claimed_at_ms` bigint(20) NOT NULL,
+  `confirmed_at_ms` bigint(20) NOT NULL,
+  `live_user` bigint(20) GENERATED ALWAYS AS (case when `status` in (1,2) then `user_id` end) STORED,
+  PRIMARY KEY (`coupon_id`,`segment`,`seq`),
+  UNIQUE KEY `orders_live_user` (`coupon_id`,`live_user`),
+  KEY `orders_user_claimed` (`user_id`,`claimed_at_ms`),
+  CONSTRAINT `orders_status` CHECK (`status` between 1 and 4),
+  CONSTRAINT `orders_seq` CHECK (`seq` >= 1)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+/*!40101 SET character_set_client = @saved_cs_client */;
+
+LOCK TABLES `orders` WRITE;
+/*!40000 ALTER TABLE `orders` DISABLE KEYS */;
+INSERT INTO `orders` VALUES
+(1,0,1,2,1,1795803524511,1795803524705,2),
+(1,0,2,12,1,1795803524520,1795803524705,12),
+(1,1,1,3,1,1795803524513,1795803524705,3),
+(1,1,2,6,1,1795803524516,1795803524705,6),
+(1,1,3,13,1,1795803524521,1795803524705,13),
+(1,2,1,4,1,1795803524514,1795803524705,4),
+(1,2,2,5,1,1795803524515,1795803524705,5),
+(1,2,3,7,1,1795803524516,1795803524705,7),
+(1,2,4,8,1,1795803524517,1795803524705,8),
+(1,2,5,10,1,1795803524519,1795803524705,10),
+(1,2,6,11,1,1795803524520,1795803524705,11),
+(1,3,2,9,1,1795803524518,1795803524706,9),
+(2,0,1,4,1,1795803524525,1795803524704,4),
+(2,1,1,2,1,1795803524523,1795803524704,2),
+(2,1,2,3,1,1795803524524,1795803524704,3);
+/*!40000 ALTER TABLE `orders` ENABLE KEYS */;
+UNLOCK TABLES;
+DROP TABLE IF EXISTS `schema_migrations`;
+/*!40101 SET @saved_cs_client     = @@character_set_client */;
+/*!40101 SET character_set_client = utf8mb4 */;
+CREATE TABLE `schema_migrations` (
+  `version` int(10) unsigned NOT NULL,
+  `name` varbinary(255) NOT NULL,
+  `applied_at` datetime(3) NOT NULL DEFAULT current_timestamp(3),
+  PRIMARY KEY (`version`)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+/*!40101 SET character_set_client = @saved_cs_client */;
+
+LOCK TABLES `schema_migrations` WRITE;
+/*!40000 ALTER TABLE `schema_migrations` DISABLE KEYS */;
+INSERT INTO `schema_migrations` VALUES
+(1,0x3030315F736368656D61,'2026-11-27 18:18:44.110');
+/*!40000 ALTER TABLE `schema_migrations` ENABLE KEYS */;
+UNLOCK TABLES;
+DROP TABLE IF EXISTS `users`;
+/*!40101 SET @saved_cs_client     = @@character_set_client */;
+/*!40101 SET character_set_client = utf8mb4 */;
+CREATE TABLE `users` (
+  `id` bigint(20) NOT NULL AUTO_INCREMENT,
+  `name` varbinary(240) NOT NULL,
+  `kind` tinyint(3) unsigned NOT NULL COMMENT '1 customer, 2 seller',
+  `password` varbinary(255) NOT NULL COMMENT 'as crypt(5) writes it; ! is a user who cannot log in',
+  `created_at` datetime(3) NOT NULL DEFAULT current_timestamp(3),
+  PRIMARY KEY (`id`),
+  UNIQUE KEY `users_name` (`name`),
+  CONSTRAINT `users_kind` CHECK (`kind` in (1,2))
+) ENGINE=InnoDB AUTO_INCREMENT=43 DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+/*!40101 SET character_set_client = @saved_cs_client */;
+
+LOCK TABLES `users` WRITE;
+/*!40000 ALTER TABLE `users` DISABLE KEYS */;
+INSERT INTO `users` VALUES
+(1,0x73686F70,2,0x2479246A37352438514F3654316C6A567868483373636B6F78485A353124304D6E3957446A6F6F5178304A41514C6C7171466632446D4B5937383173494A4B6C357274326A564B5734,'2026-11-27 18:18:44.260'),
+(2,0x63312D31,1,0x21,'2026-11-27 18:18:44.269'),
+(3,0x63312D32,1,0x21,'2026-11-27 18:18:44.269'),
+(4,0x63312D33,1,0x21,'2026-11-27 18:18:44.269'),
+(5,0x63312D34,1,0x21,'2026-11-27 18:18:44.269'),
+(6,0x63312D35,1,0x21,'2026-11-27 18:18:44.269'),
+(7,0x63312D36,1,0x21,'2026-11-27 18:18:44.269'),
+(8,0x63312D37,1,0x21,'2026-11-27 18:18:44.269'),
+(9,0x63312D38,1,0x21,'2026-11-27 18:18:44.269'),
+(10,0x63312D39,1,0x21,'2026-11-27 18:18:44.269'),
+(11,0x63312D3130,1,0x21,'2026-11-27 18:18:44.269'),
+(12,0x63312D3131,1,0x21,'2026-11-27 18:18:44.269'),
+(13,0x63312D3132,1,0x21,'2026-11-27 18:18:44.269'),
+(14,0x63312D3133,1,0x21,'2026-11-27 18:18:44.269'),
+(15,0x63312D3134,1,0x21,'2026-11-27 18:18:44.269'),
+(16,0x63312D3135,1,0x21,'2026-11-27 18:18:44.269'),
+(17,0x63312D3136,1,0x21,'2026-11-27 18:18:44.269'),
+(18,0x63312D3137,1,0x21,'2026-11-27 18:18:44.269'),
+(19,0x63312D3138,1,0x21,'2026-11-27 18:18:44.269'),
+(20,0x63312D3139,1,0x21,'2026-11-27 18:18:44.269'),
+(21,0x63312D3230,1,0x21,'2026-11-27 18:18:44.269'),
+(22,0x63312D3231,1,0x21,'2026-11-27 18:18:44.269'),
+(23,0x63312D3232,1,0x21,'2026-11-27 18:18:44.269'),
+(24,0x63312D3233,1,0x21,'2026-11-27 18:18:44.269'),
+(25,0x63312D3234,1,0x21,'2026-11-27 18:18:44.269'),
+(26,0x63312D3235,1,0x21,'2026-11-27 18:18:44.269'),
+(27,0x63312D3236,1,0x21,'2026-11-27 18:18:44.269'),
+(28,0x63312D3237,1,0x21,'2026-11-27 18:18:44.269'),
+(29,0x63312D3238,1,0x21,'2026-11-27 18:18:44.269'),
+(30,0x63312D3239,1,0x21,'2026-11-27 18:18:44.269'),
+(31,0x63312D3330,1,0x21,'2026-11-27 18:18:44.269'),
+(32,0x63312D3331,1,0x21,'2026-11-27 18:18:44.269'),
+(33,0x63312D3332,1,0x21,'2026-11-27 18:18:44.269'),
+(34,0x63312D3333,1,0x21,'2026-11-27 18:18:44.269'),
+(35,0x63312D3334,1,0x21,'2026-11-27 18:18:44.269'),
+(36,0x63312D3335,1,0x21,'2026-11-27 18:18:44.269'),
+(37,0x63312D3336,1,0x21,'2026-11-27 18:18:44.269'),
+(38,0x63312D3337,1,0x21,'2026-11-27 18:18:44.269'),
+(39,0x63312D3338,1,0x21,'2026-11-27 18:18:44.269'),
+(40,0x63312D3339,1,0x21,'2026-11-27 18:18:44.269'),
+(41,0x63312D3430,1,0x21,'2026-11-27 18:18:44.269'),
+(42,0x616E6E61,1,0x2479246A373524577462796544697055627541705A7832787162706A31244B3447724F4E346973794732555559305337454A58764C6B6762346475344B6431642E494A4A6963573437,'2026-11-27 18:18:44.273');
+/*!40000 ALTER TABLE `users` ENABLE KEYS */;
+UNLOCK TABLES;
+/*!40103 SET TIME_ZONE=@OLD_TIME_ZONE */;
+
+/*!40101 SET SQL_MODE=@OLD_SQL_MODE */;
+/*!40014 SET FOREIGN_KEY_CHECKS=@OLD_FOREIGN_KEY_CHECKS */;
+/*!40014 SET UNIQUE_CHECKS=@OLD_UNIQUE_CHECKS */;
+/*!40101 SET CHARACTER_SET_CLIENT=@OLD_CHARACTER_SET_CLIENT */;
+/*!40101 SET CHARACTER_SET_RESULTS=@OLD_CHARACTER_SET_RESULTS */;
+/*!40101 SET COLLATION_CONNECTION=@OLD_COLLATION_CONNECTION */;
+/*!40111 SET SQL_NOTES=@OLD_SQL_NOTES */;
+

@@ -1,0 +1,231 @@
+#!/usr/bin/env -S python3 -B
+"""An instance of an earlier version is started by this one: nothing is lost, every sale goes on, the books are right.
+
+tests/it/earlier has the dumps (make.py there made them, from the version whose name they bear).
+"""
+
+import contextlib
+import json
+import shutil
+import socket
+import subprocess
+
+from harness import BUILD, SOURCE, User, claims_of, main
+from sale import Sale
+from tap import case, same, until
+
+EARLIER = SOURCE / "tests/it/earlier"
+VERSIONS = {"c034750": 1, "3600dfe": 2}  # name -> version of its schema
+
+
+class Upgraded:
+    """The instance with an earlier version's data, its users and its sales."""
+
+    def __init__(self, it, version):
+        self.it, self.told = it, json.loads((EARLIER / version / "told.json").read_text())
+        self.customers = {}
+        done = it.ctl("token", *self.told["users"])
+        assert done.returncode == 0, done
+        for line in done.stdout.splitlines():
+            user = User(*line.split("\t"))
+            self.customers[user.name] = user
+        same({u.name: u.id for u in self.customers.values()}, self.told["users"], "ids of users")
+        token = it.log_in("shop", self.told["password"]).expect(200).headers["Authorization"]
+        self.seller = User("shop", claims_of(token)["sub"], token)
+
+    def sale(self, name, amount):
+        return Sale(self.it, self.seller, name, amount, f"/api/users/shop/coupons/{name}")
+
+
+def load(it, version):
+    """Puts an earlier version's data in the place of the instance's own. MySQL runs, nothing else does."""
+    for part in ("nginx", "drain", "cold", "hot"):
+        it.dev("stop", part)
+    it.dev("stop", "redis")
+    it.redis.close()
+    it.client.close()
+    it.sql("DROP DATABASE seckill; CREATE DATABASE seckill CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")
+    subprocess.run([*it.sql.command], input=(EARLIER / version / "mysql.sql").read_bytes(), check=True)
+    shutil.rmtree(it.run / "data/redis")
+    shutil.copytree(EARLIER / version / "redis", it.run / "data/redis")
+
+
+def insist(sale, user):
+    """A claim, asked again while the sale is brought up to date."""
+    return until(lambda: (a := sale.claim(user)).code not in ("busy", "unavailable") and a, 10, "an answer", every=0.02)
+
+
+def upgraded(it, version):
+    load(it, version)
+    it.dev("start")
+    same(it.sql.number("SELECT MAX(version) FROM schema_migrations"), newest(), "version of the schema")
+    return Upgraded(it, version)
+
+
+def newest():
+    return max(int(path.name[:3]) for path in (SOURCE / "sql").glob("*.sql"))
+
+
+def keeps(old, name, sale):
+    """Whoever was told a number, or a refusal, is told it again."""
+    for user, told in old.told["told"][name].items():
+        answer = insist(sale, old.customers[user])
+        same(answer.json["order"] if answer.status < 300 else answer.code, told, f"{user} of {name}")
+
+
+def goes_on(it, version):
+    old = upgraded(it, version)
+    names = {"open": (60, 23), "gone": (6, 6), "upcoming": (10, 0), "untouched": (10, 0)}
+    sales = {name: old.sale(name, amount) for name, (amount, _) in names.items()}
+    fresh = [u for u in old.customers.values() if u.name not in old.told["told"]["open"] and u.name not in old.told["dead"]]
+    # the first claim of all meets slots that nobody has looked at
+    new = {insist(sales["open"], fresh[0]).expect(201).json["order"]}
+    for name in ("open", "gone"):
+        keeps(old, name, sales[name])
+    new |= {insist(sales["open"], user).expect(201).json["order"] for user in fresh[1:]}
+    same(len(new), len(fresh), "new order numbers")
+    same(new & set(old.told["told"]["open"].values()), set(), "numbers given twice")
+    insist(sales["upcoming"], fresh[0]).expect(409, "not-started")
+    insist(sales["untouched"], fresh[0]).expect(201)
+    for (user, number) in old.told["dead"].items():
+        same(insist(sales["open"], old.customers[user]).expect(200).json["order"], number, "the order of a dead letter")
+    same(it.sql("SELECT COUNT(*) FROM dead_letters WHERE state = 0")[0][0], "2", "open dead letters")
+    until(lambda: all(s.queued() == 0 for s in sales.values()), 15, "lists are drained")
+    same(len(sales["open"].rows()), 22 + len(new), "rows of the open sale")
+    same(len(sales["gone"].rows()), 6, "rows of the sold-out sale")
+    same(it.ask("GET", "/readyz").expect(200).json["closed"], [], "closed sales")
+    for name in ("gone", "upcoming", "untouched"):
+        sales[name].audit()
+    found = json.loads(it.ctl("--json", "audit", sales["open"].title).stdout)[0]["problems"]
+    same({f["kind"] for f in found}, {"dead-letter"}, "findings of the open sale")
+    # units may be added, and new sales and users come
+    it.ask("PATCH", sales["gone"].path + "/stock", old.seller, {"add": 1}).expect(200)
+    insist(sales["gone"], fresh[0]).expect(201)
+    later = it.sale(old.seller, "later", amount=2)
+    insist(later, it.customer()).expect(201)
+    later.drained()
+    later.audit()
+
+
+def version_case(version):
+    @case(f"data of {version}: brought up to date beside a MySQL that runs, sold on, audited")
+    def _(it):
+        goes_on(it, version)
+
+
+for _version in VERSIONS:
+    version_case(_version)
+
+
+def refused(it, program, settings, *words):
+    """What a program says that does not start; a socket is its standard input, as a pool would have it."""
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(it.run / "tmp" / it.name("socket")))
+        listening.listen()
+        done = subprocess.run([BUILD / program, "-c", it.run / settings, *words], stdin=listening, capture_output=True,
+                              text=True, timeout=20, env=it.environment)
+    same(done.returncode, 78, f"exit code of {program}: {done.stderr}")
+    return done.stderr
+
+
+@contextlib.contextmanager
+def schema(it, change, back):
+    it.sql(change)
+    try:
+        yield
+    finally:
+        it.sql(back)
+        until(lambda: it.ask("GET", "/readyz").status == 200, 10, "ready again")
+
+
+def programs():
+    return (("seckill-api", "seckill.conf", "-p", "cold"), ("seckill-orderd", "drain.conf"),
+            ("seckillctl", "seckill.conf", "audit"))
+
+
+def not_ready(it, *words):
+    answer = until(lambda: (a := it.ask("GET", "/readyz")).status == 503 and a, 10, "/readyz says no")
+    for word in words:
+        answer.expect(503, "unavailable").names(word)
+
+
+@case("a schema of another version: every program that is running or starting refuses it, and names both versions")
+def other_schema(it):
+    wanted = newest()
+    changes = {wanted + 7: (f"INSERT INTO schema_migrations (version, name) VALUES ({wanted + 7}, 'later')",
+                            f"DELETE FROM schema_migrations WHERE version = {wanted + 7}"),
+               wanted - 1: (f"UPDATE schema_migrations SET version = 1000 + version WHERE version = {wanted}; "
+                            f"UPDATE schema_migrations SET version = 0 WHERE version = 1000 + {wanted}",
+                            f"UPDATE schema_migrations SET version = {wanted} WHERE version = 0")}
+    sale, users = it.sale(amount=10), it.users(4)
+    for there, (change, back) in changes.items():
+        with schema(it, change, back):
+            for program in programs():
+                text = refused(it, *program)
+                assert f"version {there}" in text and f"version {wanted}" in text, text
+            not_ready(it, f"version {there}", f"version {wanted}")
+            it.ask("GET", f"/api/users/{users[0].name}/orders", users[0]).expect(503, "unavailable")
+            sale.claim(users.pop()).expect(201)  # the hot pool does not need MySQL
+            same(len(sale.rows()), 4 - len(users) - 1, "nothing is drained into it")
+            check = it.ctl("check")
+            same(check.returncode, 1, f"{check.stdout}{check.stderr}")
+            assert f"version {there}" in check.stdout, check.stdout
+        sale.drained()
+
+
+@case("sales of a newer layout in Redis: no program starts, and /readyz names both layouts")
+def newer_layout(it):
+    until(lambda: it.redis("GET", "sk:layout") == "1", 10, "the drainers have recorded the layout")
+    it.redis("SET", "sk:layout", 2)
+    try:
+        for program in (*programs(), ("seckill-api", "seckill.conf", "-p", "hot")):
+            text = refused(it, *program)
+            assert "layout 2" in text and "layout 1" in text, text
+        not_ready(it, "layout 2", "layout 1")
+    finally:
+        it.redis("SET", "sk:layout", 1)
+
+
+@case("a slot of a newer layout sells nothing, is named, and is left as it is")
+def newer_slot(it):
+    sale, user = it.sale(amount=4, segments=1), it.customer()
+    fence = it.redis("HGET", sale.key("s", 0), "fence")
+    it.redis("HSET", sale.key("s", 0), "fence", "2:" + fence)
+    sale.claim(user).expect(503, "fenced")
+    until(lambda: sale.title in it.ask("GET", "/readyz").json["closed"], 10, "/readyz names it")
+    log = it.run / "log/drain.log"
+    until(lambda: [line for line in log.read_text().replace("\\x20", " ").splitlines()
+                   if str(sale.id) in line and "layout 2" in line and "layout 1" in line], 5, "a line in the log")
+    same(it.redis("HGET", sale.key("s", 0), "fence"), "2:" + fence, "the fence")
+    it.redis("HSET", sale.key("s", 0), "fence", fence)
+    until(lambda: sale.claim(user).status == 201, 10, "it sells again")
+
+
+@case("an id that is taken: another one is drawn, for users and for coupons")
+def taken_ids(it):
+    seller, other = it.seller(), it.sale()
+    for table, taken in (("users", seller.id), ("coupons", other.id)):
+        it.sql(f"CREATE TRIGGER {table}_drawn BEFORE INSERT ON {table} FOR EACH ROW "
+               f"SET NEW.id = IF(@drawn IS NULL AND (@drawn := 1), {taken}, NEW.id)")
+    it.dev("stop", "cold")  # sessions that have not drawn yet
+    it.dev("start", "cold")
+    try:
+        new = it.account(it.name("drawn"), "seller")
+        assert new.id != seller.id, new
+        sale = it.sale(new, amount=3)
+        assert sale.id != other.id, sale.id
+        sale.win(it.customer())
+    finally:
+        it.sql("DROP TRIGGER users_drawn; DROP TRIGGER coupons_drawn")
+
+
+@case("ids are random, below 2^48, and not counted by MySQL")
+def random_ids(it):
+    sales = [it.sale(amount=1) for _ in range(3)]
+    ids = [u.id for u in it.users(5)] + [s.id for s in sales]
+    assert all(0 < id < 2**48 for id in ids) and min(ids) > 2**20 and len(set(ids)) == 8, ids
+    for table in ("users", "coupons"):
+        assert "AUTO_INCREMENT" not in it.sql(f"SHOW CREATE TABLE {table}")[0][1].upper(), table
+
+
+main(SECKILL_PASSWORD_COST=1, SECKILL_LOGIN_DELAY=0)
