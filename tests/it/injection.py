@@ -25,7 +25,7 @@ HOSTILE = ("{}", "{1}", "{1:0}", "sk:{1:h}:hub", "sk:revoked", ":", "|", "1|2|3"
            "'; DROP TABLE users; --", "1 OR 1=1", "%s%n", "%00", "%0d%0a", "é", "名前", "\U0001f3ab",
            "<script>alert(1)<script>",
            "=", "a=b c=d", "level=error", "-1", "0", "null", "{\"a\":1}", "x" * 60, "é" * 60)
-KEY = re.compile(r"sk:(dirty|doubt|closed|revoked|[a-z]:\{\d+\}(:\d+)?|\{\d+:(h|\d+)\}:(hub|[a-z]))")
+KEY = re.compile(r"sk:(dirty|doubt|closed|layout|revoked|[a-z]:\{\d+\}(:\d+)?|\{\d+:(h|\d+)\}:(hub|[a-z]))")
 
 
 @case("names full of braces, colons and quotes are sold, drained and audited; Redis's keys are made of our integers alone")
