@@ -9,7 +9,7 @@ GRANT INSERT, UPDATE (published, amount) ON seckill.coupons TO seckill@localhost
 -- seckill_drain: the drainers and `seckillctl recover`, which see no password.
 GRANT SELECT ON seckill.schema_migrations TO seckill_drain@localhost;
 GRANT SELECT (id, name) ON seckill.users TO seckill_drain@localhost;
-GRANT SELECT, UPDATE (sold, generation) ON seckill.coupons TO seckill_drain@localhost;
+GRANT SELECT, UPDATE (sold, generation, amount, cancelled) ON seckill.coupons TO seckill_drain@localhost;
 GRANT SELECT, INSERT ON seckill.orders TO seckill_drain@localhost;
 GRANT SELECT, INSERT, UPDATE ON seckill.drain_cursors TO seckill_drain@localhost;
 GRANT SELECT, INSERT, UPDATE (state, ended_at_ms, end_reason) ON seckill.dead_letters TO seckill_drain@localhost;

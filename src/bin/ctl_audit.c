@@ -6,6 +6,7 @@
 #include "base/parse.h"
 #include "bin/ctl.h"
 #include "sale/audit_repair.h"
+#include "sale/stray.h"
 
 struct wish {
 	bool judge, repair, really;
@@ -193,15 +194,46 @@ static int cannot_tell(struct ctl *c, enum status s)
 	return ctl_fail(c, EXIT_CANNOT_TELL, status_text(s));
 }
 
+/* What an audit says of a coupon that MySQL does not know: only that. */
+static void put_stray(struct ctl *c, const struct wish *w, const struct stray *s)
+{
+	struct audit a = {
+		.coupon = { .id = s->coupon, .segments = s->segments, .seller_name = s->seller_name, .name = s->name },
+		.sold = s->sold,
+		.queued = s->queued,
+		.rows = s->rows
+	};
+	findings_add(&a.findings, (struct finding){ .kind = FINDING_UNKNOWN_COUPON, .is = s->sold, .want = s->coupon });
+	put_audit(c, &a, w);
+	audit_release(&a);
+}
+
+static enum status each_stray(struct ctl *c, const struct wish *w, bool *none)
+{
+	struct stray *strays;
+	int count;
+	enum status s = strays_find(c->service, c->arena, &strays, &count);
+	for (int i = 0; s == STATUS_OK && i < count; i++)
+		put_stray(c, w, &strays[i]);
+	*none = count == 0;
+	return s;
+}
+
 static int each(struct ctl *c, struct wish *w, const int64_t *ids, int count)
 {
-	bool all = true;
+	bool all = true, no_stray = true;
 	for (int i = 0; i < count; i++) {
 		bool balanced;
 		enum status s = audit_one(c, w, ids[i], &balanced);
 		if (s != STATUS_OK)
 			return cannot_tell(c, s);
 		all = all && balanced;
+	}
+	if (w->judge && !w->name) {
+		enum status s = each_stray(c, w, &no_stray);
+		if (s != STATUS_OK)
+			return cannot_tell(c, s);
+		all = all && no_stray;
 	}
 	if (w->judge && !c->json)
 		buf_printf(&c->out, "audit: %s, %d coupon%s\n", all ? "balanced" : "NOT balanced", count,

@@ -1,9 +1,13 @@
 /* recover: coupons whose slots in Redis went back in time, or are gone, are made right again. */
 #include <stdio.h>
 
+#include "base/clock.h"
+#include "base/parse.h"
 #include "bin/ctl.h"
 #include "sale/audit.h"
 #include "sale/recover.h"
+#include "sale/sold_out.h"
+#include "sale/stray.h"
 
 static void put_result(struct ctl *c, int64_t coupon, const struct recovery *r)
 {
@@ -36,15 +40,83 @@ static void put_result(struct ctl *c, int64_t coupon, const struct recovery *r)
 	}
 }
 
-int ctl_recover(struct ctl *c, int argc, char **argv)
+/* What MySQL does not know: coupons, which are closed, and users, of whom only their orders are left. */
+
+static void put_stray(struct ctl *c, const struct stray *s)
+{
+	if (!c->json) {
+		buf_printf(
+			&c->out,
+			"coupon %lld (%.*s/%.*s) is not in MySQL: closed; %lld units sold, %lld orders on its lists, "
+			"%lld in MySQL\n",
+			(long long)s->coupon, (int)s->seller_name.n, s->seller_name.p, (int)s->name.n, s->name.p,
+			(long long)s->sold, (long long)s->queued, (long long)s->rows);
+		return;
+	}
+	json_begin(&c->out, NULL, '{');
+	json_int(&c->out, "coupon", s->coupon);
+	json_bool(&c->out, "known", false);
+	json_str(&c->out, "seller", s->seller_name);
+	json_str(&c->out, "name", s->name);
+	json_int(&c->out, "sold", s->sold);
+	json_int(&c->out, "queued", s->queued);
+	json_int(&c->out, "rows", s->rows);
+	json_end(&c->out, '}');
+	buf_puts(&c->out, "\n");
+}
+
+static void put_stray_user(struct ctl *c, const struct stray_user *u)
+{
+	if (!c->json) {
+		buf_printf(&c->out, "user %lld is not in MySQL, and has %lld orders: they are kept\n",
+			   (long long)u->user, (long long)u->orders);
+		return;
+	}
+	json_begin(&c->out, NULL, '{');
+	json_int(&c->out, "user", u->user);
+	json_bool(&c->out, "known", false);
+	json_int(&c->out, "orders", u->orders);
+	json_end(&c->out, '}');
+	buf_puts(&c->out, "\n");
+}
+
+static bool is_named(const struct stray *s, const char *title)
+{
+	struct str rest = str_of(title), seller;
+	return !title || (parse_split(&rest, '/', &seller) && str_eq(seller, s->seller_name) && str_eq(rest, s->name));
+}
+
+/* title: only the coupon of that name; NULL: all, and the users. */
+static enum status close_strays(struct ctl *c, const char *title, int *found)
+{
+	enum { MOST_USERS = 1000 };
+	struct stray *strays;
+	struct stray_user *users;
+	int count, user_count = 0;
+	enum status s = strays_find(c->service, c->arena, &strays, &count);
+	for (int i = 0; s == STATUS_OK && i < count; i++) {
+		if (!is_named(&strays[i], title))
+			continue;
+		s = stray_close(c->service, c->arena, &strays[i]);
+		if (s == STATUS_OK) {
+			put_stray(c, &strays[i]);
+			++*found;
+		}
+	}
+	if (*found)
+		sold_out_outlast(clock_mono_ms());
+	if (s == STATUS_OK && !title)
+		s = stray_users(c->service, c->arena, MOST_USERS, &users, &user_count);
+	for (int i = 0; s == STATUS_OK && i < user_count; i++)
+		put_stray_user(c, &users[i]);
+	return s;
+}
+
+static enum status recover_known(struct ctl *c, const char *title, bool resell)
 {
 	int64_t *ids;
 	int count;
-	bool resell = argc && strcmp(argv[0], "--resell-unknown") == 0;
-	if (argc != 1 + resell)
-		return ctl_usage(c);
-	enum status s =
-		audit_find(c->service, c->arena, strcmp(argv[resell], "--all") ? argv[resell] : NULL, &ids, &count);
+	enum status s = audit_find(c->service, c->arena, title, &ids, &count);
 	for (int i = 0; s == STATUS_OK && i < count; i++) {
 		struct recovery r;
 		s = recover_coupon(c->service, c->arena, ids[i], resell, &r);
@@ -53,8 +125,23 @@ int ctl_recover(struct ctl *c, int argc, char **argv)
 		else if (s == STATUS_NO_SUCH_COUPON)
 			s = STATUS_OK; /* never published: nothing of it was sold */
 	}
+	return s;
+}
+
+int ctl_recover(struct ctl *c, int argc, char **argv)
+{
+	bool resell = argc && strcmp(argv[0], "--resell-unknown") == 0;
+	int strays = 0;
+	if (argc != 1 + resell)
+		return ctl_usage(c);
+	const char *title = strcmp(argv[resell], "--all") ? argv[resell] : NULL;
+	enum status s = recover_known(c, title, resell);
+	if (s == STATUS_OK && !title)
+		s = close_strays(c, NULL, &strays);
+	if (s == STATUS_NO_SUCH_COUPON && close_strays(c, title, &strays) == STATUS_OK && strays)
+		s = STATUS_OK;
 	if (s == STATUS_OK)
-		return EXIT_HOLDS;
+		return strays ? EXIT_DOES_NOT_HOLD : EXIT_HOLDS;
 	return ctl_fail(c, s == STATUS_UNAVAILABLE || s == STATUS_BUSY ? EXIT_UNAVAILABLE : EXIT_DOES_NOT_HOLD,
 			s == STATUS_BUSY ? "another recovery of this coupon runs" : status_text(s));
 }

@@ -205,19 +205,22 @@ static void on_paused(struct claim *c, const struct claim_answer *said)
 	claim_end(c, STATUS_PAUSED);
 }
 
+static void aim(struct claim *c, struct coupon *coupon);
+
 static void on_found_again(void *context, enum status s, struct coupon *coupon)
 {
 	struct claim *c = context;
-	if (s != STATUS_OK || coupon->generation == c->coupon->generation) {
+	if (s != STATUS_OK || (coupon->id == c->coupon->id && coupon->generation == c->coupon->generation)) {
 		claim_end(c, s == STATUS_UNAVAILABLE ? s : STATUS_FENCED);
 		return;
 	}
-	coupon_drop(c->coupon);
-	c->coupon = coupon_hold(coupon);
+	struct coupon *old = c->coupon;
+	aim(c, coupon);
+	coupon_drop(old);
 	claim_send(c, NULL);
 }
 
-/* Our copy may be of an older generation: read the coupon anew, once. */
+/* Our copy may be of an older generation, or its name may be another coupon's by now: read it anew, once. */
 static void read_anew(struct claim *c)
 {
 	coupon_forget(c->service->coupons, c->coupon);
@@ -226,7 +229,7 @@ static void read_anew(struct claim *c)
 		return;
 	}
 	c->refound = true;
-	coupon_find_id(c->service, c->coupon->id, on_found_again, c);
+	coupon_find(c->service, c->coupon->seller_name, c->coupon->name, on_found_again, c);
 }
 
 static void await_inspection(struct claim *c)
@@ -236,10 +239,15 @@ static void await_inspection(struct claim *c)
 	claim_retry(c);
 }
 
+/* A crowd that asks for a closed sale costs one look a second at the catalog. */
 static void find_closed(struct claim *c)
 {
+	enum { FRESH_MS = 1000 };
 	fence_doubt(c->service->redis, c->coupon->id, c->coupon->segments);
-	claim_end(c, STATUS_FENCED);
+	if (clock_mono_ms() - c->coupon->read_ms < FRESH_MS)
+		claim_end(c, STATUS_FENCED);
+	else
+		read_anew(c);
 }
 
 static void on_fenced(struct claim *c, const struct claim_answer *said)
@@ -403,11 +411,17 @@ static mark *find_mark(struct service *svc, struct coupon *coupon, int segment)
 	return *at;
 }
 
-void claim_submit(struct claim *c, struct coupon *coupon)
+/* Holds the coupon. */
+static void aim(struct claim *c, struct coupon *coupon)
 {
 	c->coupon = coupon_hold(coupon);
 	c->segment = coupon_home(coupon, c->user);
 	c->mark = find_mark(c->service, coupon, c->segment);
+}
+
+void claim_submit(struct claim *c, struct coupon *coupon)
+{
+	aim(c, coupon);
 	c->deadline_ms = 0;
 	c->refound = false;
 	FAULT(claim_asked);

@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/parse.h"
 #include "sale/key.h"
 #include "sale/sold_out.h"
@@ -208,6 +209,7 @@ static void on_descriptor(void *context, enum redis_end end, const struct redis_
 		abort();
 	coupon_hold(c);
 	bool known = coupon_read(c, reply);
+	c->read_ms = clock_mono_ms();
 	if (known)
 		keep(f->svc->coupons, c);
 	answer(f, known ? STATUS_OK : STATUS_NO_SUCH_COUPON, known ? c : NULL);

@@ -29,6 +29,7 @@ struct coupon {
 
 	struct arena arena;
 	struct table_node by_name, by_id;
+	int64_t read_ms; /* when it was read, by clock_mono_ms */
 	bool cached;
 	int holders;
 };

@@ -264,6 +264,8 @@ static int drain_coupon(struct drain *d, const struct work *w)
 		batch_init(&b, d->svc, &a, w->coupon, w->segments);
 		result = batch_move(&b);
 		report(d, &b);
+		if (b.stray) /* nothing comes any more: the set forgets it */
+			change_dirty(d, "SREM", w);
 		if (clock_mono_ms() - leased_ms < LEASE_MS) /* else it may be another's by now */
 			release(d, w->coupon);
 	}

@@ -10,6 +10,8 @@
 #include "sale/claim.h"
 #include "sale/key.h"
 #include "sale/scripts.h"
+#include "sale/stray.h"
+#include "sale/supply.h"
 
 void batch_init(struct batch *b, struct service *svc, struct arena *a, int64_t coupon, int segments)
 {
@@ -77,9 +79,24 @@ static int failed(struct batch *b, const char *at)
 	return -1;
 }
 
+/* The coupon of a segment that has no cursor may be one that MySQL has forgotten. */
+static int check_known(struct batch *b)
+{
+	struct db_rows rows;
+	if (b->known)
+		return 0;
+	if (db_query(b->svc->db, b->arena, "SELECT 1 FROM coupons WHERE id = ?", &rows, DB_N(b->coupon)))
+		return -1;
+	b->known = rows.count > 0;
+	b->stray = !b->known;
+	return b->known ? 0 : -1;
+}
+
 /* A cursor that is missing is 1, and its row is made here; its key tells when another drainer makes it too. */
 static int make_cursor(struct batch *b, int segment)
 {
+	if (check_known(b))
+		return -1;
 	b->segment[segment].next = 1;
 	int result = db_exec(b->svc->db, "INSERT INTO drain_cursors (coupon_id, segment, next_seq) VALUES (?, ?, 1)",
 			     NULL, DB_N(b->coupon), DB_N(segment));
@@ -315,15 +332,16 @@ static int commit_batch(struct batch *b)
 	struct db *db = b->svc->db;
 	struct record *fresh;
 	int count, oversold = 0;
-	b->raced = false;
+	b->raced = b->oversold = false;
 	for (int i = 0; i < b->segments; i++) {
 		b->segment[i].last = 0;
 		b->segment[i].skip = false;
 	}
 	if (db_begin(db) || lock_cursors(b) || select_fresh(b, &fresh, &count) || enter_orders(b) ||
 	    insert_orders(b, fresh, count) || (oversold = count_sold(b, count)) || move_cursors(b) || db_commit(db)) {
-		bool refused = !b->raced && (oversold == 1 || is_refusal(b));
-		if (!refused)
+		b->oversold = oversold == 1;
+		bool refused = !b->raced && !b->stray && (b->oversold || is_refusal(b));
+		if (!refused && !b->stray)
 			failed(b, "batch");
 		db_rollback(db);
 		return refused ? 1 : -1;
@@ -431,10 +449,32 @@ static void trim(struct batch *b)
 	FAULT(drain_trimmed);
 }
 
+static int close_stray(struct batch *b)
+{
+	struct stray s;
+	if (stray_read(b->svc, b->arena, b->coupon, &s) != STATUS_OK)
+		return -1;
+	s.segments = b->segments;
+	return stray_close(b->svc, b->arena, &s) == STATUS_OK ? 0 : -1;
+}
+
+/* More orders than units: before any of them is refused, MySQL learns of units that it may have forgotten. */
+static int commit_oversold(struct batch *b)
+{
+	enum status s = supply_redo(b->svc, b->arena, b->coupon);
+	b->stray = s == STATUS_NO_SUCH_COUPON;
+	if (b->stray || s == STATUS_UNAVAILABLE || s == STATUS_INTERNAL)
+		return -1;
+	int result = commit_batch(b);
+	return result == 1 ? commit_each(b) : result;
+}
+
 static int commit_all(struct batch *b)
 {
 	int result = commit_batch(b);
-	return result == 1 ? commit_each(b) : result;
+	if (result == 1)
+		result = b->oversold ? commit_oversold(b) : commit_each(b);
+	return b->stray ? close_stray(b) : result;
 }
 
 int batch_move(struct batch *b)
@@ -450,7 +490,7 @@ int batch_move(struct batch *b)
 	int result = commit_all(b);
 	if (result || redis_servers(b->svc->redis_now) > 1) /* one server does what it is told in order, or neither */
 		redis_settle(b->svc->redis_now);
-	if (result == 0)
+	if (result == 0 && !b->stray)
 		trim(b);
 	return result ? -1 : b->committed;
 }

@@ -23,8 +23,11 @@ struct batch {
 	struct record *records;
 	int count, capacity;
 
-	bool entered; /* in the customers' lists */
-	bool raced;   /* another drainer began with this coupon at the same moment */
+	bool entered;  /* in the customers' lists */
+	bool raced;    /* another drainer began with this coupon at the same moment */
+	bool known;    /* MySQL has the coupon, as far as that was asked */
+	bool oversold; /* MySQL has fewer units than the batch has orders, or no such coupon */
+	bool stray;    /* MySQL does not know the coupon: it is closed, and its orders stay on their lists */
 	int committed, dead;
 	int64_t oldest_ms; /* when the oldest order of the batch was claimed; 0: none */
 };

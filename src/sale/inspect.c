@@ -16,6 +16,7 @@
 #include "sale/failure.h"
 #include "sale/fence.h"
 #include "sale/inspect_part.h"
+#include "sale/stray.h"
 
 /*
  * An inspection lasts a few ms; whose hold is older than this was killed or stopped. Each process waits a little longer
@@ -199,20 +200,31 @@ bool inspect_doubtful(struct service *svc, struct arena *a)
 	return well;
 }
 
+static struct str title_of(struct arena *a, struct str seller, struct str name)
+{
+	struct buf text;
+	buf_init(&text, a);
+	buf_put(&text, seller);
+	buf_puts(&text, "/");
+	buf_put(&text, name);
+	return buf_str(&text);
+}
+
+/* As MySQL has it, else as Redis describes it. */
 static bool read_title(struct service *svc, struct arena *a, int64_t id, struct str *title)
 {
 	struct db_rows rows;
-	struct buf text;
+	struct stray s;
 	if (db_query(svc->db, a,
 		     "SELECT u.name, c.name FROM coupons c JOIN users u ON u.id = c.seller_id WHERE c.id = ?", &rows,
-		     DB_N(id)) ||
-	    !rows.count)
+		     DB_N(id)))
 		return false;
-	buf_init(&text, a);
-	buf_put(&text, rows.values[0].text);
-	buf_puts(&text, "/");
-	buf_put(&text, rows.values[1].text);
-	*title = buf_str(&text);
+	if (rows.count)
+		*title = title_of(a, rows.values[0].text, rows.values[1].text);
+	else if (stray_read(svc, a, id, &s) == STATUS_OK)
+		*title = title_of(a, s.seller_name, s.name);
+	else
+		return false;
 	return true;
 }
 

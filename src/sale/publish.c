@@ -2,12 +2,15 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
+#include "base/log.h"
 #include "base/random.h"
 #include "sale/directory.h"
 #include "sale/failure.h"
 #include "sale/fence.h"
 #include "sale/key.h"
 #include "sale/scripts.h"
+#include "sale/sold_out.h"
+#include "sale/stray.h"
 
 int publish_default_segments(const struct conf *conf, int64_t amount)
 {
@@ -146,6 +149,22 @@ static enum status enter_seller(struct service *svc, struct arena *a, const stru
 	return directory_add(svc, c->seller_name, c->seller);
 }
 
+/*
+ * The catalog may have another coupon under this name: one that MySQL forgot when it was restored from a backup. It
+ * sells nothing any more, and no worker takes its end for that of the new one.
+ */
+static enum status close_forgotten(struct service *svc, struct arena *a, const struct coupon *c, int64_t other)
+{
+	struct stray s;
+	enum status status = stray_read(svc, a, other, &s);
+	if (status == STATUS_OK)
+		status = stray_close(svc, a, &s);
+	if (status == STATUS_OK)
+		sold_out_outlast(clock_mono_ms());
+	log_warn("coupon_replaced", LOG_INT("coupon", c->id), LOG_INT("forgotten", other));
+	return status;
+}
+
 static enum status list_by_name(struct service *svc, struct arena *a, const struct coupon *c)
 {
 	struct redis_command cmd;
@@ -154,6 +173,16 @@ static enum status list_by_name(struct service *svc, struct arena *a, const stru
 	buf_put(&path, c->seller_name);
 	buf_put(&path, STR("/"));
 	buf_put(&path, c->name);
+	const struct redis_reply *there = NULL;
+	redis_command(&cmd, "HGET");
+	key_put(&cmd, KEY_CATALOG, key_bucket(buf_str(&path)), 0);
+	redis_put(&cmd, buf_str(&path));
+	if (redis_call(svc->redis_now, a, &cmd, &there) != REDIS_ANSWER)
+		return STATUS_UNAVAILABLE;
+	int64_t other = redis_number(there);
+	enum status s = other && other != c->id ? close_forgotten(svc, a, c, other) : STATUS_OK;
+	if (s != STATUS_OK)
+		return s;
 	redis_command(&cmd, "HSET");
 	key_put(&cmd, KEY_CATALOG, key_bucket(buf_str(&path)), 0);
 	redis_put(&cmd, buf_str(&path));

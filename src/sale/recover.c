@@ -13,28 +13,44 @@
 #include "sale/fence.h"
 #include "sale/publish.h"
 #include "sale/recover_part.h"
+#include "sale/supply.h"
 
 /* Beyond a segment's cursor: more than that was never sold between two looks of the drainers. */
 enum { MOST_NUMBERS = 20000000 };
 
-static enum status next_generation(struct recover *r, int64_t id)
+static enum status read_coupon(struct recover *r, int64_t id)
 {
 	struct db_rows rows;
 	bool published;
-	if (db_exec(r->svc->db, "UPDATE coupons SET generation = generation + 1 WHERE id = ? AND published = 1", NULL,
-		    DB_N(id)) ||
-	    db_query(r->svc->db, r->arena,
-		     "SELECT " PUBLISH_COLUMNS ", c.cancelled FROM coupons c JOIN users u ON u.id = c.seller_id "
+	if (db_query(r->svc->db, r->arena,
+		     "SELECT " PUBLISH_COLUMNS " FROM coupons c JOIN users u ON u.id = c.seller_id "
 		     "WHERE c.id = ? AND c.published = 1",
 		     &rows, DB_N(id)))
 		return failure_of_db(r->svc->db, "recover");
 	if (!rows.count)
 		return STATUS_NO_SUCH_COUPON;
 	publish_row(&r->coupon, rows.values, &published);
-	r->cancelled = rows.values[15].number;
-	r->out->generation = r->coupon.generation;
-	r->closed = str_of(arena_printf(r->arena, "%lld!", (long long)r->coupon.generation));
-	r->written = str_of(arena_printf(r->arena, "%lld!written", (long long)r->coupon.generation));
+	return STATUS_OK;
+}
+
+/* Above the slots' own, too: MySQL may be older than an earlier recovery, and scripts of that must not be executed. */
+static enum status next_generation(struct recover *r, int64_t id)
+{
+	int64_t changed = 0, highest = 0;
+	enum status s = read_coupon(r, id);
+	if (s == STATUS_OK)
+		s = recover_read_generation(r, &highest);
+	if (s != STATUS_OK)
+		return s;
+	int64_t before = r->coupon.generation, next = (highest > before ? highest : before) + 1;
+	if (db_exec(r->svc->db, "UPDATE coupons SET generation = ? WHERE id = ? AND generation = ?", &changed,
+		    DB_N(next), DB_N(id), DB_N(before)))
+		return failure_of_db(r->svc->db, "recover");
+	if (!changed)
+		return STATUS_BUSY;
+	r->coupon.generation = r->out->generation = next;
+	r->closed = str_of(arena_printf(r->arena, "%lld!", (long long)next));
+	r->written = str_of(arena_printf(r->arena, "%lld!written", (long long)next));
 	return STATUS_OK;
 }
 
@@ -55,21 +71,30 @@ static enum status drain_first(struct recover *r)
 
 /* Reading, with the cursors locked: no drainer commits anything of this coupon meanwhile. */
 
-/* STATUS_BUSY: a later recovery has taken over, while this one stood still and lost its connection, and so its lock. */
+/*
+ * Units put on sale and given back are totals that only grow: the higher of MySQL's and the hub's is right.
+ * STATUS_BUSY: a later recovery has taken over, while this one stood still and lost its connection, and so its lock.
+ */
 static enum status lock(struct recover *r)
 {
 	struct db_rows cursors, coupon;
+	int64_t amount = 0, cancelled = 0;
+	enum status s = supply_read_hub(r->svc, r->arena, r->coupon.id, &amount, &cancelled);
+	if (s != STATUS_OK)
+		return s;
 	if (db_begin(r->svc->db) ||
 	    db_query(r->svc->db, r->arena, "SELECT segment FROM drain_cursors WHERE coupon_id = ? FOR UPDATE", &cursors,
 		     DB_N(r->coupon.id)) ||
+	    supply_raise(r->svc, r->coupon.id, amount, cancelled) ||
 	    db_query(r->svc->db, r->arena,
-		     "SELECT amount, sold FROM coupons WHERE id = ? AND generation = ? FOR UPDATE", &coupon,
+		     "SELECT amount, sold, cancelled FROM coupons WHERE id = ? AND generation = ? FOR UPDATE", &coupon,
 		     DB_N(r->coupon.id), DB_N(r->coupon.generation)))
 		return failure_of_db(r->svc->db, "recover");
 	if (!coupon.count)
 		return STATUS_BUSY;
 	r->coupon.amount = coupon.values[0].number;
 	r->room = coupon.values[0].number - coupon.values[1].number;
+	r->cancelled = coupon.values[2].number;
 	return STATUS_OK;
 }
 
@@ -103,8 +128,10 @@ static enum status read_all(struct recover *r)
 	}
 	if (s == STATUS_OK && missing)
 		s = sources_read_index(r->svc, &r->coupon, r->sources);
-	for (int i = 0; s == STATUS_OK && i < r->coupon.segments; i++)
+	for (int i = 0; s == STATUS_OK && i < r->coupon.segments; i++) {
 		sources_merge(&r->sources[i]);
+		s = sources_read_times(r->svc, &r->coupon, &r->sources[i]);
+	}
 	return s;
 }
 

@@ -22,6 +22,12 @@ struct recover {
 	struct recovery *out;
 };
 
+/*
+ * The highest generation of a slot, 0 when there is none. STATUS_OK, STATUS_UNAVAILABLE, STATUS_INTERNAL: a slot has
+ * another layout than this program.
+ */
+enum status recover_read_generation(struct recover *r, int64_t *highest);
+
 /* These return STATUS_OK, or STATUS_UNAVAILABLE: a server is away, or a later recovery has taken over. */
 enum status recover_close(struct recover *r);
 enum status recover_write(struct recover *r);

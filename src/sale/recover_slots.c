@@ -1,9 +1,8 @@
 #include "sale/recover_part.h"
 
-#include <unistd.h>
-
 #include "base/clock.h"
 #include "base/fault.h"
+#include "base/log.h"
 #include "sale/claim.h"
 #include "sale/fence.h"
 #include "sale/publish.h"
@@ -26,6 +25,48 @@ static enum status settle(struct recover *r)
 static void send(struct recover *r, const struct redis_command *c)
 {
 	redis_send(r->svc->redis_now, c, on_done, r);
+}
+
+/* The generations that slots have */
+
+struct fences {
+	struct recover *recover;
+	int64_t highest, layout; /* layout: one that is not ours; else LAYOUT */
+};
+
+static void on_fence(void *context, enum redis_end end, const struct redis_reply *reply)
+{
+	struct fences *f = context;
+	struct str fence = redis_text(reply);
+	f->recover->failed |= end != REDIS_ANSWER && end != REDIS_BROKEN;
+	if (fence_generation(fence) > f->highest)
+		f->highest = fence_generation(fence);
+	if (fence_layout(fence) != LAYOUT)
+		f->layout = fence_layout(fence);
+}
+
+static void ask_fence(struct fences *f, enum key key, int segment)
+{
+	struct redis_command c;
+	redis_command(&c, "HGET");
+	key_put(&c, key, f->recover->coupon.id, segment);
+	redis_put_text(&c, "fence");
+	redis_send(f->recover->svc->redis_now, &c, on_fence, f);
+}
+
+enum status recover_read_generation(struct recover *r, int64_t *highest)
+{
+	struct fences f = { .recover = r, .layout = LAYOUT };
+	ask_fence(&f, KEY_HUB, 0);
+	for (int i = 0; i < r->coupon.segments; i++)
+		ask_fence(&f, KEY_SEGMENT, i);
+	enum status s = settle(r);
+	*highest = f.highest;
+	if (s != STATUS_OK || f.layout == LAYOUT)
+		return s;
+	log_error("recover_other_layout", LOG_INT("coupon", r->coupon.id), LOG_INT("layout", f.layout),
+		  LOG_INT("program", LAYOUT));
+	return STATUS_INTERNAL;
 }
 
 /* Also where nothing is: a slot that another node finds later must not open. */
@@ -190,8 +231,7 @@ static void forget(struct recover *r, enum key set)
 enum status recover_open(struct recover *r)
 {
 	struct redis_command c;
-	while (clock_mono_ms() - r->closed_ms <= SOLD_OUT_LEASE_MS)
-		usleep(10000);
+	sold_out_outlast(r->closed_ms);
 	for (int i = 0; i < r->coupon.segments; i++) {
 		fence_open_command(&c, KEY_SEGMENT, r->coupon.id, i, r->written, r->coupon.generation);
 		send(r, &c);

@@ -292,6 +292,12 @@ bool sold_out_is_lost(struct coupon *c, int64_t user)
 	return !s->winners[slot_of(s, user)];
 }
 
+void sold_out_outlast(int64_t since_ms)
+{
+	while (clock_mono_ms() - since_ms <= SOLD_OUT_LEASE_MS)
+		usleep(10000);
+}
+
 void sold_out_free(struct sold_out *s)
 {
 	if (!s)

@@ -26,6 +26,10 @@ bool sold_out_is_lost(struct coupon *c, int64_t user);
 /* Files of moments that are over, left behind by workers that were killed. */
 void sold_out_sweep(const struct conf *conf);
 
+/* Waits until no word from before that moment (of clock_mono_ms) is believed any more, by any worker or nginx. Blocks.
+ */
+void sold_out_outlast(int64_t since_ms);
+
 /* With the coupon's memory. */
 void sold_out_free(struct sold_out *s);
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/parse.h"
+#include "sale/claim.h"
 #include "sale/failure.h"
 #include "sale/key.h"
 #include "sale/record.h"
@@ -278,6 +279,32 @@ enum status sources_read_index(struct service *svc, const struct coupon *c, stru
 		status = scan_server(svc, c, all, i, &a);
 	arena_release(&a);
 	return status;
+}
+
+static void on_time(void *context, enum redis_end end, const struct redis_reply *reply)
+{
+	struct source_claim *claim = context;
+	if (end == REDIS_ANSWER)
+		claim->claimed_ms = redis_number(reply);
+}
+
+enum status sources_read_times(struct service *svc, const struct coupon *c, struct sources *s)
+{
+	char order[ORDER_TEXT];
+	for (int i = 0; i < s->count; i++) {
+		struct source_claim *claim = &s->claims[i];
+		struct redis_command cmd;
+		if (claim->claimed_ms || !claim->owner_sequence)
+			continue;
+		redis_command(&cmd, "ZSCORE");
+		key_put(&cmd, KEY_CUSTOMER, claim->user, 0);
+		redis_put(&cmd, order_text(order, c->id, s->segment, claim->owner_sequence));
+		redis_send(svc->redis_now, &cmd, on_time, claim);
+		if (i % PAGE == PAGE - 1)
+			redis_settle(svc->redis_now);
+	}
+	redis_settle(svc->redis_now);
+	return redis_is_up(svc->redis_now) ? STATUS_OK : STATUS_UNAVAILABLE;
 }
 
 /* Merging */

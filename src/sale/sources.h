@@ -40,6 +40,9 @@ enum status sources_read_index(struct service *svc, const struct coupon *c, stru
 /* One claim a user, the most believed. A sequence that is another's already becomes 0. */
 void sources_merge(struct sources *s);
 
+/* Of claims whose moment only the customer's list knows: asks it. After the merge. STATUS_OK, STATUS_UNAVAILABLE. */
+enum status sources_read_times(struct service *svc, const struct coupon *c, struct sources *s);
+
 /* How many sequences between the cursor and the last one nobody knows an order of. Before the merge. */
 int64_t sources_missing(const struct sources *s);
 

@@ -10,7 +10,7 @@
 #include "sale/scripts.h"
 
 /* Of the flags that exchange.lua hands out; and how far the clocks of a cluster may be apart. */
-enum { LEASE_MS = 1000, SKEW_MS = 250 };
+enum { LEASE_MS = 1000, SKEW_MS = 250, AMOUNT_MAX = 1000000000 };
 
 struct supply {
 	int64_t coupon, generation, amount, cancelled;
@@ -140,8 +140,7 @@ enum status supply_add(struct service *svc, struct arena *a, int64_t seller, str
 	return STATUS_OK;
 }
 
-/* What the hub was told last. */
-static enum status read_hub(struct service *svc, struct arena *a, int64_t coupon, int64_t *units)
+enum status supply_read_hub(struct service *svc, struct arena *a, int64_t coupon, int64_t *amount, int64_t *cancelled)
 {
 	struct redis_command c;
 	const struct redis_reply *reply = NULL;
@@ -149,21 +148,37 @@ static enum status read_hub(struct service *svc, struct arena *a, int64_t coupon
 	key_put(&c, KEY_HUB, coupon, 0);
 	redis_put_text(&c, "amount");
 	redis_put_text(&c, "cancelled");
-	if (redis_call(svc->redis_now, a, &c, &reply) != REDIS_ANSWER)
+	enum redis_end end = redis_call(svc->redis_now, a, &c, &reply);
+	if (end != REDIS_ANSWER && end != REDIS_BROKEN)
 		return STATUS_UNAVAILABLE;
-	*units = redis_number_at(reply, 0) + redis_number_at(reply, 1);
+	*amount = redis_number_at(reply, 0);
+	*cancelled = redis_number_at(reply, 1);
+	if (*amount < 0 || *amount > AMOUNT_MAX || *cancelled < 0 || *cancelled > AMOUNT_MAX)
+		*amount = *cancelled = 0; /* none that we wrote */
 	return STATUS_OK;
+}
+
+int supply_raise(struct service *svc, int64_t coupon, int64_t amount, int64_t cancelled)
+{
+	return db_exec(
+		svc->db,
+		"UPDATE coupons SET amount = GREATEST(amount, ?), cancelled = GREATEST(cancelled, ?) WHERE id = ?",
+		NULL, DB_N(amount), DB_N(cancelled), DB_N(coupon));
 }
 
 enum status supply_redo(struct service *svc, struct arena *a, int64_t coupon)
 {
 	struct supply s;
-	int64_t told = 0, epoch, wait_ms;
+	int64_t amount = 0, cancelled = 0, epoch, wait_ms;
 	enum status status = read_published(svc, a, coupon, &s);
 	if (status == STATUS_OK)
-		status = read_hub(svc, a, coupon, &told);
-	if (status != STATUS_OK || told >= s.amount + s.cancelled)
+		status = supply_read_hub(svc, a, coupon, &amount, &cancelled);
+	if (status != STATUS_OK)
 		return status;
+	if ((amount > s.amount || cancelled > s.cancelled) && supply_raise(svc, coupon, amount, cancelled))
+		return failure_of_db(svc->db, "supply");
+	if (amount >= s.amount && cancelled >= s.cancelled)
+		return STATUS_OK;
 	FAULT(supply_found);
 	status = tell_hub(svc, a, &s, &epoch, &wait_ms);
 	if (status == STATUS_OK)

@@ -17,9 +17,16 @@ enum status supply_add(struct service *svc, struct arena *a, int64_t seller, str
 		       int64_t *amount);
 
 /*
- * Puts on sale what MySQL counts and the hub was never told, because its worker was killed in between. The drainers do
- * it, coupon by coupon. STATUS_OK also when there is nothing to do; else as supply_add.
+ * Brings the totals of MySQL and the hub to the higher of both: the hub was never told of units because a worker was
+ * killed in between, or MySQL was restored from an older backup. The drainers do it, coupon by coupon. STATUS_OK also
+ * when there is nothing to do; else as supply_add.
  */
 enum status supply_redo(struct service *svc, struct arena *a, int64_t coupon);
+
+/* The hub's totals of units put on sale and given back; 0 without a hub. STATUS_OK, STATUS_UNAVAILABLE. */
+enum status supply_read_hub(struct service *svc, struct arena *a, int64_t coupon, int64_t *amount, int64_t *cancelled);
+
+/* Raises MySQL's totals to these; never lowers them. 0, or -1 as db_run. */
+int supply_raise(struct service *svc, int64_t coupon, int64_t amount, int64_t cancelled) MUST_CHECK;
 
 #endif

@@ -28,8 +28,9 @@ static struct service service;
 static struct coupon *coupon;
 static char board_path[] = "/tmp/seckill-claim-XXXXXX";
 
-#define DESCRIPTOR(generation)                                                                                         \
-	"id 7 seller 3 gen " generation " amount 100 stock 5 t0 0 t1 0 created 1 pay 0 seller_name s name n "          \
+#define DESCRIPTOR(generation) "id 7" DESCRIPTOR_OF(generation)
+#define DESCRIPTOR_OF(generation)                                                                                      \
+	" seller 3 gen " generation " amount 100 stock 5 t0 0 t1 0 created 1 pay 0 seller_name s name n "              \
 	"description d segments 4 key :0123456789abcdef"
 
 static void on_found(void *context, enum status s, struct coupon *c)
@@ -48,6 +49,7 @@ static int start(void **state)
 	service.loop = loop_new();
 	coupon_find_id(&service, 7, on_found, &coupon);
 	fake_redis_answer(DESCRIPTOR("5"));
+	coupon->read_ms -= 1000; /* not a moment ago */
 	return coupon->segments == 4 ? 0 : -1;
 }
 
@@ -172,26 +174,37 @@ static void play(const struct conversation *c, struct asked *a)
 }
 
 #define CLAIM "claim s0 o0 q0 | 5 U"
-#define CREDITED(granted, taken) "claim s0 o0 q0 | 5 U " granted " " taken
-#define DOUBT "SADD sk:doubt 7:4"
-#define INDEX(order) "ZADD sk:u:{U} 1700 " order
+#define FOUND(id)                                                                                                      \
+	{                                                                                                              \
+		"HGET sk:n:{749} s/n", id                                                                              \
+	}
+#define CREDITED(granted, taken)    "claim s0 o0 q0 | 5 U " granted " " taken
+#define DOUBT                       "SADD sk:doubt 7:4"
+#define INDEX(order)                "ZADD sk:u:{U} 1700 " order
 #define ASK(received, sent, probes) "exchange hub | 5 0 " received " " sent " 0 1 " probes
 
 static const struct conversation conversations[] = {
 	{ "won", STATUS_CREATED, { { CLAIM, "WON 3 9 1700" }, { INDEX("7-0-3"), "1" } } },
-	{ "won, and the list entry is refused", STATUS_CREATED, { { CLAIM, "WON 3 9 1700" }, { INDEX("7-0-3"), "!refused" } } },
-	{ "won, and the list entry is lost", STATUS_CREATED, { { CLAIM, "WON 3 9 1700" }, { INDEX("7-0-3"), "!unknown" } } },
-	{ "won, the first on an empty list: the drainers are woken", STATUS_CREATED,
+	{ "won, and the list entry is refused",
+	  STATUS_CREATED,
+	  { { CLAIM, "WON 3 9 1700" }, { INDEX("7-0-3"), "!refused" } } },
+	{ "won, and the list entry is lost",
+	  STATUS_CREATED,
+	  { { CLAIM, "WON 3 9 1700" }, { INDEX("7-0-3"), "!unknown" } } },
+	{ "won, the first on an empty list: the drainers are woken",
+	  STATUS_CREATED,
 	  { { CLAIM, "WON 3 9 1700 1" }, { "SADD sk:dirty 7:4", "1" }, { INDEX("7-0-3"), "1" } } },
 	{ "won, the second on a list", STATUS_CREATED, { { CLAIM, "WON 3 9 1700 2" }, { INDEX("7-0-3"), "1" } } },
-	{ "won, and nobody is woken", STATUS_CREATED,
+	{ "won, and nobody is woken",
+	  STATUS_CREATED,
 	  { { CLAIM, "WON 3 9 1700 1" }, { "SADD sk:dirty 7:4", "!unknown" }, { INDEX("7-0-3"), "1" } } },
 	{ "mine from before", STATUS_ALREADY_CLAIMED, { { CLAIM, "MINE 2" } } },
 	{ "sold out by lease", STATUS_SOLD_OUT, { { CLAIM, "SOLDOUT 1" } } },
 	{ "too early", STATUS_NOT_STARTED, { { CLAIM, "EARLY 1500" } } },
 	{ "ended", STATUS_ENDED, { { CLAIM, "[ENDED" } } },
 	{ "paused", STATUS_PAUSED, { { CLAIM, "[PAUSED" } } },
-	{ "the segment went back in time", STATUS_FENCED,
+	{ "the segment went back in time",
+	  STATUS_FENCED,
 	  { { CLAIM, "[REGRESS" }, { "fence s0 | 5 5!", "[OK" }, { DOUBT, "1" } } },
 	{ "no connection", STATUS_UNAVAILABLE, { { CLAIM, "!refused" } } },
 	{ "the answer is lost", STATUS_OUTCOME_UNKNOWN, { { CLAIM, "!unknown" } } },
@@ -199,53 +212,62 @@ static const struct conversation conversations[] = {
 	{ "a reply nobody knows", STATUS_INTERNAL, { { CLAIM, "PERHAPS 1" } } },
 	{ "a reply that is no list", STATUS_INTERNAL, { { CLAIM, "nil" } } },
 
-	{ "the hub grants", STATUS_CREATED,
+	{ "the hub grants",
+	  STATUS_CREATED,
 	  { { CLAIM, "NEED 25 0" },
 	    { ASK("25", "0", "1"), "GRANT 30 0" },
 	    { CREDITED("30", "0"), "WON 26 4 1700" },
 	    { INDEX("7-0-26"), "1" } } },
-	{ "units were added a moment ago", STATUS_CREATED,
+	{ "units were added a moment ago",
+	  STATUS_CREATED,
 	  { { CLAIM, "NEED 25 0" },
 	    { ASK("25", "0", "1"), "LATER 300" },
 	    { CLAIM, "NEED 25 0" },
 	    { ASK("25", "0", "1"), "GRANT 30 0" },
 	    { CREDITED("30", "0"), "WON 26 4 1700" },
 	    { INDEX("7-0-26"), "1" } } },
-	{ "the hub grants, and others were faster", STATUS_CREATED,
+	{ "the hub grants, and others were faster",
+	  STATUS_CREATED,
 	  { { CLAIM, "NEED 25 0" },
 	    { ASK("25", "0", "1"), "GRANT 26 0" },
 	    { CREDITED("26", "0"), "NEED 26 0" },
 	    { ASK("26", "0", "1"), "GRANT 27 0" },
 	    { CREDITED("27", "0"), "WON 27 0 1700" },
 	    { INDEX("7-0-27"), "1" } } },
-	{ "a grant from before was never credited", STATUS_CREATED,
+	{ "a grant from before was never credited",
+	  STATUS_CREATED,
 	  { { CLAIM, "NEED 25 3" },
 	    { ASK("25", "3", "1"), "NONE 30 3" },
 	    { CREDITED("30", "3"), "WON 26 4 1700" },
 	    { INDEX("7-0-26"), "1" } } },
-	{ "the hub's word", STATUS_SOLD_OUT,
+	{ "the hub's word",
+	  STATUS_SOLD_OUT,
 	  { { CLAIM, "NEED 25 0" },
 	    { ASK("25", "0", "1"), "SOLDOUT 1 5000" },
 	    { "flag s0 | 5 1 5000", "OK 1" },
 	    { CLAIM, "SOLDOUT 1" } } },
-	{ "the hub's word, but a copy of the claim has won elsewhere", STATUS_ALREADY_CLAIMED,
+	{ "the hub's word, but a copy of the claim has won elsewhere",
+	  STATUS_ALREADY_CLAIMED,
 	  { { CLAIM, "NEED 25 0" },
 	    { ASK("25", "0", "1"), "SOLDOUT 1 5000" },
 	    { "flag s0 | 5 1 5000", "OK 1" },
 	    { CLAIM, "MINE 25" } } },
-	{ "the hub's word, and the lease is lost", STATUS_SOLD_OUT,
+	{ "the hub's word, and the lease is lost",
+	  STATUS_SOLD_OUT,
 	  { { CLAIM, "NEED 25 0" },
 	    { ASK("25", "0", "1"), "SOLDOUT 1 5000" },
 	    { "flag s0 | 5 1 5000", "!unknown" },
 	    { CLAIM, "SOLDOUT 1" } } },
-	{ "another segment gives what it has", STATUS_CREATED,
+	{ "another segment gives what it has",
+	  STATUS_CREATED,
 	  { { CLAIM, "NEED 25 0" },
 	    { ASK("25", "0", "1"), "NONE 25 0 2 25 0" },
 	    { "debit s2 | 5 1", "OK 0 25 5" },
 	    { ASK("25", "0", "2") " 2 25 5 0", "GRANT 26 0" },
 	    { CREDITED("26", "0"), "WON 26 0 1700" },
 	    { INDEX("7-0-26"), "1" } } },
-	{ "rounds of 1, 2 and 4 segments, then the hub's word", STATUS_SOLD_OUT,
+	{ "rounds of 1, 2 and 4 segments, then the hub's word",
+	  STATUS_SOLD_OUT,
 	  { { CLAIM, "NEED 25 0" },
 	    { ASK("25", "0", "1"), "NONE 25 0 1 25 0" },
 	    { "debit s1 | 5 1", "OK 0 25 0" },
@@ -255,7 +277,8 @@ static const struct conversation conversations[] = {
 	    { ASK("25", "0", "4") " 2 25 0 0 3 25 0 0", "SOLDOUT 1 5000" },
 	    { "flag s0 | 5 1 5000", "OK 1" },
 	    { CLAIM, "SOLDOUT 1" } } },
-	{ "another segment misses a grant: it is delivered again", STATUS_CREATED,
+	{ "another segment misses a grant: it is delivered again",
+	  STATUS_CREATED,
 	  { { CLAIM, "NEED 25 0" },
 	    { ASK("25", "0", "1"), "NONE 25 0 1 28 0" },
 	    { "debit s1 | 5 1", "OK 0 25 0" },
@@ -265,56 +288,80 @@ static const struct conversation conversations[] = {
 	    { ASK("25", "0", "4") " 1 28 3 0", "GRANT 26 0" },
 	    { CREDITED("26", "0"), "WON 26 0 1700" },
 	    { INDEX("7-0-26"), "1" } } },
-	{ "the hub cannot say in time", STATUS_BUSY,
+	{ "the hub cannot say in time",
+	  STATUS_BUSY,
 	  { { CLAIM, "NEED 25 0" },
 	    { ASK("25", "0", "1"), "NONE 25 0 1 25 0" },
 	    { "debit s1 | 5 1", "OK 0 25 0" },
 	    { ASK("25", "0", "2") " 1 25 0 0", "+251 NONE 25 0 1 25 0" } } },
-	{ "grants in time, and none is left for this claim", STATUS_BUSY,
+	{ "grants in time, and none is left for this claim",
+	  STATUS_BUSY,
 	  { { CLAIM, "NEED 25 0" },
 	    { ASK("25", "0", "1"), "+200 GRANT 26 0" },
 	    { CREDITED("26", "0"), "NEED 26 0" },
 	    { ASK("26", "0", "1"), "+51 GRANT 27 0" },
 	    { CREDITED("27", "0"), "NEED 27 0" } } },
-	{ "a grant that is so old that the hub may have forgotten it", STATUS_BUSY,
+	{ "a grant that is so old that the hub may have forgotten it",
+	  STATUS_BUSY,
 	  { { CLAIM, "NEED 25 0" }, { ASK("25", "0", "1"), "+501 GRANT 30 0" } } },
-	{ "a return that is so old that the segment may have forgotten it", STATUS_BUSY,
-	  { { CLAIM, "NEED 25 0" }, { ASK("25", "0", "1"), "NONE 25 0 2 25 0" }, { "debit s2 | 5 1", "+501 OK 0 25 5" } } },
-	{ "a grant to another segment that is as old", STATUS_BUSY,
-	  { { CLAIM, "NEED 25 0" }, { ASK("25", "0", "1"), "NONE 25 0 1 28 0" }, { "debit s1 | 5 1", "+501 OK 0 25 0" } } },
+	{ "a return that is so old that the segment may have forgotten it",
+	  STATUS_BUSY,
+	  { { CLAIM, "NEED 25 0" },
+	    { ASK("25", "0", "1"), "NONE 25 0 2 25 0" },
+	    { "debit s2 | 5 1", "+501 OK 0 25 5" } } },
+	{ "a grant to another segment that is as old",
+	  STATUS_BUSY,
+	  { { CLAIM, "NEED 25 0" },
+	    { ASK("25", "0", "1"), "NONE 25 0 1 28 0" },
+	    { "debit s1 | 5 1", "+501 OK 0 25 0" } } },
 	{ "the hub is away", STATUS_BUSY, { { CLAIM, "NEED 25 0" }, { ASK("25", "0", "1"), "!refused" } } },
 	{ "the hub's answer is lost", STATUS_BUSY, { { CLAIM, "NEED 25 0" }, { ASK("25", "0", "1"), "!unknown" } } },
 	{ "the hub is broken", STATUS_FENCED, { { CLAIM, "NEED 25 0" }, { ASK("25", "0", "1"), "!broken" } } },
-	{ "the hub is closed", STATUS_FENCED,
+	{ "the hub is closed",
+	  STATUS_FENCED,
 	  { { CLAIM, "NEED 25 0" }, { ASK("25", "0", "1"), "FENCED 5!" }, { DOUBT, "1" } } },
-	{ "the hub is gone", STATUS_FENCED, { { CLAIM, "NEED 25 0" }, { ASK("25", "0", "1"), "[FENCED" }, { DOUBT, "1" } } },
-	{ "the hub is in doubt, and then it is not", STATUS_ALREADY_CLAIMED,
+	{ "the hub is gone",
+	  STATUS_FENCED,
+	  { { CLAIM, "NEED 25 0" }, { ASK("25", "0", "1"), "[FENCED" }, { DOUBT, "1" } } },
+	{ "the hub is in doubt, and then it is not",
+	  STATUS_ALREADY_CLAIMED,
 	  { { CLAIM, "NEED 25 0" }, { ASK("25", "0", "1"), "FENCED 5@other" }, { DOUBT, "1" }, { CLAIM, "MINE 2" } } },
-	{ "the hub went back in time", STATUS_FENCED,
-	  { { CLAIM, "NEED 25 0" }, { ASK("25", "0", "1"), "[REGRESS" }, { "fence hub | 5 5!", "[OK" }, { DOUBT, "1" } } },
-	{ "a grant whose delivery is lost", STATUS_OUTCOME_UNKNOWN,
+	{ "the hub went back in time",
+	  STATUS_FENCED,
+	  { { CLAIM, "NEED 25 0" },
+	    { ASK("25", "0", "1"), "[REGRESS" },
+	    { "fence hub | 5 5!", "[OK" },
+	    { DOUBT, "1" } } },
+	{ "a grant whose delivery is lost",
+	  STATUS_OUTCOME_UNKNOWN,
 	  { { CLAIM, "NEED 25 0" }, { ASK("25", "0", "1"), "GRANT 30 0" }, { CREDITED("30", "0"), "!unknown" } } },
-	{ "another segment is away", STATUS_BUSY,
+	{ "another segment is away",
+	  STATUS_BUSY,
 	  { { CLAIM, "NEED 25 0" }, { ASK("25", "0", "1"), "NONE 25 0 1 25 0" }, { "debit s1 | 5 1", "!refused" } } },
-	{ "another segment's answer is lost", STATUS_BUSY,
+	{ "another segment's answer is lost",
+	  STATUS_BUSY,
 	  { { CLAIM, "NEED 25 0" }, { ASK("25", "0", "1"), "NONE 25 0 1 25 0" }, { "debit s1 | 5 1", "!unknown" } } },
-	{ "another segment is fenced", STATUS_FENCED,
+	{ "another segment is fenced",
+	  STATUS_FENCED,
 	  { { CLAIM, "NEED 25 0" },
 	    { ASK("25", "0", "1"), "NONE 25 0 1 25 0" },
 	    { "debit s1 | 5 1", "[FENCED" },
 	    { DOUBT, "1" } } },
-	{ "one of two segments is away", STATUS_BUSY,
+	{ "one of two segments is away",
+	  STATUS_BUSY,
 	  { { CLAIM, "NEED 25 0" },
 	    { ASK("25", "0", "1"), "NONE 25 0 1 25 0 2 25 0" },
 	    { "debit s1 | 5 1", "!unknown" },
 	    { "debit s2 | 5 1", "OK 0 25 0" },
 	    { "exchange hub | 5 0 25 0 0 0 2 2 25 0 0", "OK 25 0" } } },
-	{ "the report is lost", STATUS_BUSY,
+	{ "the report is lost",
+	  STATUS_BUSY,
 	  { { CLAIM, "NEED 25 0" },
 	    { ASK("25", "0", "1"), "NONE 25 0 1 25 0" },
 	    { "debit s1 | 5 1", "OK 0 25 0" },
 	    { ASK("25", "0", "2") " 1 25 0 0", "!unknown" } } },
-	{ "the report is not believed", STATUS_FENCED,
+	{ "the report is not believed",
+	  STATUS_FENCED,
 	  { { CLAIM, "NEED 25 0" },
 	    { ASK("25", "0", "1"), "NONE 25 0 1 25 0" },
 	    { "debit s1 | 5 1", "OK 0 99 0" },
@@ -322,26 +369,51 @@ static const struct conversation conversations[] = {
 	    { "fence hub | 5 5!", "[OK" },
 	    { DOUBT, "1" } } },
 
-	{ "an old generation, read anew", STATUS_CREATED,
+	{ "an old generation, read anew",
+	  STATUS_CREATED,
 	  { { CLAIM, "FENCED 6@run" },
+	    FOUND("7"),
 	    { "HGETALL d", DESCRIPTOR("6") },
 	    { "claim s0 o0 q0 | 6 U", "WON 1 9 1700" },
 	    { INDEX("7-0-1"), "1" } } },
-	{ "an old generation, and the next one too", STATUS_FENCED,
-	  { { CLAIM, "FENCED 6@run" }, { "HGETALL d", DESCRIPTOR("6") }, { "claim s0 o0 q0 | 6 U", "FENCED 7@run" } } },
-	{ "fenced, and there is no newer one", STATUS_FENCED,
-	  { { CLAIM, "FENCED 6@run" }, { "HGETALL d", DESCRIPTOR("5") } } },
-	{ "fenced, and the coupon is gone", STATUS_FENCED, { { CLAIM, "FENCED 6@run" }, { "HGETALL d", "[ ]" } } },
-	{ "fenced, and Redis is away", STATUS_UNAVAILABLE, { { CLAIM, "FENCED 6@run" }, { "HGETALL d", "!unknown" } } },
-	{ "the segment is gone", STATUS_FENCED, { { CLAIM, "[FENCED" }, { DOUBT, "1" } } },
-	{ "the segment is closed", STATUS_FENCED, { { CLAIM, "FENCED 5!" }, { DOUBT, "1" } } },
-	{ "in doubt, inspected, and won", STATUS_CREATED,
+	{ "an old generation, and the next one too",
+	  STATUS_FENCED,
+	  { { CLAIM, "FENCED 6@run" },
+	    FOUND("7"),
+	    { "HGETALL d", DESCRIPTOR("6") },
+	    { "claim s0 o0 q0 | 6 U", "FENCED 7@run" } } },
+	{ "fenced, and there is no newer one",
+	  STATUS_FENCED,
+	  { { CLAIM, "FENCED 6@run" }, FOUND("7"), { "HGETALL d", DESCRIPTOR("5") } } },
+	{ "fenced, and the coupon is gone",
+	  STATUS_FENCED,
+	  { { CLAIM, "FENCED 6@run" }, FOUND("7"), { "HGETALL d", "[ ]" } } },
+	{ "fenced, and Redis is away",
+	  STATUS_UNAVAILABLE,
+	  { { CLAIM, "FENCED 6@run" }, FOUND("7"), { "HGETALL d", "!unknown" } } },
+	{ "closed, and its name is another coupon's by now",
+	  STATUS_FENCED,
+	  { { CLAIM, "FENCED 5!" },
+	    { DOUBT, "1" },
+	    FOUND("8"),
+	    { "HGETALL sk:{8:h}:d", "id 8" DESCRIPTOR_OF("1") },
+	    { "claim sk:{8:0}:s sk:{8:0}:o sk:{8:0}:q | 1 U", "FENCED 1!" },
+	    { "SADD sk:doubt 8:4", "1" } } },
+	{ "the segment is gone",
+	  STATUS_FENCED,
+	  { { CLAIM, "[FENCED" }, { DOUBT, "1" }, FOUND("7"), { "HGETALL d", DESCRIPTOR("5") } } },
+	{ "the segment is closed",
+	  STATUS_FENCED,
+	  { { CLAIM, "FENCED 5!" }, { DOUBT, "1" }, FOUND("7"), { "HGETALL d", DESCRIPTOR("5") } } },
+	{ "in doubt, inspected, and won",
+	  STATUS_CREATED,
 	  { { CLAIM, "FENCED 5@other" },
 	    { DOUBT, "1" },
 	    { CLAIM, "FENCED 5@other" },
 	    { CLAIM, "WON 3 9 1700" },
 	    { INDEX("7-0-3"), "1" } } },
-	{ "in doubt for too long", STATUS_BUSY,
+	{ "in doubt for too long",
+	  STATUS_BUSY,
 	  { { CLAIM, "FENCED 5@other" }, { DOUBT, "+251 1" }, { CLAIM, "FENCED 5@other" } } },
 };
 
@@ -377,8 +449,8 @@ static void cut(const struct conversation *c, int at, const char *how)
 	pass_time();
 	expect(a.ends == 1, "%s, cut at step %d: ended %d times", c->what, at, a.ends);
 	expect(a.status != STATUS_SOLD_OUT || hub_said_so, "%s, cut at step %d", c->what, at);
-	expect((a.status == STATUS_CREATED || a.status == STATUS_ALREADY_CLAIMED) == won, "%s, cut at step %d: %s", c->what,
-	       at, status_code(a.status));
+	expect((a.status == STATUS_CREATED || a.status == STATUS_ALREADY_CLAIMED) == won, "%s, cut at step %d: %s",
+	       c->what, at, status_code(a.status));
 }
 
 static void a_lost_connection_ends_every_claim_once(void **state)
@@ -433,13 +505,17 @@ static void a_winner_waits_for_the_replicas(void **state)
 {
 	static const struct conversation confirmed[] = {
 		{ "won", STATUS_CREATED, { { CLAIM, "WON 3 9 1700" }, { "WAIT", "1" }, { INDEX("7-0-3"), "1" } } },
-		{ "won, and too few have it", STATUS_NOT_REPLICATED,
+		{ "won, and too few have it",
+		  STATUS_NOT_REPLICATED,
 		  { { CLAIM, "WON 4 9 1700" }, { "WAIT", "!unknown" }, { INDEX("7-0-4"), "1" } } },
-		{ "mine, written once more", STATUS_ALREADY_CLAIMED,
+		{ "mine, written once more",
+		  STATUS_ALREADY_CLAIMED,
 		  { { CLAIM, "MINE 3" }, { "HINCRBY s0 confirms 1", "1" }, { "WAIT", "1" } } },
-		{ "mine, and too few have it", STATUS_NOT_REPLICATED,
+		{ "mine, and too few have it",
+		  STATUS_NOT_REPLICATED,
 		  { { CLAIM, "MINE 3" }, { "HINCRBY s0 confirms 1", "1" }, { "WAIT", "!unknown" } } },
-		{ "mine, and the write is refused", STATUS_NOT_REPLICATED,
+		{ "mine, and the write is refused",
+		  STATUS_NOT_REPLICATED,
 		  { { CLAIM, "MINE 3" }, { "HINCRBY s0 confirms 1", "!refused" } } },
 	};
 	(void)state;
@@ -451,15 +527,15 @@ static void a_winner_waits_for_the_replicas(void **state)
 }
 
 /* Where one server holds all keys a winner's indexes go with the claim, and nothing comes after it. */
-#define WHOLE_CLAIM(granted, taken) \
-	"claim s0 o0 q0 sk:u:{U} sk:dirty | 5 U " granted " " taken "  7-0- 7:4"
+#define WHOLE_CLAIM(granted, taken) "claim s0 o0 q0 sk:u:{U} sk:dirty | 5 U " granted " " taken "  7-0- 7:4"
 
 static void one_server_takes_all_of_a_claim(void **state)
 {
 	static const struct conversation whole[] = {
 		{ "won, the first on an empty list", STATUS_CREATED, { { WHOLE_CLAIM("", ""), "WON 3 9 1700 1" } } },
 		{ "mine from before", STATUS_ALREADY_CLAIMED, { { WHOLE_CLAIM("", ""), "MINE 2" } } },
-		{ "the hub grants", STATUS_CREATED,
+		{ "the hub grants",
+		  STATUS_CREATED,
 		  { { WHOLE_CLAIM("", ""), "NEED 25 0" },
 		    { ASK("25", "0", "1"), "GRANT 30 0" },
 		    { WHOLE_CLAIM("30", "0"), "WON 26 4 1700" } } },
@@ -477,7 +553,8 @@ static void a_number_at_or_below_the_mark_closes_the_segment(void **state)
 {
 	static const struct conversation below[] = {
 		{ "won", STATUS_CREATED, { { CLAIM, "WON 3 9 1700" }, { INDEX("7-0-3"), "1" } } },
-		{ "won again with that number", STATUS_FENCED,
+		{ "won again with that number",
+		  STATUS_FENCED,
 		  { { CLAIM, "WON 3 9 1700" }, { "fence s0 | 5 5!", "[OK" }, { DOUBT, "1" } } },
 		{ "won with the next number", STATUS_CREATED, { { CLAIM, "WON 4 9 1700" }, { INDEX("7-0-4"), "1" } } },
 	};
@@ -495,10 +572,10 @@ static void ends_are_counted(void **state)
 		const char *reply;
 		enum counter counter;
 	} rows[] = {
-		{ "MINE 1", COUNT_claims_total__repeated },	{ "SOLDOUT 1", COUNT_claims_total__sold_out },
+		{ "MINE 1", COUNT_claims_total__repeated },     { "SOLDOUT 1", COUNT_claims_total__sold_out },
 		{ "EARLY 1", COUNT_claims_total__not_started }, { "[ENDED", COUNT_claims_total__ended },
-		{ "[PAUSED", COUNT_claims_total__paused },	{ "!refused", COUNT_claims_total__unavailable },
-		{ "!unknown", COUNT_claims_total__unknown },	{ "!broken", COUNT_claims_total__fenced },
+		{ "[PAUSED", COUNT_claims_total__paused },      { "!refused", COUNT_claims_total__unavailable },
+		{ "!unknown", COUNT_claims_total__unknown },    { "!broken", COUNT_claims_total__fenced },
 	};
 	for (size_t i = 0; i < COUNT_OF(rows); i++) {
 		struct asked a;
@@ -586,7 +663,8 @@ static void nobody_is_sold_out_without_a_last_question(void **state)
 		fake_redis_answer(i == 2 ? "MINE 4" : "SOLDOUT 1");
 	}
 	for (int i = 0; i < CROWD; i++)
-		assert_true(asked[i].ends == 1 && asked[i].status == (i == 2 ? STATUS_ALREADY_CLAIMED : STATUS_SOLD_OUT));
+		assert_true(asked[i].ends == 1 &&
+			    asked[i].status == (i == 2 ? STATUS_ALREADY_CLAIMED : STATUS_SOLD_OUT));
 }
 
 static void who_comes_while_a_refill_runs_waits_for_it(void **state)
@@ -600,7 +678,8 @@ static void who_comes_while_a_refill_runs_waits_for_it(void **state)
 	fake_redis_answer("NONE 25 0 1 25 0");
 	assert_string_equal(shorthand(fake_redis_oldest(), 0), "debit s1 | 5 1");
 	fake_redis_answer("OK 0 25 0");
-	assert_string_equal(shorthand(fake_redis_oldest(), 0), "exchange hub | 5 0 25 0 0 2 2 1 25 0 0"); /* a unit for each */
+	assert_string_equal(shorthand(fake_redis_oldest(), 0),
+			    "exchange hub | 5 0 25 0 0 2 2 1 25 0 0"); /* a unit for each */
 	fake_redis_answer("GRANT 27 0");
 	fake_redis_answer("WON 26 1 1700");
 	fake_redis_answer("WON 27 0 1700");
@@ -674,12 +753,42 @@ static void a_coupon_outlives_its_place_in_the_cache(void **state)
 static const char *any_reply(void)
 {
 	static const char *const replies[] = {
-		"WON 1 9 1700", "MINE 2",	"SOLDOUT 1 5000", "EARLY 5",	 "[ENDED",	  "[PAUSED",
-		"[FENCED",	"FENCED 5!",	"FENCED 5@x",	  "FENCED 6@x",	 "[REGRESS",	"NEED 25 0",	  "NEED 25 0",	 "NEED 26 3",	  "GRANT 30 0",
-		"GRANT 25 0",	"NONE 25 0 1 25 0",	"NONE 25 0 1 25 0 2 25 0 3 25 0", "NONE 30 0",	 "NONE 25 0",	  "OK 0 25 0",
-		"OK 4 25 5",	"OK 30 0",	"OK 1",		  "!refused",	 "!unknown",	  "!broken",
-		"nil",		"1",		"[ ]",		  "PERHAPS",	 "WON",		  "[NEED",
-		"[OK",		DESCRIPTOR("5"), DESCRIPTOR("6"),
+		"WON 1 9 1700",
+		"MINE 2",
+		"SOLDOUT 1 5000",
+		"EARLY 5",
+		"[ENDED",
+		"[PAUSED",
+		"[FENCED",
+		"FENCED 5!",
+		"FENCED 5@x",
+		"FENCED 6@x",
+		"[REGRESS",
+		"NEED 25 0",
+		"NEED 25 0",
+		"NEED 26 3",
+		"GRANT 30 0",
+		"GRANT 25 0",
+		"NONE 25 0 1 25 0",
+		"NONE 25 0 1 25 0 2 25 0 3 25 0",
+		"NONE 30 0",
+		"NONE 25 0",
+		"OK 0 25 0",
+		"OK 4 25 5",
+		"OK 30 0",
+		"OK 1",
+		"!refused",
+		"!unknown",
+		"!broken",
+		"nil",
+		"1",
+		"[ ]",
+		"PERHAPS",
+		"WON",
+		"[NEED",
+		"[OK",
+		DESCRIPTOR("5"),
+		DESCRIPTOR("6"),
 	};
 	return replies[(size_t)rand() % COUNT_OF(replies)];
 }

@@ -1,0 +1,327 @@
+#!/usr/bin/env -S python3 -B
+"""MySQL, Redis or both are restored from backups of different ages, or lost, and `seckillctl recover --all` is run.
+
+Each cell of the matrix is exact, or its sale is closed and named: nobody's number is given to another, nothing that was
+acknowledged is refused as long as some copy knows of it, and a second recovery changes nothing but the generation.
+
+SECKILL_SOAK=1: every fault instead of some.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+
+from harness import User, claims_of, main
+from tap import case, same, until
+
+SOAK = os.environ.get("SECKILL_SOAK") == "1"
+LATER = ("unavailable", "busy", "not-replicated", "outcome-unknown")
+
+
+class World:
+    """Sales in every state that a restore can meet, and what every customer was told."""
+
+    def __init__(self, it):
+        self.it, self.told, self.sales, self.late = it, {}, {}, set()
+        self.seller = it.account(it.name("shop"), "seller")
+        self.customers = iter(it.users(200))
+        for name, amount, segments in (("live", 40, 3), ("gone", 8, 2), ("more", 5, 2)):
+            self.sales[name] = it.sale(self.seller, f"{self.seller.name}-{name}", amount=amount, segments=segments)
+        for name, count in (("live", 6), ("gone", 3), ("more", 3)):
+            self.sell(name, count)
+        self.drain()
+        self.old = self.copy("old")
+        self.go_on()
+        self.drain()
+        self.recent = self.copy("recent")
+        self.late = {("live", user) for user in self.sell("live", 4)}
+        self.drain()
+
+    def go_on(self):
+        """What the older backup does not know: orders, the end of a sale, units, a sale, its seller and a customer."""
+        it = self.it
+        self.sell("live", 5)
+        self.sell("gone", 5)
+        it.ask("PATCH", self.sales["more"].path + "/stock", self.seller, {"add": 5}).expect(200)
+        self.sales["more"].amount = 10
+        self.sell("more", 6)
+        self.newcomer = it.account(it.name("newcomer"), "customer")
+        self.sell("live", users=[self.newcomer])
+        self.stranger = it.account(it.name("stranger"), "seller")
+        self.sales["new"] = it.sale(self.stranger, self.stranger.name + "-new", amount=5, segments=2)
+        self.sell("new", 4)
+        self.ids = {u.id for u in (self.seller, self.newcomer, self.stranger)} | {s.id for s in self.sales.values()}
+
+    def sell(self, name, count=None, users=None):
+        users = users or [next(self.customers) for _ in range(count)]
+        for user in users:
+            answer = self.insist(name, user)
+            assert answer.status == 201, f"{answer} of {name}"
+            self.told[name, user] = answer.json["order"]
+        return users
+
+    def insist(self, name, user):
+        return insist(self.sales[name], user)
+
+    def drain(self):
+        for sale in self.sales.values():
+            sale.drained()
+
+    def copy(self, name):
+        """Backups of both stores at one moment."""
+        to = self.it.run / name
+        shutil.rmtree(to, ignore_errors=True)
+        shutil.copytree(self.it.run / "data/redis", to)
+        dump = ["mariadb-dump", f"--defaults-file={self.it.run}/etc/mysql-owner.cnf", "--no-tablespaces",
+                "--single-transaction", "seckill"]
+        (to / "dump.sql").write_bytes(subprocess.run(dump, check=True, capture_output=True).stdout)
+        return to
+
+
+def insist(sale, user):
+    return until(lambda: (a := sale.claim(user)).code not in LATER and a, 20, "an answer", every=0.02)
+
+
+# Faults: each leaves the service running
+
+def mysql_from(it, copy):
+    it.dev("stop", "drain")
+    it.sql("DROP DATABASE seckill; CREATE DATABASE seckill CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")
+    subprocess.run(it.sql.command, input=(copy / "dump.sql").read_bytes(), check=True)
+    it.dev("start", "drain")
+
+
+def mysql_lost(it, copy):
+    for part in ("drain", "cold", "mysql"):
+        it.dev("stop", part)
+    shutil.rmtree(it.run / "data/mysql")
+    it.dev("start", "mysql")
+    it.sql("DROP DATABASE seckill; CREATE DATABASE seckill CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")
+    subprocess.run(it.sql.command, input=(copy / "dump.sql").read_bytes(), check=True)
+    for part in ("cold", "drain"):
+        it.dev("start", part)
+
+
+def redis_from(it, copy=None):
+    it.dev("stop", "redis", "-9")
+    it.redis.close()
+    shutil.rmtree(it.run / "data/redis")
+    if copy:
+        shutil.copytree(copy, it.run / "data/redis")
+    else:
+        (it.run / "data/redis").mkdir()
+    it.dev("start", "redis")
+
+
+def without_marks(it, restore):
+    for part in ("nginx", "drain", "cold", "hot"):
+        it.dev("stop", part)
+    (it.run / "marks").unlink()
+    restore()
+    it.client.close()
+    it.dev("start")
+
+
+# name -> (the fault, does MySQL know the sale afterwards, are the last orders lost, are they named)
+FAULTS = {
+    "MySQL older": (lambda it, w: mysql_from(it, w.old), False, False),
+    "MySQL a little older": (lambda it, w: mysql_from(it, w.recent), True, False),
+    "Redis older": (lambda it, w: redis_from(it, w.old), True, False),
+    "both older, MySQL more": (lambda it, w: (mysql_from(it, w.old), redis_from(it, w.recent)), False, True),
+    "both older, Redis more": (lambda it, w: (mysql_from(it, w.recent), redis_from(it, w.old)), True, True),
+    "both equally old": (lambda it, w: (mysql_from(it, w.recent), redis_from(it, w.recent)), True, True),
+    "MySQL lost, restored from a dump": (lambda it, w: mysql_lost(it, w.old), False, False),
+    "Redis lost": (lambda it, w: redis_from(it), True, False),
+    "marks lost, Redis older": (lambda it, w: without_marks(it, lambda: redis_from(it, w.old)), True, False),
+}
+SHORT = ("MySQL older", "Redis older", "both older, MySQL more")
+
+
+def recover(it, known):
+    """All sales; what is said of each, without the generation, and of what MySQL does not know."""
+    done = it.ctl("--json", "recover", "--all")
+    same(done.returncode, 0 if known else 1, f"exit of recover: {done.stdout}{done.stderr}")
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    return sorted(({k: v for k, v in one.items() if k not in ("generation", "rescued", "renumbered", "refused", "unknown")}
+                   for one in said), key=lambda one: json.dumps(one, sort_keys=True))
+
+
+def dead_numbers(it, sale):
+    rows = it.sql(f"SELECT segment, seq FROM dead_letters WHERE coupon_id = {sale.id} AND seq IS NOT NULL AND state = 0")
+    return {f"{sale.id}-{row[0]}-{row[1]}" for row in rows}
+
+
+def keeps(w, lost):
+    """Whoever was told a number has it still; the last orders, when every copy lost them, are named and nobody's."""
+    it, numbers = w.it, {}
+    for (name, user), number in w.told.items():
+        if name == "new" and w.unknown:
+            w.insist(name, user).expect(503, "fenced")
+            continue
+        if lost and (name, user) in w.late:
+            assert number in dead_numbers(it, w.sales[name]), f"{number} of {user} is lost, and not named"
+            continue
+        answer = w.insist(name, user).expect(200)
+        same(answer.json["order"], number, f"the order of {user} of {name}")
+        numbers[number] = user
+    return numbers
+
+
+def sells_the_rest(w, numbers, held):
+    """Every unit that is left, under numbers that nobody had, and not one more."""
+    ever = set(w.told.values())
+    for name, sale in w.sales.items():
+        if name == "new" and w.unknown:
+            continue
+        holds = sum(1 for number in numbers if number.startswith(f"{sale.id}-"))
+        fresh = [next(w.customers) for _ in range(sale.amount - holds - (held if name == "live" else 0))]
+        for user in fresh:
+            answer = w.insist(name, user)
+            assert answer.status == 201, f"{answer} of {name}, with {sale.amount - holds} left"
+            assert answer.json["order"] not in ever, f"{answer} was another's"
+            ever.add(answer.json["order"])
+        w.insist(name, next(w.customers)).expect(410, "sold-out")
+        until(lambda: sale.queued() == 0, 15, "the lists are drained")
+
+
+def balanced(w):
+    """Nothing is wrong but what a person must decide: lost orders, and customers whom MySQL forgot."""
+    for name, sale in w.sales.items():
+        if name == "new" and w.unknown:
+            continue
+        found = json.loads(w.it.ctl("--json", "audit", sale.title).stdout)[0]["problems"]
+        wrong = [f for f in found if f["kind"] not in ("dead-letter", "unknown-user")]
+        same(wrong, [], f"findings of {name}")
+
+
+def unknown_sale(w, said):
+    """It is closed and named wherever an operator looks; a sale of its name is another one."""
+    it, sale = w.it, w.sales["new"]
+    named = [one for one in said if one.get("coupon") == sale.id]
+    same([(one["known"], one["seller"], one["name"]) for one in named], [(False, w.stranger.name, sale.name)], "named")
+    assert sale.title in it.ask("GET", "/readyz").expect(200).json["closed"], "not named by /readyz"
+    everything = json.loads(it.ctl("--json", "audit").stdout)
+    kinds = [f["kind"] for one in everything if one["id"] == sale.id for f in one["problems"]]
+    same(kinds, ["unknown-coupon"], "what the audit of everything says")
+    it.register(w.stranger.name, "seller").expect(201)
+    token = it.log_in(w.stranger.name).expect(200).headers["Authorization"]
+    again = User(w.stranger.name, claims_of(token)["sub"], token)
+    assert again.id != w.stranger.id, "the seller's id came back"
+    other = it.sale(again, sale.name, amount=5, segments=2)
+    assert other.id != sale.id, "the sale's id came back"
+    owners = [user for name, user in w.told if name == "new"]
+    for user in owners + [next(w.customers)]:
+        number = insist(other, user).expect(201).json["order"]
+        assert number.startswith(f"{other.id}-") and number not in w.told.values(), number
+    until(lambda: other.claim(next(w.customers)).code == "sold-out", 10, "sold out")
+    for user in owners:  # the page of an old order is not another sale's
+        it.ask("GET", f"/api/orders/{w.told['new', user]}", user).expect(404, "no-such-order")
+    other.drained()
+
+
+def nothing_comes_back(w):
+    user, seller = w.it.account(w.it.name("fresh"), "customer"), w.it.account(w.it.name("fresh"), "seller")
+    sale = w.it.sale(seller, amount=1)
+    assert not {user.id, seller.id, sale.id} & w.ids, f"an id came back: {user.id}, {seller.id}, {sale.id}"
+    same(w.it.ask("GET", f"{user.path}/orders", user).expect(200).json["data"], [], "orders of a new customer")
+
+
+def cell(name):
+    fault, known, lost = FAULTS[name]
+
+    @case(f"{name}: recovered exactly, or closed and named")
+    def _(it):
+        w = World(it)
+        w.unknown = not known
+        fault(it, w)
+        said = recover(it, known)
+        numbers = keeps(w, lost)
+        again = recover(it, known)
+        same(again, said, "a second recovery")
+        numbers = keeps(w, lost)
+        sells_the_rest(w, numbers, held=len(w.late) if lost else 0)
+        balanced(w)
+        if w.unknown:
+            unknown_sale(w, said)
+        nothing_comes_back(w)
+        forget(it)
+
+
+def forget(it):
+    """The cells that follow begin without the sales of those before."""
+    it.dev("stop", "drain")
+    it.sql("DELETE FROM orders; DELETE FROM drain_cursors; DELETE FROM dead_letters; DELETE FROM coupons")
+    keys = [key for key in it.redis.keys() if key.startswith(("sk:{", "sk:n:", "sk:s:"))]
+    it.redis("DEL", "sk:closed", "sk:doubt", "sk:dirty", *keys)
+    it.dev("start", "drain")
+
+
+@case("a sale that MySQL forgot: with the next order that is drained it is closed and named, and its orders stay")
+def closes_itself(it):
+    w = World(it)
+    mysql_from(it, w.old)
+    sale, buyer = w.sales["new"], next(w.customers)
+    number = w.insist("new", buyer).expect(201).json["order"]
+    loser = next(w.customers)
+    until(lambda: w.insist("new", loser).code == "fenced", 10, "it is closed")
+    until(lambda: sale.title in it.ask("GET", "/readyz").expect(200).json["closed"], 5, "/readyz names it")
+    same(sale.queued(), 1, "orders on its lists")
+    same(it.sql(f"SELECT * FROM dead_letters WHERE coupon_id = {sale.id}"), [], "dead letters")
+    same(it.ctl("recover", sale.title).returncode, 1, "exit of a recovery of it alone")
+    assert number not in [row for one in w.sales.values() for row in one.rows()], number
+    mysql_from(it, w.recent)  # a better backup is found
+    same(it.ctl("recover", "--all").returncode, 0, "exit of the recovery that knows it")
+    same(w.insist("new", buyer).expect(200).json["order"], number, "the order")
+    until(lambda: number in sale.rows(), 10, "its row")
+    same(it.ask("GET", "/readyz").expect(200).json["closed"], [], "closed sales")
+    forget(it)
+
+
+@case("a sale of the name of one that MySQL forgot, before any recovery: it sells all that it has, to whoever comes")
+def same_name(it):
+    w = World(it)
+    old = w.sales["new"]
+    w.sell("new", 1)
+    old.drained()
+    mysql_from(it, w.old)
+    crowd = [next(w.customers) for _ in range(40)]
+    for user in crowd:  # workers and nginx keep "sold out"
+        until(lambda: old.claim(user).code == "sold-out", 10, "sold out")
+    new = it.sale(it.account(w.stranger.name, "seller"), old.name, amount=5, segments=2)
+    assert new.id != old.id, new.id
+    told = [insist(new, user).expect(201).json["order"] for user in crowd[:5]]
+    assert all(number.startswith(f"{new.id}-") for number in told), told
+    until(lambda: new.claim(crowd[5]).code == "sold-out", 10, "sold out")
+    new.drained()
+    new.audit()
+    forget(it)
+
+
+@case("units that MySQL forgot: no order of theirs becomes a dead letter, with or without a recovery")
+def forgotten_units(it):
+    sale, users = it.sale(amount=5, segments=2), it.users(12)
+    for user in users[:2]:
+        sale.win(user)
+    sale.drained()
+    dump = subprocess.run(["mariadb-dump", f"--defaults-file={it.run}/etc/mysql-owner.cnf", "--no-tablespaces", "seckill"],
+                          check=True, capture_output=True).stdout
+    (it.run / "dump.sql").write_bytes(dump)
+    it.dev("stop", "drain")
+    it.ask("PATCH", sale.path + "/stock", sale.seller, {"add": 5}).expect(200)
+    for user in users[2:9]:
+        sale.win(user)
+    mysql_from(it, it.run)
+    until(lambda: len(sale.rows()) == 9, 15, "nine rows")
+    same(it.sql(f"SELECT * FROM dead_letters WHERE coupon_id = {sale.id}"), [], "dead letters")
+    same(it.sql.number(f"SELECT amount FROM coupons WHERE id = {sale.id}"), 10, "units in MySQL")
+    same(sale.read()["left"], 1, "units left")
+    sale.audit()
+
+
+for _name in FAULTS:
+    if SOAK or _name in SHORT:
+        cell(_name)
+
+
+main(SECKILL_PASSWORD_COST=1, SECKILL_LOGIN_DELAY=0)
