@@ -169,7 +169,7 @@ static void on_found(void *context, enum status s, struct coupon *c)
 	struct coupon_read *read = context;
 	if (s == STATUS_OK) {
 		read->coupon = coupon_hold(c);
-		stock_read(read->request->service, c, on_stock, read);
+		stock_read(read->request->service, c, read->request->token.user == c->seller, on_stock, read);
 	} else if (s == STATUS_NO_SUCH_COUPON) {
 		request_hand_over(read->request);
 	} else {

@@ -62,6 +62,44 @@ def login_flood(it):
     assert slow < 1, f"slow claims take {slow:.3f} s"
 
 
+class Readers:
+    """A seller reads a page without an end, on a number of connections."""
+
+    def __init__(self, it, path, seller, connections):
+        self.over, self.times = threading.Event(), []
+
+        def read():
+            client = it.new_client()
+            while not self.over.is_set():
+                answer, seconds = timed(lambda: client.ask("GET", path, seller))
+                same(answer.status, 200, "status of the page")
+                self.times.append(seconds)
+            client.close()
+        self.threads = [threading.Thread(target=read, daemon=True) for _ in range(connections)]
+        for thread in self.threads:
+            thread.start()
+
+    def end(self):
+        self.over.set()
+        for thread in self.threads:
+            thread.join()
+
+
+@case("sellers who read pages of 20 coupons in 256 segments delay nobody's claims")
+def heavy_pages(it):
+    seller, sale, users = it.seller(), it.sale(amount=200, segments=8), it.users(120)
+    for _ in range(20):
+        it.sale(seller, amount=1000, segments=256)
+    readers = Readers(it, seller.path + "/coupons", seller, connections=8)
+    until(lambda: len(readers.times) > 8, 30, "the pages are read")
+    claims = [timed(lambda: sale.claim(user)) for user in users]
+    readers.end()
+    same({answer.status for answer, _ in claims}, {201}, "statuses of the claims")
+    claim, page = statistics.median(seconds for _, seconds in claims), statistics.median(readers.times)
+    comment(f"claims: median {claim * 1000:.1f} ms; pages: median {page * 1000:.1f} ms")
+    assert claim < page / 8, f"a claim takes {claim:.4f} s, a page {page:.4f} s"
+
+
 @case("200 kept connections of clients all get their answers, again and again")
 def kept_connections(it):
     sale, users = it.sale(amount=1000, segments=8), it.users(200)
