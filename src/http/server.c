@@ -38,6 +38,7 @@ struct connection {
 	struct request request;
 	struct str length; /* of the request's body, as received */
 	bool busy, gone, keep, served;
+	bool aside; /* not counted in server.connections */
 };
 
 struct server {
@@ -76,8 +77,8 @@ static void close_connection(struct connection *c)
 	*c->back = c->next;
 	if (c->next)
 		c->next->back = c->back;
+	s->connections -= !c->aside;
 	free(c);
-	s->connections--;
 	if (!s->stopping && s->connections < s->max_connections)
 		listen_on(s, true);
 }
@@ -123,6 +124,18 @@ static void answer(struct request *rq, enum status status)
 	c->served = true;
 	if (c->gone || !c->keep || c->server->stopping)
 		close_connection(c);
+}
+
+/* It ends with its answer: nobody counts what a peer would do with it afterwards. */
+static void set_aside(struct request *rq)
+{
+	struct connection *c = (struct connection *)((char *)rq - offsetof(struct connection, request));
+	struct server *s = c->server;
+	c->aside = true;
+	c->keep = false;
+	s->connections--;
+	if (!s->stopping)
+		listen_on(s, true);
 }
 
 /* Reading */
@@ -197,6 +210,7 @@ static bool accept_request(struct connection *c)
 	*rq = (struct request){ .service = c->server->service,
 				.arena = &c->arena,
 				.answer = answer,
+				.set_aside = set_aside,
 				.method = str_eq(value[METHOD], STR("HEAD")) ? STR("GET") : value[METHOD],
 				.uri = value[URI],
 				.authorization = value[AUTHORIZATION],

@@ -24,8 +24,9 @@ struct service {
 	struct db *db;           /* everything but the hot pool */
 	struct loop *loop_now;   /* redis_now's */
 	struct tokens *tokens;
-	struct coupons *coupons; /* the hot pool's cache */
-	struct lists *lists;     /* http/handle_list.c: sellers' pages that are being read */
+	struct coupons *coupons;            /* the hot pool's cache */
+	struct lists *lists;                /* http/handle_list.c: sellers' pages that are being read */
+	struct stock_change *stock_changes; /* http/handle_coupon.c: made, and not answered yet */
 	struct stock_turns stock_turns;
 	struct board *board;
 	struct marks *marks;

@@ -4,6 +4,7 @@
 import collections
 import http.client
 import os
+import signal
 import statistics
 import struct
 import threading
@@ -98,6 +99,92 @@ def heavy_pages(it):
     claim, page = statistics.median(seconds for _, seconds in claims), statistics.median(readers.times)
     comment(f"claims: median {claim * 1000:.1f} ms; pages: median {page * 1000:.1f} ms")
     assert claim < page / 8, f"a claim takes {claim:.4f} s, a page {page:.4f} s"
+
+
+def sold_out(it, seller):
+    """A sale of one unit, which is won, and of which the hub has said that it is sold out."""
+    sale = it.sale(seller, amount=1, segments=1)
+    winner, loser = it.users(2)
+    sale.win(winner)
+    sale.claim(loser).expect(410, "sold-out")
+    return sale
+
+
+def add_unit(it, sale, client=None):
+    return (client or it.new_client()).ask("PATCH", sale.path + "/stock", sale.seller, {"add": 1})
+
+
+class Slowest:
+    """Asks the cold pool for other things without a pause; how long did the slowest answer take?"""
+
+    def __init__(self, it):
+        self.over, self.seconds, self.problems, user = threading.Event(), 0, [], it.customer()
+
+        def ask():
+            client = it.new_client()
+            while not self.over.is_set():
+                for path, who in (("/readyz", None), ("/metrics", None), (user.path + "/orders", user)):
+                    answer, seconds = timed(lambda: client.ask("GET", path, who))
+                    self.seconds = max(self.seconds, seconds)
+                    if answer.status != 200:
+                        self.problems.append(answer)
+            client.close()
+        self.thread = threading.Thread(target=ask, daemon=True)
+        self.thread.start()
+
+    def end(self):
+        self.over.set()
+        self.thread.join()
+        same(self.problems, [], "answers that were none")
+        return self.seconds
+
+
+@case("24 sellers add units to sold-out sales at once: they wait side by side, nobody else does, and the units are on sale")
+def stock_waits(it):
+    sales, others = [sold_out(it, seller) for seller in it.users(24, "seller")], Slowest(it)
+
+    def add_and_buy(sale, user):
+        client = it.new_client()
+        added = add_unit(it, sale, client)
+        bought = until(lambda: (a := sale.claim(user, client)).status != 503 and a, 20, "an answer")  # on a busy machine
+        client.close()
+        return added.status, bought.status
+    with ThreadPoolExecutor(24) as pool:
+        answers, seconds = timed(lambda: list(pool.map(add_and_buy, sales, it.users(24))))
+    slowest = others.end()
+    comment(f"all have their units after {seconds:.2f} s; the slowest of the others took {slowest:.2f} s")
+    same(set(answers), {(200, 201)}, "statuses")
+    assert seconds < 5, f"it took {seconds:.2f} s: one after the other"
+    assert slowest < 3, f"others waited {slowest:.2f} s"
+
+
+@case("a seller with 60 sold-out sales: some changes are refused, change nothing, and nobody else waits")
+def stock_of_one_seller(it):
+    seller = it.seller()
+    sales = [sold_out(it, seller) for _ in range(60)]
+    others = Slowest(it)
+    with ThreadPoolExecutor(60) as pool:
+        answers, seconds = timed(lambda: list(pool.map(lambda sale: add_unit(it, sale), sales)))
+    slowest, statuses = others.end(), collections.Counter(a.status for a in answers)
+    comment(f"{dict(statuses)} after {seconds:.2f} s; the slowest of the others took {slowest:.2f} s")
+    same(set(statuses), {200, 429}, "statuses")
+    for sale, answer in zip(sales, answers):
+        answer.expect(answer.status, "rate-limited" if answer.status == 429 else None)
+        assert answer.status == 200 or int(answer.headers["Retry-After"]) >= 1, answer
+        same(sale.read()["amount"], 2 if answer.status == 200 else 1, "units on sale")
+    assert slowest < 3, f"others waited {slowest:.2f} s"
+
+
+@case("a worker that is asked to stop answers a change of stock that waits")
+def stock_and_stop(it):
+    sale, workers = sold_out(it, it.seller()), it.full("cold")
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(add_unit, it, sale)
+        until(lambda: sale.read()["amount"] == 2, 10, "the unit is there")
+        for pid in workers:
+            os.kill(pid, signal.SIGTERM)
+        answer.result().expect(200)
+    same(set(it.full("cold")) & set(workers), set(), "workers that are still the old ones")
 
 
 @case("200 kept connections of clients all get their answers, again and again")
