@@ -205,7 +205,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	turn = 0;
 	answers = 0;
 	struct request *rq = new_request(data[FLAGS], (struct str){ (const char *)data + TEXT, size - TEXT });
-	enum status s = route_run(rq, data[FLAGS] & 1 ? POOL_COLD : POOL_HOT);
+	enum status s = route_run(rq, data[FLAGS] >> 5 & 1 ? POOL_AUTH : data[FLAGS] & 1 ? POOL_COLD : POOL_HOT);
 	if (s != STATUS_PENDING)
 		on_answer(rq, s);
 	for (int i = 0; fake_redis_waiting() || !answers; i++) {
