@@ -5,7 +5,7 @@
 # A part's pid file holds "PID STAMP": the stamp (start time and boot) makes a reused pid harmless. Every part leads a
 # session of its own, so whatever it started is found again even when the part itself was killed.
 
-PARTS="redis mysql hot cold drain nginx"
+PARTS="redis mysql hot cold auth drain nginx"
 STARTED=""
 declare -A LOG_FROM=()
 
@@ -155,6 +155,7 @@ command_for() {
 		;;
 	hot) pool_command hot "${SECKILL_HOT:-2}" ;;
 	cold) pool_command cold "${SECKILL_COLD:-2}" ;;
+	auth) pool_command auth "${SECKILL_AUTH:-2}" ;;
 	drain)
 		write_service_files
 		CMD=(multiwatch -f "${SECKILL_DRAINERS:-2}" -r 1000 -t 100 -- "$BUILD/seckill-orderd" -c "$RUN/drain.conf")
@@ -170,14 +171,16 @@ command_for() {
 }
 
 # multiwatch passes TERM on as USR1, which our programs take for TERM. No -s: Debian 12's multiwatch is off by one there
-# (-s TERM sends QUIT). spawn-fcgi does not search PATH. The backlog is what waits for a worker; nginx answers 503 at once when it is full.
+# (-s TERM sends QUIT). spawn-fcgi does not search PATH. The backlog is what waits for a worker; nginx answers 503 at once when it is
+# full. That of logins is no longer than a client waits: 500 take about 5 s on two cores.
 # Who hashes passwords gives way to who sells. Where the kernel weighs sessions against each other (autogroup), niceness
 # counts within one only, so the session has to be nice as well.
 pool_command() {
-	local nice=()
-	[ "$1" = hot ] || nice=(sh -c '{ echo 15 >/proc/self/autogroup; } 2>/dev/null; exec nice -n 15 "$@"' -)
+	local nice=() backlog=4096
+	[ "$1" != auth ] || backlog=${SECKILL_AUTH_QUEUE:-500}
+	[ "$1" != auth ] || nice=(sh -c '{ echo 15 >/proc/self/autogroup; } 2>/dev/null; exec nice -n 15 "$@"' -)
 	write_service_files
-	CMD=("${nice[@]}" spawn-fcgi -n -s "$RUN/$1.sock" -M 0660 -b 4096 -- "$(command -v multiwatch)" -f "$2" -r 1000 -t 100 --
+	CMD=("${nice[@]}" spawn-fcgi -n -s "$RUN/$1.sock" -M 0660 -b "$backlog" -- "$(command -v multiwatch)" -f "$2" -r 1000 -t 100 --
 		"$BUILD/seckill-api" -c "$RUN/seckill.conf" -p "$1")
 }
 
@@ -185,7 +188,7 @@ pool_command() {
 check_program() {
 	local out
 	case $1 in
-	hot | cold) set -- "$BUILD/seckill-api" -p "$1" -c "$RUN/seckill.conf" ;;
+	hot | cold | auth) set -- "$BUILD/seckill-api" -p "$1" -c "$RUN/seckill.conf" ;;
 	drain) set -- "$BUILD/seckill-orderd" -c "$RUN/drain.conf" ;;
 	*) return 0 ;;
 	esac
@@ -268,7 +271,7 @@ gone() {
 stop_parts() {
 	local signal=$1 group part
 	shift
-	for group in nginx "hot cold drain" "redis mysql"; do
+	for group in nginx "hot cold auth drain" "redis mysql"; do
 		for part in $group; do
 			case " $* " in *" $part "*) signal_part "$part" "${signal:-$([ "$part" = nginx ] && echo QUIT || echo TERM)}" ;; esac
 		done
@@ -302,7 +305,7 @@ spawn() {
 # left servers whose accounts are not those that this one needs.
 part_sum() {
 	case $1 in
-	hot | cold) cat "$BUILD/seckill-api" "$RUN/seckill.conf" ;;
+	hot | cold | auth) cat "$BUILD/seckill-api" "$RUN/seckill.conf" ;;
 	drain) cat "$BUILD/seckill-orderd" "$RUN/drain.conf" ;;
 	nginx) cat "$RUN/etc/nginx.conf" "$RUN/etc/nginx-seckill.conf" ;;
 	redis) cat "$TOP/docker/redis.conf" "$RUN/etc/users.acl" ;;
@@ -335,6 +338,7 @@ ready() {
 	mysql) mariadb --defaults-file="$RUN/etc/mysql-owner.cnf" --connect-timeout=2 -e 'DO 0' 2>/dev/null ;;
 	hot) [ -S "$RUN/hot.sock" ] && { ! alive nginx || [ "$(http_status /healthz)" = 200 ]; } ;;
 	cold) [ -S "$RUN/cold.sock" ] && { ! alive nginx || [ "$(http_status /metrics)" = 200 ]; } ;;
+	auth) [ -S "$RUN/auth.sock" ] && { ! alive nginx || [ "$(http_status /api/auth)" = 405 ]; } ;; # a login is a POST
 	drain) alive drain ;;
 	nginx) [ "$(http_status /)" = 200 ] ;;
 	esac

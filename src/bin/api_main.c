@@ -21,7 +21,8 @@ static bool on_flag(int flag, const char *value)
 {
 	if (flag != 'p')
 		return false;
-	pool = strcmp(value, "hot") == 0 ? POOL_HOT : strcmp(value, "cold") == 0 ? POOL_COLD : -1;
+	for (pool = POOLS - 1; pool >= 0 && strcmp(value, pool_name((enum pool)pool)) != 0; pool--)
+		;
 	return pool >= 0;
 }
 
@@ -41,17 +42,17 @@ static void run(struct program *p, struct server *server)
 int main(int argc, char **argv)
 {
 	static struct program p = { .name = "seckill-api",
-				    .usage = "-p hot|cold [-c FILE] [-s NAME=VALUE]... [-t] [-h] [-V]",
+				    .usage = "-p hot|cold|auth [-c FILE] [-s NAME=VALUE]... [-t] [-h] [-V]",
 				    .flags = "p:",
 				    .flag = on_flag };
 	program_start(&p, argc, argv);
 	if (pool < 0)
-		program_fail(&p, EXIT_USAGE, "-p hot or -p cold is missing");
+		program_fail(&p, EXIT_USAGE, "-p hot, -p cold or -p auth is missing");
 	program_open(&p, pool == POOL_HOT ? WITH_LOOP_REDIS | WITH_REDIS | WITH_TOKENS
 					  : WITH_REDIS | WITH_DB | WITH_TOKENS);
 	program_signals(&p);
 	program_check_versions(&p);
-	if (!durable_at_start(&p.service, pool == POOL_COLD))
+	if (!durable_at_start(&p.service, pool != POOL_HOT))
 		program_fail(&p, EXIT_CONFIG,
 			     "Redis or MySQL may lose what it acknowledged; require_durable = no accepts that");
 	if (pool == POOL_HOT) {
@@ -67,7 +68,7 @@ int main(int argc, char **argv)
 	if (!server)
 		program_fail(&p, EXIT_SYSTEM,
 			     arena_printf(&p.arena, "descriptor 0 is no listening socket: %s", strerror(errno)));
-	log_info("started", LOG_TEXT("pool", pool == POOL_HOT ? "hot" : "cold"));
+	log_info("started", LOG_TEXT("pool", pool_name((enum pool)pool)));
 	run(&p, server);
 	redis_free(p.service.redis); /* its callbacks answer into connections that are still there */
 	p.service.redis = NULL;

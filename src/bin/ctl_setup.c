@@ -45,7 +45,7 @@ static void put_route(struct ctl *c, const struct route *r)
 	static const char *const who[] = {
 		"anyone", "token", "customer", "seller", "course-customer", "course-seller"
 	};
-	const char *pool = r->pool == POOL_HOT ? "hot" : "cold";
+	const char *pool = pool_name(r->pool);
 	if (!c->json) {
 		buf_printf(&c->out, "%-6s %-45s %-15s %-4s %5zu  %s\n", r->method, r->pattern, who[r->who], pool,
 			   r->body_limit, r->help);

@@ -85,15 +85,65 @@ enum status handle_coupon_create(struct request *rq)
 
 /* Adding units */
 
+/*
+ * A change that is made, and answered when nobody can be refused on an older word any more. Meanwhile the worker
+ * answers others. So that one seller does not fill it, each has only so many under way.
+ */
+struct stock_change {
+	struct loop_timer due;
+	struct stock_change *next;
+	struct request *request;
+};
+
+enum { CHANGES_MAX = 256, CHANGES_OF_SELLER = 8 };
+
+static enum status check_room(struct request *rq)
+{
+	int all = 0, own = 0;
+	for (const struct stock_change *c = rq->service->stock_changes; c; c = c->next) {
+		all++;
+		own += c->request->token.user == rq->token.user;
+	}
+	if (all >= CHANGES_MAX)
+		return STATUS_BUSY;
+	if (own < CHANGES_OF_SELLER)
+		return STATUS_OK;
+	rq->response.retry_after_s = 1;
+	return request_fail(rq, STATUS_RATE_LIMITED, "%d changes of your stock are not answered yet, ask again later",
+			    own);
+}
+
+static void on_due(struct loop_timer *t)
+{
+	struct stock_change *c = (struct stock_change *)t; /* its first member */
+	struct stock_change **at = &c->request->service->stock_changes;
+	while (*at != c)
+		at = &(*at)->next;
+	*at = c->next;
+	request_finish(c->request, STATUS_OK);
+}
+
+static void answer_later(struct request *rq, int64_t wait_ms)
+{
+	struct service *svc = rq->service;
+	struct stock_change *c = arena_alloc(rq->arena, sizeof *c);
+	*c = (struct stock_change){ .due = { .fn = on_due }, .next = svc->stock_changes, .request = rq };
+	svc->stock_changes = c;
+	loop_timer_set(svc->loop, &c->due, wait_ms);
+	request_set_aside(rq);
+}
+
 enum status handle_stock_add(struct request *rq)
 {
-	int64_t add, amount;
+	int64_t add, amount, wait_ms;
 	const struct json_field fields[] = { { "add", JSON_INT, true, 1, 1000000000, NULL, &add, NULL } };
 	if (!str_eq(rq->part[2], rq->token.name))
 		return STATUS_FORBIDDEN;
 	enum status s = request_read(rq, fields, 1);
 	if (s == STATUS_OK)
-		s = supply_add(rq->service, rq->arena, rq->token.user, rq->part[4], add, &amount);
+		s = check_room(rq);
+	if (s == STATUS_OK)
+		s = supply_add(rq->service, rq->arena, rq->token.user, rq->part[4], add, &amount, &wait_ms);
 	if (s == STATUS_BAD_FIELD && !rq->response.detail)
 		return request_fail(rq, s, "add would bring the amount above 1000000000");
 	if (s != STATUS_OK)
@@ -101,7 +151,10 @@ enum status handle_stock_add(struct request *rq)
 	struct buf *body = response_object(rq);
 	json_int(body, "amount", amount);
 	json_end(body, '}');
-	return s;
+	if (!wait_ms)
+		return s;
+	answer_later(rq, wait_ms);
+	return STATUS_PENDING;
 }
 
 /* One coupon */
@@ -169,7 +222,7 @@ static void on_found(void *context, enum status s, struct coupon *c)
 	struct coupon_read *read = context;
 	if (s == STATUS_OK) {
 		read->coupon = coupon_hold(c);
-		stock_read(read->request->service, c, on_stock, read);
+		stock_read(read->request->service, c, read->request->token.user == c->seller, on_stock, read);
 	} else if (s == STATUS_NO_SUCH_COUPON) {
 		request_hand_over(read->request);
 	} else {

@@ -195,7 +195,7 @@ static void on_entry(void *context, enum status s, struct coupon *c)
 	if (s == STATUS_OK)
 		e->coupon = coupon_hold(c);
 	if (s == STATUS_OK && l->of_seller)
-		stock_read(l->service, c, on_entry_stock, e);
+		stock_read(l->service, c, false, on_entry_stock, e);
 	else
 		entry_over(l, s == STATUS_NO_SUCH_COUPON ? STATUS_OK : s);
 }

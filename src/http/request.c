@@ -85,6 +85,11 @@ void request_finish(struct request *rq, enum status s)
 	rq->answer(rq, s);
 }
 
+void request_set_aside(struct request *rq)
+{
+	rq->set_aside(rq);
+}
+
 void request_hand_over(struct request *rq)
 {
 	rq->response.detail = "@cold";

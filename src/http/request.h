@@ -37,6 +37,7 @@ struct request {
 	bool fallback;      /* cold pool: the hot pool did not know this coupon or user */
 	struct response response;
 	void (*answer)(struct request *rq, enum status s); /* the server's; called exactly once */
+	void (*set_aside)(struct request *rq);             /* the server's */
 };
 
 /* Fills path, query, part; STATUS_OK or STATUS_BAD_PATH, STATUS_NOT_FOUND (too many parts). */
@@ -63,6 +64,12 @@ enum status request_fail(struct request *rq, enum status s, const char *format, 
  * request and its arena are gone afterwards.
  */
 void request_finish(struct request *rq, enum status s);
+
+/*
+ * Before a handler returns STATUS_PENDING whose answer comes by a timer: a worker that serves one connection at a time
+ * takes others meanwhile. The caller bounds how many requests are set aside.
+ */
+void request_set_aside(struct request *rq);
 
 /* Ends a request of the hot pool that only the cold one can answer: nginx asks there. */
 void request_hand_over(struct request *rq);

@@ -81,7 +81,7 @@ static enum status check_token(struct request *rq, enum pool pool)
 {
 	if (rq->route->who == ANYONE && !rq->authorization.n)
 		return STATUS_OK;
-	if (pool == POOL_COLD)
+	if (pool != POOL_HOT)
 		revoke_refresh(rq->service);
 	enum status s = token_check(rq->service->tokens, rq->arena, rq->authorization, time(NULL), &rq->token);
 	if (rq->route->who == ANYONE) {
@@ -92,25 +92,27 @@ static enum status check_token(struct request *rq, enum pool pool)
 	return s == STATUS_OK ? check_role(rq) : s;
 }
 
-static enum status elsewhere(struct request *rq, const char *pool)
+/* Where nginx asks for each pool. */
+static const char *const locations[POOLS] = { [POOL_HOT] = "@hot", [POOL_COLD] = "@cold", [POOL_AUTH] = "@auth" };
+
+const char *pool_name(enum pool pool)
 {
-	rq->response.detail = pool;
+	return locations[pool] + 1;
+}
+
+static enum status elsewhere(struct request *rq, enum pool pool)
+{
+	rq->response.detail = locations[pool];
 	return STATUS_ELSEWHERE;
 }
 
-/* The handler of the pool that we are, or the way to the other one. */
+/* The handler of the pool that we are, or the way to another one. */
 static enum status dispatch(struct request *rq, enum pool pool)
 {
 	const struct route *route = rq->route;
-	if (pool == POOL_HOT) {
-		if (route->pool == POOL_COLD)
-			return elsewhere(rq, "@cold");
-		enum status s = route->handle(rq);
-		return s == STATUS_ELSEWHERE ? elsewhere(rq, "@cold") : s;
-	}
-	if (route->pool == POOL_COLD)
-		return route->handle(rq);
-	return rq->fallback && route->unknown ? route->unknown(rq) : elsewhere(rq, "@hot");
+	if (pool == POOL_COLD && rq->fallback && route->unknown)
+		return route->unknown(rq);
+	return pool == route->pool ? route->handle(rq) : elsewhere(rq, route->pool);
 }
 
 enum status route_run(struct request *rq, enum pool pool)

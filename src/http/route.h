@@ -4,7 +4,7 @@
 
 #include "http/request.h"
 
-enum pool { POOL_HOT, POOL_COLD };
+enum pool { POOL_HOT, POOL_COLD, POOL_AUTH, POOLS };
 
 /* Who may ask. COURSE_ roles answer 401 where the others answer 403. */
 enum who { ANYONE, ANY_TOKEN, CUSTOMER, SELLER, COURSE_CUSTOMER, COURSE_SELLER };
@@ -24,10 +24,13 @@ struct route {
 extern const struct route routes[];
 extern const int route_count;
 
+/* "hot"; what -p takes. */
+const char *pool_name(enum pool pool);
+
 /*
  * Finds the route, checks token, role and body, and runs the handler. Returns
  * its status: STATUS_PENDING when the answer comes later through
- * request_finish, STATUS_ELSEWHERE when the other pool must answer.
+ * request_finish, STATUS_ELSEWHERE when another pool must answer.
  */
 enum status route_run(struct request *rq, enum pool pool);
 

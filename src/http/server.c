@@ -15,6 +15,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/parse.h"
 #include "http/framing.h"
@@ -25,7 +26,9 @@ enum {
 	WHOLE_MAX = 2 * BODY_MAX,
 	PEER_TIMEOUT_S = 1,
 	HOT_PATIENCE_MS = 5000,
-	COLD_PATIENCE_MS = 1000
+	COLD_PATIENCE_MS = 1000,
+	QUEUE_MS = 10000, /* in nginx, which waits longer, and in the backlog */
+	QUEUE_AGAIN_S = 5
 };
 
 struct connection {
@@ -36,8 +39,9 @@ struct connection {
 	FCGX_Request fcgi;
 	struct arena arena;
 	struct request request;
-	struct str length; /* of the request's body, as received */
+	struct str length, queued_at; /* of the request's body, as received; see QUEUED_AT */
 	bool busy, gone, keep, served;
+	bool aside; /* not counted in server.connections */
 };
 
 struct server {
@@ -76,8 +80,8 @@ static void close_connection(struct connection *c)
 	*c->back = c->next;
 	if (c->next)
 		c->next->back = c->back;
+	s->connections -= !c->aside;
 	free(c);
-	s->connections--;
 	if (!s->stopping && s->connections < s->max_connections)
 		listen_on(s, true);
 }
@@ -125,10 +129,22 @@ static void answer(struct request *rq, enum status status)
 		close_connection(c);
 }
 
+/* It ends with its answer: nobody counts what a peer would do with it afterwards. */
+static void set_aside(struct request *rq)
+{
+	struct connection *c = (struct connection *)((char *)rq - offsetof(struct connection, request));
+	struct server *s = c->server;
+	c->aside = true;
+	c->keep = false;
+	s->connections--;
+	if (!s->stopping)
+		listen_on(s, true);
+}
+
 /* Reading */
 
 /* What nginx sends, in its order. The last one always comes. */
-enum param { METHOD, URI, LENGTH, AUTHORIZATION, IDEMPOTENCY, PEER, FALLBACK, ID, PARAMS };
+enum param { METHOD, URI, LENGTH, AUTHORIZATION, IDEMPOTENCY, PEER, FALLBACK, QUEUED_AT, ID, PARAMS };
 static const struct str params[PARAMS] = {
 	[METHOD] = STR("REQUEST_METHOD="),
 	[URI] = STR("REQUEST_URI="),
@@ -137,6 +153,7 @@ static const struct str params[PARAMS] = {
 	[IDEMPOTENCY] = STR("HTTP_IDEMPOTENCY_KEY="),
 	[PEER] = STR("REMOTE_ADDR="),
 	[FALLBACK] = STR("FALLBACK="),
+	[QUEUED_AT] = STR("QUEUED_AT="),
 	[ID] = STR("REQUEST_ID="),
 };
 
@@ -197,6 +214,7 @@ static bool accept_request(struct connection *c)
 	*rq = (struct request){ .service = c->server->service,
 				.arena = &c->arena,
 				.answer = answer,
+				.set_aside = set_aside,
 				.method = str_eq(value[METHOD], STR("HEAD")) ? STR("GET") : value[METHOD],
 				.uri = value[URI],
 				.authorization = value[AUTHORIZATION],
@@ -207,7 +225,25 @@ static bool accept_request(struct connection *c)
 	buf_init(&rq->response.body, &c->arena);
 	buf_init(&rq->response.headers, &c->arena);
 	c->length = value[LENGTH];
+	c->queued_at = value[QUEUED_AT];
 	return true;
+}
+
+/*
+ * nginx says when it passed on what may wait long: "SECONDS.MILLISECONDS" since 1970, by the clock of this host. A
+ * clock that jumps makes somebody ask again, or wait as long as nginx does.
+ */
+static enum status check_age(struct connection *c)
+{
+	struct str rest = c->queued_at, seconds;
+	int64_t s, ms;
+	if (!parse_split(&rest, '.', &seconds) || !parse_int(seconds, 0, INT32_MAX, &s) ||
+	    !parse_int(rest, 0, 999, &ms) || clock_ms() - (s * 1000 + ms) <= QUEUE_MS)
+		return STATUS_OK;
+	board_add(c->server->service->board, COUNT_queue_expired_total, 1);
+	c->request.response.retry_after_s = QUEUE_AGAIN_S;
+	return request_fail(&c->request, STATUS_BUSY,
+			    "this has waited for more than %d s, nothing was done: ask again later", QUEUE_MS / 1000);
 }
 
 static void on_patience(struct loop_timer *t)
@@ -217,7 +253,7 @@ static void on_patience(struct loop_timer *t)
 	close_connection(c);
 }
 
-/* A worker of the cold pool holds one connection: others wait as long as it does. */
+/* A worker of another pool than the hot one holds one connection: others wait as long as it does. */
 static void be_patient(struct connection *c)
 {
 	if (c->patience.fn)
@@ -263,6 +299,8 @@ static void on_connection(struct loop_io *io, uint32_t events)
 	}
 	c->busy = true;
 	enum status s = read_body(c);
+	if (s == STATUS_OK)
+		s = check_age(c);
 	if (s == STATUS_OK)
 		s = route_run(&c->request, c->server->pool);
 	if (s != STATUS_PENDING)
@@ -326,7 +364,7 @@ static void on_listener(struct loop_io *io, uint32_t events)
 	s->all = c;
 	s->connections++;
 	step_back(s);
-	if (s->pool == POOL_COLD)
+	if (s->pool != POOL_HOT)
 		be_patient(c); /* also with one that says nothing: it keeps everybody out */
 	if (loop_add(s->service->loop, &c->io, EPOLLIN | EPOLLRDHUP | EPOLLET) < 0)
 		close_connection(c);

@@ -199,9 +199,9 @@ static void look_around(struct drain *d, struct arena *a)
 			change_dirty(d, "SADD", &some.at[i]);
 	bool well = true;
 	for (int i = 0; i < some.count && well; i++) { /* each time from another one on: see inspect_doubtful */
-		int64_t coupon = some.at[(d->first + i) % some.count].coupon;
+		int64_t coupon = some.at[(d->first + i) % some.count].coupon, wait_ms; /* nobody is told */
 		well = inspect_coupon(d->svc, a, coupon) != STATUS_UNAVAILABLE &&
-		       supply_redo(d->svc, a, coupon) != STATUS_UNAVAILABLE;
+		       supply_redo(d->svc, a, coupon, &wait_ms) != STATUS_UNAVAILABLE;
 	}
 	d->trouble |= !well;
 }

@@ -9,6 +9,13 @@
 #include "store/db.h"
 #include "store/redis.h"
 
+/* stock.c: sales that are being read, in a ring; the first follows the last. */
+struct stock_turns {
+	struct stock_read *last; /* NULL: none */
+	int under_way;           /* commands to segments */
+	bool taking;
+};
+
 struct service {
 	const struct conf *conf;
 	struct loop *loop;       /* the process's event loop */
@@ -17,8 +24,10 @@ struct service {
 	struct db *db;           /* everything but the hot pool */
 	struct loop *loop_now;   /* redis_now's */
 	struct tokens *tokens;
-	struct coupons *coupons; /* the hot pool's cache */
-	struct lists *lists;     /* http/handle_list.c: sellers' pages that are being read */
+	struct coupons *coupons;            /* the hot pool's cache */
+	struct lists *lists;                /* http/handle_list.c: sellers' pages that are being read */
+	struct stock_change *stock_changes; /* http/handle_coupon.c: made, and not answered yet */
+	struct stock_turns stock_turns;
 	struct board *board;
 	struct marks *marks;
 	int64_t complained_ms;               /* claim.c: when a broken slot was last told of */

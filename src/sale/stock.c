@@ -1,3 +1,8 @@
+/*
+ * Reads take turns, a segment each, and a worker has only so many segments under way: a claim that comes meanwhile
+ * waits behind these and not behind all that was asked for. The hub is read last, so that `left` is never too low:
+ * units that are added during the read are counted before what is sold of them.
+ */
 #include "sale/stock.h"
 
 #include <stdlib.h>
@@ -5,16 +10,22 @@
 #include "sale/fence.h"
 #include "sale/key.h"
 
+enum { UNDER_WAY = 32 };
+
 struct waiter {
 	struct waiter *next;
+	bool lists; /* wants to know how many orders wait for MySQL, too */
 	stock_done *done;
 	void *context;
 };
 
 struct stock_read {
+	struct stock_read *next; /* in the ring of those that have segments to read */
 	struct service *svc;
 	struct coupon *coupon;
 	struct waiter *now, *later; /* who shares this read, who the next */
+	bool lists;
+	int sent; /* segments */
 	int outstanding;
 	enum status status;
 	struct stock stock;
@@ -90,26 +101,36 @@ static void on_clock(void *context, enum redis_end end, const struct redis_reply
 	part_over(r, end == REDIS_ANSWER ? STATUS_OK : STATUS_UNAVAILABLE);
 }
 
+/* Turns */
+
+static void take_turns(struct stock_turns *turns);
+
+static void turn_over(struct part *p, enum redis_end end)
+{
+	struct stock_turns *turns = &p->read->svc->stock_turns;
+	struct stock_read *r = p->read;
+	free(p);
+	turns->under_way--;
+	part_over(r, end == REDIS_ANSWER ? STATUS_OK : STATUS_UNAVAILABLE);
+	take_turns(turns);
+}
+
 static void on_segment(void *context, enum redis_end end, const struct redis_reply *reply)
 {
 	struct part *p = context;
-	struct stock_read *r = p->read;
 	if (end == REDIS_ANSWER) {
-		r->stock.segments[p->segment].left = redis_number_at(reply, 0);
-		r->stock.segments[p->segment].sold = redis_number_at(reply, 1);
+		p->read->stock.segments[p->segment].left = redis_number_at(reply, 0);
+		p->read->stock.segments[p->segment].sold = redis_number_at(reply, 1);
 	}
-	free(p);
-	part_over(r, end == REDIS_ANSWER ? STATUS_OK : STATUS_UNAVAILABLE);
+	turn_over(p, end);
 }
 
 static void on_queue(void *context, enum redis_end end, const struct redis_reply *reply)
 {
 	struct part *p = context;
-	struct stock_read *r = p->read;
 	if (end == REDIS_ANSWER)
-		r->stock.segments[p->segment].queued = redis_number(reply);
-	free(p);
-	part_over(r, end == REDIS_ANSWER ? STATUS_OK : STATUS_UNAVAILABLE);
+		p->read->stock.segments[p->segment].queued = redis_number(reply);
+	turn_over(p, end);
 }
 
 static struct part *part(struct stock_read *r, int segment)
@@ -118,6 +139,7 @@ static struct part *part(struct stock_read *r, int segment)
 	if (!p)
 		abort();
 	*p = (struct part){ r, segment };
+	r->svc->stock_turns.under_way++;
 	return p;
 }
 
@@ -129,36 +151,79 @@ static void read_segment(struct stock_read *r, int i)
 	redis_put_text(&c, "left");
 	redis_put_text(&c, "n");
 	redis_send(r->svc->redis, &c, on_segment, part(r, i));
+	if (!r->lists)
+		return;
 	redis_command(&c, "LLEN");
 	key_put(&c, KEY_ORDERS, r->coupon->id, i);
 	redis_send(r->svc->redis, &c, on_queue, part(r, i));
 }
 
-static void start(struct stock_read *r)
+static void read_hub(struct stock_read *r)
 {
 	static const char *const fields[] = { "fence", "amount", "avail", "sold_out", "cancelled" };
+	struct redis *redis = r->svc->redis;
 	struct redis_command c;
-	r->status = STATUS_OK;
-	r->outstanding = 3 + 2 * r->coupon->segments; /* one for this function, as parts may be over at once */
-	r->stock.count = r->coupon->segments;
 	redis_command(&c, "HMGET");
 	key_put(&c, KEY_HUB, r->coupon->id, 0);
 	for (int i = 0; i < 5; i++)
 		redis_put_text(&c, fields[i]);
-	redis_send(r->svc->redis, &c, on_hub, r);
+	redis_send(redis, &c, on_hub, r);
 	redis_command(&c, "TIME");
-	redis_send(r->svc->redis, &c, on_clock, r);
-	for (int i = 0; i < r->coupon->segments; i++)
-		read_segment(r, i);
-	part_over(r, STATUS_OK);
+	redis_send(redis, &c, on_clock, r);
 }
 
-void stock_read(struct service *svc, struct coupon *c, stock_done *done, void *context)
+/* The first of the ring goes to its end, or leaves it. */
+static struct stock_read *next_turn(struct stock_turns *turns)
+{
+	struct stock_read *first = turns->last->next;
+	if (first->sent + 1 < first->coupon->segments)
+		turns->last = first;
+	else if (first == turns->last)
+		turns->last = NULL;
+	else
+		turns->last->next = first->next;
+	return first;
+}
+
+/* Answers may come at once, and then are followed by this very loop: no turn is taken within another. */
+static void take_turns(struct stock_turns *turns)
+{
+	if (turns->taking)
+		return;
+	turns->taking = true;
+	while (turns->last && turns->under_way < UNDER_WAY) {
+		struct stock_read *r = next_turn(turns);
+		bool whole = r->sent + 1 == r->coupon->segments;
+		read_segment(r, r->sent++);
+		if (whole)
+			read_hub(r);
+	}
+	turns->taking = false;
+}
+
+static void start(struct stock_read *r)
+{
+	struct stock_turns *turns = &r->svc->stock_turns;
+	r->status = STATUS_OK;
+	r->sent = 0;
+	r->lists = false;
+	for (const struct waiter *w = r->now; w; w = w->next)
+		r->lists |= w->lists;
+	r->stock.count = r->coupon->segments;
+	r->outstanding = 2 + (r->lists ? 2 : 1) * r->coupon->segments;
+	r->next = turns->last ? turns->last->next : r;
+	if (turns->last)
+		turns->last->next = r;
+	turns->last = r;
+	take_turns(turns);
+}
+
+void stock_read(struct service *svc, struct coupon *c, bool lists, stock_done *done, void *context)
 {
 	struct waiter *w = malloc(sizeof *w);
 	if (!w)
 		abort();
-	*w = (struct waiter){ .done = done, .context = context };
+	*w = (struct waiter){ .lists = lists, .done = done, .context = context };
 	if (c->reading) {
 		w->next = c->reading->later;
 		c->reading->later = w;

@@ -23,6 +23,12 @@ struct stock {
 
 /* STATUS_OK; STATUS_UNAVAILABLE and STATUS_FENCED without a stock. The stock is valid during the callback. */
 typedef void stock_done(void *context, enum status s, const struct stock *stock);
-void stock_read(struct service *svc, struct coupon *c, stock_done *done, void *context);
+
+/*
+ * lists: `queued` is wanted, which costs a second command for each segment; without it `queued` may be of an earlier
+ * read. Done may be called before this returns. Does not block. A worker reads a bounded number of segments at a time,
+ * its reads in turn: many large sales at once take longer, and delay nothing else.
+ */
+void stock_read(struct service *svc, struct coupon *c, bool lists, stock_done *done, void *context);
 
 #endif

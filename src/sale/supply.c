@@ -1,7 +1,5 @@
 #include "sale/supply.h"
 
-#include <unistd.h>
-
 #include "base/clock.h"
 #include "base/fault.h"
 #include "sale/failure.h"
@@ -76,8 +74,11 @@ static void on_flag(void *context, enum redis_end end, const struct redis_reply 
 	*open += end == REDIS_ANSWER && str_eq(redis_text_at(reply, 0), STR("OK"));
 }
 
-/* Every segment must have heard it, or its flag must have run out; and so must the word that workers keep. */
-static void clear_flags(struct service *svc, const struct supply *s, int64_t epoch, int64_t wait_ms)
+/*
+ * Every segment must have heard it, or its flag must have run out; and so must the word that workers keep. *wait_ms is
+ * how long that word lasts, as the hub said; afterwards, how long it is from now until nobody is refused any more.
+ */
+static void clear_flags(struct service *svc, const struct supply *s, int64_t epoch, int64_t *wait_ms)
 {
 	int64_t told_ms = clock_mono_ms();
 	int open = 0;
@@ -93,9 +94,9 @@ static void clear_flags(struct service *svc, const struct supply *s, int64_t epo
 	}
 	redis_settle(svc->redis_now);
 	if (open < s->segments)
-		wait_ms = LEASE_MS + SKEW_MS;
-	while (clock_mono_ms() - told_ms <= wait_ms)
-		usleep(10000);
+		*wait_ms = LEASE_MS + SKEW_MS;
+	int64_t rest = told_ms + *wait_ms + 1 - clock_mono_ms();
+	*wait_ms = rest > 0 ? rest : 0;
 }
 
 /* By the clock that ends it, Redis's. */
@@ -113,10 +114,10 @@ static enum status check_open(struct service *svc, struct arena *a, const struct
 }
 
 enum status supply_add(struct service *svc, struct arena *a, int64_t seller, struct str name, int64_t units,
-		       int64_t *amount)
+		       int64_t *amount, int64_t *wait_ms)
 {
 	struct supply s;
-	int64_t changed = 0, epoch = 0, wait_ms = 0;
+	int64_t changed = 0, epoch = 0;
 	enum status status = read_named(svc, a, seller, name, &s);
 	if (status == STATUS_OK)
 		status = check_open(svc, a, &s);
@@ -130,7 +131,7 @@ enum status supply_add(struct service *svc, struct arena *a, int64_t seller, str
 	FAULT(supply_counted);
 	status = read_named(svc, a, seller, name, &s); /* the total, with what others added meanwhile */
 	if (status == STATUS_OK)
-		status = tell_hub(svc, a, &s, &epoch, &wait_ms);
+		status = tell_hub(svc, a, &s, &epoch, wait_ms);
 	if (status != STATUS_OK)
 		return status;
 	FAULT(supply_told);
@@ -166,10 +167,11 @@ int supply_raise(struct service *svc, int64_t coupon, int64_t amount, int64_t ca
 		NULL, DB_N(amount), DB_N(cancelled), DB_N(coupon));
 }
 
-enum status supply_redo(struct service *svc, struct arena *a, int64_t coupon)
+enum status supply_redo(struct service *svc, struct arena *a, int64_t coupon, int64_t *wait_ms)
 {
 	struct supply s;
-	int64_t amount = 0, cancelled = 0, epoch, wait_ms;
+	int64_t amount = 0, cancelled = 0, epoch;
+	*wait_ms = 0;
 	enum status status = read_published(svc, a, coupon, &s);
 	if (status == STATUS_OK)
 		status = supply_read_hub(svc, a, coupon, &amount, &cancelled);
@@ -180,7 +182,7 @@ enum status supply_redo(struct service *svc, struct arena *a, int64_t coupon)
 	if (amount >= s.amount && cancelled >= s.cancelled)
 		return STATUS_OK;
 	FAULT(supply_found);
-	status = tell_hub(svc, a, &s, &epoch, &wait_ms);
+	status = tell_hub(svc, a, &s, &epoch, wait_ms);
 	if (status == STATUS_OK)
 		clear_flags(svc, &s, epoch, wait_ms);
 	return status;

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 
-from harness import main
+from harness import POOLS, main
 from history import Final, History, Load, problems
 from nodes import Cluster
 from storm import Paused
@@ -98,7 +98,7 @@ class Run:
 
 
 def all_workers(it):
-    return [it.full(part) for part in ("hot", "cold", "drain")]
+    return [it.full(part) for part in POOLS]
 
 
 @on_cluster("100 customers at once on 100 units in 10 segments: 100 of 100, and the audit is clean")

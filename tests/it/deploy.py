@@ -4,7 +4,7 @@
 import re
 import subprocess
 
-from harness import SOURCE, main
+from harness import POOLS, SOURCE, main
 from storm import Storm
 from tap import case, same
 
@@ -27,7 +27,7 @@ def deploy(it, part):
 @case("every pool gets new workers while customers claim: no request fails, no order is lost")
 def rolling(it):
     storm = Storm(it)
-    for part in ("hot", "cold", "drain"):
+    for part in POOLS:
         deploy(it, part)
     storm.proof_without_failures()
 

@@ -3,7 +3,7 @@
 
 import signal
 
-from harness import main
+from harness import POOLS, main
 from storm import Storm, kill, one_of
 from tap import case, same, until
 
@@ -35,8 +35,8 @@ def drainers(it):
 @case("everything of ours is killed at once")
 def all_of_ours(it):
     storm = Storm(it)
-    storm.pulse(lambda: kill([pid for part in ("hot", "cold", "drain") for pid in it.workers(part)]), 4, every=0.25)
-    for part in ("hot", "cold", "drain"):
+    storm.pulse(lambda: kill([pid for part in POOLS for pid in it.workers(part)]), 4, every=0.25)
+    for part in POOLS:
         it.full(part)
     storm.proof()
 
@@ -84,19 +84,19 @@ def drainers_restart(it):
     storm.proof_without_failures()
 
 
-@case("cold workers are killed during logins: the next login works")
-def cold_workers(it):
-    name = it.name("cold")
+@case("auth workers are killed during logins: the next login works")
+def auth_workers(it):
+    name = it.name("auth")
     it.account(name, "customer")
     for _ in range(5):
-        kill(it.workers("cold"))
+        kill(it.workers("auth"))
         until(lambda: it.log_in(name).status == 200, 5, "a login")
-    it.full("cold")
+    it.full("auth")
 
 
 @case("in the end everything is balanced, nothing is a dead letter, every pool is complete")
 def in_the_end(it):
-    for part in ("hot", "cold", "drain"):
+    for part in POOLS:
         it.full(part)
     audit = it.ctl("audit")
     same((audit.returncode, audit.stderr), (0, ""), "the audit")

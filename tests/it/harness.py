@@ -28,7 +28,8 @@ from tap import bail_out, comment, run_cases, until
 SOURCE = pathlib.Path(os.environ.get("top_srcdir") or pathlib.Path(__file__).parents[2]).resolve()
 BUILD = pathlib.Path(os.environ.get("top_builddir") or SOURCE / "build").resolve()
 PASSWORD = "correct horse"
-PARTS = ("redis", "mysql", "hot", "cold", "drain", "nginx")
+POOLS = ("hot", "cold", "auth", "drain")
+PARTS = ("redis", "mysql", *POOLS, "nginx")
 # A disk that others use may need seconds for an fsync: only the tests of faults want to see that.
 PATIENT = {"SECKILL_REDIS_TIMEOUT_MS": "4000"}
 
@@ -126,7 +127,7 @@ class Instance:
         return self.pids(part, "seckill-orderd" if part == "drain" else "seckill-api")
 
     def pool_size(self, part):
-        names = {"hot": "SECKILL_HOT", "cold": "SECKILL_COLD", "drain": "SECKILL_DRAINERS"}
+        names = {"hot": "SECKILL_HOT", "cold": "SECKILL_COLD", "auth": "SECKILL_AUTH", "drain": "SECKILL_DRAINERS"}
         return int(self.environment.get(names[part], 2))
 
     def full(self, part):

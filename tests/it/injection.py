@@ -14,7 +14,7 @@ import time
 
 import fcgi
 from client import quote
-from harness import PASSWORD, main
+from harness import PASSWORD, POOLS, main
 from tap import case, comment, same, until
 
 ACCESS_LOG = tempfile.mkstemp(prefix="sk", suffix=".log")[1]
@@ -60,7 +60,7 @@ EVIL = ("\n", "\r\n2026-01-01T00:00:00.000Z error forged pid=1", "\x1b[31m", "\0
 
 @case("whatever is sent, in every place: each line of the logs is one line in our form")
 def log_lines(it):
-    before = {part: len(log_of(it, part)) for part in ("hot", "cold", "drain")}
+    before = {part: len(log_of(it, part)) for part in POOLS}
     user, sale, asked = it.customer(), it.sale(), 0
     for evil in EVIL:
         text = quote(evil)
@@ -175,25 +175,26 @@ def pieces(it):
     for at in range(0, len(whole), 500):
         slow.send(whole[at:at + 500])
         time.sleep(0.005)  # so that the worker sees pieces
-    assert b"X-Accel-Redirect: @cold" in slow.answer()
+    assert b"X-Accel-Redirect: @auth" in slow.answer()
     time.sleep(6)  # longer than an incomplete request may take
     for connection in (resting, slow):
         assert b"Status: 200" in connection.ask("GET", "/healthz")
         connection.close()
 
 
-@case("the cold pool: whoever sends nothing, or half a request, has a worker for a second and no longer")
-def cold_halves(it):
-    whole, workers = fcgi.request("GET", "/readyz", keep=False), it.full("cold")
-    for half in (b"", BEGIN, whole[:-1]):
-        peers = [fcgi.Connection(it.run / "cold.sock") for _ in workers]
-        for peer in peers:
-            peer.send(half)
-        began = time.monotonic()
-        it.ask("GET", "/readyz").expect(200)
-        assert time.monotonic() - began < 3, f"{half}: an answer took {time.monotonic() - began:.2f} s"
-        assert all(map(sent_away, peers)), half
-    same(it.full("cold"), workers, "workers")
+@case("the cold and the auth pool: whoever sends nothing, or half a request, has a worker for a second and no longer")
+def halves(it):
+    for part, path, status in (("cold", "/readyz", 200), ("auth", "/api/auth", 405)):
+        whole, workers = fcgi.request("GET", path, keep=False), it.full(part)
+        for half in (b"", BEGIN, whole[:-1]):
+            peers = [fcgi.Connection(it.run / f"{part}.sock") for _ in workers]
+            for peer in peers:
+                peer.send(half)
+            began = time.monotonic()
+            it.ask("GET", path).expect(status)
+            assert time.monotonic() - began < 3, f"{half}: an answer took {time.monotonic() - began:.2f} s"
+            assert all(map(sent_away, peers)), half
+        same(it.full(part), workers, "workers")
 
 
 def crafted():

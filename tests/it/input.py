@@ -6,7 +6,7 @@ import json
 import time
 
 from client import quote, raw
-from harness import PASSWORD, claims_of, main, sign
+from harness import PASSWORD, POOLS, claims_of, main, sign
 from tap import case, every, same
 
 ACCOUNT = {"username": "somebody", "password": PASSWORD, "kind": "customer"}
@@ -42,7 +42,7 @@ def state(it):
     tables = ("users", "coupons", "orders", "drain_cursors", "dead_letters")
     counts = it.sql("SELECT " + ", ".join(f"(SELECT COUNT(*) FROM {t})" for t in tables))[0]
     keys = it.redis.keys() - {"sk:dirty"}  # drainers tidy up in their own time
-    return counts, sorted(keys), it.workers("hot"), it.workers("cold"), it.workers("drain")
+    return counts, sorted(keys), [it.workers(part) for part in POOLS]
 
 
 def unchanged(check):

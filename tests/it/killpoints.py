@@ -111,7 +111,7 @@ def read_all(it):
 
 def judge(it, proofs):
     """Lets everything come to rest, and applies every rule of history.py."""
-    for part in ("hot", "cold", "drain"):
+    for part in harness.POOLS:
         it.full(part)
     for proof in proofs:
         proof.settle()
@@ -582,7 +582,7 @@ def migrate(it, fault):
 @case("a migration: killed at each point and after each statement, the next one finishes it")
 def kill_migrating(it):
     schema = it.sql(SCHEMA)
-    for part in ("drain", "hot", "cold"):
+    for part in harness.POOLS:
         it.dev("stop", part)
     for point in MIGRATION:
         for n in itertools.count(1):

@@ -22,7 +22,7 @@ import threading
 import time
 
 from client import LOST
-from harness import PARTS, main
+from harness import PARTS, POOLS, main
 from history import Final, History, Load, Supply, problems
 from storm import SEED, kill
 from stores import Redis
@@ -34,7 +34,6 @@ SECONDS = 7  # of faults in a storm, when it is a short one
 USERS = 4000
 LEASE_S = 1.25  # of a "sold out", with what clocks may be apart
 LATER = {"busy", "unavailable", "outcome-unknown"}
-POOLS = ("hot", "cold", "drain")
 total = collections.Counter()
 
 
@@ -124,10 +123,12 @@ FAULTS = (
     (12, "kill hot worker", lambda n: n.signal("hot", signal.SIGKILL)),
     (3, "kill all hot workers", lambda n: n.signal("hot", signal.SIGKILL, everyone=True)),
     (3, "kill cold worker", lambda n: n.signal("cold", signal.SIGKILL)),
+    (2, "kill auth worker", lambda n: n.signal("auth", signal.SIGKILL)),
     (8, "kill drainer", lambda n: n.signal("drain", signal.SIGKILL)),
     (2, "kill all drainers", lambda n: n.signal("drain", signal.SIGKILL, everyone=True)),
     (4, "term hot worker", lambda n: n.signal("hot", signal.SIGTERM)),
     (1, "term cold worker", lambda n: n.signal("cold", signal.SIGTERM)),
+    (1, "term auth worker", lambda n: n.signal("auth", signal.SIGTERM)),
     (2, "term drainer", lambda n: n.signal("drain", signal.SIGTERM)),
     (4, "kill redis", lambda n: n.kill_redis()),
     (2, "kill mysql", lambda n: n.server("mysql", "-9")),
@@ -136,6 +137,7 @@ FAULTS = (
     (2, "reload nginx", lambda n: n.reload()),
     (3, "freeze hot worker", lambda n: n.freeze("hot", "seckill-api")),
     (1, "freeze cold worker", lambda n: n.freeze("cold", "seckill-api")),
+    (1, "freeze auth worker", lambda n: n.freeze("auth", "seckill-api")),
     (3, "freeze drainer", lambda n: n.freeze("drain", "seckill-orderd")),
     (2, "freeze redis", lambda n: n.freeze("redis")),
     (2, "freeze mysql", lambda n: n.freeze("mysql")),

@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 
-from harness import BUILD, main
+from harness import BUILD, POOLS, main
 from stores import Redis
 from storm import Storm, kill, steady
 from tap import case, every, same, until
@@ -20,7 +20,7 @@ def redis_dies(it):
 
 
 def all_workers(it):
-    return [it.workers(part) for part in ("hot", "cold", "drain")]
+    return [it.workers(part) for part in POOLS]
 
 
 @case("Redis is killed twice and comes back: nothing that was acknowledged is lost")

@@ -1,9 +1,14 @@
 #!/usr/bin/env -S python3 -B
-"""The pools: what is slow in one does not delay the other, and connections may be many more than processes."""
+"""The pools: what is slow in one does not delay the others, and connections may be many more than processes."""
 
 import collections
 import http.client
+import json
 import os
+import re
+import select
+import signal
+import socket
 import statistics
 import struct
 import threading
@@ -11,6 +16,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import fcgi
+from client import Answer
 from harness import PASSWORD, main
 from tap import case, comment, every, same, until
 
@@ -60,6 +66,264 @@ def login_flood(it):
     comment(f"claims: median {median * 1000:.1f} ms, 99 % {slow * 1000:.1f} ms; logins: median {login * 1000:.1f} ms")
     assert median < 0.1 and median < login / 2, f"a claim takes {median:.3f} s, a login {login:.3f} s"
     assert slow < 1, f"slow claims take {slow:.3f} s"
+
+
+class Wave:
+    """Many logins at one moment, a connection each."""
+
+    def __init__(self, it, name, count):
+        body = json.dumps({"username": name, "password": PASSWORD}).encode()
+        request = b"POST /api/auth HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+        self.waiting = [socket.create_connection(("127.0.0.1", it.port), 60) for _ in range(count)]
+        for connection in self.waiting:
+            connection.sendall(request)
+
+    def answers(self, patience=0):
+        """Those that have come by now."""
+        poll, by_number = select.poll(), {connection.fileno(): connection for connection in self.waiting}
+        for number in by_number:
+            poll.register(number, select.POLLIN)
+        came = {by_number[number] for number, _ in poll.poll(patience * 1000)}
+        self.waiting = [connection for connection in self.waiting if connection not in came]
+        return [self._answer(connection) for connection in came]
+
+    def _answer(self, connection):
+        with connection, http.client.HTTPResponse(connection) as response:
+            response.begin()
+            return Answer(response.status, response.headers, response.read())
+
+    def leave(self, count):
+        for connection in self.waiting[:count]:
+            connection.close()
+        del self.waiting[:count]
+
+
+def metric(it, name):
+    text = it.ask("GET", "/metrics").expect(200).body.decode()
+    return int(re.search(rf"^seckill_{re.escape(name)} (\d+)", text, re.M)[1])
+
+
+def asks_of_the_cold_pool(sale, user):
+    return (("GET", "/readyz", None, None), ("GET", "/metrics", None, None), ("GET", user.path + "/orders", user, None),
+            ("PATCH", sale.path + "/stock", sale.seller, {"add": 1}), ("POST", "/api/auth/logout", user, None))
+
+
+@case("700 logins at once: 500 wait, the others are told so at once, and nothing else waits")
+def login_wave(it):
+    name, sale, users = it.name("wave"), it.sale(), it.users(12)
+    it.account(name, "customer")
+    before, wave, refused = metric(it, 'logins_total{end="ok"}'), Wave(it, name, 700), []
+
+    def many_are_refused():
+        refused.extend(answer for answer in wave.answers() if answer.status != 200)
+        return len(refused) >= 100
+    until(many_are_refused, 20, "answers to those for whom there is no room")
+    for answer in refused:
+        answer.expect(503, "busy").names("logins")
+        assert int(answer.headers["Retry-After"]) >= 5 and "claim" not in answer.json["detail"], answer
+    seconds = sorted(timed(lambda: it.ask(*asked).expect(200))[1]
+                     for user in users for asked in asks_of_the_cold_pool(sale, user))
+    wave.answers()
+    comment(f"{len(refused)} refused; {len(wave.waiting)} still wait after {len(seconds)} requests to the cold pool, of "
+            f"which the slowest took {seconds[-1] * 1000:.0f} ms, 99 % {seconds[-2] * 1000:.0f} ms")
+    assert len(wave.waiting) > 100, f"only {len(wave.waiting)} wait"
+    assert seconds[-1] < 3, f"a request to the cold pool took {seconds[-1]:.2f} s"
+    wave.leave(len(wave.waiting) - 40)
+    last = []
+    until(lambda: last.extend(wave.answers(1)) or not wave.waiting, 60, "the last answers")
+    same({answer.status for answer in last} - {200, 503}, set(), "statuses")  # 503: after 10 s, on a busy machine
+    begun = metric(it, 'logins_total{end="ok"}') - before
+    assert begun < 500, f"{begun} logins were begun, although most had left"
+
+
+@case("a login that has waited for more than 10 s is not begun, and says so")
+def too_late(it):
+    body = json.dumps({"username": it.name("nobody"), "password": PASSWORD}).encode()
+
+    def answer(seconds_ago):
+        connection, at = fcgi.Connection(it.run / "auth.sock"), f"{time.time() - seconds_ago:.3f}"
+        asked = fcgi.request("POST", "/api/auth", CONTENT_LENGTH=str(len(body)), QUEUED_AT=at)
+        connection.send(asked[:-8] + fcgi.record(fcgi.STDIN, body) + fcgi.record(fcgi.STDIN))
+        text = connection.answer().decode()
+        connection.close()
+        return text
+    before = metric(it, "queue_expired_total")
+    for seconds_ago, status in ((0, 401), (-3600, 401), (11, 503), (3600, 503)):
+        same(answer(seconds_ago)[:11], f"Status: {status}", f"after {seconds_ago} s")
+    late = answer(11)
+    assert '"code":"busy"' in late and "Retry-After: 5\r\n" in late and "nothing was done" in late, late
+    same(metric(it, "queue_expired_total") - before, 3, "those that were too late")
+
+
+@case("no worker is there: nothing was done, and the answer says so")
+def nobody_there(it):
+    sale, user = it.sale(), it.customer()
+    it.dev("stop", "hot", "cold", "auth", "-9")
+    try:
+        for method, path, who, body in (
+                ("POST", "/api/auth", None, {"username": user.name, "password": PASSWORD}), ("POST", "/api/users", None, {}),
+                ("GET", user.path + "/orders", user, None), ("PATCH", sale.path + "/stock", sale.seller, {"add": 1}),
+                ("POST", sale.path + "/claims", user, None), ("PATCH", sale.path, user, None)):
+            answer = it.ask(method, path, who, body).expect(503, "busy").names("nothing was done")
+            assert "claim" not in answer.json["detail"], answer
+    finally:
+        it.dev("start", "hot", "cold", "auth")
+
+
+def peers(path):
+    """How many sockets have this name: the listening one, and one for each connection to it."""
+    with open("/proc/net/unix") as file:
+        return sum(line.rstrip().endswith(" " + str(path)) for line in file)
+
+
+@case("a request is lost with its worker: it may have been carried out, and only a claim is told that it is safe")
+def lost_with_its_worker(it):
+    sale, user = it.sale(), it.customer()
+
+    def lost(part, *requests):
+        for pid in it.full(part):
+            os.kill(pid, signal.SIGSTOP)
+        before = peers(it.run / f"{part}.sock")
+        with ThreadPoolExecutor(len(requests)) as pool:
+            answers = [pool.submit(it.new_client().ask, *asked) for asked in requests]
+            # nginx waits 4 s for a hot worker that it has a connection to before it makes another one
+            until(lambda: peers(it.run / f"{part}.sock") >= before + len(requests), 20, "the requests are on their way")
+            it.dev("stop", part, "-9")
+            answers = [answer.result().expect(503, "outcome-unknown") for answer in answers]
+        it.dev("start", part)
+        return answers
+    account = {"username": it.name("x"), "password": PASSWORD, "kind": "saler"}
+    answers = lost("cold", ("PATCH", sale.path + "/stock", sale.seller, {"add": 1}), ("POST", "/api/auth/logout", user))
+    answers += lost("auth", ("POST", "/api/auth", None, account), ("POST", "/api/users", None, account))
+    for answer in answers:
+        answer.names("may have been carried out")
+        assert "claim" not in answer.json["detail"], answer
+    for answer in lost("hot", ("POST", sale.path + "/claims", it.customer()), ("PATCH", sale.path, it.customer())):
+        answer.names("a claim you won stays yours")
+
+
+class Readers:
+    """A seller reads a page without an end, on a number of connections."""
+
+    def __init__(self, it, path, seller, connections):
+        self.over, self.times = threading.Event(), []
+
+        def read():
+            client = it.new_client()
+            while not self.over.is_set():
+                answer, seconds = timed(lambda: client.ask("GET", path, seller))
+                same(answer.status, 200, "status of the page")
+                self.times.append(seconds)
+            client.close()
+        self.threads = [threading.Thread(target=read, daemon=True) for _ in range(connections)]
+        for thread in self.threads:
+            thread.start()
+
+    def end(self):
+        self.over.set()
+        for thread in self.threads:
+            thread.join()
+
+
+@case("sellers who read pages of 20 coupons in 256 segments delay nobody's claims")
+def heavy_pages(it):
+    seller, sale, users = it.seller(), it.sale(amount=200, segments=8), it.users(120)
+    for _ in range(20):
+        it.sale(seller, amount=1000, segments=256)
+    readers = Readers(it, seller.path + "/coupons", seller, connections=8)
+    until(lambda: len(readers.times) > 8, 30, "the pages are read")
+    claims = [timed(lambda: sale.claim(user)) for user in users]
+    readers.end()
+    same({answer.status for answer, _ in claims}, {201}, "statuses of the claims")
+    claim, page = statistics.median(seconds for _, seconds in claims), statistics.median(readers.times)
+    comment(f"claims: median {claim * 1000:.1f} ms; pages: median {page * 1000:.1f} ms")
+    assert claim < page / 8, f"a claim takes {claim:.4f} s, a page {page:.4f} s"
+
+
+def sold_out(it, seller):
+    """A sale of one unit, which is won, and of which the hub has said that it is sold out."""
+    sale = it.sale(seller, amount=1, segments=1)
+    winner, loser = it.users(2)
+    sale.win(winner)
+    sale.claim(loser).expect(410, "sold-out")
+    return sale
+
+
+def add_unit(it, sale, client=None):
+    return (client or it.new_client()).ask("PATCH", sale.path + "/stock", sale.seller, {"add": 1})
+
+
+class Slowest:
+    """Asks the cold pool for other things without a pause; how long did the slowest answer take?"""
+
+    def __init__(self, it):
+        self.over, self.seconds, self.problems, user = threading.Event(), 0, [], it.customer()
+
+        def ask():
+            client = it.new_client()
+            while not self.over.is_set():
+                for path, who in (("/readyz", None), ("/metrics", None), (user.path + "/orders", user)):
+                    answer, seconds = timed(lambda: client.ask("GET", path, who))
+                    self.seconds = max(self.seconds, seconds)
+                    if answer.status != 200:
+                        self.problems.append(answer)
+            client.close()
+        self.thread = threading.Thread(target=ask, daemon=True)
+        self.thread.start()
+
+    def end(self):
+        self.over.set()
+        self.thread.join()
+        same(self.problems, [], "answers that were none")
+        return self.seconds
+
+
+@case("24 sellers add units to sold-out sales at once: they wait side by side, nobody else does, and the units are on sale")
+def stock_waits(it):
+    sales, others = [sold_out(it, seller) for seller in it.users(24, "seller")], Slowest(it)
+
+    def add_and_buy(sale, user):
+        client = it.new_client()
+        added = add_unit(it, sale, client)
+        bought = until(lambda: (a := sale.claim(user, client)).status != 503 and a, 20, "an answer")  # on a busy machine
+        client.close()
+        return added.status, bought.status
+    with ThreadPoolExecutor(24) as pool:
+        answers, seconds = timed(lambda: list(pool.map(add_and_buy, sales, it.users(24))))
+    slowest = others.end()
+    comment(f"all have their units after {seconds:.2f} s; the slowest of the others took {slowest:.2f} s")
+    same(set(answers), {(200, 201)}, "statuses")
+    assert seconds < 5, f"it took {seconds:.2f} s: one after the other"
+    assert slowest < 3, f"others waited {slowest:.2f} s"
+
+
+@case("a seller with 60 sold-out sales: some changes are refused, change nothing, and nobody else waits")
+def stock_of_one_seller(it):
+    seller = it.seller()
+    sales = [sold_out(it, seller) for _ in range(60)]
+    others = Slowest(it)
+    with ThreadPoolExecutor(60) as pool:
+        answers, seconds = timed(lambda: list(pool.map(lambda sale: add_unit(it, sale), sales)))
+    slowest, statuses = others.end(), collections.Counter(a.status for a in answers)
+    comment(f"{dict(statuses)} after {seconds:.2f} s; the slowest of the others took {slowest:.2f} s")
+    same(set(statuses), {200, 429}, "statuses")
+    for sale, answer in zip(sales, answers):
+        answer.expect(answer.status, "rate-limited" if answer.status == 429 else None)
+        assert answer.status == 200 or int(answer.headers["Retry-After"]) >= 1, answer
+        same(sale.read()["amount"], 2 if answer.status == 200 else 1, "units on sale")
+    assert slowest < 3, f"others waited {slowest:.2f} s"
+
+
+@case("a worker that is asked to stop answers a change of stock that waits")
+def stock_and_stop(it):
+    sale, workers = sold_out(it, it.seller()), it.full("cold")
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(add_unit, it, sale)
+        until(lambda: sale.read()["amount"] == 2, 10, "the unit is there")
+        for pid in workers:
+            os.kill(pid, signal.SIGTERM)
+        answer.result().expect(200)
+    same(set(it.full("cold")) & set(workers), set(), "workers that are still the old ones")
 
 
 @case("200 kept connections of clients all get their answers, again and again")
@@ -169,17 +433,17 @@ def rubbish(it):
     same(it.full("hot"), workers, "workers")
 
 
-@case("whoever asked leaves while the password is hashed, again and again: the cold pool still takes connections")
+@case("whoever asked leaves while the password is hashed, again and again: the auth pool still takes connections")
 def left_during_the_answer(it):
     body = b'{"username": "nobody at all", "password": "correct horse"}'
     asked = fcgi.request("POST", "/api/auth", CONTENT_LENGTH=str(len(body)))[:-8]  # without the end of the body
     for wait in 4 * [0.002, 0.005, 0.008]:
-        peer = fcgi.Connection(it.run / "cold.sock")
+        peer = fcgi.Connection(it.run / "auth.sock")
         peer.send(asked + fcgi.record(fcgi.STDIN, body) + fcgi.record(fcgi.STDIN))
         time.sleep(wait)  # into the hashing, which takes 20 ms
         peer.close()
     for _ in range(4):
-        it.ask("GET", "/readyz").expect(200)
+        it.ask("POST", "/api/auth", body={}).expect(400)
 
 
 @case("a client that leaves at once, a hundred times: the workers live, and nothing piles up")

@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 
 from client import quote
-from harness import BUILD, main
+from harness import BUILD, PARTS, main
 from stores import Redis, RedisError, Sql, SqlError
 from tap import case, every, same, until
 
@@ -32,7 +32,7 @@ def secrets_stay(it):
     it.ask("GET", f"/api/users/{name}/orders", authorization=token).expect(200)
     hidden = secrets(it) + [password, quote(password), token.split(".")[2]]
     places = {}
-    for part in ("redis", "mysql", "hot", "cold", "drain", "nginx"):
+    for part in PARTS:
         for pid in it.pids(part):
             with contextlib.suppress(OSError):
                 for file in ("cmdline", "environ"):
@@ -72,7 +72,7 @@ def modes(it):
     same(mode(it.run) & 0o027, 0, "open bits of the directory")
     for path in (it.run / "etc").iterdir():
         same((path.name, oct(mode(path) & 0o077)), (path.name, "0o0"), "open bits")
-    for name in ("hot", "cold"):
+    for name in ("hot", "cold", "auth"):
         same(oct(mode(it.run / f"{name}.sock")), "0o660", f"mode of {name}.sock")
     same(mode(it.run / "redis.sock") & 0o007, 0, "open bits of redis.sock")
 
@@ -89,7 +89,7 @@ def bad_secrets(it):
     copy = it.run / "tmp/copy.keys"
     copy.touch(0o600)
     copy.write_text((it.run / "etc/token.keys").read_text())
-    programs = (("seckill-api", "-p", "hot"), ("seckill-api", "-p", "cold"), ("seckill-orderd",))
+    programs = (("seckill-api", "-p", "hot"), ("seckill-api", "-p", "cold"), ("seckill-api", "-p", "auth"), ("seckill-orderd",))
     for words in programs:
         copy.chmod(0o600)
         same(start(*words, "-t", token_key_file=copy), (0, ""), "with a closed file")

@@ -93,13 +93,13 @@ def mysql_from(it, copy):
 
 
 def mysql_lost(it, copy):
-    for part in ("drain", "cold", "mysql"):
+    for part in ("drain", "cold", "auth", "mysql"):
         it.dev("stop", part)
     shutil.rmtree(it.run / "data/mysql")
     it.dev("start", "mysql")
     it.sql("DROP DATABASE seckill; CREATE DATABASE seckill CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")
     subprocess.run(it.sql.command, input=(copy / "dump.sql").read_bytes(), check=True)
-    for part in ("cold", "drain"):
+    for part in ("cold", "auth", "drain"):
         it.dev("start", part)
 
 
@@ -115,7 +115,7 @@ def redis_from(it, copy=None):
 
 
 def without_marks(it, restore):
-    for part in ("nginx", "drain", "cold", "hot"):
+    for part in ("nginx", "drain", "cold", "auth", "hot"):
         it.dev("stop", part)
     (it.run / "marks").unlink()
     restore()

@@ -181,18 +181,21 @@ static void open_sale(struct service *svc, struct arena *a, struct shared *s, in
 
 /* Stock is added while nobody claims, or returned while the last units are sold. */
 
-static void supplied(enum status s)
+static void supplied(enum status s, int64_t wait_ms)
 {
-	if (s == STATUS_OK)
+	if (s == STATUS_OK) {
+		usleep((useconds_t)wait_ms * 1000);
 		return;
+	}
 	fprintf(stderr, "rig: supply: %s\n", status_text(s));
 	exit(1);
 }
 
 static void add_units(struct service *svc, struct arena *a)
 {
-	int64_t amount;
-	supplied(supply_add(svc, a, 1, STR("sale"), options.add, &amount));
+	int64_t amount, wait_ms = 0;
+	enum status added = supply_add(svc, a, 1, STR("sale"), options.add, &amount, &wait_ms);
+	supplied(added, wait_ms);
 }
 
 static void cancel_order(struct service *svc, struct arena *a, const struct shared *s)
@@ -201,7 +204,9 @@ static void cancel_order(struct service *svc, struct arena *a, const struct shar
 	while (s->won < options.units - early)
 		usleep(20);
 	rig_db_cancel();
-	supplied(supply_redo(svc, a, s->coupon));
+	int64_t wait_ms;
+	enum status returned = supply_redo(svc, a, s->coupon, &wait_ms);
+	supplied(returned, wait_ms);
 }
 
 /* Report */

@@ -202,8 +202,8 @@ def rotation(it):
 
     def use(text):
         path.write_text(text)
-        it.dev("stop", "hot", "cold")
-        it.dev("start", "hot", "cold")
+        it.dev("stop", "hot", "cold", "auth")
+        it.dev("start", "hot", "cold", "auth")
 
     def kid(token):
         return json.loads(base64.urlsafe_b64decode(token.split(".")[0] + "=="))["kid"]
@@ -257,11 +257,11 @@ def headers(it):
     has_headers(answers[-1].expect(429, "rate-limited"))
     it.dev("stop", "cold")
     try:
-        has_headers(it.ask("GET", "/readyz").expect(503, "outcome-unknown"))
+        has_headers(it.ask("GET", "/readyz").expect(503, "busy"))
     finally:
         it.dev("start", "cold")
 
 
 if __name__ == "__main__":
     main(SECKILL_LOGIN_DELAY=LONGEST, SECKILL_REGISTER_RATE="6r/m", SECKILL_REGISTER_BURST=REGISTER_BURST,
-         SECKILL_PASSWORD_COST=1, SECKILL_COLD=3)
+         SECKILL_PASSWORD_COST=1, SECKILL_AUTH=3)

@@ -9,6 +9,7 @@ import json
 import shutil
 import socket
 import subprocess
+import time
 
 from harness import BUILD, SOURCE, User, claims_of, main
 from sale import Sale
@@ -39,7 +40,7 @@ class Upgraded:
 
 def load(it, version):
     """Puts an earlier version's data in the place of the instance's own. MySQL runs, nothing else does."""
-    for part in ("nginx", "drain", "cold", "hot"):
+    for part in ("nginx", "drain", "cold", "auth", "hot"):
         it.dev("stop", part)
     it.dev("stop", "redis")
     it.redis.close()
@@ -164,6 +165,7 @@ def other_schema(it):
                 text = refused(it, *program)
                 assert f"version {there}" in text and f"version {wanted}" in text, text
             not_ready(it, f"version {there}", f"version {wanted}")
+            time.sleep(1.1)  # a connection is checked once a second: every process has noticed
             it.ask("GET", f"/api/users/{users[0].name}/orders", users[0]).expect(503, "unavailable")
             sale.claim(users.pop()).expect(201)  # the hot pool does not need MySQL
             same(len(sale.rows()), 4 - len(users) - 1, "nothing is drained into it")
@@ -207,8 +209,9 @@ def taken_ids(it):
     for table, taken in (("users", seller.id), ("coupons", other.id)):
         it.sql(f"CREATE TRIGGER {table}_drawn BEFORE INSERT ON {table} FOR EACH ROW "
                f"SET NEW.id = IF(@drawn IS NULL AND (@drawn := 1), {taken}, NEW.id)")
-    it.dev("stop", "cold")  # sessions that have not drawn yet
-    it.dev("start", "cold")
+    for part in ("cold", "auth"):  # sessions that have not drawn yet
+        it.dev("stop", part)
+        it.dev("start", part)
     try:
         new = it.account(it.name("drawn"), "seller")
         assert new.id != seller.id, new

@@ -179,7 +179,7 @@ def raw_insert(b, sale):
 # the flood
 
 def login_flood(b):
-    """p99 of winning claims without and with a flood of logins on the cold pool, in turn."""
+    """p99 of winning claims without and with a flood of logins on the auth pool, in turn."""
     enter(b, None, BUSY)
     b.drainers(False)
     quiet, flooded, logins = [], [], []

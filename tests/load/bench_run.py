@@ -7,7 +7,7 @@ import sys
 
 from bench_rig import BUILD, Instance, Rig, Wrk, cpu_us, until
 
-SERVICE = {"nginx": ["nginx"], "worker": ["hot", "cold"], "redis": ["redis"], "drain": ["drain"], "mysql": ["mysql"]}
+SERVICE = {"nginx": ["nginx"], "worker": ["hot", "cold", "auth"], "redis": ["redis"], "drain": ["drain"], "mysql": ["mysql"]}
 CEILING = {"nginx": ["ceiling"], "worker": ["hello"]}
 PEER = {"nginx": ["peer"], "redis": ["peer-redis"]}
 
