@@ -217,7 +217,11 @@ static bool read_hex(struct str text, uint64_t *value)
 	return text.n == 16;
 }
 
-/* RFC 8725: every claim that we rely on is there, typed and in its bounds (claims_read), and says what it must. */
+/*
+ * RFC 8725: every claim that we rely on is there, typed and in its bounds (claims_read), and says what it must. The
+ * bound of a token's life is the largest value of token_ttl_s, not the present one, which may have changed since it was
+ * issued.
+ */
 static enum status judge(const struct tokens *ts, const struct claims *c, int64_t now_s, struct token *t)
 {
 	struct str own = str_of(ts->conf->token_issuer);
@@ -225,7 +229,7 @@ static enum status judge(const struct tokens *ts, const struct claims *c, int64_
 	if (!str_eq(c->issuer, own) || !str_eq(c->audience, own) || (!seller && !str_eq(c->kind, STR("customer"))) ||
 	    !parse_int(c->subject, 1, INT64_MAX, &t->user) || !read_hex(c->id, &t->id) ||
 	    c->not_before_s > now_s + LEEWAY_S || c->issued_s > now_s + LEEWAY_S ||
-	    c->expires_s > now_s + ts->conf->token_ttl_s + LEEWAY_S)
+	    c->expires_s - c->issued_s > CONF_MAX_token_ttl_s)
 		return STATUS_BAD_TOKEN;
 	t->name = c->name;
 	t->kind = seller ? KIND_SELLER : KIND_CUSTOMER;

@@ -223,6 +223,24 @@ def rotation(it):
         use(old)
 
 
+@case("token_ttl_s is lowered and raised, one pool after the other: older tokens and fresh ones open both pools all the time")
+def lifetimes(it):
+    users = []
+
+    def use(part, seconds):
+        it.environment["SECKILL_TOKEN_TTL_S"] = str(seconds)
+        it.dev("stop", part)
+        it.dev("start", part)
+        users.append(it.account(it.name("lifetime"), "customer"))
+        for who in users:
+            it.ask("GET", who.path + "/coupons", who).expect(204)
+            it.ask("GET", who.path + "/orders", who).expect(200)
+    before = it.environment.get("SECKILL_TOKEN_TTL_S", "43200")
+    for seconds in ("600", "2592000", before):
+        for part in ("hot", "cold"):
+            use(part, seconds)
+
+
 HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
            "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'"}
 
