@@ -245,6 +245,15 @@ static const struct key *key_of_header(const struct tokens *ts, struct str heade
 	return NULL;
 }
 
+/* RFC 7515, 4.1.11: "crit" lists extensions that a receiver must understand. This one understands none. */
+static bool has_crit(jwt_t *jwt)
+{
+	char *crit = jwt_get_headers_json(jwt, "crit");
+	bool there = crit != NULL;
+	free(crit);
+	return there;
+}
+
 static bool accepted_by_libjwt(const struct key *k, const char *text)
 {
 	jwt_t *jwt = NULL;
@@ -253,7 +262,7 @@ static bool accepted_by_libjwt(const struct key *k, const char *text)
 	/* jwt_decode takes any HMAC, in any spelling, and the key must be the one that is named */
 	const char *kid = jwt_get_header(jwt, "kid"), *alg = jwt_get_header(jwt, "alg");
 	bool ok = alg && strcmp(alg, "HS256") == 0 && jwt_get_alg(jwt) == JWT_ALG_HS256 && kid &&
-		  strcmp(kid, k->kid) == 0;
+		  strcmp(kid, k->kid) == 0 && !has_crit(jwt);
 	jwt_free(jwt);
 	return ok;
 }

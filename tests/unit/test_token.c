@@ -347,6 +347,21 @@ static const struct forgery forgeries[] = {
 	{ "alg null", BYTES("{\"alg\":null,\"kid\":\"k1\"}"), BYTES(PAYLOAD("")), NULL, STATUS_BAD_TOKEN },
 	{ "alg a number", BYTES("{\"alg\":256,\"kid\":\"k1\"}"), BYTES(PAYLOAD("")), NULL, STATUS_BAD_TOKEN },
 
+	/* RFC 7515, 4.1.11: nothing that must be understood is understood here */
+	{ "crit", BYTES("{\"alg\":\"HS256\",\"kid\":\"k1\",\"crit\":[\"x\"],\"x\":1}"), BYTES(PAYLOAD("")), NULL, STATUS_BAD_TOKEN },
+	{ "crit of b64", BYTES("{\"alg\":\"HS256\",\"b64\":true,\"crit\":[\"b64\"],\"kid\":\"k1\"}"), BYTES(PAYLOAD("")), NULL, STATUS_BAD_TOKEN },
+	{ "crit of exp", BYTES("{\"crit\":[\"exp\"],\"exp\":1,\"alg\":\"HS256\",\"kid\":\"k1\"}"), BYTES(PAYLOAD("")), NULL, STATUS_BAD_TOKEN },
+	{ "crit of what is missing", BYTES("{\"alg\":\"HS256\",\"kid\":\"k1\",\"crit\":[\"x\"]}"), BYTES(PAYLOAD("")), NULL, STATUS_BAD_TOKEN },
+	{ "crit is empty", BYTES("{\"alg\":\"HS256\",\"kid\":\"k1\",\"crit\":[]}"), BYTES(PAYLOAD("")), NULL, STATUS_BAD_TOKEN },
+	{ "crit is null", BYTES("{\"alg\":\"HS256\",\"kid\":\"k1\",\"crit\":null}"), BYTES(PAYLOAD("")), NULL, STATUS_BAD_TOKEN },
+	{ "crit is false", BYTES("{\"alg\":\"HS256\",\"kid\":\"k1\",\"crit\":false}"), BYTES(PAYLOAD("")), NULL, STATUS_BAD_TOKEN },
+	{ "crit is a string", BYTES("{\"alg\":\"HS256\",\"kid\":\"k1\",\"crit\":\"\"}"), BYTES(PAYLOAD("")), NULL, STATUS_BAD_TOKEN },
+	{ "crit is an object", BYTES("{\"alg\":\"HS256\",\"kid\":\"k1\",\"crit\":{}}"), BYTES(PAYLOAD("")), NULL, STATUS_BAD_TOKEN },
+	{ "crit is escaped", BYTES("{\"alg\":\"HS256\",\"kid\":\"k1\",\"cr\\u0069t\":[\"x\"]}"), BYTES(PAYLOAD("")), NULL, STATUS_BAD_TOKEN },
+	{ "crit is twice", BYTES("{\"crit\":[\"x\"],\"alg\":\"HS256\",\"kid\":\"k1\",\"crit\":null}"), BYTES(PAYLOAD("")), NULL, STATUS_BAD_TOKEN },
+	{ "crit behind our header", BYTES("{\"alg\":\"HS256\",\"kid\":\"k1\",\"typ\":\"JWT\",\"crit\":[\"x\"]}"), BYTES(PAYLOAD("")), NULL, STATUS_BAD_TOKEN },
+	{ "a parameter that is not understood, and need not be", BYTES("{\"alg\":\"HS256\",\"kid\":\"k1\",\"x\":{\"crit\":[\"x\"]}}"), BYTES(PAYLOAD("")), NULL, STATUS_OK },
+
 	/* keys */
 	{ "the empty key", BYTES(HEADER), BYTES(PAYLOAD("")), &no_key, STATUS_BAD_TOKEN },
 	{ "a key of one byte", BYTES(HEADER), BYTES(PAYLOAD("")), &short_key, STATUS_BAD_TOKEN },
