@@ -31,6 +31,7 @@ struct tokens {
 	struct key keys[KEYS_MAX];
 	int count;
 	struct table revoked;
+	size_t sweep_at; /* when so many were logged out, those that have expired are removed */
 };
 
 struct revoked {
@@ -318,8 +319,10 @@ void tokens_revoke(struct tokens *ts, uint64_t id, int64_t expires_s)
 	int64_t now_s = time(NULL);
 	if (find_revoked(ts, id))
 		return;
-	if (ts->revoked.count && ts->revoked.count % 1024 == 0)
+	if (ts->revoked.count >= ts->sweep_at) { /* twice as many as the last time: a sweep costs each of them little */
 		table_sweep(&ts->revoked, has_expired, &now_s);
+		ts->sweep_at = 2 * ts->revoked.count + 1024;
+	}
 	struct revoked *r = calloc(1, sizeof *r);
 	if (!r)
 		abort();
