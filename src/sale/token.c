@@ -308,7 +308,7 @@ static struct revoked *find_revoked(const struct tokens *ts, uint64_t id)
 static int has_expired(struct table_node *n, void *now)
 {
 	struct revoked *r = (struct revoked *)n;
-	if (r->expires_s + LEEWAY_S > *(int64_t *)now)
+	if (r->expires_s + REVOKED_KEEP_S > *(int64_t *)now)
 		return 0;
 	free(r);
 	return 1;

@@ -156,7 +156,7 @@ def as_account(it, name):
     return Sql(file)
 
 
-TABLES = ("users", "coupons", "orders", "drain_cursors", "dead_letters", "schema_migrations")
+TABLES = ("users", "coupons", "orders", "drain_cursors", "dead_letters", "revocations", "schema_migrations")
 NOBODY = [f"{what} {table}" for table in TABLES for what in ("DELETE FROM", "TRUNCATE", "DROP TABLE", "ALTER TABLE")]
 NOBODY = [f"{s} ADD x INT" if s.startswith("ALTER") else s for s in NOBODY] + [
     "CREATE TABLE x (x INT)", "CREATE DATABASE x", "DROP DATABASE seckill", "CREATE USER x",
@@ -175,8 +175,9 @@ FORBIDDEN = {
     "seckill": NOBODY + ["INSERT INTO orders (coupon_id, segment, seq, user_id, status, claimed_at_ms, confirmed_at_ms) VALUES "
                          "(1, 1, 1, 1, 1, 1, 1)", "UPDATE drain_cursors SET next_seq = 9", "UPDATE users SET id = 0",
                          "UPDATE coupons SET sold = 0", "UPDATE coupons SET generation = 9",
-                         "INSERT INTO drain_cursors (coupon_id, segment) VALUES (1, 1)"],
-    "seckill_drain": NOBODY + ["SELECT * FROM users", "SELECT password FROM users", "SELECT kind FROM users",
+                         "INSERT INTO drain_cursors (coupon_id, segment) VALUES (1, 1)",
+                         "UPDATE revocations SET expires_at_s = 0"],
+    "seckill_drain": [s for s in NOBODY if s != "DELETE FROM revocations"] + ["UPDATE revocations SET expires_at_s = 0"] + ["SELECT * FROM users", "SELECT password FROM users", "SELECT kind FROM users",
                                "INSERT INTO users (name, kind, password) VALUES "
                                "('x', 1, 'x')", "UPDATE users SET password = 'x'", "UPDATE coupons SET amount = 9",
                                "INSERT INTO coupons (name) VALUES ('x')", "UPDATE coupons SET published = 0"],
