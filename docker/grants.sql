@@ -1,10 +1,11 @@
 -- What each account may do with each table, run by the owner after every migration: a right on a table or column can only
--- be given once it is there. Nobody here may delete, or change the schema.
+-- be given once it is there. Nobody here may change the schema, or delete anything but logouts that have expired.
 --
 -- seckill: the workers and seckillctl (but recover).
 GRANT SELECT ON seckill.* TO seckill@localhost;
 GRANT INSERT, UPDATE (password) ON seckill.users TO seckill@localhost;
 GRANT INSERT, UPDATE (published, amount) ON seckill.coupons TO seckill@localhost;
+GRANT INSERT ON seckill.revocations TO seckill@localhost;
 
 -- seckill_drain: the drainers and `seckillctl recover`, which see no password.
 GRANT SELECT ON seckill.schema_migrations TO seckill_drain@localhost;
@@ -13,3 +14,4 @@ GRANT SELECT, UPDATE (sold, generation, amount, cancelled) ON seckill.coupons TO
 GRANT SELECT, INSERT ON seckill.orders TO seckill_drain@localhost;
 GRANT SELECT, INSERT, UPDATE ON seckill.drain_cursors TO seckill_drain@localhost;
 GRANT SELECT, INSERT, UPDATE (state, ended_at_ms, end_reason) ON seckill.dead_letters TO seckill_drain@localhost;
+GRANT SELECT, INSERT, DELETE ON seckill.revocations TO seckill_drain@localhost;

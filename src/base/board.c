@@ -49,14 +49,14 @@ static bool is_gauge(int c)
 
 static int open_file(const char *path)
 {
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0660);
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0660);
 	struct stat st;
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return fd;
 	if (st.st_size != 0 && st.st_size != (off_t)sizeof(struct shared)) {
 		close(fd);
 		unlink(path); /* whoever maps it keeps the old file */
-		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0660);
+		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0660);
 	}
 	if (fd >= 0 && ftruncate(fd, (off_t)sizeof(struct shared)) < 0) {
 		close(fd);

@@ -26,6 +26,13 @@ struct conf {
 	struct buf problems;    /* a line each; empty when all is well */
 };
 
+/* The largest value of each setting, as CONF_MAX_token_ttl_s; of a text, its longest. */
+enum conf_max {
+#define X(name, kind, def, min, max, help) CONF_MAX_##name = (max),
+#include "base/conf.def"
+#undef X
+};
+
 /* Defaults only. Cannot fail. */
 void conf_init(struct conf *c);
 void conf_release(struct conf *c);

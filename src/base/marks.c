@@ -25,7 +25,7 @@ enum { SIZE = SLOTS * sizeof(struct slot) };
 
 static struct slot *map(const char *path)
 {
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0660);
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0660);
 	struct stat st;
 	if (fd < 0)
 		return NULL;

@@ -55,8 +55,8 @@ int main(int argc, char **argv)
 	if (!durable_at_start(&p.service, pool != POOL_HOT))
 		program_fail(&p, EXIT_CONFIG,
 			     "Redis or MySQL may lose what it acknowledged; require_durable = no accepts that");
+	revoke_refresh(&p.service); /* the first request already knows who has logged out */
 	if (pool == POOL_HOT) {
-		revoke_refresh(&p.service); /* the first request already knows who has logged out */
 		redis_free(p.service.redis_now);
 		p.service.redis_now = NULL;
 		sold_out_sweep(&p.conf);

@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/parse.h"
@@ -92,21 +94,53 @@ static int mint_many(struct ctl *c, FILE *to, const struct wish *w)
 	return EXIT_HOLDS;
 }
 
+/* Where the lines go: standard output, or a file that is made beside the one it replaces once it is whole. */
+struct sink {
+	FILE *to;
+	const char *path; /* NULL: standard output */
+	char *fresh;      /* the new file's path */
+};
+
+/* Tokens are secrets: they never go where a link points, nor into a file that others may already read. */
+static const char *open_sink(struct sink *s, struct arena *a)
+{
+	struct stat st;
+	s->to = stdout;
+	if (!s->path)
+		return NULL;
+	if (lstat(s->path, &st) == 0 && !S_ISREG(st.st_mode))
+		return S_ISLNK(st.st_mode) ? "is a symbolic link: name the file itself" : "is not a regular file";
+	s->fresh = arena_printf(a, "%s.XXXXXX", s->path);
+	int fd = mkostemp(s->fresh, O_CLOEXEC); /* exclusive, with mode 0600 */
+	s->to = fd < 0 ? NULL : fdopen(fd, "w");
+	return s->to ? NULL : strerror(errno);
+}
+
+/* NULL, or what is wrong. Without `keep` the file that was there stays as it was. */
+static const char *close_sink(struct sink *s, bool keep)
+{
+	bool lost = s->path ? fclose(s->to) : fflush(s->to);
+	if (!s->path)
+		return lost ? strerror(errno) : NULL;
+	const char *problem = lost || (keep && rename(s->fresh, s->path)) ? strerror(errno) : NULL;
+	if (problem || !keep)
+		unlink(s->fresh);
+	return problem;
+}
+
 int ctl_token(struct ctl *c, int argc, char **argv)
 {
 	struct wish w = { .kind = KIND_CUSTOMER };
 	int first = read_options(&w, argc, argv);
 	if (first < 0 || !!w.count != !!w.prefix || !!w.count == (first < argc))
 		return ctl_usage(c);
-	FILE *to = stdout;
-	if (w.out) { /* tokens are secrets */
-		int fd = open(w.out, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-		to = fd < 0 ? NULL : fdopen(fd, "w");
-	}
-	if (!to)
-		return ctl_fail(c, EXIT_SYSTEM, arena_printf(c->arena, "%s: %s", w.out, strerror(errno)));
-	int code = w.count ? mint_many(c, to, &w) : mint_names(c, to, argc - first, argv + first);
-	if ((to == stdout ? fflush(to) : fclose(to)) && code == EXIT_HOLDS)
-		return ctl_fail(c, EXIT_SYSTEM, strerror(errno));
+	struct sink s = { .path = w.out };
+	const char *where = w.out ? w.out : "standard output", *problem = open_sink(&s, c->arena);
+	if (problem)
+		return ctl_fail(c, EXIT_SYSTEM, arena_printf(c->arena, "%s: %s", where, problem));
+	int code = w.count ? mint_many(c, s.to, &w) : mint_names(c, s.to, argc - first, argv + first);
+	problem = close_sink(&s, code == EXIT_HOLDS);
+	if (problem && code == EXIT_HOLDS)
+		return ctl_fail(c, EXIT_SYSTEM, arena_printf(c->arena, "%s: %s", where, problem));
 	return code;
 }

@@ -6,6 +6,7 @@
 #include "bin/program.h"
 #include "sale/durable.h"
 #include "sale/drain.h"
+#include "sale/revoke_sync.h"
 
 enum { IDLE_MAX_MS = 200, TROUBLE_MAX_MS = 5000 };
 
@@ -48,10 +49,12 @@ int main(int argc, char **argv)
 			     "Redis or MySQL may lose what it acknowledged; require_durable = no accepts that");
 	log_info("started");
 	struct drain *d = drain_new(&p.service);
+	struct revoke_sync *revocations = revoke_sync_new(&p.service);
 	for (int wait = 0; !program_is_stopping();) {
 		wait = pause_ms(&p.conf, drain_pass(d), wait);
-		rest(&p.service, wait);
+		rest(&p.service, revoke_sync_step(revocations) ? 0 : wait);
 	}
+	revoke_sync_free(revocations);
 	drain_free(d);
 	program_close(&p);
 	log_info("stopped");

@@ -153,5 +153,11 @@ enum status handle_logout(struct request *rq)
 	enum status status = revoke_token(rq->service, &rq->token);
 	if (status == STATUS_OK)
 		json_end(response_object(rq), '}');
+	else if (status == STATUS_BUSY)
+		request_fail(rq, status, "too many tokens are logged out at present, ask again later");
+	else if (status == STATUS_UNAVAILABLE)
+		request_fail(rq, status,
+			     "the logout is not in both Redis and MySQL yet, ask again until the answer is 200 or "
+			     "401 revoked-token");
 	return status;
 }

@@ -24,7 +24,7 @@ enum key {
 	KEY_DOUBT,      /*                    set: coupon:segments of those that must be inspected */
 	KEY_CLOSED,     /*                    set: coupon:segments of those that only recover.c can open */
 	KEY_LAYOUT,     /*                    number: the layout of the hubs and segments */
-	KEY_REVOKED,    /*                    sorted set by ms: jti:exp of logged-out tokens */
+	KEY_REVOKED,    /*                    sorted set in the order of logouts: jti:exp of logged-out tokens */
 	KEY_FAILURES,   /* (account, network) failed logins, by hashes: hash; of network 0, from anywhere: number */
 	KEYS_COUNT
 };

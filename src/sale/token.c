@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
-#include <sys/random.h>
 #include <time.h>
 
 #include "base/parse.h"
@@ -31,6 +30,7 @@ struct tokens {
 	struct key keys[KEYS_MAX];
 	int count;
 	struct table revoked;
+	size_t sweep_at; /* when so many were logged out, those that have expired are removed */
 };
 
 struct revoked {
@@ -74,8 +74,7 @@ static char *sign(jwt_t *jwt, const struct key *k)
 struct str token_issue(struct tokens *ts, struct arena *a, struct token *t)
 {
 	int64_t now_s = time(NULL);
-	if (getrandom(&t->id, sizeof t->id, 0) != sizeof t->id)
-		abort();
+	random_bytes(&t->id, sizeof t->id);
 	t->expires_s = now_s + ts->conf->token_ttl_s;
 	t->name = arena_str(a, t->name);
 	char *text = sign(unsigned_jwt(ts, t, now_s), &ts->keys[0]);
@@ -217,7 +216,11 @@ static bool read_hex(struct str text, uint64_t *value)
 	return text.n == 16;
 }
 
-/* RFC 8725: every claim that we rely on is there, typed and in its bounds (claims_read), and says what it must. */
+/*
+ * RFC 8725: every claim that we rely on is there, typed and in its bounds (claims_read), and says what it must. The
+ * bound of a token's life is the largest value of token_ttl_s, not the present one, which may have changed since it was
+ * issued.
+ */
 static enum status judge(const struct tokens *ts, const struct claims *c, int64_t now_s, struct token *t)
 {
 	struct str own = str_of(ts->conf->token_issuer);
@@ -225,7 +228,7 @@ static enum status judge(const struct tokens *ts, const struct claims *c, int64_
 	if (!str_eq(c->issuer, own) || !str_eq(c->audience, own) || (!seller && !str_eq(c->kind, STR("customer"))) ||
 	    !parse_int(c->subject, 1, INT64_MAX, &t->user) || !read_hex(c->id, &t->id) ||
 	    c->not_before_s > now_s + LEEWAY_S || c->issued_s > now_s + LEEWAY_S ||
-	    c->expires_s > now_s + ts->conf->token_ttl_s + LEEWAY_S)
+	    c->expires_s - c->issued_s > CONF_MAX_token_ttl_s)
 		return STATUS_BAD_TOKEN;
 	t->name = c->name;
 	t->kind = seller ? KIND_SELLER : KIND_CUSTOMER;
@@ -241,6 +244,15 @@ static const struct key *key_of_header(const struct tokens *ts, struct str heade
 	return NULL;
 }
 
+/* RFC 7515, 4.1.11: "crit" lists extensions that a receiver must understand. This one understands none. */
+static bool has_crit(jwt_t *jwt)
+{
+	char *crit = jwt_get_headers_json(jwt, "crit");
+	bool there = crit != NULL;
+	free(crit);
+	return there;
+}
+
 static bool accepted_by_libjwt(const struct key *k, const char *text)
 {
 	jwt_t *jwt = NULL;
@@ -249,7 +261,7 @@ static bool accepted_by_libjwt(const struct key *k, const char *text)
 	/* jwt_decode takes any HMAC, in any spelling, and the key must be the one that is named */
 	const char *kid = jwt_get_header(jwt, "kid"), *alg = jwt_get_header(jwt, "alg");
 	bool ok = alg && strcmp(alg, "HS256") == 0 && jwt_get_alg(jwt) == JWT_ALG_HS256 && kid &&
-		  strcmp(kid, k->kid) == 0;
+		  strcmp(kid, k->kid) == 0 && !has_crit(jwt);
 	jwt_free(jwt);
 	return ok;
 }
@@ -294,7 +306,7 @@ static struct revoked *find_revoked(const struct tokens *ts, uint64_t id)
 static int has_expired(struct table_node *n, void *now)
 {
 	struct revoked *r = (struct revoked *)n;
-	if (r->expires_s + LEEWAY_S > *(int64_t *)now)
+	if (r->expires_s + REVOKED_KEEP_S > *(int64_t *)now)
 		return 0;
 	free(r);
 	return 1;
@@ -305,8 +317,10 @@ void tokens_revoke(struct tokens *ts, uint64_t id, int64_t expires_s)
 	int64_t now_s = time(NULL);
 	if (find_revoked(ts, id))
 		return;
-	if (ts->revoked.count && ts->revoked.count % 1024 == 0)
+	if (ts->revoked.count >= ts->sweep_at) { /* twice as many as the last time: a sweep costs each of them little */
 		table_sweep(&ts->revoked, has_expired, &now_s);
+		ts->sweep_at = 2 * ts->revoked.count + 1024;
+	}
 	struct revoked *r = calloc(1, sizeof *r);
 	if (!r)
 		abort();

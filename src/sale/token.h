@@ -23,6 +23,9 @@ struct token {
 	uint64_t id;       /* jti */
 };
 
+/* So long after its expiry a logged-out token is remembered: clocks of several hosts differ, and may jump. */
+enum { REVOKED_KEEP_S = 3600 };
+
 struct tokens;
 
 /* Reads conf->token_key_file. NULL: *problem says what is wrong (no file, a short key, a doubled kid). */
@@ -41,7 +44,7 @@ enum status token_check(struct tokens *ts, struct arena *a, struct str authoriza
 /* The slow way, by libjwt and json-c alone: the reference that tests compare token_check with. */
 enum status token_check_libjwt(struct tokens *ts, struct arena *a, struct str jwt, int64_t now_s, struct token *t);
 
-/* Learns that a token was logged out; forgotten once it has expired. Safe to repeat. */
+/* Learns that a token was logged out; forgotten REVOKED_KEEP_S after it has expired. Safe to repeat. */
 void tokens_revoke(struct tokens *ts, uint64_t id, int64_t expires_s);
 
 #endif

@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 
-from harness import BUILD, POOLS, main
+from harness import BUILD, POOLS, claims_of, main
 from stores import Redis
 from storm import Storm, kill, steady
 from tap import case, every, same, until
@@ -175,6 +175,35 @@ def mysql_away(it):
     it.log_in(name).expect(200)
     sale.prove(outcomes)
     same(all_workers(it), workers, "workers")
+
+
+@case("a logout while Redis or MySQL is away: 503, safe to repeat, and kept by both once they are back")
+def logout_halfway(it):
+    one, two, three = (it.account(it.name("leaver"), "customer") for _ in range(3))
+
+    def is_refused(user):
+        return [it.ask("GET", user.path + path, user).status for path in ("/coupons", "/orders")] == [401, 401]
+
+    def has_row(user):
+        return it.sql.number(f"SELECT COUNT(*) FROM revocations WHERE token_id = x'{claims_of(user.token)['jti']}'")
+    it.dev("stop", "mysql", "-9")
+    try:
+        it.ask("POST", "/api/auth/logout", one).expect(503, "unavailable").names("ask again")
+        until(lambda: it.ask("GET", one.path + "/coupons", one).status == 401, 3, "it is refused at once")
+        it.ask("POST", "/api/auth/logout", one).expect(401, "revoked-token")
+    finally:
+        it.dev("start", "mysql")
+    until(lambda: has_row(one), 20, "MySQL has it, too")
+    redis_dies(it)
+    try:
+        it.ask("POST", "/api/auth/logout", two).expect(503, "unavailable").names("ask again")
+        it.ask("POST", "/api/auth/logout", two).expect(503, "unavailable")
+        same((has_row(two), has_row(three)), (1, 0), "rows")
+    finally:
+        it.dev("start", "redis")
+    until(lambda: is_refused(two), 20, "it is refused once Redis is back, though nobody asked again")
+    it.ask("POST", "/api/auth/logout", three).expect(200)
+    same(has_row(three), 1, "rows of the third")
 
 
 @case("a full Redis: claims are 503, orders are still drained, and it goes on when there is room")

@@ -108,6 +108,45 @@ def bad_secrets(it):
     assert code == 78 and "/nonexistent/keys" in said, (code, said)
 
 
+@case("token --out: a new file for its owner alone, whatever was there; what is no regular file is refused, and stays")
+def token_out(it):
+    folder, user = it.run / "tmp/out", it.customer()
+    folder.mkdir()
+    path, other, link = folder / "tokens", folder / "other", folder / "link"
+
+    def write(to, *words, wanted=0):
+        done = it.ctl("token", "--out", to, *(words or [user.name]))
+        same(done.returncode, wanted, f"exit: {done}")
+        return done.stderr
+    write(path)
+    same((oct(mode(path)), path.read_text().split("\t")[0]), ("0o600", user.name), "a new file")
+
+    path.write_text("readable by others\n")
+    path.chmod(0o644)
+    other.hardlink_to(path)
+    with path.open() as before:  # whoever has it open already reads no token either
+        write(path)
+        same(before.read(), "readable by others\n", "what was open")
+    same((oct(mode(path)), path.read_text().split("\t")[0]), ("0o600", user.name), "a file in its place")
+    same((oct(mode(other)), other.read_text()), ("0o644", "readable by others\n"), "its other name")
+
+    link.symlink_to(other)
+    (folder / "dangling").symlink_to(folder / "nowhere")
+    (folder / "folder").mkdir()
+    os.mkfifo(folder / "fifo")
+    for name, reason in (("link", "symbolic link"), ("dangling", "symbolic link"), ("folder", "not a regular file"),
+                         ("fifo", "not a regular file"), ("missing/tokens", "No such file")):
+        said = write(folder / name, wanted=71)
+        assert str(folder / name) in said and reason in said, said
+    same((other.read_text(), (folder / "nowhere").exists()), ("readable by others\n", False), "where links point")
+
+    path.write_text("kept\n")
+    write(path, "--prefix", "x", wanted=64)
+    write(path, "nobody of this name", wanted=1)
+    same((path.read_text(), sorted(p.name for p in folder.iterdir())),
+         ("kept\n", ["dangling", "fifo", "folder", "link", "other", "tokens"]), "after a failure")
+
+
 def as_account(it, name):
     """MySQL as an account of the service has it."""
     file = it.run / f"tmp/{name}.cnf"
@@ -117,7 +156,7 @@ def as_account(it, name):
     return Sql(file)
 
 
-TABLES = ("users", "coupons", "orders", "drain_cursors", "dead_letters", "schema_migrations")
+TABLES = ("users", "coupons", "orders", "drain_cursors", "dead_letters", "revocations", "schema_migrations")
 NOBODY = [f"{what} {table}" for table in TABLES for what in ("DELETE FROM", "TRUNCATE", "DROP TABLE", "ALTER TABLE")]
 NOBODY = [f"{s} ADD x INT" if s.startswith("ALTER") else s for s in NOBODY] + [
     "CREATE TABLE x (x INT)", "CREATE DATABASE x", "DROP DATABASE seckill", "CREATE USER x",
@@ -136,8 +175,9 @@ FORBIDDEN = {
     "seckill": NOBODY + ["INSERT INTO orders (coupon_id, segment, seq, user_id, status, claimed_at_ms, confirmed_at_ms) VALUES "
                          "(1, 1, 1, 1, 1, 1, 1)", "UPDATE drain_cursors SET next_seq = 9", "UPDATE users SET id = 0",
                          "UPDATE coupons SET sold = 0", "UPDATE coupons SET generation = 9",
-                         "INSERT INTO drain_cursors (coupon_id, segment) VALUES (1, 1)"],
-    "seckill_drain": NOBODY + ["SELECT * FROM users", "SELECT password FROM users", "SELECT kind FROM users",
+                         "INSERT INTO drain_cursors (coupon_id, segment) VALUES (1, 1)",
+                         "UPDATE revocations SET expires_at_s = 0"],
+    "seckill_drain": [s for s in NOBODY if s != "DELETE FROM revocations"] + ["UPDATE revocations SET expires_at_s = 0"] + ["SELECT * FROM users", "SELECT password FROM users", "SELECT kind FROM users",
                                "INSERT INTO users (name, kind, password) VALUES "
                                "('x', 1, 'x')", "UPDATE users SET password = 'x'", "UPDATE coupons SET amount = 9",
                                "INSERT INTO coupons (name) VALUES ('x')", "UPDATE coupons SET published = 0"],

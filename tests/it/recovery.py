@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 
-from harness import BUILD, SOURCE, main
+from harness import BUILD, SOURCE, claims_of, main
 from history import Load
 from ledger import Ledger
 from tap import case, comment, same, until
@@ -121,6 +121,48 @@ def unknown(it):
     same(numbers, {books.told[u] for u in lost}, "numbers named as lost")
     books.keeps(lost)
     books.sells_the_rest(held=10, lost=lost)
+
+
+@case("logouts survive what orders survive: an old copy of Redis's data, an empty Redis, rows that MySQL lost")
+def logouts(it):
+    leavers = []
+
+    def leave():
+        user = it.account(it.name("leaver"), "customer")
+        it.ask("POST", "/api/auth/logout", user).expect(200)
+        leavers.append(user)
+
+    def jtis():
+        return sorted(claims_of(user.token)["jti"] for user in leavers)
+
+    def answers():
+        """Of the hot pool and of the cold one."""
+        return {it.ask("GET", user.path + path, user).code for user in leavers for path in ("/coupons", "/orders")}
+
+    def completed():
+        """In Redis, from where workers that know nothing learn of them, and in MySQL."""
+        until(lambda: sorted(e[:16] for e in it.redis("ZRANGE", "sk:revoked", 0, -1)) == jtis(), 20, "entries in Redis")
+        until(lambda: sorted(r[0] for r in it.sql("SELECT LOWER(HEX(token_id)) FROM revocations")) == jtis(), 20,
+              "rows in MySQL")
+        it.dev("stop", "hot", "cold")
+        it.dev("start", "hot", "cold")
+        same(answers(), {"revoked-token"}, "answers of new workers")
+    leave()
+    copy_data(it)
+    leave()
+    leave()
+    until(lambda: [it.ask("GET", u.path + "/coupons", u).status for u in leavers] == [401] * 3, 3, "hot workers know")
+    restart(it, lambda: put_back(it))
+    for user in leavers:
+        it.ask("GET", user.path + "/coupons", user).expect(401, "revoked-token")  # hot workers have not forgotten
+    until(lambda: answers() == {"revoked-token"}, 5, "cold workers, which may not have known, learn of it")
+    completed()
+    restart(it, lambda: (shutil.rmtree(data(it)), data(it).mkdir()))
+    completed()
+    it.redis("DEL", "sk:revoked")  # in the same life
+    completed()
+    it.sql("DELETE FROM revocations")  # a dump from before
+    completed()
 
 
 @case("an operator who knows better has the lost units sold again")

@@ -475,6 +475,42 @@ def full(redis):
         redis("CONFIG", "SET", "maxmemory", 0)
 
 
+# Logouts
+
+
+@case("logged-out tokens: each is entered once, behind all others whatever the clock does; what has expired makes room")
+def revoked(redis):
+    redis("FLUSHALL")
+    key, now = "sk:revoked", int(redis("TIME")[0])
+
+    def enter(*tokens, limit=1000, keep=60):
+        return redis.run("revoke", [key], limit, keep, *tokens)
+
+    def entries():
+        pairs = redis("ZRANGE", key, 0, -1, "WITHSCORES")
+        return dict(zip(pairs[::2], map(int, pairs[1::2])))
+
+    def token(i, exp):
+        return f"{i:016x}:{exp}"
+    first, second, third, last = (token(i, now + 1000) for i in range(4))
+    same(enter(first), 0, "not entered")
+    assert now * 1000 <= entries()[first] < (now + 60) * 1000, entries()
+    before = entries()
+    same((enter(first, second), list(entries()), entries()[first]), (0, [first, second], before[first]), "entered once")
+    redis("ZADD", key, (now + 9999) * 1000, third)  # written while the clock was ahead
+    same((enter(last), list(entries()), entries()[last]), (0, [first, second, third, last], entries()[third] + 1), "order")
+
+    same(enter(*(token(i, now + 1000) for i in range(4, 8)), limit=6), 2, "not entered in a full set")
+    same((enter(first, limit=6), len(entries())), (0, 6), "one that is there, in a full set")
+    redis("DEL", key)
+    old = [token(i, now - 61) for i in range(300)]
+    for i, one in enumerate(old):
+        redis("ZADD", key, i + 1, one)
+    enter(token(300, now - 30))
+    same((enter(), list(entries())), (0, [token(300, now - 30)]), "after 256 and the rest have gone")
+    same((enter(first), enter(token(301, now - 61)), enter(second), len(entries())), (0, 0, 0, 4), "the oldest goes first")
+
+
 # The protocol
 
 

@@ -223,6 +223,32 @@ def rotation(it):
         use(old)
 
 
+@case("token_ttl_s is lowered and raised, one pool after the other: older tokens and fresh ones open both pools all the time")
+def lifetimes(it):
+    users = []
+
+    def use(part, seconds):
+        it.environment["SECKILL_TOKEN_TTL_S"] = str(seconds)
+        it.dev("stop", part)
+        it.dev("start", part)
+        users.append(it.account(it.name("lifetime"), "customer"))
+        for who in users:
+            it.ask("GET", who.path + "/coupons", who).expect(204)
+            it.ask("GET", who.path + "/orders", who).expect(200)
+    gone, other = (it.account(it.name("leaver"), "customer") for _ in range(2))
+    it.ask("POST", "/api/auth/logout", gone).expect(200)
+    entry = next(e for e in it.redis("ZRANGE", "sk:revoked", 0, -1) if e.startswith(claims_of(gone.token)["jti"]))
+    it.redis("ZADD", "sk:revoked", "XX", int(time.time() - 3000) * 1000, entry)  # it was 50 minutes ago
+    before = it.environment.get("SECKILL_TOKEN_TTL_S", "43200")
+    for seconds in ("600", "2592000", before):
+        for part in ("hot", "cold"):
+            use(part, seconds)
+            it.ask("GET", gone.path + "/coupons", gone).expect(401, "revoked-token")
+        if seconds == "600":
+            it.ask("POST", "/api/auth/logout", other).expect(200)  # which removes what has expired
+    same(it.redis("ZSCORE", "sk:revoked", entry) is not None, True, "a logout is remembered as long as its token lives")
+
+
 HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
            "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'"}
 

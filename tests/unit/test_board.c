@@ -9,6 +9,7 @@
 
 #include "base/board.h"
 #include "base/log.h"
+#include "base/marks.h"
 
 static char folder[] = "/tmp/seckill-board-XXXXXX", path[64];
 
@@ -149,6 +150,30 @@ static void without_a_file_a_process_counts_alone(void **state)
 	board_close(b);
 }
 
+/* Else who may write in the directory could have a program of root's write anywhere. */
+static void no_shared_file_is_behind_a_link(void **state)
+{
+	(void)state;
+	char target[80], got[32] = "";
+	const char *problem = NULL;
+	snprintf(target, sizeof target, "%s/target", folder);
+	FILE *f = fopen(target, "w+");
+	assert_non_null(f);
+	fputs("not ours", f);
+	fflush(f);
+	assert_int_equal(symlink(target, path), 0);
+	board_close(board_open(path, &problem));
+	assert_non_null(problem);
+	problem = NULL;
+	marks_close(marks_open(path, &problem));
+	assert_non_null(problem);
+	rewind(f);
+	assert_int_equal(fread(got, 1, sizeof got, f), strlen("not ours"));
+	assert_string_equal(got, "not ours");
+	fclose(f);
+	unlink(target);
+}
+
 static void metrics_of_one_name_stand_together_and_are_explained(void **state)
 {
 	(void)state;
@@ -261,6 +286,7 @@ int main(void)
 		cmocka_unit_test_teardown(more_processes_than_rows_still_count, remove_board),
 		cmocka_unit_test_teardown(a_file_of_another_layout_is_replaced, remove_board),
 		cmocka_unit_test(without_a_file_a_process_counts_alone),
+		cmocka_unit_test_teardown(no_shared_file_is_behind_a_link, remove_board),
 		cmocka_unit_test(metrics_of_one_name_stand_together_and_are_explained),
 		cmocka_unit_test(a_line_is_time_level_event_pairs),
 		cmocka_unit_test(an_event_needs_no_pairs),

@@ -111,6 +111,30 @@ static void a_token_lives_its_time_and_half_a_minute(void **state)
 	tokens_free(ts);
 }
 
+/* Pools restart one after the other: for a while one has the old value and the other has the new one. */
+static void a_token_is_taken_whatever_token_ttl_s_is(void **state)
+{
+	(void)state;
+	static const int values[] = { 1, 60, 43200, CONF_MAX_token_ttl_s };
+	struct conf issuing = conf, checking = conf;
+	const char *problem;
+	tokens_free(good("k1 " K1 "\n"));
+	struct tokens *issuer = tokens_new(&issuing, &arena, &problem), *checker = tokens_new(&checking, &arena, &problem);
+	for (size_t i = 0; i < COUNT_OF(values) * COUNT_OF(values); i++) {
+		struct token t = { .user = 1, .name = STR("x"), .kind = KIND_CUSTOMER }, back;
+		issuing.token_ttl_s = values[i % COUNT_OF(values)];
+		checking.token_ttl_s = values[i / COUNT_OF(values)];
+		struct str jwt = token_issue(issuer, &arena, &t);
+		int64_t issued_s = t.expires_s - issuing.token_ttl_s;
+		expect(token_check(checker, &arena, jwt, issued_s, &back) == STATUS_OK, "issued with %d, checked with %d",
+		       issuing.token_ttl_s, checking.token_ttl_s);
+		expect(token_check(checker, &arena, jwt, t.expires_s + 30, &back) == STATUS_EXPIRED_TOKEN,
+		       "issued with %d, checked with %d, late", issuing.token_ttl_s, checking.token_ttl_s);
+	}
+	tokens_free(issuer);
+	tokens_free(checker);
+}
+
 static void the_authorization_value_has_two_forms(void **state)
 {
 	(void)state;
@@ -323,6 +347,21 @@ static const struct forgery forgeries[] = {
 	{ "alg null", BYTES("{\"alg\":null,\"kid\":\"k1\"}"), BYTES(PAYLOAD("")), NULL, STATUS_BAD_TOKEN },
 	{ "alg a number", BYTES("{\"alg\":256,\"kid\":\"k1\"}"), BYTES(PAYLOAD("")), NULL, STATUS_BAD_TOKEN },
 
+	/* RFC 7515, 4.1.11: nothing that must be understood is understood here */
+	{ "crit", BYTES("{\"alg\":\"HS256\",\"kid\":\"k1\",\"crit\":[\"x\"],\"x\":1}"), BYTES(PAYLOAD("")), NULL, STATUS_BAD_TOKEN },
+	{ "crit of b64", BYTES("{\"alg\":\"HS256\",\"b64\":true,\"crit\":[\"b64\"],\"kid\":\"k1\"}"), BYTES(PAYLOAD("")), NULL, STATUS_BAD_TOKEN },
+	{ "crit of exp", BYTES("{\"crit\":[\"exp\"],\"exp\":1,\"alg\":\"HS256\",\"kid\":\"k1\"}"), BYTES(PAYLOAD("")), NULL, STATUS_BAD_TOKEN },
+	{ "crit of what is missing", BYTES("{\"alg\":\"HS256\",\"kid\":\"k1\",\"crit\":[\"x\"]}"), BYTES(PAYLOAD("")), NULL, STATUS_BAD_TOKEN },
+	{ "crit is empty", BYTES("{\"alg\":\"HS256\",\"kid\":\"k1\",\"crit\":[]}"), BYTES(PAYLOAD("")), NULL, STATUS_BAD_TOKEN },
+	{ "crit is null", BYTES("{\"alg\":\"HS256\",\"kid\":\"k1\",\"crit\":null}"), BYTES(PAYLOAD("")), NULL, STATUS_BAD_TOKEN },
+	{ "crit is false", BYTES("{\"alg\":\"HS256\",\"kid\":\"k1\",\"crit\":false}"), BYTES(PAYLOAD("")), NULL, STATUS_BAD_TOKEN },
+	{ "crit is a string", BYTES("{\"alg\":\"HS256\",\"kid\":\"k1\",\"crit\":\"\"}"), BYTES(PAYLOAD("")), NULL, STATUS_BAD_TOKEN },
+	{ "crit is an object", BYTES("{\"alg\":\"HS256\",\"kid\":\"k1\",\"crit\":{}}"), BYTES(PAYLOAD("")), NULL, STATUS_BAD_TOKEN },
+	{ "crit is escaped", BYTES("{\"alg\":\"HS256\",\"kid\":\"k1\",\"cr\\u0069t\":[\"x\"]}"), BYTES(PAYLOAD("")), NULL, STATUS_BAD_TOKEN },
+	{ "crit is twice", BYTES("{\"crit\":[\"x\"],\"alg\":\"HS256\",\"kid\":\"k1\",\"crit\":null}"), BYTES(PAYLOAD("")), NULL, STATUS_BAD_TOKEN },
+	{ "crit behind our header", BYTES("{\"alg\":\"HS256\",\"kid\":\"k1\",\"typ\":\"JWT\",\"crit\":[\"x\"]}"), BYTES(PAYLOAD("")), NULL, STATUS_BAD_TOKEN },
+	{ "a parameter that is not understood, and need not be", BYTES("{\"alg\":\"HS256\",\"kid\":\"k1\",\"x\":{\"crit\":[\"x\"]}}"), BYTES(PAYLOAD("")), NULL, STATUS_OK },
+
 	/* keys */
 	{ "the empty key", BYTES(HEADER), BYTES(PAYLOAD("")), &no_key, STATUS_BAD_TOKEN },
 	{ "a key of one byte", BYTES(HEADER), BYTES(PAYLOAD("")), &short_key, STATUS_BAD_TOKEN },
@@ -348,7 +387,12 @@ static const struct forgery forgeries[] = {
 	{ "exp is zero", BYTES(HEADER), BYTES(BUT_EXP(",\"exp\":0")), NULL, STATUS_EXPIRED_TOKEN },
 	{ "exp has passed", BYTES(HEADER), BYTES(BUT_EXP(",\"exp\":1799999970")), NULL, STATUS_EXPIRED_TOKEN },
 	{ "exp has just passed", BYTES(HEADER), BYTES(BUT_EXP(",\"exp\":1799999971")), NULL, STATUS_OK },
-	{ "exp is at the longest life", BYTES(HEADER), BYTES(BUT_EXP(",\"exp\":1800043200")), NULL, STATUS_OK },
+	{ "exp is as token_ttl_s sets it", BYTES(HEADER), BYTES(BUT_EXP(",\"exp\":1800043200")), NULL, STATUS_OK },
+	{ "exp is later than token_ttl_s sets it", BYTES(HEADER), BYTES(BUT_EXP(",\"exp\":1800043231")), NULL, STATUS_OK },
+	{ "exp is as late as can be set", BYTES(HEADER), BYTES(BUT_EXP(",\"exp\":1802592000")), NULL, STATUS_OK },
+	{ "exp is later than can be set", BYTES(HEADER), BYTES(BUT_EXP(",\"exp\":1802592001")), NULL, STATUS_BAD_TOKEN },
+	{ "a life longer than can be set", BYTES(HEADER), BYTES(BUT_IAT(",\"iat\":1797408059")), NULL, STATUS_BAD_TOKEN },
+	{ "the longest life, nearly over", BYTES(HEADER), BYTES(BUT_IAT(",\"iat\":1797408060")), NULL, STATUS_OK },
 	{ "exp is years ahead", BYTES(HEADER), BYTES(BUT_EXP(",\"exp\":1900000000")), NULL, STATUS_BAD_TOKEN },
 	{ "nbf is missing", BYTES(HEADER), BYTES(BUT_NBF("")), NULL, STATUS_BAD_TOKEN },
 	{ "nbf is ahead", BYTES(HEADER), BYTES(BUT_NBF(",\"nbf\":1800000031")), NULL, STATUS_BAD_TOKEN },
@@ -600,6 +644,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_issued_token_is_taken),
 		cmocka_unit_test(a_token_lives_its_time_and_half_a_minute),
+		cmocka_unit_test(a_token_is_taken_whatever_token_ttl_s_is),
 		cmocka_unit_test(the_authorization_value_has_two_forms),
 		cmocka_unit_test(a_logged_out_token_is_refused),
 		cmocka_unit_test(keys_rotate),
