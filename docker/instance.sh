@@ -89,15 +89,17 @@ write_mysql_files() {
 }
 
 write_service_files() {
-	local durable=yes
+	local durable=yes common
 	write_redis_files
 	write_mysql_files
 	secret token.keys "k1 "
 	[ "${SECKILL_APPENDFSYNC:-always}" = always ] || durable=no
-	render "$TOP/conf/seckill.conf.in" "$RUN/seckill.conf" "RUN=$RUN" "DURABLE=$durable" \
-		"LOGIN_DELAY=${SECKILL_LOGIN_DELAY:-30}" "ACCOUNT=seckill" "PASSWORD=mysql"
-	render "$TOP/conf/seckill.conf.in" "$RUN/drain.conf" "RUN=$RUN" "DURABLE=$durable" \
-		"LOGIN_DELAY=${SECKILL_LOGIN_DELAY:-30}" "ACCOUNT=seckill_drain" "PASSWORD=mysql-drain"
+	common=("RUN=$RUN" "DURABLE=$durable" "LOGIN_DELAY=${SECKILL_LOGIN_DELAY:-30}" "SELLERS=${SECKILL_SELLERS:-open}"
+		"SEGMENTS_MAX=${SECKILL_SEGMENTS_MAX:-64}" "COUPONS_PER_SELLER=${SECKILL_COUPONS_PER_SELLER:-100}"
+		"SEGMENTS_PER_SELLER=${SECKILL_SEGMENTS_PER_SELLER:-2000}"
+		"CREATIONS_PER_MINUTE=${SECKILL_CREATIONS_PER_MINUTE:-30}")
+	render "$TOP/conf/seckill.conf.in" "$RUN/seckill.conf" "${common[@]}" "ACCOUNT=seckill" "PASSWORD=mysql"
+	render "$TOP/conf/seckill.conf.in" "$RUN/drain.conf" "${common[@]}" "ACCOUNT=seckill_drain" "PASSWORD=mysql-drain"
 }
 
 write_nginx_files() {

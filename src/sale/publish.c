@@ -11,12 +11,22 @@
 #include "sale/key.h"
 #include "sale/scripts.h"
 
-int publish_default_segments(const struct conf *conf, int64_t amount)
+static int64_t at_most(int64_t number, int64_t most)
+{
+	return number < most ? number : most;
+}
+
+static int64_t default_segments(const struct conf *conf, int64_t amount)
 {
 	enum { UNITS_EACH = 10, MOST = 16 };
 	if (conf->segments)
 		return conf->segments;
-	return amount / UNITS_EACH < 1 ? 1 : amount / UNITS_EACH > MOST ? MOST : (int)(amount / UNITS_EACH);
+	return amount < UNITS_EACH ? 1 : at_most(amount / UNITS_EACH, MOST);
+}
+
+int publish_segments(const struct conf *conf, int64_t amount, int wanted)
+{
+	return (int)at_most(wanted ? wanted : default_segments(conf, amount), at_most(amount, conf->segments_max));
 }
 
 void publish_row(struct coupon *c, const struct db_value *row, bool *published)
@@ -222,8 +232,24 @@ static int insert(struct service *svc, struct coupon *c)
 		    DB_N(c->generation), DB_N(c->created_ms)))
 		return -1;
 	c->id = db_last_id(svc->db);
-	FAULT(create_inserted);
 	return 0;
+}
+
+/* STATUS_DUPLICATE_COUPON: the name is taken. */
+static enum status insert_counted(struct service *svc, struct arena *a, struct coupon *c, struct refusal *r)
+{
+	enum status s;
+	if (db_begin(svc->db) || quota_lock(svc->db, a, c->seller) || insert(svc, c))
+		s = db_failure(svc->db) == DB_DUPLICATE ? STATUS_DUPLICATE_COUPON : failure_of_db(svc->db, "create");
+	else
+		s = quota_check(svc, a, c->seller, r);
+	if (s == STATUS_OK)
+		s = quota_check_memory(svc, a, r);
+	if (s == STATUS_OK && db_commit(svc->db))
+		s = failure_of_db(svc->db, "create");
+	if (s != STATUS_OK)
+		db_rollback(svc->db);
+	return s;
 }
 
 static enum status check_hub(struct service *svc, struct arena *a, const struct coupon *c)
@@ -266,17 +292,19 @@ static enum status resume(struct service *svc, struct arena *a, const struct cou
 	return publish(svc, a, &c);
 }
 
-static enum status create_locked(struct service *svc, struct arena *a, struct coupon *c)
+static enum status create_locked(struct service *svc, struct arena *a, struct coupon *c, struct refusal *r)
 {
-	if (insert(svc, c) == 0)
-		return publish(svc, a, c);
-	if (db_failure(svc->db) == DB_DUPLICATE)
+	enum status s = insert_counted(svc, a, c, r);
+	if (s == STATUS_DUPLICATE_COUPON)
 		return resume(svc, a, c);
-	return failure_of_db(svc->db, "create");
+	if (s != STATUS_OK)
+		return s;
+	FAULT(create_inserted);
+	return publish(svc, a, c);
 }
 
 /* One creation of a name at a time: a row that is not published yet is either being made, or was left behind. */
-enum status publish_create(struct service *svc, struct arena *a, struct coupon *c)
+enum status publish_create(struct service *svc, struct arena *a, struct coupon *c, struct refusal *r)
 {
 	enum { LOCK_S = 5 };
 	struct db_rows got, released;
@@ -286,7 +314,7 @@ enum status publish_create(struct service *svc, struct arena *a, struct coupon *
 		return failure_of_db(svc->db, "create");
 	if (got.values[0].number != 1)
 		return STATUS_BUSY;
-	enum status s = create_locked(svc, a, c);
+	enum status s = create_locked(svc, a, c, r);
 	if (db_query(svc->db, a, "SELECT RELEASE_LOCK(?)", &released, DB_S(lock)))
 		db_close(svc->db); /* which releases it too */
 	return s == STATUS_OK ? STATUS_CREATED : s;
