@@ -1,11 +1,14 @@
 #!/usr/bin/env -S python3 -B
-"""What a stranger may create, and where it ends: quotas of a seller, sellers by invitation, creations that were cut short."""
+"""What a stranger may create, and where it ends: quotas of a seller, sellers by invitation."""
 
 import contextlib
+import os
+import pty
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
-from harness import main
-from tap import case, same
+from harness import BUILD, PASSWORD, main
+from tap import case, every, same
 
 COUPONS, SEGMENTS, A_MINUTE, SEGMENTS_MAX = 6, 40, 9, 20
 COUPON = {"name": "tea", "amount": 1000, "stock": 1, "description": ""}
@@ -129,7 +132,11 @@ def invited(it):
         it.dev("start", "cold")
 
 
-@case("sellers = invited: nobody registers as one; customers register as before")
+def ctl(it, *words, password=""):
+    return it.ctl(*words, input=password)
+
+
+@case("sellers = invited: nobody registers as one, and an operator makes them; customers register as before")
 def by_invitation(it):
     with invited(it):
         for kind in ("seller", "saler"):
@@ -137,6 +144,72 @@ def by_invitation(it):
             it.register(name, kind).expect(403, "forbidden").names("seller")
             same(it.sql.number(f"SELECT COUNT(*) FROM users WHERE name = '{name}'"), 0, "rows")
         it.account(it.name("customer"), "customer")
+        name = it.name("invited ☃")
+        same(ctl(it, "user", "add", name, "--seller", password=PASSWORD + "\n").returncode, 0, "exit")
+        token = it.log_in(name).expect(200).json["token"]
+        it.ask("GET", f"/api/users/{name.replace(' ', '%20').replace('☃', '%E2%98%83')}/coupons",
+               authorization=token).expect(204)
+
+
+def typed(it, *words, typed):
+    """Runs it with a terminal for its input, and says whether what is typed is seen there."""
+    ours, its = pty.openpty()
+    with subprocess.Popen([BUILD / "seckillctl", "-c", it.run / "seckill.conf", *words], stdin=its, stdout=its,
+                          stderr=its, env=it.environment) as process:
+        os.close(its)  # reading fails once the program has ended
+        seen = b""
+        while b"password: " not in seen:
+            seen += os.read(ours, 1000)
+        os.write(ours, typed.encode() + b"\n")
+        while b"new password" not in seen:
+            seen += os.read(ours, 1000)
+        same(process.wait(20), 0, "exit")
+    os.close(ours)
+    return typed.encode() in seen
+
+
+@case("seckillctl user: accounts are made, listed, disabled and given a new password; bad words change nothing")
+def operators_accounts(it):
+    name, other, file = it.name("made"), "another password", it.run / "tmp/password"
+    same(ctl(it, "user", "add", name, "--customer", password=PASSWORD).returncode, 0, "without an end of line")
+    same(it.log_in(name).expect(200).json["kind"], "customer", "kind")
+    file.write_text(other + "\n")
+    seller = it.name("made")
+    same(ctl(it, "user", "add", seller, "--seller", "--password-file", file).returncode, 0, "with a file")
+    same(it.log_in(seller, other).expect(200).json["kind"], "saler", "kind")
+    users = it.sql("SELECT name, kind, password FROM users ORDER BY name")
+
+    def refused(words, password, code, said):
+        done = ctl(it, "user", *words, password=password)
+        same((done.returncode, said in done.stderr), (code, True), f"exit {done.stderr!r}")
+    every([(("add", name, "--seller"), PASSWORD, 1, "taken"),
+           (("add", it.name("x"), "--seller"), "short", 1, "6 to 128"),
+           (("add", it.name("x"), "--seller"), "", 1, "6 to 128"),
+           (("add", "a/b", "--seller"), PASSWORD, 1, "name"),
+           (("add", it.name("x"), "--seller", "--password-file", "/nonexistent"), "", 71, "/nonexistent"),
+           (("add", it.name("x")), PASSWORD, 64, "usage"), (("add", "--seller"), PASSWORD, 64, "usage"),
+           (("add", it.name("x"), "--seller", "--customer"), PASSWORD, 64, "usage"),
+           (("add", it.name("x"), "--seller", "hunter2"), PASSWORD, 64, "usage"),
+           (("password", "nobody has this"), PASSWORD, 1, "no such user"), (("disable", "nobody has this"), "", 1, "no such user"),
+           (("fly",), "", 64, "usage"), ((), "", 64, "usage")], refused)
+    same(it.sql("SELECT name, kind, password FROM users ORDER BY name"), users, "users")
+    same(ctl(it, "user", "password", name, password=other).returncode, 0, "a new password")
+    it.log_in(name).expect(401)
+    it.log_in(name, other).expect(200)
+    same(ctl(it, "user", "disable", name).returncode, 0, "disabled")
+    it.log_in(name, other).expect(401)
+    same(ctl(it, "user", "password", name, password=PASSWORD).returncode, 0, "enabled again")
+    it.log_in(name).expect(200)
+    same(typed(it, "user", "password", name, typed=other), False, "the password is shown on the terminal")
+    it.log_in(name, other).expect(200)
+    owner = it.seller()
+    create(it, owner, segments=7).expect(201)
+    create(it, owner, segments=2, ends_at="2099-01-01T00:00:00Z").expect(201)
+    listed = ctl(it, "user", "list")
+    line, = (line.split("\t") for line in listed.stdout.splitlines() if line.split("\t")[0] == owner.name)
+    same((listed.returncode, line), (0, [owner.name, str(owner.id), "2", "9", "no"]), "the seller's line")
+    lines = {line.split("\t")[0]: line for line in listed.stdout.splitlines()}
+    same((seller in lines, name in lines), (True, False), "sellers are listed, customers are not")
 
 
 if __name__ == "__main__":
