@@ -1,5 +1,6 @@
 -- What each account may do with each table, run by the owner after every migration: a right on a table or column can only
--- be given once it is there. Nobody here may delete, or change the schema.
+-- be given once it is there. Nobody here may change the schema, or delete anything; but the drainers may delete coupons whose
+-- creation was cut short, through a view that has no others.
 --
 -- seckill: the workers and seckillctl (but recover).
 GRANT SELECT ON seckill.* TO seckill@localhost;
@@ -12,3 +13,4 @@ GRANT SELECT, UPDATE (sold, generation) ON seckill.coupons TO seckill_drain@loca
 GRANT SELECT, INSERT ON seckill.orders TO seckill_drain@localhost;
 GRANT SELECT, INSERT, UPDATE ON seckill.drain_cursors TO seckill_drain@localhost;
 GRANT SELECT, INSERT, UPDATE (state, ended_at_ms, end_reason) ON seckill.dead_letters TO seckill_drain@localhost;
+GRANT SELECT, DELETE ON seckill.unpublished_coupons TO seckill_drain@localhost;

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
+#include "sale/abandoned.h"
 #include "sale/directory.h"
 #include "sale/failure.h"
 #include "sale/fence.h"
@@ -189,6 +190,23 @@ enum status publish_enter(struct service *svc, struct arena *a, const struct cou
 	return s;
 }
 
+/* When nothing changes, another request has published it meanwhile, or a drainer has removed it. */
+static enum status mark_published(struct service *svc, struct arena *a, const struct coupon *c)
+{
+	struct db_rows rows;
+	int64_t changed = 0;
+	if (db_exec(svc->db, "UPDATE coupons SET published = 1 WHERE id = ?", &changed, DB_N(c->id)))
+		return failure_of_db(svc->db, "publish");
+	if (changed)
+		return STATUS_OK;
+	if (db_query(svc->db, a, "SELECT id FROM coupons WHERE id = ?", &rows, DB_N(c->id)))
+		return failure_of_db(svc->db, "publish");
+	if (rows.count)
+		return STATUS_OK;
+	abandoned_discard(svc, c->id, c->segments); /* what was made after the drainer had been there */
+	return STATUS_BUSY;
+}
+
 /* From a row to an open sale. `published` is written before the catalog: a sale that anyone could find is never made
  * anew. */
 static enum status publish(struct service *svc, struct arena *a, const struct coupon *c)
@@ -201,8 +219,9 @@ static enum status publish(struct service *svc, struct arena *a, const struct co
 	}
 	if (s != STATUS_OK)
 		return s;
-	if (db_exec(svc->db, "UPDATE coupons SET published = 1 WHERE id = ?", NULL, DB_N(c->id)))
-		return failure_of_db(svc->db, "publish");
+	s = mark_published(svc, a, c);
+	if (s != STATUS_OK)
+		return s;
 	FAULT(create_published);
 	return publish_enter(svc, a, c);
 }
@@ -280,11 +299,12 @@ static enum status resume(struct service *svc, struct arena *a, const struct cou
 {
 	struct db_rows rows;
 	struct coupon c = { 0 };
-	bool published = true;
+	bool published;
 	if (find_row(svc, a, wanted->seller_name, wanted->name, &rows))
 		return failure_of_db(svc->db, "create");
-	if (rows.count)
-		publish_row(&c, rows.values, &published);
+	if (!rows.count)
+		return STATUS_BUSY; /* a drainer has just removed it */
+	publish_row(&c, rows.values, &published);
 	if (published && check_hub(svc, a, &c) == STATUS_OK)
 		publish_enter(svc, a, &c); /* its first creation may have died right before that */
 	if (published || !is_same(&c, wanted))

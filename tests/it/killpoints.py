@@ -504,6 +504,26 @@ def hot_pool(it, size=2, fault=f"@{FILE}"):
             yield
 
 
+@case("a creation stalls until the drainers have removed it: the seller is told to ask again, and nothing is left of it")
+def removed_meanwhile(it):
+    for point in ("create_inserted", "create_segment"):
+        seller, answers, body = it.seller(), [], {"name": "late", "amount": 9, "stock": 1, "description": "", "segments": 3}
+        keys, done = it.redis.keys(), arm(point, "stall=4000")
+        thread = threading.Thread(target=lambda: answers.append(it.new_client().ask("POST", seller.path + "/coupons",
+                                                                                    seller, body)))
+        thread.start()
+        until(done, 5, point)
+        it.sql(f"UPDATE coupons SET created_at_ms = created_at_ms - 700000 WHERE seller_id = {seller.id}")
+        for pid in it.full("drain"):
+            os.kill(pid, signal.SIGKILL)  # those that multiwatch starts look at once
+        until(lambda: it.sql(f"SELECT id FROM coupons WHERE seller_id = {seller.id}") == [], 3, "it is removed")
+        thread.join()
+        answers[0].expect(503, "busy")
+        same({key for key in it.redis.keys() - keys if re.match(r"sk:\{\d+:", key)}, set(), "keys")
+        it.ask("POST", seller.path + "/coupons", seller, body).expect(201)
+        same(it.ctl("audit", seller.name + "/late").returncode, 0, "exit of the audit")
+
+
 @case("each step of a grant, a return or a flag kills with a chance of 20 %: all is sold, nobody is refused too early")
 def chance(it):
     proofs = []

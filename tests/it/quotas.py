@@ -1,5 +1,5 @@
 #!/usr/bin/env -S python3 -B
-"""What a stranger may create, and where it ends: quotas of a seller, sellers by invitation."""
+"""What a stranger may create, and where it ends: quotas of a seller, sellers by invitation, creations that were cut short."""
 
 import contextlib
 import os
@@ -8,7 +8,7 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
 from harness import BUILD, PASSWORD, main
-from tap import case, every, same
+from tap import case, every, same, until
 
 COUPONS, SEGMENTS, A_MINUTE, SEGMENTS_MAX = 6, 40, 9, 20
 COUPON = {"name": "tea", "amount": 1000, "stock": 1, "description": ""}
@@ -210,6 +210,49 @@ def operators_accounts(it):
     same((listed.returncode, line), (0, [owner.name, str(owner.id), "2", "9", "no"]), "the seller's line")
     lines = {line.split("\t")[0]: line for line in listed.stdout.splitlines()}
     same((seller in lines, name in lines), (True, False), "sellers are listed, customers are not")
+
+
+# Creations that were cut short
+
+def cut_short(it, age_s, **more):
+    """A sale as it is when its creation died right before it was published."""
+    sale = it.sale(**more)
+    it.sql(f"UPDATE coupons SET published = 0, created_at_ms = created_at_ms - {age_s * 1000} WHERE id = {sale.id}")
+    for key in it.redis.keys():
+        if key.startswith("sk:n:"):
+            it.redis("HDEL", key, sale.title)
+    it.redis("DEL", sale.key("d"))
+    it.redis("DEL", f"sk:s:{{{sale.seller.id}}}")
+    return sale
+
+
+def traces(it, sale):
+    """Its keys in Redis, its rows in MySQL."""
+    return (sum(key.startswith(f"sk:{{{sale.id}:") for key in it.redis.keys()),
+            it.sql.number(f"SELECT COUNT(*) FROM coupons WHERE id = {sale.id}"))
+
+
+@case("a creation that was cut short goes away, row and keys, and no other; its name is free again")
+def unpublished(it):
+    old, fresh = cut_short(it, 601, segments=3), cut_short(it, 500, segments=3)
+    published = it.sale(segments=3)
+    it.sql(f"UPDATE coupons SET created_at_ms = 1 WHERE id = {published.id}")
+    sold = cut_short(it, 601, segments=2)
+    it.redis("HSET", sold.key("s", 1), "n", 1)
+    described = cut_short(it, 601, segments=2)
+    it.redis("HSET", described.key("d"), "id", described.id)
+    ordered = cut_short(it, 601, segments=2)
+    it.sql("INSERT INTO orders (coupon_id, segment, seq, user_id, status, claimed_at_ms, confirmed_at_ms) "
+           f"VALUES ({ordered.id}, 0, 1, {it.customer().id}, 1, 1, 1)")
+    kept = [fresh, published, sold, described, ordered]
+    before = [traces(it, sale) for sale in kept]
+    it.dev("stop", "drain")
+    it.dev("start", "drain")
+    until(lambda: traces(it, old) == (0, 0), 20, "the old one goes away")
+    same([traces(it, sale) for sale in kept], before, "what the others have")
+    same(create(it, old.seller, name=old.name).expect(201).status, 201, "its name")
+    it.sql(f"DELETE FROM orders WHERE coupon_id = {ordered.id}")
+    it.sql("DELETE FROM coupons WHERE published = 0")
 
 
 if __name__ == "__main__":
