@@ -119,6 +119,19 @@ def reserve(it):
     create(it, seller).expect(201)
 
 
+@case("Redis is away: nothing of a new coupon is left behind")
+def redis_away(it):
+    seller = it.seller()
+    it.redis.close()
+    it.dev("stop", "redis", "-9")
+    try:
+        create(it, seller).expect(503, "unavailable")
+        same(count(it, seller), 0, "rows")
+    finally:
+        it.dev("start", "redis")
+    until(lambda: create(it, seller).status == 201, 10, "the coupon is created")
+
+
 @contextlib.contextmanager
 def invited(it):
     it.environment["SECKILL_SELLERS"] = "invited"
