@@ -1,5 +1,6 @@
 -- What each account may do with each table, run by the owner after every migration: a right on a table or column can only
--- be given once it is there. Nobody here may change the schema, or delete anything but logouts that have expired.
+-- be given once it is there. Nobody here may change the schema. The drainers may delete logouts that have expired, and
+-- coupons whose creation was cut short, through a view that has no others.
 --
 -- seckill: the workers and seckillctl (but recover).
 GRANT SELECT ON seckill.* TO seckill@localhost;
@@ -10,8 +11,9 @@ GRANT INSERT ON seckill.revocations TO seckill@localhost;
 -- seckill_drain: the drainers and `seckillctl recover`, which see no password.
 GRANT SELECT ON seckill.schema_migrations TO seckill_drain@localhost;
 GRANT SELECT (id, name) ON seckill.users TO seckill_drain@localhost;
-GRANT SELECT, UPDATE (sold, generation, amount, cancelled) ON seckill.coupons TO seckill_drain@localhost;
+GRANT SELECT, UPDATE (sold, generation, amount, cancelled, published) ON seckill.coupons TO seckill_drain@localhost;
 GRANT SELECT, INSERT ON seckill.orders TO seckill_drain@localhost;
 GRANT SELECT, INSERT, UPDATE ON seckill.drain_cursors TO seckill_drain@localhost;
 GRANT SELECT, INSERT, UPDATE (state, ended_at_ms, end_reason) ON seckill.dead_letters TO seckill_drain@localhost;
 GRANT SELECT, INSERT, DELETE ON seckill.revocations TO seckill_drain@localhost;
+GRANT SELECT, DELETE ON seckill.unpublished_coupons TO seckill_drain@localhost;

@@ -89,15 +89,17 @@ write_mysql_files() {
 }
 
 write_service_files() {
-	local durable=yes
+	local durable=yes common
 	write_redis_files
 	write_mysql_files
 	secret token.keys "k1 "
 	[ "${SECKILL_APPENDFSYNC:-always}" = always ] || durable=no
-	render "$TOP/conf/seckill.conf.in" "$RUN/seckill.conf" "RUN=$RUN" "DURABLE=$durable" \
-		"LOGIN_DELAY=${SECKILL_LOGIN_DELAY:-30}" "ACCOUNT=seckill" "PASSWORD=mysql"
-	render "$TOP/conf/seckill.conf.in" "$RUN/drain.conf" "RUN=$RUN" "DURABLE=$durable" \
-		"LOGIN_DELAY=${SECKILL_LOGIN_DELAY:-30}" "ACCOUNT=seckill_drain" "PASSWORD=mysql-drain"
+	common=("RUN=$RUN" "DURABLE=$durable" "LOGIN_DELAY=${SECKILL_LOGIN_DELAY:-30}" "SELLERS=${SECKILL_SELLERS:-open}"
+		"SEGMENTS_MAX=${SECKILL_SEGMENTS_MAX:-64}" "COUPONS_PER_SELLER=${SECKILL_COUPONS_PER_SELLER:-100}"
+		"SEGMENTS_PER_SELLER=${SECKILL_SEGMENTS_PER_SELLER:-2000}"
+		"CREATIONS_PER_MINUTE=${SECKILL_CREATIONS_PER_MINUTE:-30}")
+	render "$TOP/conf/seckill.conf.in" "$RUN/seckill.conf" "${common[@]}" "ACCOUNT=seckill" "PASSWORD=mysql"
+	render "$TOP/conf/seckill.conf.in" "$RUN/drain.conf" "${common[@]}" "ACCOUNT=seckill_drain" "PASSWORD=mysql-drain"
 }
 
 write_nginx_files() {
@@ -108,6 +110,7 @@ write_nginx_files() {
 		"RUN=$RUN" "LISTEN=${SECKILL_LISTEN:-127.0.0.1:$PORT}" "WWW=$TOP/www" \
 		"LOGIN_RATE=${SECKILL_LOGIN_RATE:-2r/s}" "LOGIN_BURST=${SECKILL_LOGIN_BURST:-20}" \
 		"REGISTER_RATE=${SECKILL_REGISTER_RATE:-10r/m}" "REGISTER_BURST=${SECKILL_REGISTER_BURST:-20}" \
+		"CREATE_RATE=${SECKILL_CREATE_RATE:-30r/m}" "CREATE_BURST=${SECKILL_CREATE_BURST:-30}" \
 		"IN_FLIGHT=${SECKILL_IN_FLIGHT:-100}"
 }
 

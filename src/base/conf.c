@@ -7,11 +7,14 @@
 #include <strings.h>
 #include <sys/stat.h>
 
-enum kind { TEXT, INT, FLAG, FILE_ };
+#include "base/parse.h"
+
+enum kind { TEXT, INT, FLAG, FILE_, WORD };
 #define KIND_TEXT TEXT
 #define KIND_INT  INT
 #define KIND_FLAG FLAG
 #define KIND_FILE FILE_
+#define KIND_WORD WORD
 
 static const struct row {
 	const char *name;
@@ -48,12 +51,35 @@ static bool parse_flag(const char *value, bool *flag)
 	return false;
 }
 
+/* The i-th word of a row; an empty one past the last. */
+static struct str word_at(const struct row *row, int i)
+{
+	struct str rest = str_of(row->def), word = { "", 0 };
+	while (i-- >= 0)
+		if (!parse_split(&rest, '|', &word))
+			return STR("");
+	return word;
+}
+
+static bool parse_word(const struct row *row, const char *value, int *number)
+{
+	struct str word;
+	for (int i = 0; (word = word_at(row, i)).n; i++)
+		if (str_eq(word, str_of(value))) {
+			*number = i;
+			return true;
+		}
+	return false;
+}
+
 /* NULL, or what the value must be. */
 static const char *assign(struct conf *c, const struct row *row, const char *value)
 {
 	void *at = (char *)c + row->offset;
 	if (row->kind == FLAG)
 		return parse_flag(value, at) ? NULL : "yes or no";
+	if (row->kind == WORD)
+		return parse_word(row, value, at) ? NULL : arena_printf(&c->arena, "one of %s", row->def);
 	if (row->kind == INT) {
 		char *end;
 		errno = 0;
@@ -76,7 +102,8 @@ void conf_init(struct conf *c)
 	arena_init(&c->arena);
 	buf_init(&c->problems, &c->arena);
 	for (int i = 0; i < ROWS; i++) {
-		assign(c, &rows[i], rows[i].def);
+		if (rows[i].kind != WORD) /* the first word is 0 */
+			assign(c, &rows[i], rows[i].def);
 		c->source[i] = "default";
 	}
 }
@@ -188,6 +215,11 @@ static const char *value_text(const struct conf *c, const struct row *row, char 
 	const void *at = (const char *)c + row->offset;
 	if (row->kind == FLAG)
 		return *(const bool *)at ? "yes" : "no";
+	if (row->kind == WORD) {
+		struct str word = word_at(row, *(const int *)at);
+		snprintf(number, 16, "%.*s", (int)word.n, word.p);
+		return number;
+	}
 	if (row->kind != INT)
 		return *(const char *const *)at;
 	snprintf(number, 16, "%d", *(const int *)at);

@@ -9,18 +9,23 @@
 #include "base/arena.h"
 #include "base/buf.h"
 
+/* The words of settings that have some, in the order of the table. */
+enum { SELLERS_OPEN, SELLERS_INVITED };
+
 struct conf {
 #define X(name, kind, def, min, max, help) CONF_##kind name;
 #define CONF_TEXT                          const char *
 #define CONF_FILE                          const char *
 #define CONF_INT                           int
 #define CONF_FLAG                          bool
+#define CONF_WORD                          int /* which of them, from 0 */
 #include "base/conf.def"
 #undef X
 #undef CONF_TEXT
 #undef CONF_FILE
 #undef CONF_INT
 #undef CONF_FLAG
+#undef CONF_WORD
 	const char *source[64]; /* by row of the table: "default", "file", "environment", "flag" */
 	struct arena arena;     /* owns the texts */
 	struct buf problems;    /* a line each; empty when all is well */

@@ -33,8 +33,8 @@ void program_open(struct program *p, int parts);
 void program_close(struct program *p);
 
 /*
- * Leaves with EXIT_CONFIG when MySQL's schema or the layout in Redis is of another version than this program's, or newer;
- * a server that is away is asked again when it is back. Needs WITH_REDIS.
+ * Leaves with EXIT_CONFIG when MySQL's schema or the layout in Redis is of another version than this program's, or
+ * newer; a server that is away is asked again when it is back. Needs WITH_REDIS.
  */
 void program_check_versions(struct program *p);
 

@@ -71,6 +71,9 @@ enum status handle_user_create(struct request *rq)
 	enum status status = read_user(rq, &name, &password, &kind);
 	if (status != STATUS_OK)
 		return status;
+	if (kind == KIND_SELLER && rq->service->conf->sellers == SELLERS_INVITED)
+		return request_fail(rq, STATUS_FORBIDDEN,
+				    "sellers cannot register here: ask the operator for a seller's account");
 	int64_t id;
 	status = user_create(rq->service, rq->arena, name, password, kind, &id);
 	if (status != STATUS_OK)

@@ -23,7 +23,8 @@ static enum status read_wish(struct request *rq, struct wish *w)
 		{ "description", JSON_TEXT, true, 0, 2000, &w->description, NULL, NULL },
 		{ "starts_at", JSON_TEXT, false, 1, 40, &w->starts_at, NULL, &w->has_starts },
 		{ "ends_at", JSON_TEXT, false, 1, 40, &w->ends_at, NULL, &w->has_ends },
-		{ "segments", JSON_INT, false, 1, SEGMENTS_MAX, NULL, &w->segments, &w->has_segments },
+		{ "segments", JSON_INT, false, 1, rq->service->conf->segments_max, NULL, &w->segments,
+		  &w->has_segments },
 		{ "pay_within", JSON_INT, false, 1, 30 * 86400, NULL, &w->pay_within, &w->has_pay },
 	};
 	return request_read(rq, fields, sizeof fields / sizeof fields[0]);
@@ -50,7 +51,7 @@ static enum status coupon_of_wish(struct request *rq, struct wish *w, struct cou
 			      .amount = w->amount,
 			      .stock = w->stock,
 			      .pay_within_s = w->has_pay ? w->pay_within : 0 };
-	c->segments = w->has_segments ? (int)w->segments : publish_default_segments(rq->service->conf, w->amount);
+	c->segments = publish_segments(rq->service->conf, w->amount, w->has_segments ? (int)w->segments : 0);
 	enum status s = read_time(rq, "starts_at", w->starts_at, w->has_starts, &c->starts_ms);
 	if (s == STATUS_OK)
 		s = read_time(rq, "ends_at", w->ends_at, w->has_ends, &c->ends_ms);
@@ -63,13 +64,18 @@ enum status handle_coupon_create(struct request *rq)
 {
 	struct wish w = { 0 };
 	struct coupon c;
+	struct refusal refusal = { 0 };
 	if (!str_eq(rq->part[2], rq->token.name))
 		return STATUS_UNAUTHORIZED;
 	enum status s = read_wish(rq, &w);
 	if (s == STATUS_OK)
 		s = coupon_of_wish(rq, &w, &c);
 	if (s == STATUS_OK)
-		s = publish_create(rq->service, rq->arena, &c);
+		s = publish_create(rq->service, rq->arena, &c, &refusal);
+	if (refusal.detail) {
+		rq->response.detail = refusal.detail;
+		rq->response.retry_after_s = refusal.retry_after_s;
+	}
 	if (s != STATUS_CREATED)
 		return s;
 	struct buf location;

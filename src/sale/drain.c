@@ -16,6 +16,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/parse.h"
+#include "sale/abandoned.h"
 #include "sale/coupon.h"
 #include "sale/dead.h"
 #include "sale/drain_batch.h"
@@ -24,7 +25,7 @@
 #include "sale/layout.h"
 #include "sale/supply.h"
 
-enum { LEASE_MS = 5000, LOOK_AROUND_MS = 200, COUNT_DEAD_MS = 5000 };
+enum { LEASE_MS = 5000, LOOK_AROUND_MS = 200, COUNT_DEAD_MS = 5000, REMOVE_MS = 60000 };
 
 struct work {
 	int64_t coupon;
@@ -40,12 +41,14 @@ struct works {
 
 struct drain {
 	struct service *svc;
-	char token[64];     /* ours, in leases */
-	int first;          /* every pass starts with another coupon */
-	int64_t looked_ms;  /* when we last looked around */
-	int64_t look_from;  /* and where we go on */
-	int64_t counted_ms; /* when we last counted dead letters */
-	bool recorded;      /* the layout is recorded in Redis */
+	char token[64];      /* ours, in leases */
+	int first;           /* every pass starts with another coupon */
+	int64_t looked_ms;   /* when we last looked around */
+	int64_t look_from;   /* and where we go on */
+	int64_t counted_ms;  /* when we last counted dead letters */
+	int64_t removed_ms;  /* when we last removed creations that were cut short */
+	int64_t remove_from; /* and where we go on at once; 0: all were looked at */
+	bool recorded;       /* the layout is recorded in Redis */
 	bool trouble;
 };
 
@@ -217,6 +220,14 @@ static void count_dead(struct drain *d, struct arena *a)
 		board_set(d->svc->board, COUNT_dead_letters_open, (uint64_t)count);
 }
 
+static void remove_abandoned(struct drain *d, struct arena *a)
+{
+	if (d->removed_ms && !d->remove_from && clock_mono_ms() - d->removed_ms < REMOVE_MS)
+		return;
+	d->removed_ms = clock_mono_ms();
+	d->trouble |= abandoned_remove(d->svc, a, &d->remove_from) == STATUS_UNAVAILABLE;
+}
+
 /* Leases */
 
 /* Also when Redis is full and takes no lease: then draining is what makes room, and two drainers do no harm. */
@@ -311,6 +322,7 @@ int drain_pass(struct drain *d)
 	d->trouble = !inspect_doubtful(d->svc, &a);
 	look_around(d, &a);
 	count_dead(d, &a);
+	remove_abandoned(d, &a);
 	redis_command(&c, "SMEMBERS");
 	key_put(&c, KEY_DIRTY, 0, 0);
 	struct works w = list_works(d, &a, &c);

@@ -4,6 +4,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "sale/abandoned.h"
 #include "sale/directory.h"
 #include "sale/failure.h"
 #include "sale/fence.h"
@@ -12,12 +13,22 @@
 #include "sale/sold_out.h"
 #include "sale/stray.h"
 
-int publish_default_segments(const struct conf *conf, int64_t amount)
+static int64_t at_most(int64_t number, int64_t most)
+{
+	return number < most ? number : most;
+}
+
+static int64_t default_segments(const struct conf *conf, int64_t amount)
 {
 	enum { UNITS_EACH = 10, MOST = 16 };
 	if (conf->segments)
 		return conf->segments;
-	return amount / UNITS_EACH < 1 ? 1 : amount / UNITS_EACH > MOST ? MOST : (int)(amount / UNITS_EACH);
+	return amount < UNITS_EACH ? 1 : at_most(amount / UNITS_EACH, MOST);
+}
+
+int publish_segments(const struct conf *conf, int64_t amount, int wanted)
+{
+	return (int)at_most(wanted ? wanted : default_segments(conf, amount), at_most(amount, conf->segments_max));
 }
 
 void publish_row(struct coupon *c, const struct db_value *row, bool *published)
@@ -206,6 +217,23 @@ enum status publish_enter(struct service *svc, struct arena *a, const struct cou
 	return s;
 }
 
+/* When nothing changes, another request has published it meanwhile, or a drainer has removed it. */
+static enum status mark_published(struct service *svc, struct arena *a, const struct coupon *c)
+{
+	struct db_rows rows;
+	int64_t changed = 0;
+	if (db_exec(svc->db, "UPDATE coupons SET published = 1 WHERE id = ?", &changed, DB_N(c->id)))
+		return failure_of_db(svc->db, "publish");
+	if (changed)
+		return STATUS_OK;
+	if (db_query(svc->db, a, "SELECT id FROM coupons WHERE id = ?", &rows, DB_N(c->id)))
+		return failure_of_db(svc->db, "publish");
+	if (rows.count)
+		return STATUS_OK;
+	abandoned_discard(svc, c->id, c->segments); /* what was made after the drainer had been there */
+	return STATUS_BUSY;
+}
+
 /* From a row to an open sale. `published` is written before the catalog: a sale that anyone could find is never made
  * anew. */
 static enum status publish(struct service *svc, struct arena *a, const struct coupon *c)
@@ -218,8 +246,9 @@ static enum status publish(struct service *svc, struct arena *a, const struct co
 	}
 	if (s != STATUS_OK)
 		return s;
-	if (db_exec(svc->db, "UPDATE coupons SET published = 1 WHERE id = ?", NULL, DB_N(c->id)))
-		return failure_of_db(svc->db, "publish");
+	s = mark_published(svc, a, c);
+	if (s != STATUS_OK)
+		return s;
 	FAULT(create_published);
 	return publish_enter(svc, a, c);
 }
@@ -249,8 +278,24 @@ static int insert(struct service *svc, struct coupon *c)
 		    DB_S(c->description), DB_N(c->starts_ms), DB_N(c->ends_ms), DB_N(c->segments),
 		    DB_N(c->pay_within_s), DB_S(key), DB_N(c->generation), DB_N(c->created_ms)))
 		return -1;
-	FAULT(create_inserted);
 	return 0;
+}
+
+/* STATUS_DUPLICATE_COUPON: the name is taken. */
+static enum status insert_counted(struct service *svc, struct arena *a, struct coupon *c, struct refusal *r)
+{
+	enum status s;
+	if (db_begin(svc->db) || quota_lock(svc->db, a, c->seller) || insert(svc, c))
+		s = db_failure(svc->db) == DB_DUPLICATE ? STATUS_DUPLICATE_COUPON : failure_of_db(svc->db, "create");
+	else
+		s = quota_check(svc, a, c->seller, r);
+	if (s == STATUS_OK)
+		s = quota_check_memory(svc, a, r);
+	if (s == STATUS_OK && db_commit(svc->db))
+		s = failure_of_db(svc->db, "create");
+	if (s != STATUS_OK)
+		db_rollback(svc->db);
+	return s;
 }
 
 static enum status check_hub(struct service *svc, struct arena *a, const struct coupon *c)
@@ -278,7 +323,7 @@ static bool is_same(const struct coupon *a, const struct coupon *b)
 
 /*
  * The name exists: it is ours to finish when its creation died before anyone could find it. STATUS_NO_SUCH_COUPON: it
- * does not exist, so it was the id that another coupon has.
+ * does not exist, so another coupon has the id, or a drainer has just removed the row.
  */
 static enum status resume(struct service *svc, struct arena *a, const struct coupon *wanted)
 {
@@ -297,23 +342,24 @@ static enum status resume(struct service *svc, struct arena *a, const struct cou
 	return publish(svc, a, &c);
 }
 
-static enum status create_locked(struct service *svc, struct arena *a, struct coupon *c)
+static enum status create_locked(struct service *svc, struct arena *a, struct coupon *c, struct refusal *r)
 {
 	enum { TRIES = 3 };
 	for (int i = 0; i < TRIES; i++) {
-		if (insert(svc, c) == 0)
+		enum status s = insert_counted(svc, a, c, r);
+		FAULT(create_inserted);
+		if (s == STATUS_OK)
 			return publish(svc, a, c);
-		if (db_failure(svc->db) != DB_DUPLICATE)
-			break;
-		enum status s = resume(svc, a, c);
+		if (s == STATUS_DUPLICATE_COUPON)
+			s = resume(svc, a, c);
 		if (s != STATUS_NO_SUCH_COUPON)
 			return s;
 	}
-	return failure_of_db(svc->db, "create");
+	return STATUS_BUSY;
 }
 
 /* One creation of a name at a time: a row that is not published yet is either being made, or was left behind. */
-enum status publish_create(struct service *svc, struct arena *a, struct coupon *c)
+enum status publish_create(struct service *svc, struct arena *a, struct coupon *c, struct refusal *r)
 {
 	enum { LOCK_S = 5 };
 	struct db_rows got, released;
@@ -323,7 +369,7 @@ enum status publish_create(struct service *svc, struct arena *a, struct coupon *
 		return failure_of_db(svc->db, "create");
 	if (got.values[0].number != 1)
 		return STATUS_BUSY;
-	enum status s = create_locked(svc, a, c);
+	enum status s = create_locked(svc, a, c, r);
 	if (db_query(svc->db, a, "SELECT RELEASE_LOCK(?)", &released, DB_S(lock)))
 		db_close(svc->db); /* which releases it too */
 	return s == STATUS_OK ? STATUS_CREATED : s;

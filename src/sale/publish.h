@@ -8,16 +8,22 @@
 #define SALE_PUBLISH_H
 
 #include "sale/coupon.h"
+#include "sale/quota.h"
 
-/* Segments for an amount when the seller names none. */
-int publish_default_segments(const struct conf *conf, int64_t amount);
+/*
+ * Segments of a coupon of so many units: `wanted` of them, or when that is 0 the settings' default. Never more than
+ * segments_max, and never more than units, as a segment that can have none only costs memory.
+ */
+int publish_segments(const struct conf *conf, int64_t amount, int wanted);
 
 /*
  * Creates and opens. The caller fills seller, seller_name, name, description, amount, stock, starts_ms, ends_ms,
- * pay_within_s and segments. STATUS_CREATED, STATUS_DUPLICATE_COUPON, STATUS_UNAVAILABLE (ask again, the same: it goes
- * on where it stopped), STATUS_BUSY (another process makes a coupon of this name), STATUS_FENCED, STATUS_INTERNAL.
+ * pay_within_s and segments. STATUS_CREATED, STATUS_DUPLICATE_COUPON, STATUS_QUOTA_EXCEEDED (nothing was created),
+ * STATUS_UNAVAILABLE (ask again, the same: it goes on where it stopped), STATUS_BUSY (another process makes a coupon of
+ * this name, or a drainer has just removed this creation, which took too long), STATUS_FENCED, STATUS_INTERNAL. *r is
+ * set with STATUS_QUOTA_EXCEEDED and perhaps with STATUS_UNAVAILABLE.
  */
-enum status publish_create(struct service *svc, struct arena *a, struct coupon *c);
+enum status publish_create(struct service *svc, struct arena *a, struct coupon *c, struct refusal *r);
 
 /*
  * A coupon that Redis does not know: STATUS_NO_SUCH_COUPON when MySQL does not either; STATUS_OK when it is in the

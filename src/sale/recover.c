@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "sale/abandoned.h"
 #include "sale/claim.h"
 #include "sale/dead.h"
 #include "sale/drain_batch.h"
@@ -18,19 +19,29 @@
 /* Beyond a segment's cursor: more than that was never sold between two looks of the drainers. */
 enum { MOST_NUMBERS = 20000000 };
 
+/* A MySQL that is older than the last step of a creation does not know that the sale was published; Redis does. */
+static enum status publish_again(struct recover *r)
+{
+	enum status s = abandoned_look(r->svc, r->coupon.id, r->coupon.segments);
+	if (s != STATUS_FENCED)
+		return s == STATUS_OK ? STATUS_NO_SUCH_COUPON : s;
+	if (db_exec(r->svc->db, "UPDATE coupons SET published = 1 WHERE id = ?", NULL, DB_N(r->coupon.id)))
+		return failure_of_db(r->svc->db, "recover");
+	return STATUS_OK;
+}
+
 static enum status read_coupon(struct recover *r, int64_t id)
 {
 	struct db_rows rows;
 	bool published;
 	if (db_query(r->svc->db, r->arena,
-		     "SELECT " PUBLISH_COLUMNS " FROM coupons c JOIN users u ON u.id = c.seller_id "
-		     "WHERE c.id = ? AND c.published = 1",
+		     "SELECT " PUBLISH_COLUMNS " FROM coupons c JOIN users u ON u.id = c.seller_id WHERE c.id = ?",
 		     &rows, DB_N(id)))
 		return failure_of_db(r->svc->db, "recover");
 	if (!rows.count)
 		return STATUS_NO_SUCH_COUPON;
 	publish_row(&r->coupon, rows.values, &published);
-	return STATUS_OK;
+	return published ? STATUS_OK : publish_again(r);
 }
 
 /* Above the slots' own, too: MySQL may be older than an earlier recovery, and scripts of that must not be executed. */

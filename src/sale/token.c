@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "base/parse.h"
+#include "base/random.h"
 #include "base/table.h"
 #include "sale/token_claims.h"
 

@@ -6,6 +6,7 @@
 #include "sale/user.h"
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/parse.h"
 #include "base/random.h"
@@ -45,6 +46,14 @@ static enum status insert_user(struct service *s, struct arena *a, struct str na
 	return failure_of_db(s->db, "user_create");
 }
 
+static enum status hash_of(struct service *s, struct str password, char hash[PASSWORD_TEXT])
+{
+	if (password_hash(password, s->conf->password_cost, hash))
+		return STATUS_OK;
+	log_error("password_hash_failed", LOG_INT("cost", s->conf->password_cost));
+	return STATUS_INTERNAL;
+}
+
 enum status user_create(struct service *s, struct arena *a, struct str name, struct str password, enum user_kind kind,
 			int64_t *id)
 {
@@ -53,11 +62,50 @@ enum status user_create(struct service *s, struct arena *a, struct str name, str
 	if (status != STATUS_UNKNOWN_USER)
 		return status == STATUS_OK ? STATUS_NAME_TAKEN : status;
 	char hash[PASSWORD_TEXT];
-	if (!password_hash(password, s->conf->password_cost, hash)) {
-		log_error("password_hash_failed", LOG_INT("cost", s->conf->password_cost));
-		return STATUS_INTERNAL;
-	}
-	return insert_user(s, a, name, str_of(hash), kind, id);
+	status = hash_of(s, password, hash);
+	return status == STATUS_OK ? insert_user(s, a, name, str_of(hash), kind, id) : status;
+}
+
+static enum status store_password(struct service *s, struct arena *a, struct str name, const char *stored)
+{
+	struct user user;
+	enum status status = user_find(s, a, name, &user);
+	if (status != STATUS_OK)
+		return status;
+	if (db_exec(s->db, "UPDATE users SET password = ? WHERE id = ?", NULL, DB_S(str_of(stored)), DB_N(user.id)) < 0)
+		return failure_of_db(s->db, "user_password");
+	return STATUS_OK;
+}
+
+enum status user_set_password(struct service *s, struct arena *a, struct str name, struct str password)
+{
+	char hash[PASSWORD_TEXT];
+	enum status status = hash_of(s, password, hash);
+	return status == STATUS_OK ? store_password(s, a, name, hash) : status;
+}
+
+enum status user_disable(struct service *s, struct arena *a, struct str name)
+{
+	return store_password(s, a, name, PASSWORD_UNUSABLE);
+}
+
+enum status user_list_sellers(struct service *s, struct arena *a, int64_t after, int most, struct seller **sellers,
+			      int *count)
+{
+	struct db_rows rows;
+	*count = 0;
+	if (db_query(
+		    s->db, a,
+		    "SELECT u.id, u.name, COUNT(c.id), COALESCE(SUM(c.segments), 0), u.password <> '" PASSWORD_UNUSABLE
+		    "' FROM users u LEFT JOIN coupons c ON c.seller_id = u.id AND (c.ends_at_ms = 0 OR c.ends_at_ms > ?) "
+		    "WHERE u.kind = 2 AND u.id > ? GROUP BY u.id ORDER BY u.id LIMIT ?",
+		    &rows, DB_N(clock_ms()), DB_N(after), DB_N(most)) < 0)
+		return failure_of_db(s->db, "user_list");
+	*sellers = arena_alloc(a, (size_t)(rows.count + 1) * sizeof **sellers);
+	for (const struct db_value *v = rows.values; *count < rows.count; v += rows.columns)
+		(*sellers)[(*count)++] =
+			(struct seller){ v[0].number, v[1].text, v[2].number, v[3].number, v[4].number != 0 };
+	return STATUS_OK;
 }
 
 /* The cost was changed since this user's last login. Nothing is lost when this fails: the next login tries again. */

@@ -32,6 +32,25 @@ enum status user_login(struct service *s, struct arena *a, struct str name, stru
 /* STATUS_OK, or STATUS_UNKNOWN_USER. */
 enum status user_find(struct service *s, struct arena *a, struct str name, struct user *user);
 
+/* STATUS_OK, or STATUS_UNKNOWN_USER. The caller has checked the password. Tokens that were issued stay valid. */
+enum status user_set_password(struct service *s, struct arena *a, struct str name, struct str password);
+
+/* The user cannot log in until a password is set; tokens that were issued stay valid. STATUS_OK, STATUS_UNKNOWN_USER.
+ */
+enum status user_disable(struct service *s, struct arena *a, struct str name);
+
+/* A seller and what he has on sale. */
+struct seller {
+	int64_t id;
+	struct str name;
+	int64_t coupons, segments; /* that are not over, as the quotas count them */
+	bool can_log_in;
+};
+
+/* The sellers whose id is above `after`, by id, at most `most`, in the arena. STATUS_OK. */
+enum status user_list_sellers(struct service *s, struct arena *a, int64_t after, int most, struct seller **sellers,
+			      int *count);
+
 /*
  * For load tests: users PREFIX1 to PREFIXcount of one kind, made when missing,
  * with no usable password; sellers are entered in the directory. ids has room

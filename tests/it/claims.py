@@ -109,8 +109,10 @@ def course_won_once(it):
 
 @case("sold out: 410, for the course 204; the winner still learns the order")
 def sold_out(it):
-    sale, winner, loser = it.sale(amount=1, segments=4), it.customer(), it.customer()
+    sale, (winner, *others, loser) = it.sale(amount=4, segments=4), it.users(5)
     order = sale.win(winner)
+    for other in others:
+        sale.win(other)
     for _ in range(3):
         sale.claim(loser).expect(410, "sold-out")
         sale.claim_course(loser).expect(204, "sold-out")
@@ -311,7 +313,7 @@ def far_start(it):
 def created_once(it):
     seller = it.seller()
     for segments in (1, 64):
-        body = {"name": it.name("twin"), "amount": 5, "stock": 1, "description": "", "segments": segments}
+        body = {"name": it.name("twin"), "amount": 64, "stock": 1, "description": "", "segments": segments}
         with ThreadPoolExecutor(16) as pool:
             answers = list(pool.map(lambda _: it.new_client().ask("POST", seller.path + "/coupons", seller, body).status,
                                     range(16)))
@@ -328,7 +330,7 @@ def added_too_late(it):
 
 @case("units are added: a sold-out sale opens again, for exactly so many")
 def added(it):
-    sale, users = it.sale(amount=2, segments=8), it.users(12)
+    sale, users = it.sale(amount=2, segments=2), it.users(12)
     for user in users[:2]:
         sale.win(user)
     sale.claim(users[2]).expect(410, "sold-out")

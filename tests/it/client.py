@@ -58,9 +58,11 @@ class Answer:
 
 
 class Client:
-    def __init__(self, port, timeout=20):
+    def __init__(self, port, timeout=20, address=None):
+        """address: another one of this machine to come from, in 127.0.0.0/8."""
         self.port = port
-        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout,
+                                                     source_address=address and (address, 0))
 
     def ask(self, method, path, user=None, body=None, authorization=None, headers=()):
         """One request. user: whose token goes along; body: bytes as they are, anything else as JSON."""

@@ -280,7 +280,7 @@ def lost_lease(it):
 
 @case("units that MySQL counts and the hub was never told of are put on sale: their worker was killed in between")
 def supply_cut_short(it):
-    sale, users = it.sale(amount=1, segments=4), it.users(3)
+    sale, users = it.sale(amount=1, segments=1), it.users(3)
     sale.win(users[0])
     sale.claim(users[1]).expect(410, "sold-out")
     it.sql(f"UPDATE coupons SET amount = 2 WHERE id = {sale.id}")

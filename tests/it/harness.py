@@ -145,11 +145,11 @@ class Instance:
     def new_client(self):
         return Client(self.port)
 
-    def ctl(self, *words):
+    def ctl(self, *words, **more):
         writes_orders = {"recover", "rebuild", "dead", "--repair"} & set(map(str, words))
         settings = self.run / ("drain.conf" if writes_orders else "seckill.conf")
         return subprocess.run([BUILD / "seckillctl", "-c", settings, *map(str, words)], text=True,
-                              capture_output=True, timeout=60, env=self.environment)
+                              capture_output=True, timeout=60, env=self.environment, **more)
 
     def users(self, count, kind="customer"):
         """New users with tokens, without passwords: quick."""

@@ -169,18 +169,20 @@ NOBODY = [f"{s} ADD x INT" if s.startswith("ALTER") else s for s in NOBODY] + [
     "GRANT SELECT ON users TO seckill_drain@localhost", "SET PASSWORD FOR seckill_owner@localhost = ''",
     "UPDATE orders SET status = 2", "UPDATE users SET kind = 2",
     "UPDATE users SET name = 'x'",
-    "UPDATE coupons SET seller_id = 1", "UPDATE coupons SET cancelled = 1",
+    "UPDATE unpublished_coupons SET segments = 1", "INSERT INTO unpublished_coupons (segments) VALUES (1)",
+    "UPDATE coupons SET seller_id = 1", "UPDATE coupons SET name = 'x'",
     "INSERT INTO schema_migrations (version, name) VALUES (9, 'x')"]
 FORBIDDEN = {
     "seckill": NOBODY + ["INSERT INTO orders (coupon_id, segment, seq, user_id, status, claimed_at_ms, confirmed_at_ms) VALUES "
                          "(1, 1, 1, 1, 1, 1, 1)", "UPDATE drain_cursors SET next_seq = 9", "UPDATE users SET id = 0",
-                         "UPDATE coupons SET sold = 0", "UPDATE coupons SET generation = 9",
+                         "UPDATE coupons SET sold = 0", "UPDATE coupons SET generation = 9", "UPDATE coupons SET cancelled = 1",
+                         "DELETE FROM unpublished_coupons",
                          "INSERT INTO drain_cursors (coupon_id, segment) VALUES (1, 1)",
                          "UPDATE revocations SET expires_at_s = 0"],
-    "seckill_drain": [s for s in NOBODY if s != "DELETE FROM revocations"] + ["UPDATE revocations SET expires_at_s = 0"] + ["SELECT * FROM users", "SELECT password FROM users", "SELECT kind FROM users",
-                               "INSERT INTO users (name, kind, password) VALUES "
-                               "('x', 1, 'x')", "UPDATE users SET password = 'x'", "UPDATE coupons SET amount = 9",
-                               "INSERT INTO coupons (name) VALUES ('x')", "UPDATE coupons SET published = 0"],
+    "seckill_drain": [s for s in NOBODY if s != "DELETE FROM revocations"] + [
+        "SELECT * FROM users", "SELECT password FROM users", "SELECT kind FROM users",
+        "INSERT INTO users (name, kind, password) VALUES ('x', 1, 'x')", "UPDATE users SET password = 'x'",
+        "INSERT INTO coupons (name) VALUES ('x')", "UPDATE coupons SET segments = 1", "UPDATE revocations SET expires_at_s = 0"],
 }
 
 

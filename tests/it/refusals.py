@@ -146,15 +146,15 @@ def one_home(it):
     judge(it, sale, history)
 
 
-@case("fewer units than segments")
+@case("as few units as segments")
 def few_units(it):
     for amount in (1, 5, 20):
-        sell(it, amount, 64, users_of(it, amount + 40), threads=32)
+        sell(it, amount, amount, users_of(it, amount + 40), threads=32)
 
 
 @case("256 segments")
 def most_segments(it):
-    sell(it, 200, 256, users_of(it, 260))
+    sell(it, 256, 256, users_of(it, 320))
 
 
 @case("every claim is sent four times at once: nobody is refused who has an order")

@@ -298,6 +298,19 @@ def same_name(it):
     forget(it)
 
 
+@case("a MySQL from before the last step of a creation: the sale that Redis has is recovered")
+def forgotten_publication(it):
+    sale, user = it.sale(amount=3), it.customer()
+    number = sale.win(user)
+    sale.drained()
+    it.sql(f"DELETE FROM orders WHERE coupon_id = {sale.id}; DELETE FROM drain_cursors WHERE coupon_id = {sale.id}; "
+           f"UPDATE coupons SET published = 0, sold = 0 WHERE id = {sale.id}")
+    same(it.ctl("recover", sale.title).returncode, 0, "exit of the recovery")
+    same(insist(sale, user).expect(200).json["order"], number, "the order")
+    same(list(sale.rows()), [number], "rows")
+    sale.audit()
+
+
 @case("units that MySQL forgot: no order of theirs becomes a dead letter, with or without a recovery")
 def forgotten_units(it):
     sale, users = it.sale(amount=5, segments=2), it.users(12)

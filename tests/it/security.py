@@ -3,7 +3,6 @@
 
 import base64
 import collections
-import http.client
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -13,14 +12,12 @@ from harness import PASSWORD, claims_of, main, sign
 from tap import case, every, same, until
 
 LONGEST = 4  # login_delay_s
-REGISTER_BURST = 40
+REGISTER_BURST = CREATE_BURST = 40
 
 
 def client_from(it, address):
     """A client with another address of this machine. Those of one /24 are one network."""
-    client = Client(it.port)
-    client.connection = http.client.HTTPConnection("127.0.0.1", it.port, timeout=20, source_address=(address, 0))
-    return client
+    return Client(it.port, address=address)
 
 
 class Guesser:
@@ -195,6 +192,16 @@ def old_tokens(it):
     every(rows, refused)
 
 
+@case("creations of one address: after a burst nginx refuses them, whichever sellers they are, and nothing but them")
+def creation_limit(it):
+    sellers, flood = it.users(CREATE_BURST + 5, "seller"), client_from(it, "127.0.50.1")
+    answers = [flood.ask("POST", seller.path + "/coupons", seller, {}) for seller in sellers]
+    same({a.status for a in answers[:CREATE_BURST]}, {400}, "the first ones")
+    same(int(answers[-1].expect(429, "rate-limited").headers["Retry-After"]) >= 1, True, "Retry-After")
+    flood.ask("GET", sellers[0].path + "/coupons", sellers[0]).expect(204)
+    client_from(it, "127.0.51.1").ask("POST", sellers[0].path + "/coupons", sellers[0], {}).expect(400, "bad-field")
+
+
 @case("keys are rotated: the old one holds while it is second, the first signs, one that was taken away opens nothing")
 def rotation(it):
     path, old = it.run / "etc/token.keys", (it.run / "etc/token.keys").read_text()
@@ -290,4 +297,5 @@ def headers(it):
 
 if __name__ == "__main__":
     main(SECKILL_LOGIN_DELAY=LONGEST, SECKILL_REGISTER_RATE="6r/m", SECKILL_REGISTER_BURST=REGISTER_BURST,
+         SECKILL_CREATE_RATE="6r/m", SECKILL_CREATE_BURST=CREATE_BURST,
          SECKILL_PASSWORD_COST=1, SECKILL_AUTH=3)

@@ -12,7 +12,8 @@ for file in nginx seckill; do
 	text=${text//@LISTEN@/"unix:$run/http.sock"}
 	text=${text//@WWW@/"$top_srcdir/www"}
 	text=${text//@ACCESS_LOG@/off}
-	for limit in LOGIN_RATE=2r/s LOGIN_BURST=20 REGISTER_RATE=10r/m REGISTER_BURST=20 IN_FLIGHT=100; do
+	for limit in LOGIN_RATE=2r/s LOGIN_BURST=20 REGISTER_RATE=10r/m REGISTER_BURST=20 CREATE_RATE=30r/m \
+		CREATE_BURST=30 IN_FLIGHT=100; do
 		text=${text//"@${limit%%=*}@"/"${limit#*=}"}
 	done
 	printf '%s\n' "$text" >"$run/etc/$file.conf"

@@ -133,6 +133,9 @@ static void values_are_bounded(void **state)
 		{ "redis=", false },		     { "mysql_user=", false },
 		{ "redis_user=123456789012345678901234567890123456789012345678901234567890", true },
 		{ "redis_user=1234567890123456789012345678901234567890123456789012345678901", false },
+		{ "sellers=open", true },	     { "sellers=invited", true },
+		{ "sellers=", false },		     { "sellers=OPEN", false },
+		{ "sellers=open|invited", false },   { "sellers=invite", false },
 		{ "=1", false },		     { "DEBUG=yes", false },
 		{ "", false },
 	};
@@ -219,10 +222,12 @@ static void settings_are_shown_as_json(void **state)
 	struct buf out;
 	conf_init(&c);
 	conf_set(&c, "redis=unix:/tmp/\"x\"", "flag");
+	conf_set(&c, "sellers=invited", "flag");
 	buf_init(&out, &c.arena);
 	conf_print(&c, &out, true);
 	assert_non_null(strstr(out.p, "{\"redis\":{\"value\":\"unix:/tmp/\\\"x\\\"\",\"source\":\"flag\"},"));
 	assert_non_null(strstr(out.p, "\"redis_timeout_ms\":{\"value\":1000,\"source\":\"default\"}"));
+	assert_non_null(strstr(out.p, "\"sellers\":{\"value\":\"invited\",\"source\":\"flag\"}"));
 	assert_non_null(strstr(out.p, "\"debug\":{\"value\":false,\"source\":\"default\"}}"));
 	conf_release(&c);
 }

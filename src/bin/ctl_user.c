@@ -1,0 +1,191 @@
+/* user: accounts, made and changed by an operator */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "base/parse.h"
+#include "bin/ctl.h"
+#include "sale/directory.h"
+#include "sale/password.h"
+#include "sale/user.h"
+
+struct words {
+	const char *name, *password_file;
+	enum user_kind kind; /* 0: not said */
+};
+
+/* False: they cannot be understood. */
+static bool read_words(struct words *w, int argc, char **argv)
+{
+	for (int i = 0; i < argc; i++) {
+		bool seller = strcmp(argv[i], "--seller") == 0;
+		if (strcmp(argv[i], "--password-file") == 0 && !w->password_file && i + 1 < argc)
+			w->password_file = argv[++i];
+		else if ((seller || strcmp(argv[i], "--customer") == 0) && !w->kind)
+			w->kind = seller ? KIND_SELLER : KIND_CUSTOMER;
+		else if (!w->name && strncmp(argv[i], "--", 2) != 0)
+			w->name = argv[i];
+		else
+			return false;
+	}
+	return w->name;
+}
+
+/* A password that is typed is not shown. */
+static bool read_line(char *line, int size)
+{
+	struct termios before, quiet;
+	bool terminal = tcgetattr(STDIN_FILENO, &before) == 0;
+	if (terminal) {
+		quiet = before;
+		quiet.c_lflag &= ~(tcflag_t)ECHO;
+		tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
+		fputs("password: ", stderr);
+	}
+	bool ok = fgets(line, size, stdin) || feof(stdin);
+	if (terminal) {
+		tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
+		fputs("\n", stderr);
+	}
+	return ok;
+}
+
+/* The first line of a file, or of standard input. 0, or the exit code. */
+static int read_password(struct ctl *c, const char *file, struct str *password)
+{
+	const char *problem = NULL, *text;
+	if (file) {
+		text = *file ? conf_secret(c->arena, file, &problem) : "";
+		if (problem)
+			return ctl_fail(c, EXIT_SYSTEM, problem);
+	} else {
+		enum { ROOM = PASSWORD_MAX + 3 };
+		char *line = arena_alloc(c->arena, ROOM);
+		if (!read_line(line, ROOM))
+			return ctl_fail(c, EXIT_SYSTEM, strerror(errno));
+		line[strcspn(line, "\r\n")] = '\0';
+		text = line;
+	}
+	*password = str_of(text);
+	if (password->n >= PASSWORD_MIN && password->n <= PASSWORD_MAX)
+		return 0;
+	return ctl_fail(c, EXIT_DOES_NOT_HOLD,
+			arena_printf(c->arena, "a password has %d to %d bytes", PASSWORD_MIN, PASSWORD_MAX));
+}
+
+static int answer(struct ctl *c, enum status s, const char *name, const char *done)
+{
+	if (s != STATUS_OK)
+		return ctl_fail(c, s == STATUS_UNAVAILABLE ? EXIT_UNAVAILABLE : EXIT_DOES_NOT_HOLD, status_text(s));
+	if (c->json) {
+		json_begin(&c->out, NULL, '{');
+		json_str(&c->out, "name", str_of(name));
+		json_str(&c->out, "done", str_of(done));
+		json_end(&c->out, '}');
+		buf_puts(&c->out, "\n");
+	} else {
+		buf_printf(&c->out, "%s: %s\n", name, done);
+	}
+	return EXIT_HOLDS;
+}
+
+static int add(struct ctl *c, int argc, char **argv)
+{
+	struct words w = { 0 };
+	struct str password;
+	int64_t id;
+	if (!read_words(&w, argc, argv) || !w.kind)
+		return ctl_usage(c);
+	if (!parse_is_name(str_of(w.name)))
+		return ctl_fail(
+			c, EXIT_DOES_NOT_HOLD,
+			"a name has 1 to 60 characters of UTF-8 without control characters or /, and is not . or ..");
+	int code = read_password(c, w.password_file, &password);
+	if (code)
+		return code;
+	enum status s = user_create(c->service, c->arena, str_of(w.name), password, w.kind, &id);
+	if (s == STATUS_OK && w.kind == KIND_SELLER && directory_add(c->service, str_of(w.name), id) != STATUS_OK)
+		fprintf(stderr, "%s: Redis is away: the seller's first login enters the name\n", w.name);
+	return answer(c, s, w.name, w.kind == KIND_SELLER ? "added as a seller" : "added as a customer");
+}
+
+static int set_password(struct ctl *c, int argc, char **argv)
+{
+	struct words w = { 0 };
+	struct str password;
+	if (!read_words(&w, argc, argv) || w.kind)
+		return ctl_usage(c);
+	int code = read_password(c, w.password_file, &password);
+	if (code)
+		return code;
+	return answer(c, user_set_password(c->service, c->arena, str_of(w.name), password), w.name,
+		      "has a new password");
+}
+
+static int disable(struct ctl *c, int argc, char **argv)
+{
+	struct words w = { 0 };
+	if (!read_words(&w, argc, argv) || w.kind || w.password_file)
+		return ctl_usage(c);
+	return answer(c, user_disable(c->service, c->arena, str_of(w.name)), w.name, "cannot log in any more");
+}
+
+static void put_seller(struct ctl *c, const struct seller *s)
+{
+	if (!c->json) {
+		buf_printf(&c->out, "%.*s\t%lld\t%lld\t%lld\t%s\n", (int)s->name.n, s->name.p, (long long)s->id,
+			   (long long)s->coupons, (long long)s->segments, s->can_log_in ? "yes" : "no");
+		return;
+	}
+	json_begin(&c->out, NULL, '{');
+	json_str(&c->out, "name", s->name);
+	json_int(&c->out, "id", s->id);
+	json_int(&c->out, "coupons", s->coupons);
+	json_int(&c->out, "segments", s->segments);
+	json_bool(&c->out, "can_log_in", s->can_log_in);
+	json_end(&c->out, '}');
+}
+
+static int list(struct ctl *c, int argc, char **argv)
+{
+	enum { PAGE = 500 };
+	struct seller *sellers;
+	int64_t last = 0;
+	int count;
+	(void)argv;
+	if (argc)
+		return ctl_usage(c);
+	if (c->json)
+		json_begin(&c->out, NULL, '[');
+	do {
+		struct arena page = { 0 };
+		enum status s = user_list_sellers(c->service, &page, last, PAGE, &sellers, &count);
+		for (int i = 0; s == STATUS_OK && i < count; i++)
+			put_seller(c, &sellers[i]);
+		last = count ? sellers[count - 1].id : last;
+		arena_release(&page);
+		if (s != STATUS_OK) {
+			c->out.n = 0;
+			return ctl_fail(c, EXIT_UNAVAILABLE, status_text(s));
+		}
+	} while (count == PAGE);
+	if (c->json) {
+		json_end(&c->out, ']');
+		buf_puts(&c->out, "\n");
+	}
+	return EXIT_HOLDS;
+}
+
+int ctl_user(struct ctl *c, int argc, char **argv)
+{
+	static const struct {
+		const char *name;
+		int (*run)(struct ctl *c, int argc, char **argv);
+	} verbs[] = { { "add", add }, { "password", set_password }, { "disable", disable }, { "list", list } };
+	for (size_t i = 0; argc && i < sizeof verbs / sizeof verbs[0]; i++)
+		if (strcmp(argv[0], verbs[i].name) == 0)
+			return verbs[i].run(c, argc - 1, argv + 1);
+	return ctl_usage(c);
+}
