@@ -15,6 +15,8 @@ COUPON = {"name": "c", "amount": 10, "stock": 5, "description": "d"}
 # Bodies that are no JSON object, for every route that reads one. None of them is a field's fault.
 NO_OBJECTS = {
     "empty": b"", "blank": b" ", "a word": b"hello", "a string": b'"x"', "a number": b"1", "null": b"null",
+    "true": b"true", "a fraction": b"1.5", "a byte order mark": b"\xef\xbb\xbf{}", "an incomplete number": b'{"x": 1.}',
+    "a number with a point in front": b'{"x": -.5}', "nine levels": b'{"x":' + b"[" * 8 + b"1" + b"]" * 8 + b"}",
     "a list": b"[]", "half an object": b'{"name": "x"', "half a string": b'{"name": "x',
     "a stray comma": b'{"name": "x",}', "single quotes": b"{'name': 'x'}",
     "a comment": b'{"name": "x" /* y */}', "a bare name": b'{name: "x"}', "two objects": b"{} {}",
@@ -29,9 +31,10 @@ NO_OBJECTS = {
 
 # Values that are wrong for every field of a kind, as JSON text.
 NOT_TEXTS = ["1", "0", "1.5", "true", "false", "null", "[]", '["x"]', "{}", '{"a": 1}', "NaN", "Infinity"]
-NOT_INTS = ['"1"', '"12abc"', '""', "1.5", "1.0", "1e3", "1e400", "-1e400", "NaN", "Infinity", "-Infinity", "true",
-            "false", "null", "[]", "[1]", "{}", "-1", "1000000001", "2147483648", "4294967297", "9223372036854775807",
-            "9223372036854775808", "18446744073709551617", "-9223372036854775809", "1" + "0" * 300]
+NOT_INTS = ['"1"', '"12abc"', '""', "1.5", "1.", ".5", "15e-1", "1e10", "1e400", "-1e400", "NaN", "Infinity", "-Infinity",
+            "true", "false", "null", "[]", "[1]", "{}", "-1", "1000000001", "2147483648", "4294967297",
+            "9223372036854775807", "9223372036854775808", "18446744073709551617", "-9223372036854775809",
+            "1" + "0" * 300]
 BAD_NAMES = ['""', '"."', '".."', '"a/b"', '"/"', '"a\\u0000b"', '"\\u0000"', '"a\\nb"', '"a\\tb"', '"\\u007f"', '"\\u0085"',
              '"\\u2028"', '"\\u202e"', '"\\ud800"', '"\\udc00x"', '"' + "a" * 61 + '"', '"' + "é" * 61 + '"',
              '"' + "a" * 4000 + '"']
@@ -427,6 +430,8 @@ def said_right(it):
                  COUPON | {"name": "é" * 60, "stock": 1000000000, "description": "é" * 1000},
                  COUPON | {"name": "window", "starts_at": "2035-01-01T00:00:00+02:00",
                            "ends_at": "2035-01-02T00:00:00.125Z"},
+                 COUPON | {"name": "a float", "amount": 5.0, "stock": 1e3},
+                 COUPON | {"name": "8 levels", "x": [[[[[[[1]]]]]]]},
                  COUPON | {"name": "nulls", "starts_at": None, "ends_at": None, "segments": None, "pay_within": None}):
         askers(it)["coupons"].post(it, body).expect(201)
         it.ask("GET", f"/api/users/judge/coupons/{quote(body['name'])}").expect(200)
