@@ -51,11 +51,12 @@ enum status request_page(struct request *rq, int64_t *page)
 		if (!str_starts(pair, STR("page=")))
 			continue;
 		struct str value = { pair.p + 5, pair.n - 5 };
-		if (!parse_int(value, -1000000000, 1000000000, page))
-			return STATUS_BAD_PAGE;
-	}
-	if (*page < 1)
 		*page = 1;
+		if (value.n && !parse_int(value, INT64_MIN, INT64_MAX, page))
+			return request_fail(rq, STATUS_BAD_PAGE, "page must be a whole number from %lld to %lld",
+					    (long long)INT64_MIN, (long long)INT64_MAX);
+	}
+	*page = *page < 1 ? 1 : *page > PAGE_LAST ? PAGE_LAST : *page;
 	return STATUS_OK;
 }
 

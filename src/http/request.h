@@ -14,7 +14,7 @@
 #include "sale/service.h"
 #include "sale/token.h"
 
-enum { PATH_MAX_PARTS = 8 };
+enum { PATH_MAX_PARTS = 8, PAGE_LAST = 1000000000 };
 
 struct response {
 	struct buf body;    /* a JSON object under construction, or empty */
@@ -42,7 +42,10 @@ struct request {
 /* Fills path, query, part; STATUS_OK or STATUS_BAD_PATH, STATUS_NOT_FOUND (too many parts). */
 enum status request_parse_uri(struct request *rq);
 
-/* The whole-number query parameter `page`, from 1; below 1 is 1. STATUS_OK or STATUS_BAD_PAGE. */
+/*
+ * The query parameter `page`, 1 to PAGE_LAST: 1 when it is missing, empty or below 1; PAGE_LAST, which is beyond the
+ * end of every list, when it is above. STATUS_OK, or STATUS_BAD_PAGE with the detail set when it is not an int64_t.
+ */
 enum status request_page(struct request *rq, int64_t *page);
 
 /*

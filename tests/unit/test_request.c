@@ -147,11 +147,16 @@ static void pages(void **state)
 		{ "x=1&page=3&y", STATUS_OK, 3 },      { "pages=7", STATUS_OK, 1 },
 		{ "mypage=7", STATUS_OK, 1 },	       { "page", STATUS_OK, 1 },
 		{ "&&page=2&&", STATUS_OK, 2 },	       { "page=1000000000", STATUS_OK, 1000000000 },
-		{ "page=", STATUS_BAD_PAGE, 0 },       { "page=two", STATUS_BAD_PAGE, 0 },
+		{ "page=", STATUS_OK, 1 },	       { "page=3&page=", STATUS_OK, 1 },
+		{ "page=&x", STATUS_OK, 1 },	       { "page=two", STATUS_BAD_PAGE, 0 },
 		{ "page=1.5", STATUS_BAD_PAGE, 0 },    { "page=2x", STATUS_BAD_PAGE, 0 },
-		{ "page= 2", STATUS_BAD_PAGE, 0 },     { "page=1000000001", STATUS_BAD_PAGE, 0 },
+		{ "page= 2", STATUS_BAD_PAGE, 0 },     { "page=1&page=x", STATUS_BAD_PAGE, 0 },
+		/* so far back there is nothing, on whatever page */
+		{ "page=1000000001", STATUS_OK, PAGE_LAST },
+		{ "page=9223372036854775807", STATUS_OK, PAGE_LAST },
+		{ "page=-9223372036854775808", STATUS_OK, 1 },
 		{ "page=9223372036854775808", STATUS_BAD_PAGE, 0 },
-		{ "page=1&page=x", STATUS_BAD_PAGE, 0 },
+		{ "page=-9223372036854775809", STATUS_BAD_PAGE, 0 },
 	};
 	for (size_t i = 0; i < COUNT_OF(rows); i++) {
 		int64_t page = 0;
@@ -160,6 +165,7 @@ static void pages(void **state)
 		enum status s = request_page(&rq, &page);
 		expect(s == rows[i].status, "%s: %s", rows[i].query, status_code(s));
 		expect(s != STATUS_OK || page == rows[i].page, "%s: %lld", rows[i].query, (long long)page);
+		expect(s == STATUS_OK || strstr(rq.response.detail, "9223372036854775807"), "%s", rows[i].query);
 	}
 }
 
