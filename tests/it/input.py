@@ -3,10 +3,13 @@
 
 import hashlib
 import json
+import sys
 import time
+import unicodedata
 
 from client import quote, raw
 from harness import PASSWORD, claims_of, main, sign
+from stores import literal
 from tap import case, every, same
 
 ACCOUNT = {"username": "somebody", "password": PASSWORD, "kind": "customer"}
@@ -186,6 +189,35 @@ def bad_names(it):
         assert answer.code == "bad-json" or field in answer.json["detail"], answer
     fields = (("users", "username"), ("coupons", "name"))
     every([(key, field, text) for key, field in fields for text in BAD_NAMES], refused)
+
+
+@case("names that cannot be seen, or have what cannot be seen in them: refused when they are new, by name")
+@unchanged
+def invisible_names(it):
+    noncharacters = [*range(0xfdd0, 0xfdf0), *(plane << 16 | last for plane in range(17) for last in (0xfffe, 0xffff))]
+    formats = [c for c in range(sys.maxunicode + 1) if unicodedata.category(chr(c)) == "Cf"]
+    fillers = [0x34f, 0x115f, 0x1160, 0x17b4, 0x180b, 0x3164, 0xfe0f, 0xffa0, 0xe0fff]
+    blanks = [c for c in range(sys.maxunicode + 1) if unicodedata.category(chr(c)) == "Zs"]
+
+    def refused(key, field, name):
+        asker = askers(it)[key]
+        asker.refuses(it, json.dumps(asker.valid | {field: name}).encode(), 400, "bad-field", field)
+    names = [f"a{chr(c)}" for c in noncharacters + formats + fillers] + [chr(c) for c in blanks] + ["  ", "\u2800"]
+    every([("users", "username", name) for name in names], refused)
+    every([("coupons", "name", name) for name in names[::7] + names[-4:]], refused)
+
+
+@case("names from before that rule go on: log in, list, read, claim")
+def old_names(it):
+    name, old = it.name("old"), "old\u200bname"
+    it.register(name, "saler").expect(201)
+    it.sql(f"UPDATE users SET name = {literal(old)} WHERE name = {literal(name)}")
+    token = it.log_in(old).expect(200).headers["Authorization"]
+    same(it.ask("GET", f"/api/users/{quote(old)}/coupons", authorization=token).status, 204, "its list")
+    it.ask("POST", f"/api/users/{quote(old)}/coupons", authorization=token, body=COUPON).expect(201)
+    it.ask("GET", f"/api/users/{quote(old)}/coupons", it.buyer).expect(200)
+    it.ask("GET", f"/api/users/{quote(old)}/coupons/c").expect(200)
+    it.ask("POST", f"/api/users/{quote(old)}/coupons/c/claims", it.buyer).expect(201)
 
 
 @case("a field given twice, in whatever spelling, is refused by name")
