@@ -123,36 +123,6 @@ const char *parse_new_name(struct arena *a, struct str text)
 	return seen ? NULL : "must not be blank";
 }
 
-static int hex(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-bool parse_percent(struct arena *a, struct str text, struct str *decoded)
-{
-	if (!text.n || !memchr(text.p, '%', text.n)) {
-		*decoded = text;
-		return true;
-	}
-	char *to = arena_alloc(a, text.n + 1);
-	size_t n = 0;
-	for (size_t i = 0; i < text.n; i++) {
-		if (text.p[i] != '%') {
-			to[n++] = text.p[i];
-			continue;
-		}
-		if (text.n - i < 3 || hex(text.p[i + 1]) < 0 || hex(text.p[i + 2]) < 0)
-			return false;
-		to[n++] = (char)(hex(text.p[i + 1]) << 4 | hex(text.p[i + 2]));
-		i += 2;
-	}
-	*decoded = (struct str){ to, n };
-	return true;
-}
-
 /* The value of each character plus one; 0: it is none of the 64. */
 static const unsigned char sextets[256] = {
 	['A'] = 1,  ['B'] = 2,  ['C'] = 3,  ['D'] = 4,  ['E'] = 5,  ['F'] = 6,  ['G'] = 7,  ['H'] = 8,

@@ -30,9 +30,6 @@ bool parse_is_name(struct str text);
  */
 const char *parse_new_name(struct arena *a, struct str text);
 
-/* Undoes percent-encoding once. False when a % is not followed by two hex digits. */
-bool parse_percent(struct arena *a, struct str text, struct str *decoded);
-
 /* base64url without padding (RFC 4648 section 5), its unused bits zero: bytes have one spelling. */
 bool parse_base64url(struct arena *a, struct str text, struct str *bytes);
 

@@ -26,19 +26,16 @@ static struct str trimmed(struct str path)
 	return path;
 }
 
-enum status request_parse_uri(struct request *rq)
+enum status request_split_path(struct request *rq)
 {
-	struct str rest = rq->uri;
-	if (!parse_split(&rest, '?', &rq->path))
-		return STATUS_BAD_PATH;
-	rq->query = rest;
-	rest = trimmed(rq->path);
-	for (struct str piece; parse_split(&rest, '/', &piece); rq->parts++) {
+	struct str rest = trimmed(rq->path), piece;
+	if (!rq->path.p)
+		return request_fail(rq, STATUS_UNAVAILABLE,
+				    "the configuration of nginx is of another version: it passes no DOCUMENT_URI");
+	for (; parse_split(&rest, '/', &piece); rq->parts++) {
 		if (rq->parts == PATH_MAX_PARTS)
 			return STATUS_NOT_FOUND;
-		if (!parse_percent(rq->arena, piece, &rq->part[rq->parts]))
-			return request_fail(rq, STATUS_BAD_PATH,
-					    "the path has a %% that is not followed by two hex digits");
+		rq->part[rq->parts] = piece;
 	}
 	return STATUS_OK;
 }

@@ -27,11 +27,12 @@ struct response {
 struct request {
 	struct service *service;
 	struct arena *arena;
-	struct str method, uri; /* as received; HEAD arrives as GET */
-	struct str path, query; /* raw halves of uri */
+	struct str method; /* as received; HEAD arrives as GET */
+	struct str path;   /* as nginx reads it: percent-encoding undone, dot segments and repeated slashes resolved */
+	struct str query;  /* as received */
 	struct str authorization, idempotency_key, id, peer, body;
 	const struct route *route;
-	struct str part[PATH_MAX_PARTS]; /* the path's pieces, decoded: users, NAME, coupons, ... */
+	struct str part[PATH_MAX_PARTS]; /* the path's pieces: api, users, NAME, coupons, ... */
 	int parts;
 	struct token token; /* valid when the route asks for one */
 	bool fallback;      /* cold pool: the hot pool did not know this coupon or user */
@@ -39,8 +40,8 @@ struct request {
 	void (*answer)(struct request *rq, enum status s); /* the server's; called exactly once */
 };
 
-/* Fills path, query, part; STATUS_OK or STATUS_BAD_PATH, STATUS_NOT_FOUND (too many parts). */
-enum status request_parse_uri(struct request *rq);
+/* Fills part from path; STATUS_OK, STATUS_NOT_FOUND (too many parts), or STATUS_UNAVAILABLE (nginx passed none). */
+enum status request_split_path(struct request *rq);
 
 /*
  * The query parameter `page`, 1 to PAGE_LAST: 1 when it is missing, empty or below 1; PAGE_LAST, which is beyond the

@@ -113,7 +113,7 @@ static enum status dispatch(struct request *rq, enum pool pool)
 
 enum status route_run(struct request *rq, enum pool pool)
 {
-	enum status s = request_parse_uri(rq);
+	enum status s = request_split_path(rq);
 	if (s == STATUS_OK)
 		s = find(rq);
 	if (s == STATUS_OK)

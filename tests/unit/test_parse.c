@@ -1,4 +1,4 @@
-/* What strangers send, read by tables: numbers, percent-encoding, UTF-8, names, dates. */
+/* What strangers send, read by tables: numbers, base64url, UTF-8, names, dates. */
 #include "unit/unit.h"
 
 #include "base/clock.h"
@@ -51,43 +51,6 @@ static void bounds_are_inclusive(void **state)
 	assert_false(parse_int(STR("4"), 5, 9, &value));
 	assert_false(parse_int(STR("10"), 5, 9, &value));
 	assert_int_equal(value, 9);
-}
-
-static void percent_encoding_is_undone_once(void **state)
-{
-	(void)state;
-	static const struct {
-		struct str text, decoded;
-		bool ok;
-	} rows[] = {
-		{ BYTES(""), BYTES(""), true },
-		{ BYTES("plain"), BYTES("plain"), true },
-		{ BYTES("%41%62"), BYTES("Ab"), true },
-		{ BYTES("a%2Fb%2fc"), BYTES("a/b/c"), true },
-		{ BYTES("%25%34%31"), BYTES("%41"), true },
-		{ BYTES("%E4%BD%A0"), BYTES("\xe4\xbd\xa0"), true },
-		{ BYTES("%00"), BYTES("\0"), true },
-		{ BYTES("%ff"), BYTES("\xff"), true },
-		{ BYTES("a+b"), BYTES("a+b"), true },
-		{ BYTES("%"), BYTES(""), false },
-		{ BYTES("%4"), BYTES(""), false },
-		{ BYTES("abc%"), BYTES(""), false },
-		{ BYTES("%zz"), BYTES(""), false },
-		{ BYTES("%4g"), BYTES(""), false },
-		{ BYTES("%%41"), BYTES(""), false },
-		{ BYTES("%-1"), BYTES(""), false },
-		{ BYTES("% 1"), BYTES(""), false },
-		{ BYTES("%4\0"), BYTES(""), false },
-	};
-	struct arena a;
-	arena_init(&a);
-	for (size_t i = 0; i < COUNT_OF(rows); i++) {
-		struct str decoded;
-		bool ok = parse_percent(&a, rows[i].text, &decoded);
-		expect(ok == rows[i].ok, "'%s'", rows[i].text.p);
-		expect(!ok || str_eq(decoded, rows[i].decoded), "'%s' gave '%.*s'", rows[i].text.p, (int)decoded.n, decoded.p);
-	}
-	arena_release(&a);
 }
 
 /* RFC 4648 section 10, without padding, and the two characters that differ from base64. */
@@ -406,7 +369,7 @@ static void the_ends_of_time(void **state)
 }
 
 UNIT_MAIN(cmocka_unit_test(whole_numbers), cmocka_unit_test(bounds_are_inclusive),
-	  cmocka_unit_test(percent_encoding_is_undone_once), cmocka_unit_test(base64url_has_one_spelling),
+	  cmocka_unit_test(base64url_has_one_spelling),
 	  cmocka_unit_test(utf8_and_nothing_else),
 	  cmocka_unit_test(what_is_not_utf8_is_no_name), cmocka_unit_test(names),
 	  cmocka_unit_test(new_names_can_be_seen),
