@@ -14,6 +14,7 @@ from tap import case, every, same, until
 
 LONGEST = 4  # login_delay_s
 REGISTER_BURST = 40
+SHOP = "https://shop.example"
 
 
 def client_from(it, address):
@@ -223,6 +224,22 @@ def rotation(it):
         use(old)
 
 
+@case("a page of an origin that is allowed claims: preflight, answer, error; of any other it gets nothing")
+def other_origin(it):
+    sale, user = it.sale(), it.customer()
+    asks = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+
+    def ask(method, origin, who=None, **more):
+        answer = it.ask(method, sale.path + "/claims", who, headers={"Origin": origin} | more)
+        return answer.status, answer.headers["Access-Control-Allow-Origin"]
+    same(ask("OPTIONS", SHOP, **asks), (204, SHOP), "preflight")
+    same(ask("POST", SHOP, user), (201, SHOP), "claim")
+    same(ask("POST", SHOP), (401, SHOP), "claim without a token")
+    same(ask("OPTIONS", SHOP), (405, SHOP), "OPTIONS that is no preflight")
+    same(ask("OPTIONS", "https://other.example", **asks), (405, None), "another's preflight")
+    same(ask("POST", "https://other.example", user), (200, None), "another's claim")
+
+
 HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
            "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'"}
 
@@ -264,4 +281,4 @@ def headers(it):
 
 if __name__ == "__main__":
     main(SECKILL_LOGIN_DELAY=LONGEST, SECKILL_REGISTER_RATE="6r/m", SECKILL_REGISTER_BURST=REGISTER_BURST,
-         SECKILL_PASSWORD_COST=1, SECKILL_COLD=3)
+         SECKILL_PASSWORD_COST=1, SECKILL_COLD=3, SECKILL_CORS_ORIGINS=SHOP)
