@@ -110,7 +110,7 @@ static const char *walk_token(const char **p, const char *end, int *depth)
 		if (next && next < end)
 			next++;
 	} else if (c == '-' || c == '+' || c == '.' || is_digit(c)) {
-		problem = "a number that is not spelled as JSON has it";
+		problem = "a number that JSON does not allow";
 		next = walk_number(*p, end);
 	} else if (!memchr(",: \t\n\r", c, 6)) {
 		next = walk_word(*p, end);
