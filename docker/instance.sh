@@ -102,8 +102,23 @@ write_service_files() {
 	render "$TOP/conf/seckill.conf.in" "$RUN/drain.conf" "${common[@]}" "ACCOUNT=seckill_drain" "PASSWORD=mysql-drain"
 }
 
+# Sets CORS_ORIGINS to the entries of nginx's map, and CORS to what stands before the directives that use it. An origin is what a browser sends: in small letters, without a path.
+write_cors_origins() {
+	local origin list=${SECKILL_CORS_ORIGINS:-}
+	CORS="#" CORS_ORIGINS=""
+	read -rd '' -a list <<<"${list//,/ }"
+	for origin in "${list[@]}"; do
+		[[ $origin =~ ^[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?$ ]] ||
+			die "SECKILL_CORS_ORIGINS has '$origin', which is not an origin" \
+				"an origin is scheme://host or scheme://host:port, such as https://shop.example"
+		[[ $CORS_ORIGINS == *"\"$origin\""* ]] || CORS_ORIGINS+="\"$origin\" \"$origin\"; "
+		CORS=""
+	done
+}
+
 write_nginx_files() {
-	local log=${SECKILL_ACCESS_LOG:-off}
+	local log=${SECKILL_ACCESS_LOG:-off} CORS CORS_ORIGINS
+	write_cors_origins
 	[ "$log" = off ] || log="\"$log\" combined buffer=64k flush=1s"
 	render "$TOP/nginx/nginx.conf.in" "$RUN/etc/nginx.conf" "RUN=$RUN" "ACCESS_LOG=$log"
 	render "$TOP/nginx/seckill.conf.in" "$RUN/etc/nginx-seckill.conf" \
@@ -111,7 +126,7 @@ write_nginx_files() {
 		"LOGIN_RATE=${SECKILL_LOGIN_RATE:-2r/s}" "LOGIN_BURST=${SECKILL_LOGIN_BURST:-20}" \
 		"REGISTER_RATE=${SECKILL_REGISTER_RATE:-10r/m}" "REGISTER_BURST=${SECKILL_REGISTER_BURST:-20}" \
 		"CREATE_RATE=${SECKILL_CREATE_RATE:-30r/m}" "CREATE_BURST=${SECKILL_CREATE_BURST:-30}" \
-		"IN_FLIGHT=${SECKILL_IN_FLIGHT:-100}"
+		"IN_FLIGHT=${SECKILL_IN_FLIGHT:-100}" "CORS=$CORS" "CORS_ORIGINS=$CORS_ORIGINS"
 }
 
 # Initialising a data directory takes seconds, copying one does not: a pristine one is kept beside the programs.

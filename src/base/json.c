@@ -1,7 +1,7 @@
 /*
- * The only includer of json-c. json-c 0.16 is lenient where it hurts (NaN,
- * numbers that saturate, duplicates where the last one wins), so what it
- * reads is checked here, strictly.
+ * The only includer of json-c. json-c 0.16 is lenient where it hurts (numbers
+ * that are spelled wrong or saturate, duplicates where the last one wins), so
+ * the spelling of a text is checked here first; json-c checks its structure.
  */
 #include "base/json.h"
 
@@ -16,11 +16,7 @@ static void put_object(void *object)
 	json_object_put(object);
 }
 
-/*
- * What json-c 0.16 lets pass and RFC 8259 does not: bytes that are no UTF-8, raw control characters in strings, halves
- * of surrogate pairs, and NaN or Infinity (no other word of JSON has a capital letter but the E of an exponent).
- * One walk over the strings and what lies between them.
- */
+/* Tokens (RFC 8259, sections 2 to 7). Each function returns the end of the token at p, NULL when there is none. */
 
 static bool is_half(const char *p, const char *end, char least, char most)
 {
@@ -39,8 +35,7 @@ static bool is_second_half(const char *p, const char *end)
 	return is_half(p, end, 'c', 'f');
 }
 
-/* The end of the string whose first character is at p: its closing quote, or `end`. NULL: something is in it that may
- * not be. */
+/* The closing quote of the string whose first character is at p; `end` when the text ends in the string. */
 static const char *walk_string(const char *p, const char *end)
 {
 	while (p < end && *p != '"') {
@@ -62,54 +57,114 @@ static bool is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-/* json-c takes 00 for 0. An exponent may begin with zeros, and a fraction. */
-static bool is_padded(const char *p, const char *begin, const char *end)
+static const char *walk_digits(const char *p, const char *end)
 {
-	if (*p != '0' || end - p < 2 || !is_digit(p[1]) || p == begin)
-		return false;
-	if (p[-1] == '-' && p - 1 > begin)
-		p--;
-	return !is_digit(p[-1]) && !strchr(".eE+-", p[-1]);
+	while (p < end && is_digit(*p))
+		p++;
+	return p;
 }
 
-static bool is_plain(struct str body)
+static const char *walk_number(const char *p, const char *end)
 {
-	const char *end = body.p + body.n;
-	for (const char *p = body.p; p < end; p++) {
-		if ((*p >= 'A' && *p <= 'Z' && *p != 'E') || *p == '\'' || is_padded(p, body.p, end))
-			return false;
-		if (*p == '"' && (!(p = walk_string(p + 1, end)) || p == end))
-			return false;
+	const char *start = *p == '-' ? p + 1 : p;
+	p = walk_digits(start, end);
+	if (p == start || (*start == '0' && p - start > 1))
+		return NULL;
+	if (p < end && *p == '.') {
+		start = p + 1;
+		if ((p = walk_digits(start, end)) == start)
+			return NULL;
 	}
-	return parse_is_utf8(body);
+	if (p < end && (*p == 'e' || *p == 'E')) {
+		p++;
+		start = p < end && (*p == '+' || *p == '-') ? p + 1 : p;
+		if ((p = walk_digits(start, end)) == start)
+			return NULL;
+	}
+	return p < end && memchr("+-.eE0123456789", *p, 15) ? NULL : p;
+}
+
+static const char *walk_word(const char *p, const char *end)
+{
+	static const struct str words[] = { STR("true"), STR("false"), STR("null") };
+	struct str text = { p, (size_t)(end - p) };
+	for (int i = 0; i < 3; i++)
+		if (str_starts(text, words[i]))
+			return p + words[i].n;
+	return NULL;
+}
+
+/* NULL, or what is wrong with the token at *p, which is left behind. */
+static const char *walk_token(const char **p, const char *end, int *depth)
+{
+	char c = **p;
+	const char *next = *p + 1, *problem = "a character that is not allowed here";
+	if (c == '{' || c == '[') {
+		if (++*depth > DEPTH)
+			return "more than 8 levels of nesting";
+	} else if (c == '}' || c == ']') {
+		--*depth;
+	} else if (c == '"') {
+		problem = "a string with a control character or half a surrogate pair";
+		next = walk_string(*p + 1, end);
+		if (next && next < end)
+			next++;
+	} else if (c == '-' || c == '+' || c == '.' || is_digit(c)) {
+		problem = "a number that JSON does not allow";
+		next = walk_number(*p, end);
+	} else if (!memchr(",: \t\n\r", c, 6)) {
+		next = walk_word(*p, end);
+	}
+	if (!next)
+		return problem;
+	*p = next;
+	return NULL;
+}
+
+/* NULL, or what is wrong with the bytes and tokens of a text. */
+static const char *spelling(struct arena *a, struct str text)
+{
+	const char *p = text.p, *end = p + text.n, *problem;
+	int depth = 0;
+	if (str_starts(text, STR("\xef\xbb\xbf")))
+		return "the body is not JSON: it begins with a byte order mark";
+	if (!parse_is_utf8(text))
+		return "the body is not JSON: it has bytes that are not UTF-8";
+	while (p < end)
+		if ((problem = walk_token(&p, end, &depth)))
+			return arena_printf(a, "the body is not JSON: %s at byte %zu", problem, (size_t)(p - text.p));
+	return NULL;
+}
+
+/* json-c counts a scalar as a level, and waits for more behind a scalar where the text ends. */
+static json_object *parse_structure(struct arena *a, struct str text, const char **problem)
+{
+	json_tokener *tok = json_tokener_new_ex(DEPTH + 1);
+	if (!tok)
+		abort();
+	json_tokener_set_flags(tok, JSON_TOKENER_STRICT);
+	json_object *object = json_tokener_parse_ex(tok, text.p, (int)text.n);
+	size_t end = json_tokener_get_parse_end(tok);
+	if (json_tokener_get_error(tok) == json_tokener_continue)
+		object = json_tokener_parse_ex(tok, " ", 1);
+	enum json_tokener_error error = json_tokener_get_error(tok);
+	json_tokener_free(tok);
+	if (object)
+		arena_defer(a, put_object, object);
+	if (error == json_tokener_continue)
+		*problem = "the body is not JSON: it is empty or ends early";
+	else if (error != json_tokener_success)
+		*problem = arena_printf(a, "the body is not JSON: %s at byte %zu", json_tokener_error_desc(error), end);
+	return object;
 }
 
 static json_object *parse(struct arena *a, struct str body, const char **problem)
 {
-	json_tokener *tok = json_tokener_new_ex(DEPTH);
-	if (!tok)
-		abort();
-	json_tokener_set_flags(tok, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
-	json_object *object = json_tokener_parse_ex(tok, body.p, (int)body.n);
-	enum json_tokener_error error = json_tokener_get_error(tok);
-	size_t end = json_tokener_get_parse_end(tok);
-	json_tokener_free(tok);
-	if (object)
-		arena_defer(a, put_object, object);
-	if (error != json_tokener_success)
-		*problem = arena_printf(
-			a, "the body is not JSON: %s at byte %zu",
-			error == json_tokener_continue ? "it ends early" : json_tokener_error_desc(error), end);
-	else if (end != body.n)
-		*problem = arena_printf(a, "the body is not JSON: something follows the value at byte %zu", end);
-	else if (!json_object_is_type(object, json_type_object))
+	*problem = spelling(a, body);
+	json_object *object = *problem ? NULL : parse_structure(a, body, problem);
+	if (!*problem && !json_object_is_type(object, json_type_object))
 		*problem = "the body must be a JSON object";
-	else if (!is_plain(body))
-		*problem =
-			"the body is not JSON: it has a control character, half a surrogate pair, NaN, a single quote, zeros before a number or bytes that are no UTF-8";
-	else
-		return object;
-	return NULL;
+	return *problem ? NULL : object;
 }
 
 static int field_of(const struct json_field *fields, int count, const char *name, size_t n)
@@ -182,12 +237,28 @@ static const char *read_text(struct arena *a, const struct json_field *f, json_o
 	return NULL;
 }
 
+/* 5.0 and 5e0 are integers too: a double has every integer up to 2^53. One that is too large saturates, which is out of
+ * every bound. */
+static bool whole(json_object *value, int64_t *n)
+{
+	const double MOST = 0x1p53;
+	if (json_object_is_type(value, json_type_int)) {
+		*n = json_object_get_int64(value);
+		return true;
+	}
+	if (!json_object_is_type(value, json_type_double))
+		return false;
+	double d = json_object_get_double(value);
+	bool fits = d >= -MOST && d <= MOST;
+	*n = fits ? (int64_t)d : d > 0 ? INT64_MAX : INT64_MIN;
+	return !fits || (double)*n == d;
+}
+
 static const char *read_int(struct arena *a, const struct json_field *f, json_object *value)
 {
-	if (!json_object_is_type(value, json_type_int))
+	int64_t n;
+	if (!whole(value, &n))
 		return arena_printf(a, "%s must be a whole number", f->name);
-	int64_t n = json_object_get_int64(value);
-	/* A number too large for 64 bits saturates, and every bound is below that. */
 	if (n < f->min || n > f->max)
 		return arena_printf(a, "%s must be from %lld to %lld", f->name, (long long)f->min, (long long)f->max);
 	*f->number = n;

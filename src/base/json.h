@@ -1,6 +1,8 @@
 /*
  * Reading a JSON object that a stranger sent (writing is in buf.h). Strict:
- * UTF-8, depth 8, nothing after the value, exact types, no duplicate members.
+ * RFC 8259 in UTF-8 without a byte order mark, at most 8 levels of objects and
+ * arrays, nothing after the value, exact types, no duplicate members. An
+ * integer may be spelled 5, 5.0 or 5e0.
  */
 #ifndef BASE_JSON_H
 #define BASE_JSON_H

@@ -70,34 +70,57 @@ bool parse_is_name(struct str text)
 	return characters >= 1 && characters <= 60 && !str_eq(text, STR(".")) && !str_eq(text, STR(".."));
 }
 
-static int hex(char c)
+/*
+ * Code points that render as nothing, or change how others are rendered: Unicode's Default_Ignorable_Code_Point and
+ * General_Category Cf (version 15.1), and the noncharacters of plane 0. In ascending order.
+ */
+static const struct {
+	uint32_t first, last;
+} invisible[] = {
+	{ 0xad, 0xad },       { 0x34f, 0x34f },     { 0x600, 0x605 },     { 0x61c, 0x61c },     { 0x6dd, 0x6dd },
+	{ 0x70f, 0x70f },     { 0x890, 0x891 },     { 0x8e2, 0x8e2 },     { 0x115f, 0x1160 },   { 0x17b4, 0x17b5 },
+	{ 0x180b, 0x180f },   { 0x200b, 0x200f },   { 0x202a, 0x202e },   { 0x2060, 0x206f },   { 0x3164, 0x3164 },
+	{ 0xfdd0, 0xfdef },   { 0xfe00, 0xfe0f },   { 0xfeff, 0xfeff },   { 0xffa0, 0xffa0 },   { 0xfff0, 0xfffb },
+	{ 0x110bd, 0x110bd }, { 0x110cd, 0x110cd }, { 0x13430, 0x1343f }, { 0x1bca0, 0x1bca3 }, { 0x1d173, 0x1d17a },
+	{ 0xe0000, 0xe0fff },
+};
+
+static bool is_invisible(uint32_t c)
 {
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+	for (size_t i = 0; i < sizeof invisible / sizeof invisible[0] && c >= invisible[i].first; i++)
+		if (c <= invisible[i].last)
+			return true;
+	return (c & 0xfffe) == 0xfffe; /* the last two of every plane are noncharacters */
 }
 
-bool parse_percent(struct arena *a, struct str text, struct str *decoded)
+/* General_Category Zs, and the Braille cell without dots. */
+static bool is_blank(uint32_t c)
 {
-	if (!text.n || !memchr(text.p, '%', text.n)) {
-		*decoded = text;
-		return true;
+	return c == ' ' || c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) || c == 0x202f || c == 0x205f ||
+	       c == 0x2800 || c == 0x3000;
+}
+
+/* The variation selectors for text and emoji, where they belong: behind a symbol or an emoji. */
+static bool is_style(uint32_t c, uint32_t before)
+{
+	return (c == 0xfe0e || c == 0xfe0f) &&
+	       ((before >= 0x203c && before <= 0x2bff) || (before >= 0x1f000 && before <= 0x1faff));
+}
+
+const char *parse_new_name(struct arena *a, struct str text)
+{
+	bool seen = false;
+	uint32_t code, before = 0;
+	if (!parse_is_name(text))
+		return PARSE_NAME_RULE;
+	for (size_t i = 0; i < text.n; before = code) {
+		i += character((const unsigned char *)text.p + i, text.n - i, &code);
+		bool style = is_style(code, before);
+		if (is_invisible(code) && !style)
+			return arena_printf(a, "must not have an invisible character (U+%04X)", (unsigned)code);
+		seen |= !style && !is_blank(code);
 	}
-	char *to = arena_alloc(a, text.n + 1);
-	size_t n = 0;
-	for (size_t i = 0; i < text.n; i++) {
-		if (text.p[i] != '%') {
-			to[n++] = text.p[i];
-			continue;
-		}
-		if (text.n - i < 3 || hex(text.p[i + 1]) < 0 || hex(text.p[i + 2]) < 0)
-			return false;
-		to[n++] = (char)(hex(text.p[i + 1]) << 4 | hex(text.p[i + 2]));
-		i += 2;
-	}
-	*decoded = (struct str){ to, n };
-	return true;
+	return seen ? NULL : "must not be blank";
 }
 
 /* The value of each character plus one; 0: it is none of the 64. */

@@ -18,9 +18,17 @@ bool parse_is_utf8(struct str text);
  * not "." or "..", which no path can hold.
  */
 bool parse_is_name(struct str text);
+#define PARSE_NAME_RULE "must be 1 to 60 characters of UTF-8 without control characters or /, and not . or .."
 
-/* Undoes percent-encoding once. False when a % is not followed by two hex digits. */
-bool parse_percent(struct arena *a, struct str text, struct str *decoded);
+/*
+ * A name for a new user or coupon: one that parse_is_name takes, that is not
+ * blank, and has no invisible character: none that Unicode calls ignorable or
+ * a format character (but the two variation selectors of emoji, behind a
+ * symbol), no noncharacter. Names from before this rule may break it: look
+ * names up by parse_is_name alone. NULL, or the rule that is broken ("must not
+ * be blank"), static or in the arena.
+ */
+const char *parse_new_name(struct arena *a, struct str text);
 
 /* base64url without padding (RFC 4648 section 5), its unused bits zero: bytes have one spelling. */
 bool parse_base64url(struct arena *a, struct str text, struct str *bytes);

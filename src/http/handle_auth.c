@@ -55,10 +55,9 @@ static enum status read_user(struct request *rq, struct str *name, struct str *p
 	enum status status = request_read(rq, fields, 3);
 	if (status != STATUS_OK)
 		return status;
-	if (!parse_is_name(*name))
-		return request_fail(
-			rq, STATUS_BAD_FIELD,
-			"username must be 1 to 60 characters of UTF-8 without control characters or /, and not . or ..");
+	const char *rule = parse_new_name(rq->arena, *name);
+	if (rule)
+		return request_fail(rq, STATUS_BAD_FIELD, "username %s", rule);
 	if (!parse_kind(word, kind))
 		return request_fail(rq, STATUS_BAD_FIELD, "kind must be \"customer\" or \"saler\"");
 	return STATUS_OK;

@@ -40,10 +40,9 @@ static enum status read_time(struct request *rq, const char *field, struct str t
 
 static enum status coupon_of_wish(struct request *rq, struct wish *w, struct coupon *c)
 {
-	if (!parse_is_name(w->name))
-		return request_fail(
-			rq, STATUS_BAD_FIELD,
-			"name must be 1 to 60 characters of UTF-8 without control characters or /, and not . or ..");
+	const char *rule = parse_new_name(rq->arena, w->name);
+	if (rule)
+		return request_fail(rq, STATUS_BAD_FIELD, "name %s", rule);
 	*c = (struct coupon){ .seller = rq->token.user,
 			      .seller_name = rq->token.name,
 			      .name = w->name,

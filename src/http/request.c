@@ -26,19 +26,16 @@ static struct str trimmed(struct str path)
 	return path;
 }
 
-enum status request_parse_uri(struct request *rq)
+enum status request_split_path(struct request *rq)
 {
-	struct str rest = rq->uri;
-	if (!parse_split(&rest, '?', &rq->path))
-		return STATUS_BAD_PATH;
-	rq->query = rest;
-	rest = trimmed(rq->path);
-	for (struct str piece; parse_split(&rest, '/', &piece); rq->parts++) {
+	struct str rest = trimmed(rq->path), piece;
+	if (!rq->path.p)
+		return request_fail(rq, STATUS_UNAVAILABLE,
+				    "the configuration of nginx is of another version: it passes no DOCUMENT_URI");
+	for (; parse_split(&rest, '/', &piece); rq->parts++) {
 		if (rq->parts == PATH_MAX_PARTS)
 			return STATUS_NOT_FOUND;
-		if (!parse_percent(rq->arena, piece, &rq->part[rq->parts]))
-			return request_fail(rq, STATUS_BAD_PATH,
-					    "the path has a %% that is not followed by two hex digits");
+		rq->part[rq->parts] = piece;
 	}
 	return STATUS_OK;
 }
@@ -51,11 +48,12 @@ enum status request_page(struct request *rq, int64_t *page)
 		if (!str_starts(pair, STR("page=")))
 			continue;
 		struct str value = { pair.p + 5, pair.n - 5 };
-		if (!parse_int(value, -1000000000, 1000000000, page))
-			return STATUS_BAD_PAGE;
-	}
-	if (*page < 1)
 		*page = 1;
+		if (value.n && !parse_int(value, INT64_MIN, INT64_MAX, page))
+			return request_fail(rq, STATUS_BAD_PAGE, "page must be a whole number from %lld to %lld",
+					    (long long)INT64_MIN, (long long)INT64_MAX);
+	}
+	*page = *page < 1 ? 1 : *page > PAGE_LAST ? PAGE_LAST : *page;
 	return STATUS_OK;
 }
 

@@ -14,7 +14,7 @@
 #include "sale/service.h"
 #include "sale/token.h"
 
-enum { PATH_MAX_PARTS = 8 };
+enum { PATH_MAX_PARTS = 8, PAGE_LAST = 1000000000 };
 
 struct response {
 	struct buf body;    /* a JSON object under construction, or empty */
@@ -27,11 +27,12 @@ struct response {
 struct request {
 	struct service *service;
 	struct arena *arena;
-	struct str method, uri; /* as received; HEAD arrives as GET */
-	struct str path, query; /* raw halves of uri */
+	struct str method; /* as received; HEAD arrives as GET */
+	struct str path;   /* as nginx reads it: percent-encoding undone, dot segments and repeated slashes resolved */
+	struct str query;  /* as received */
 	struct str authorization, idempotency_key, id, peer, body;
 	const struct route *route;
-	struct str part[PATH_MAX_PARTS]; /* the path's pieces, decoded: users, NAME, coupons, ... */
+	struct str part[PATH_MAX_PARTS]; /* the path's pieces: api, users, NAME, coupons, ... */
 	int parts;
 	struct token token; /* valid when the route asks for one */
 	bool fallback;      /* cold pool: the hot pool did not know this coupon or user */
@@ -40,10 +41,13 @@ struct request {
 	void (*set_aside)(struct request *rq);             /* the server's */
 };
 
-/* Fills path, query, part; STATUS_OK or STATUS_BAD_PATH, STATUS_NOT_FOUND (too many parts). */
-enum status request_parse_uri(struct request *rq);
+/* Fills part from path; STATUS_OK, STATUS_NOT_FOUND (too many parts), or STATUS_UNAVAILABLE (nginx passed none). */
+enum status request_split_path(struct request *rq);
 
-/* The whole-number query parameter `page`, from 1; below 1 is 1. STATUS_OK or STATUS_BAD_PAGE. */
+/*
+ * The query parameter `page`, 1 to PAGE_LAST: 1 when it is missing, empty or below 1; PAGE_LAST, which is beyond the
+ * end of every list, when it is above. STATUS_OK, or STATUS_BAD_PAGE with the detail set when it is not an int64_t.
+ */
 enum status request_page(struct request *rq, int64_t *page);
 
 /*

@@ -18,6 +18,7 @@ static const char *reason(int http)
 			{ 405, "Method Not Allowed" },
 			{ 409, "Conflict" },
 			{ 410, "Gone" },
+			{ 412, "Precondition Failed" },
 			{ 413, "Content Too Large" },
 			{ 429, "Too Many Requests" },
 			{ 500, "Internal Server Error" },

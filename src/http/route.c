@@ -54,10 +54,8 @@ static enum status check_names(struct request *rq)
 	struct str rest = { rq->route->pattern + 1, strlen(rq->route->pattern) - 1 }, piece;
 	for (int i = 0; parse_split(&rest, '/', &piece); i++)
 		if (piece.p[0] == '{' && !parse_is_name(rq->part[i]))
-			return request_fail(
-				rq, STATUS_BAD_PATH,
-				"%.*s in the path must be 1 to 60 characters of UTF-8 without control characters or /, and not . or ..",
-				(int)piece.n, piece.p);
+			return request_fail(rq, STATUS_BAD_PATH, "%.*s in the path " PARSE_NAME_RULE, (int)piece.n,
+					    piece.p);
 	return STATUS_OK;
 }
 
@@ -117,7 +115,7 @@ static enum status dispatch(struct request *rq, enum pool pool)
 
 enum status route_run(struct request *rq, enum pool pool)
 {
-	enum status s = request_parse_uri(rq);
+	enum status s = request_split_path(rq);
 	if (s == STATUS_OK)
 		s = find(rq);
 	if (s == STATUS_OK)

@@ -102,8 +102,9 @@ static void count(struct server *s, enum status status)
 static void log_request(const struct request *rq, enum status s)
 {
 	if (rq->service->conf->debug || status_http(s) == 500)
-		log_info("request", LOG_STR("id", rq->id), LOG_STR("method", rq->method), LOG_STR("uri", rq->uri),
-			 LOG_INT("status", status_http(s)), LOG_TEXT("code", status_code(s)));
+		log_info("request", LOG_STR("id", rq->id), LOG_STR("method", rq->method), LOG_STR("path", rq->path),
+			 LOG_STR("query", rq->query), LOG_INT("status", status_http(s)),
+			 LOG_TEXT("code", status_code(s)));
 }
 
 static void answer(struct request *rq, enum status status)
@@ -144,10 +145,11 @@ static void set_aside(struct request *rq)
 /* Reading */
 
 /* What nginx sends, in its order. The last one always comes. */
-enum param { METHOD, URI, LENGTH, AUTHORIZATION, IDEMPOTENCY, PEER, FALLBACK, QUEUED_AT, ID, PARAMS };
+enum param { METHOD, PATH, QUERY, LENGTH, AUTHORIZATION, IDEMPOTENCY, PEER, FALLBACK, QUEUED_AT, ID, PARAMS };
 static const struct str params[PARAMS] = {
 	[METHOD] = STR("REQUEST_METHOD="),
-	[URI] = STR("REQUEST_URI="),
+	[PATH] = STR("DOCUMENT_URI="),
+	[QUERY] = STR("QUERY_STRING="),
 	[LENGTH] = STR("CONTENT_LENGTH="),
 	[AUTHORIZATION] = STR("HTTP_AUTHORIZATION="),
 	[IDEMPOTENCY] = STR("HTTP_IDEMPOTENCY_KEY="),
@@ -216,7 +218,8 @@ static bool accept_request(struct connection *c)
 				.answer = answer,
 				.set_aside = set_aside,
 				.method = str_eq(value[METHOD], STR("HEAD")) ? STR("GET") : value[METHOD],
-				.uri = value[URI],
+				.path = value[PATH],
+				.query = value[QUERY],
 				.authorization = value[AUTHORIZATION],
 				.idempotency_key = value[IDEMPOTENCY],
 				.peer = value[PEER],

@@ -1,7 +1,7 @@
 /*
- * What reads bytes before anything else does: percent-encoding, UTF-8 and
- * names, numbers, paths and pages, FastCGI's framing. Byte 0 chooses; each is
- * compared with a slow, obvious way to say the same, or with itself.
+ * What reads bytes before anything else does: UTF-8 and names, numbers, paths
+ * and pages, FastCGI's framing. Byte 0 chooses; each is compared with a slow,
+ * obvious way to say the same, or with itself.
  */
 #include "fuzz/fuzz.h"
 
@@ -14,40 +14,6 @@
 #include "base/parse.h"
 #include "http/framing.h"
 #include "http/request.h"
-
-/* Percent-encoding */
-
-static bool decoded_plainly(struct str text, unsigned char *to, size_t *n)
-{
-	*n = 0;
-	for (size_t i = 0; i < text.n; i++) {
-		if (text.p[i] != '%') {
-			to[(*n)++] = (unsigned char)text.p[i];
-			continue;
-		}
-		if (text.n - i < 3 || !isxdigit((unsigned char)text.p[i + 1]) || !isxdigit((unsigned char)text.p[i + 2]))
-			return false;
-		char hex[3] = { text.p[i + 1], text.p[i + 2], '\0' };
-		to[(*n)++] = (unsigned char)strtol(hex, NULL, 16);
-		i += 2;
-	}
-	return true;
-}
-
-static void percent(struct arena *a, struct str text)
-{
-	size_t n;
-	struct str decoded;
-	unsigned char *plain = arena_alloc(a, text.n + 1);
-	bool ok = parse_percent(a, text, &decoded);
-	assert(ok == decoded_plainly(text, plain, &n));
-	assert(!ok || str_eq(decoded, (struct str){ (char *)plain, n }));
-	struct buf encoded;
-	buf_init(&encoded, a);
-	for (size_t i = 0; i < text.n; i++)
-		buf_printf(&encoded, i % 2 ? "%%%02x" : "%%%02X", (unsigned char)text.p[i]);
-	assert(parse_percent(a, buf_str(&encoded), &decoded) && str_eq(decoded, text));
-}
 
 /* UTF-8: the shortest form of every character, put together again, is the text. */
 
@@ -91,6 +57,21 @@ static void names(struct arena *a, struct str text)
 		assert((unsigned char)text.p[i] >= ' ' && text.p[i] != '/' && text.p[i] != 0x7f);
 }
 
+/* Of new names: what a name is, that the rule is named, and that another character more or less is judged alike. */
+static void new_names(struct arena *a, struct str text)
+{
+	const char *rule = parse_new_name(a, text);
+	assert(!rule || *rule);
+	assert(rule || parse_is_name(text));
+	if (!rule && characters_plainly(text) < 60) {
+		struct buf longer;
+		buf_init(&longer, a);
+		buf_put(&longer, text);
+		buf_puts(&longer, "x");
+		assert(!parse_new_name(a, buf_str(&longer)));
+	}
+}
+
 /* Numbers */
 
 static void numbers(struct arena *a, struct str text)
@@ -111,9 +92,9 @@ static void numbers(struct arena *a, struct str text)
 
 static void paths(struct arena *a, struct str text)
 {
-	struct request rq = { .arena = a, .uri = text };
-	enum status s = request_parse_uri(&rq);
-	assert(s == STATUS_OK || s == STATUS_BAD_PATH || s == STATUS_NOT_FOUND);
+	struct request rq = { .arena = a, .path = text, .query = text };
+	enum status s = request_split_path(&rq);
+	assert(s == STATUS_OK || s == STATUS_NOT_FOUND);
 	assert(rq.parts >= 0 && rq.parts <= PATH_MAX_PARTS);
 	for (int i = 0; i < rq.parts; i++)
 		assert(rq.part[i].n <= text.n);
@@ -143,7 +124,7 @@ static void framing(struct arena *a, struct str text)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static void (*const readers[])(struct arena *, struct str) = { percent, names, numbers, paths, framing };
+	static void (*const readers[])(struct arena *, struct str) = { new_names, names, numbers, paths, framing };
 	struct arena a = { 0 };
 	if (!size)
 		return 0;

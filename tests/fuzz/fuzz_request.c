@@ -184,8 +184,9 @@ static struct request *new_request(uint8_t flags, struct str text)
 		rq->idempotency_key = (struct str){ text.p, text.n < 300 ? text.n / 4 : 300 };
 	rq->body = text;
 	if (parse_split(&rq->body, '\n', &line)) {
-		rq->uri = line;
-		parse_split(&rq->uri, ' ', &rq->method);
+		rq->query = line;
+		parse_split(&rq->query, ' ', &rq->method);
+		parse_split(&rq->query, '?', &rq->path);
 	}
 	buf_init(&rq->response.body, a);
 	buf_init(&rq->response.headers, a);

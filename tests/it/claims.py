@@ -124,9 +124,8 @@ def sold_out(it):
 def not_started(it):
     opens = now_ms() + 1500
     sale, user = it.sale(starts_at=rfc3339(opens)), it.customer()
-    answer = sale.claim(user).expect(409, "not-started")
-    assert 1 <= int(answer.headers["Retry-After"]) <= 2, dict(answer.headers)
-    sale.claim_course(user).expect(204, "not-started")
+    for answer in (sale.claim(user).expect(409, "not-started"), sale.claim_course(user).expect(204, "not-started")):
+        assert 1 <= int(answer.headers["Retry-After"]) <= 2, dict(answer.headers)
     same(sale.read()["state"], "upcoming", "state")
     same(sale.read()["starts_at"], rfc3339(opens), "starts_at")
 

@@ -85,9 +85,19 @@ class Client:
         self.connection.close()
 
 
-def raw(port, data, timeout=20):
+def connect(address, timeout=20):
+    """A port of this machine, or the path of a unix socket."""
+    if isinstance(address, int):
+        return socket.create_connection(("127.0.0.1", address), timeout)
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(timeout)
+    s.connect(str(address))
+    return s
+
+
+def raw(address, data, timeout=20):
     """Sends bytes that no HTTP library would, and returns the answer."""
-    with socket.create_connection(("127.0.0.1", port), timeout) as s:
+    with connect(address, timeout) as s:
         s.sendall(data)
         response = http.client.HTTPResponse(s)
         response.begin()

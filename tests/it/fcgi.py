@@ -2,6 +2,7 @@
 
 import socket
 import struct
+import urllib.parse
 
 BEGIN, END, PARAMS, STDIN, STDOUT = 1, 3, 4, 5, 6
 RESPONDER, KEEP = 1, 1
@@ -21,7 +22,9 @@ def pairs(params):
 
 def request(method, uri, keep=True, **params):
     """A whole request without a body."""
-    params = {"REQUEST_METHOD": method, "REQUEST_URI": uri, "CONTENT_LENGTH": ""} | params | {"REQUEST_ID": "test"}
+    path, _, query = uri.partition("?")
+    where = {"DOCUMENT_URI": urllib.parse.unquote(path), "QUERY_STRING": query}
+    params = {"REQUEST_METHOD": method} | where | {"CONTENT_LENGTH": ""} | params | {"REQUEST_ID": "test"}
     begin = record(BEGIN, struct.pack(">HB5x", RESPONDER, KEEP if keep else 0))
     return begin + record(PARAMS, pairs(params)) + record(PARAMS) + record(STDIN)
 

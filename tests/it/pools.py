@@ -418,8 +418,8 @@ def pieces(it):
 def rubbish(it):
     workers = it.full("hot")
     begin = fcgi.record(fcgi.BEGIN, struct.pack(">HB5x", 1, 1))
-    cut = fcgi.pairs({"REQUEST_METHOD": "GET", "REQUEST_URI": "/healthz"})
-    lie = fcgi.pairs({"REQUEST_METHOD": "POST", "REQUEST_URI": "/api/users/a/coupons/b/claims", "CONTENT_LENGTH": "100",
+    cut = fcgi.pairs({"REQUEST_METHOD": "GET", "DOCUMENT_URI": "/healthz"})
+    lie = fcgi.pairs({"REQUEST_METHOD": "POST", "DOCUMENT_URI": "/api/users/a/coupons/b/claims", "CONTENT_LENGTH": "100",
                       "REQUEST_ID": "x"})
     end, body_end = fcgi.record(fcgi.PARAMS), fcgi.record(fcgi.STDIN)
     for data in (b"GET / HTTP/1.1\r\n\r\n", b"\0" * 64, b"\xff" * 64, begin, begin + end,

@@ -13,6 +13,7 @@ from tap import case, every, same, until
 
 LONGEST = 4  # login_delay_s
 REGISTER_BURST = CREATE_BURST = 40
+SHOP = "https://shop.example"
 
 
 def client_from(it, address):
@@ -248,12 +249,28 @@ def lifetimes(it):
     it.redis("ZADD", "sk:revoked", "XX", int(time.time() - 3000) * 1000, entry)  # it was 50 minutes ago
     before = it.environment.get("SECKILL_TOKEN_TTL_S", "43200")
     for seconds in ("600", "2592000", before):
-        for part in ("hot", "cold"):
+        for part in ("hot", "cold", "auth"):
             use(part, seconds)
             it.ask("GET", gone.path + "/coupons", gone).expect(401, "revoked-token")
         if seconds == "600":
             it.ask("POST", "/api/auth/logout", other).expect(200)  # which removes what has expired
     same(it.redis("ZSCORE", "sk:revoked", entry) is not None, True, "a logout is remembered as long as its token lives")
+
+
+@case("a page of an origin that is allowed claims: preflight, answer, error; of any other it gets nothing")
+def other_origin(it):
+    sale, user = it.sale(), it.customer()
+    asks = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+
+    def ask(method, origin, who=None, **more):
+        answer = it.ask(method, sale.path + "/claims", who, headers={"Origin": origin} | more)
+        return answer.status, answer.headers["Access-Control-Allow-Origin"]
+    same(ask("OPTIONS", SHOP, **asks), (204, SHOP), "preflight")
+    same(ask("POST", SHOP, user), (201, SHOP), "claim")
+    same(ask("POST", SHOP), (401, SHOP), "claim without a token")
+    same(ask("OPTIONS", SHOP), (405, SHOP), "OPTIONS that is no preflight")
+    same(ask("OPTIONS", "https://other.example", **asks), (405, None), "another's preflight")
+    same(ask("POST", "https://other.example", user), (200, None), "another's claim")
 
 
 HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
@@ -298,4 +315,4 @@ def headers(it):
 if __name__ == "__main__":
     main(SECKILL_LOGIN_DELAY=LONGEST, SECKILL_REGISTER_RATE="6r/m", SECKILL_REGISTER_BURST=REGISTER_BURST,
          SECKILL_CREATE_RATE="6r/m", SECKILL_CREATE_BURST=CREATE_BURST,
-         SECKILL_PASSWORD_COST=1, SECKILL_AUTH=3)
+         SECKILL_PASSWORD_COST=1, SECKILL_AUTH=3, SECKILL_CORS_ORIGINS=SHOP)

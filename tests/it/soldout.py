@@ -153,6 +153,39 @@ def workers_die(it):
     until(lambda: sale.claim_course(losers[0]).status == 204, 5, "workers answer again")
 
 
+@case("a path has one reading: nginx and a worker mean the same sale, and answer alike, sold out or not")
+def one_reading(it):
+    name, other = it.name("read"), it.name("open")
+    sale, _, losers = sold_out(it, name=name)
+    fresh = it.sale(seller=sale.seller, name=other, amount=1000)
+    users = iter(it.users(40))
+    crowd(sale, losers, sale.claim_course)
+    until(lambda: by_nginx(it, sale, losers[0]), 3, "nginx answers alone")
+    base = sale.seller.path + "/coupons/"
+
+    def ask(path, user, key=None):
+        sale.claim_course(losers[1])  # somebody asks: the word is kept alive
+        headers = {} if key is None else {"Idempotency-Key": key}
+        answer = it.ask("PATCH", path, user, headers=headers)
+        return answer.status, answer.code
+
+    def check(spelling, found):
+        for target, status in ((name, (204, "sold-out")), (other, (201, None))):
+            path = spelling.format(base=base, name=target, percent=f"%{ord(target[0]):02x}{target[1:]}",
+                                   neighbour=fresh.name if target == name else name)
+            by_worker = ask(path, losers[0] if target == name else next(users), "k")
+            same(ask(path, losers[0] if target == name else next(users)), by_worker, f"{path}: by nginx, by a worker")
+            same(by_worker, status if found else by_worker, path)
+            assert found or by_worker[0] in (400, 404), f"{path}: {by_worker}"
+    every([(spelling, True) for spelling in (
+        "{base}{name}", "{base}{name}/", "{base}{name}//", "{base}{neighbour}/../{name}", "{base}./{name}", "/{base}{name}",
+        "{base}{percent}", "{base}{name}/.", "{base}{name}?x=1", "{base}{name}/claims/..", "{base}{name}#x",
+        "/api/%2e%2e{base}{name}")] +
+        [(spelling, False) for spelling in (
+            "{base}{name}%0a", "{base}{name}%0a/", "{base}{name}%20x%00", "{base}{name}%2f%2fx", "{base}{name}/../..",
+            "{base}%0a{name}", "{base}{name}/x")], check)
+
+
 @case("names of any kind are found by nginx too, and none of another sale")
 def names(it):
     def check(name):

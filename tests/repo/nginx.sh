@@ -13,7 +13,8 @@ for file in nginx seckill; do
 	text=${text//@WWW@/"$top_srcdir/www"}
 	text=${text//@ACCESS_LOG@/off}
 	for limit in LOGIN_RATE=2r/s LOGIN_BURST=20 REGISTER_RATE=10r/m REGISTER_BURST=20 CREATE_RATE=30r/m \
-		CREATE_BURST=30 IN_FLIGHT=100; do
+		CREATE_BURST=30 IN_FLIGHT=100 \
+		CORS= CORS_ORIGINS='"https://a.example" "https://a.example";'; do
 		text=${text//"@${limit%%=*}@"/"${limit#*=}"}
 	done
 	printf '%s\n' "$text" >"$run/etc/$file.conf"
@@ -29,20 +30,43 @@ result "REQUEST_ID is the last parameter" "$(awk '
 	/^\t*fastcgi_param/ { last = $2; next }
 	last != "" { if (last != "REQUEST_ID") print "line " NR - 1 ": " last; last = "" }' "$run/etc/nginx-seckill.conf")"
 
-# The bodies of nginx's own errors are JSON and say the status that they are sent with.
-result "nginx's own errors are problem+json" "$(python3 - "$run/etc/nginx-seckill.conf" <<'PY'
+# nginx's own errors are those that a worker would send, byte by byte, with a line feed behind. Those of a status that no
+# worker sends (414, 431) have a code of the workers and the same form.
+result "nginx's own errors have titles, codes and texts of status.def and response.c" "$(python3 - "$top_srcdir" "$run/etc/nginx-seckill.conf" <<'PY'
 import json, re, sys
-found = re.findall(r"return (\d+) '(.*)\\n';", open(sys.argv[1]).read())
-if len(found) < 8:
-    print("only", len(found), "found")
-for status, text in found:
-    body = json.loads(text)
-    if body["status"] != int(status) or body["detail"] != body["errMsg"] or not body["code"]:
-        print(status, text)
+source, conf = sys.argv[1], open(sys.argv[2]).read()
+titles = dict(re.findall(r'\{ (\d+), "([^"]+)" \}', open(f"{source}/src/http/response.c").read()))
+statuses = re.findall(r'^X\(\w+, (\d+), "([^"]*)", "([^"]*)"\)', open(f"{source}/src/base/status.def").read(), re.M)
+errors = [(http, code, text) for http, code, text in statuses if int(http) >= 400]
+def body_of(http, title, code, text):
+    return json.dumps({"type": "about:blank", "title": title, "status": int(http), "detail": text, "code": code,
+                       "errMsg": text}, separators=(",", ":"))
+bodies = {body_of(http, titles[http], code, text) for http, code, text in errors}
+found = re.findall(r"location = /\.problem/([\w/]+) \{[^}]*?return (\d+) '(.*)\\n';", conf)
+special = [one for one in found if "/" in one[0]]  # a text of its own, for what a worker cannot know
+found = [one for one in found if one not in special]
+for path, status, body in special:
+    said = json.loads(body)
+    if body != body_of(status, titles[status], said["code"], said["detail"]) or (status, said["code"]) not in {
+            (http, code) for http, code, _ in errors} or path.split("/")[0] != status:
+        print(f"/.problem/{path}: return {status} {body}")
+for path, status, body in found:
+    said = json.loads(body)
+    if status not in {http for http, _, _ in errors} and said["code"] in {code for _, code, _ in errors}:
+        bodies.add(body_of(status, said["title"], said["code"], said["detail"]))
+    if path != status or body not in bodies or said["status"] != int(status):
+        print(f"/.problem/{path}: return {status} {body}")
+targets = set(re.findall(r"error_page [\d ]+= /\.problem/(\d+);", conf)) 
+if targets != {path for path, _, _ in found}:
+    print(f"error_page knows {sorted(targets)}, there are {sorted(path for path, _, _ in found)}")
 PY
 )"
-codes=$(sed -n 's/.*"code":"\([a-z-]*\)".*/\1/p' "$run/etc/nginx-seckill.conf" | sort -u)
-result "their codes are in status.def" "$(for code in $codes; do
-	grep -q "\"$code\"" "$top_srcdir/src/base/status.def" || echo "$code"
-done)"
+result "a preflight allows the methods of the routes" "$(python3 - "$top_srcdir" "$run/etc/nginx-seckill.conf" <<'PY'
+import re, sys
+taken = set(re.findall(r'^X\("([A-Z]+)"', open(f"{sys.argv[1]}/src/http/route.def").read(), re.M)) | {"HEAD"}
+allowed = set(re.search(r'Allow-Methods "([^"]*)"', open(sys.argv[2]).read()).group(1).split(", "))
+if taken != allowed:
+    print(f"the routes take {sorted(taken)}, a preflight allows {sorted(allowed)}")
+PY
+)"
 finish

@@ -6,6 +6,7 @@
  */
 #include "unit/unit.h"
 
+#include <regex.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -98,7 +99,9 @@ static void what_is_good_passes(void **state)
 		BYTES(WITH("\"limit\":0")),
 		BYTES(WITH("\"unknown\":true")),
 		BYTES(WITH("\"nested\":{\"amount\":2,\"name\":3}")), /* other members of the same names */
-		BYTES(WITH("\"deep\":[[[[[[]]]]]]")),
+		BYTES(WITH("\"deep\":[[[[[[[]]]]]]]")),
+		BYTES(WITH("\"deep\":[[[[[[[1,null,\"[[\"]]]]]]]")),
+		BYTES(WITH("\"wide\":[[],{},[],{},[],{},[],{},[],{}]")),
 		BYTES("\t" AMOUNT("1") " \r\n\t"),
 	};
 	for (size_t i = 0; i < COUNT_OF(rows); i++) {
@@ -149,7 +152,14 @@ static void what_is_no_json_is_refused(void **state)
 		{ "a number with a sign", BYTES(AMOUNT("+1")) },
 		{ "a number without digits", BYTES(AMOUNT("-")) },
 		{ "a hexadecimal number", BYTES(AMOUNT("0x10")) },
+		{ "a number with a point behind", BYTES(AMOUNT("1.")) },
+		{ "a number with a point in front", BYTES(AMOUNT(".5")) },
+		{ "a point, then an exponent", BYTES(WITH("\"unknown\":[5.e1]")) },
+		{ "nul", BYTES(WITH("\"unknown\":nul")) },
+		{ "nan", BYTES(WITH("\"unknown\":nan")) },
+		{ "truefalse", BYTES(WITH("\"unknown\":truefalse")) },
 		{ "nine levels", BYTES(WITH("\"deep\":[[[[[[[[]]]]]]]]")) },
+		{ "nine levels and a number", BYTES(WITH("\"deep\":[[[[[[[[1]]]]]]]]")) },
 		{ "thousands of levels",
 		  BYTES("{\"a\":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[") },
 	};
@@ -178,8 +188,10 @@ static void what_json_c_lets_pass_is_refused(void **state)
 		{ "a string for a number", BYTES(AMOUNT("\"12\"")) },
 		{ "12abc for a number", BYTES(AMOUNT("\"12abc\"")) },
 		{ "true for a number", BYTES(AMOUNT("true")) },
-		{ "a fraction", BYTES(AMOUNT("1.0")) },
-		{ "an exponent", BYTES(AMOUNT("1e0")) },
+		{ "a fraction", BYTES(AMOUNT("1.5")) },
+		{ "a small fraction", BYTES(AMOUNT("1.0000000001")) },
+		{ "a fraction by its exponent", BYTES(AMOUNT("15e-1")) },
+		{ "out of bounds by its exponent", BYTES(AMOUNT("1e10")) },
 		{ "2^63", BYTES(AMOUNT("9223372036854775808")) },
 		{ "2^64", BYTES(AMOUNT("18446744073709551616")) },
 		{ "2^64 + 1", BYTES(AMOUNT("18446744073709551617")) },
@@ -275,6 +287,106 @@ static void a_problem_names_the_member(void **state)
 	}
 }
 
+/* RFC 8259, section 6, against every spelling of up to five of these characters. */
+static void numbers_are_those_of_rfc_8259(void **state)
+{
+	(void)state;
+	static const char characters[] = "01-+.eE";
+	enum { KINDS = sizeof characters - 1, LENGTH = 5 };
+	regex_t number;
+	int wrong = 0, valid = 0;
+	assert_int_equal(regcomp(&number, "^-?(0|[1-9][0-9]*)(\\.[0-9]+)?([eE][+-]?[0-9]+)?$", REG_EXTENDED | REG_NOSUB), 0);
+	for (int length = 1, spellings = KINDS; length <= LENGTH; length++, spellings *= KINDS)
+		for (int i = 0; i < spellings; i++) {
+			char text[LENGTH + 1] = "", body[64];
+			for (int k = 0, rest = i; k < length; k++, rest /= KINDS)
+				text[k] = characters[rest % KINDS];
+			bool is_number = regexec(&number, text, 0, NULL, 0) == 0;
+			for (int behind = 0; behind <= 1; behind++) {
+				struct reading r;
+				snprintf(body, sizeof body, behind ? AMOUNT("1") "%s" : WITH("\"x\":[%s]"), text);
+				read_body(&r, str_of(body));
+				if (r.is_json != (is_number && !behind) && wrong++ < 20)
+					print_error("%s: %s\n", body, r.is_json ? "accepted" : r.problem);
+				release(&r);
+			}
+			valid += is_number;
+		}
+	regfree(&number);
+	assert_int_equal(wrong, 0);
+	assert_in_range(valid, 100, 10000);
+}
+
+/* As OpenAPI has it: an integer is a number without a fraction, however it is spelled. */
+static void integers_in_any_spelling(void **state)
+{
+	(void)state;
+	static const struct {
+		struct str body;
+		int64_t amount;
+	} rows[] = {
+		{ BYTES(AMOUNT("5.0")), 5 },	   { BYTES(AMOUNT("5.000")), 5 },   { BYTES(AMOUNT("5e0")), 5 },
+		{ BYTES(AMOUNT("1e3")), 1000 },	   { BYTES(AMOUNT("1.5E+1")), 15 }, { BYTES(AMOUNT("20e-1")), 2 },
+		{ BYTES(AMOUNT("1e9")), 1000000000 },
+	};
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		struct reading r;
+		read_body(&r, rows[i].body);
+		expect(r.ok, "%s: %s", rows[i].body.p, r.problem);
+		expect(r.wish.amount == rows[i].amount, "%s: %lld", rows[i].body.p, (long long)r.wish.amount);
+		release(&r);
+	}
+	struct reading r;
+	read_body(&r, STR(WITH("\"limit\":-5.0")));
+	expect(r.ok && r.wish.limit == -5, "%s", r.problem);
+	release(&r);
+	read_body(&r, STR(WITH("\"limit\":-0.0")));
+	expect(r.ok && r.wish.limit == 0, "%s", r.problem);
+	release(&r);
+	read_body(&r, STR(WITH("\"limit\":9.3e18"))); /* more than an int64_t: no undefined conversion */
+	expect(!r.ok && r.is_json && strstr(r.problem, "limit"), "%s", r.problem);
+	release(&r);
+}
+
+/* What is wrong with a body that is no object is said in its own words. */
+static void a_body_that_is_no_object_says_why(void **state)
+{
+	(void)state;
+	static const struct {
+		struct str body;
+		const char *says;
+	} rows[] = {
+		{ BYTES("null"), "must be a JSON object" },
+		{ BYTES("true"), "must be a JSON object" },
+		{ BYTES("12"), "must be a JSON object" },
+		{ BYTES("-0.5e1"), "must be a JSON object" },
+		{ BYTES("\"x\""), "must be a JSON object" },
+		{ BYTES("[]\n"), "must be a JSON object" },
+		{ BYTES("12 "), "must be a JSON object" },
+		{ BYTES(""), "empty" },
+		{ BYTES(" \n"), "empty" },
+		{ BYTES("{\"name\":"), "ends early" },
+		{ BYTES("{\"name\":12"), "ends early" },
+		{ BYTES("{\"name\":\"x"), "ends early" },
+		{ BYTES("\xef\xbb\xbf" AMOUNT("1")), "byte order mark" },
+		{ BYTES(WITH("\"deep\":[[[[[[[[1]]]]]]]]")), "8 levels" },
+		{ BYTES(AMOUNT("1.")), "number" },
+		{ BYTES(AMOUNT("00")), "number" },
+		{ BYTES(AMOUNT("NaN")), "byte 21" },
+		{ BYTES(WITH("'x':1")), "byte 23" },
+		{ BYTES(NAME("a\nb")), "control character" },
+		{ BYTES(NAME("\\udc00")), "surrogate" },
+		{ BYTES(NAME("\xff")), "UTF-8" },
+		{ BYTES(AMOUNT("1") "{}"), "byte 23" },
+	};
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		struct reading r;
+		read_body(&r, rows[i].body);
+		expect(!r.ok && !r.is_json && strstr(r.problem, rows[i].says), "%s: %s", rows[i].body.p, r.problem);
+		release(&r);
+	}
+}
+
 /* Nothing of a good body's bytes can be changed so that memory is hurt; the sanitizers watch. */
 static void random_bodies_do_no_harm(void **state)
 {
@@ -298,4 +410,6 @@ static void random_bodies_do_no_harm(void **state)
 UNIT_MAIN(cmocka_unit_test(a_body_fills_the_fields), cmocka_unit_test(null_is_absent),
 	  cmocka_unit_test(what_is_good_passes), cmocka_unit_test(what_is_no_json_is_refused),
 	  cmocka_unit_test(what_json_c_lets_pass_is_refused), cmocka_unit_test(ignored_members_must_be_json_too),
-	  cmocka_unit_test(a_problem_names_the_member), cmocka_unit_test(random_bodies_do_no_harm))
+	  cmocka_unit_test(a_problem_names_the_member), cmocka_unit_test(numbers_are_those_of_rfc_8259),
+	  cmocka_unit_test(integers_in_any_spelling), cmocka_unit_test(a_body_that_is_no_object_says_why),
+	  cmocka_unit_test(random_bodies_do_no_harm))

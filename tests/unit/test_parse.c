@@ -1,4 +1,4 @@
-/* What strangers send, read by tables: numbers, percent-encoding, UTF-8, names, dates. */
+/* What strangers send, read by tables: numbers, base64url, UTF-8, names, dates. */
 #include "unit/unit.h"
 
 #include "base/clock.h"
@@ -51,43 +51,6 @@ static void bounds_are_inclusive(void **state)
 	assert_false(parse_int(STR("4"), 5, 9, &value));
 	assert_false(parse_int(STR("10"), 5, 9, &value));
 	assert_int_equal(value, 9);
-}
-
-static void percent_encoding_is_undone_once(void **state)
-{
-	(void)state;
-	static const struct {
-		struct str text, decoded;
-		bool ok;
-	} rows[] = {
-		{ BYTES(""), BYTES(""), true },
-		{ BYTES("plain"), BYTES("plain"), true },
-		{ BYTES("%41%62"), BYTES("Ab"), true },
-		{ BYTES("a%2Fb%2fc"), BYTES("a/b/c"), true },
-		{ BYTES("%25%34%31"), BYTES("%41"), true },
-		{ BYTES("%E4%BD%A0"), BYTES("\xe4\xbd\xa0"), true },
-		{ BYTES("%00"), BYTES("\0"), true },
-		{ BYTES("%ff"), BYTES("\xff"), true },
-		{ BYTES("a+b"), BYTES("a+b"), true },
-		{ BYTES("%"), BYTES(""), false },
-		{ BYTES("%4"), BYTES(""), false },
-		{ BYTES("abc%"), BYTES(""), false },
-		{ BYTES("%zz"), BYTES(""), false },
-		{ BYTES("%4g"), BYTES(""), false },
-		{ BYTES("%%41"), BYTES(""), false },
-		{ BYTES("%-1"), BYTES(""), false },
-		{ BYTES("% 1"), BYTES(""), false },
-		{ BYTES("%4\0"), BYTES(""), false },
-	};
-	struct arena a;
-	arena_init(&a);
-	for (size_t i = 0; i < COUNT_OF(rows); i++) {
-		struct str decoded;
-		bool ok = parse_percent(&a, rows[i].text, &decoded);
-		expect(ok == rows[i].ok, "'%s'", rows[i].text.p);
-		expect(!ok || str_eq(decoded, rows[i].decoded), "'%s' gave '%.*s'", rows[i].text.p, (int)decoded.n, decoded.p);
-	}
-	arena_release(&a);
 }
 
 /* RFC 4648 section 10, without padding, and the two characters that differ from base64. */
@@ -226,6 +189,61 @@ static void names(void **state)
 		expect(parse_is_name(rows[i].text) == rows[i].ok, "%s", rows[i].what);
 }
 
+/* Names from before stay names; only new ones must be seen. */
+static void new_names_can_be_seen(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *what;
+		struct str text;
+		const char *wrong; /* NULL: nothing */
+	} rows[] = {
+		{ "a word", BYTES("alice"), NULL },
+		{ "two words", BYTES("a b"), NULL },
+		{ "Chinese, with an ideographic space", BYTES("\xe7\xa7\x92\xe3\x80\x80\xe6\x9d\x80"), NULL },
+		{ "a face", BYTES("\xf0\x9f\x98\x80"), NULL },
+		{ "a letter and a combining accent", BYTES("e\xcc\x81"), NULL },
+		{ "a ticket as an emoji, twice", BYTES("\xf0\x9f\x8e\x9f\xef\xb8\x8f\xf0\x9f\x8e\x9f\xef\xb8\x8f"), NULL },
+		{ "a heart as text", BYTES("\xe2\x9d\xa4\xef\xb8\x8e" "s"), NULL },
+		{ "U+FFFD, the replacement character", BYTES("\xef\xbf\xbd"), NULL },
+		{ "U+1FFFD, before the noncharacters", BYTES("\xf0\x9f\xbf\xbd"), NULL },
+		{ "nothing", BYTES(""), "1 to 60" },
+		{ "a slash", BYTES("a/b"), "1 to 60" },
+		{ "two dots", BYTES(".."), "1 to 60" },
+		{ "U+202E, bidi override", BYTES("a\xe2\x80\xae"), "1 to 60" },
+		{ "a blank", BYTES(" "), "blank" },
+		{ "blanks of many kinds", BYTES(" \xc2\xa0\xe1\x9a\x80\xe2\x80\x80\xe2\x80\x8a\xe2\x80\xaf\xe2\x81\x9f\xe3\x80\x80"), "blank" },
+		{ "U+2800, an empty Braille cell", BYTES("\xe2\xa0\x80"), "blank" },
+		{ "the same as an emoji", BYTES("\xe2\xa0\x80\xef\xb8\x8f"), "blank" },
+		{ "two variation selectors", BYTES("\xe2\x9d\xa4\xef\xb8\x8f\xef\xb8\x8f"), "U+FE0F" },
+		{ "a variation selector alone", BYTES("\xef\xb8\x8f"), "U+FE0F" },
+		{ "U+00AD, a soft hyphen", BYTES("al\xc2\xadice"), "U+00AD" },
+		{ "U+034F, a grapheme joiner", BYTES("a\xcd\x8f"), "U+034F" },
+		{ "U+115F, a Hangul filler", BYTES("\xe1\x85\x9f"), "U+115F" },
+		{ "U+200B, a zero-width space", BYTES("alice\xe2\x80\x8b"), "U+200B" },
+		{ "U+200E, a left-to-right mark", BYTES("\xe2\x80\x8e" "alice"), "U+200E" },
+		{ "U+200F, a right-to-left mark", BYTES("\xe2\x80\x8f"), "U+200F" },
+		{ "U+2060, a word joiner", BYTES("a\xe2\x81\xa0" "b"), "U+2060" },
+		{ "U+3164, a Hangul filler", BYTES("\xe3\x85\xa4"), "U+3164" },
+		{ "U+FDD0, a noncharacter", BYTES("a\xef\xb7\x90"), "U+FDD0" },
+		{ "U+FE0F, a variation selector", BYTES("a\xef\xb8\x8f"), "U+FE0F" },
+		{ "U+FEFF, a byte order mark", BYTES("\xef\xbb\xbf" "a"), "U+FEFF" },
+		{ "U+FFA0, a Hangul filler", BYTES("\xef\xbe\xa0"), "U+FFA0" },
+		{ "U+FFFF, a noncharacter", BYTES("a\xef\xbf\xbf"), "U+FFFF" },
+		{ "U+1FFFE, a noncharacter", BYTES("a\xf0\x9f\xbf\xbe"), "U+1FFFE" },
+		{ "U+E0041, a tag", BYTES("a\xf3\xa0\x81\x81"), "U+E0041" },
+		{ "U+10FFFF, the last noncharacter", BYTES("a\xf4\x8f\xbf\xbf"), "U+10FFFF" },
+	};
+	struct arena a;
+	arena_init(&a);
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		const char *wrong = parse_new_name(&a, rows[i].text);
+		expect(!wrong == !rows[i].wrong, "%s: %s", rows[i].what, wrong);
+		expect(!wrong || strstr(wrong, rows[i].wrong), "%s: %s", rows[i].what, wrong);
+	}
+	arena_release(&a);
+}
+
 static void splitting_takes_every_piece(void **state)
 {
 	(void)state;
@@ -351,8 +369,9 @@ static void the_ends_of_time(void **state)
 }
 
 UNIT_MAIN(cmocka_unit_test(whole_numbers), cmocka_unit_test(bounds_are_inclusive),
-	  cmocka_unit_test(percent_encoding_is_undone_once), cmocka_unit_test(base64url_has_one_spelling),
+	  cmocka_unit_test(base64url_has_one_spelling),
 	  cmocka_unit_test(utf8_and_nothing_else),
 	  cmocka_unit_test(what_is_not_utf8_is_no_name), cmocka_unit_test(names),
+	  cmocka_unit_test(new_names_can_be_seen),
 	  cmocka_unit_test(splitting_takes_every_piece), cmocka_unit_test(dates),
 	  cmocka_unit_test(dates_are_written_in_utc_with_milliseconds), cmocka_unit_test(the_ends_of_time))
