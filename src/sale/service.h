@@ -21,7 +21,6 @@ struct service {
 	struct lists *lists;     /* http/handle_list.c: sellers' pages that are being read */
 	struct board *board;
 	struct marks *marks;
-	int64_t complained_ms;               /* claim.c: when a broken slot was last told of */
 	int64_t revoked_ms, revoked_read_ms; /* revoke.c: the newest logout known; when it was asked */
 	struct loop_timer revoked_timer;
 };

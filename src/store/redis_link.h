@@ -71,7 +71,6 @@ struct redis {
 	int outstanding;
 	struct call *spare; /* for the next calls */
 	int spares;
-	int64_t complained_ms;
 	struct redis_counts counts;
 	char *scratch; /* for the text of a batch */
 	size_t scratch_size;
