@@ -16,8 +16,12 @@ struct ctl {
 struct command {
 	const char *name, *args, *help;
 	int parts;                                        /* of program_open */
-	int (*run)(struct ctl *c, int argc, char **argv); /* the exit code; argv holds the command's arguments */
+	int (*run)(struct ctl *c, int argc, char **argv); /* the exit code; argv holds the words that are no options */
+	const struct option *options; /* of getopt_long, beyond those that every command has; NULL: none */
 };
+
+/* The value of an option that was given to the command ("" when it takes none), else NULL. */
+const char *ctl_option(const char *name);
 
 /* Exit codes of audit, dead and check, besides those of every program. */
 enum { EXIT_HOLDS = 0, EXIT_DOES_NOT_HOLD = 1, EXIT_CANNOT_TELL = 2 };

@@ -235,20 +235,12 @@ int ctl_units(struct ctl *c, int argc, char **argv, const char *member)
 
 static bool read_words(struct wish *w, int argc, char **argv)
 {
-	for (int i = 0; i < argc; i++) {
-		if (strcmp(argv[i], "--repair") == 0)
-			w->repair = true;
-		else if (strcmp(argv[i], "--yes") == 0)
-			w->really = true;
-		else if (strcmp(argv[i], "--window") == 0 && i + 1 < argc) {
-			if (!parse_int(str_of(argv[++i]), 1, INT32_MAX, &w->manner.window))
-				return false;
-		} else if (w->name || argv[i][0] == '-')
-			return false;
-		else
-			w->name = argv[i];
-	}
-	return w->repair || !w->really;
+	const char *window = ctl_option("window");
+	w->repair = ctl_option("repair");
+	w->really = ctl_option("yes");
+	w->name = argv[0];
+	return argc <= 1 && (w->repair || !w->really) &&
+	       (!window || parse_int(str_of(window), 1, INT32_MAX, &w->manner.window));
 }
 
 int ctl_audit(struct ctl *c, int argc, char **argv)

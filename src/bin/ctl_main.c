@@ -1,44 +1,69 @@
-/* seckillctl: what an operator runs. */
+/*
+ * seckillctl: what an operator runs. The options of a command are getopt_long's: they may stand before, between and
+ * behind its words, and -- ends them.
+ */
 #include "bin/ctl.h"
 
+#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { FLAG = no_argument, VALUE = required_argument, MOST_OPTIONS = 8 };
+
+static const struct option audit_options[] = {
+	{ "repair", FLAG, NULL, 0 }, { "yes", FLAG, NULL, 0 }, { "window", VALUE, NULL, 0 }, { 0 }
+};
+static const struct option dead_options[] = { { "all", FLAG, NULL, 0 }, { "reason", VALUE, NULL, 0 }, { 0 } };
+static const struct option recover_options[] = { { "all", FLAG, NULL, 0 }, { "resell-unknown", FLAG, NULL, 0 }, { 0 } };
+static const struct option token_options[] = { { "count", VALUE, NULL, 0 },
+					       { "prefix", VALUE, NULL, 0 },
+					       { "kind", VALUE, NULL, 0 },
+					       { "out", VALUE, NULL, 0 },
+					       { 0 } };
+static const struct option load_options[] = { { "tokens", VALUE, NULL, 0 }, { "connections", VALUE, NULL, 0 },
+					      { "rate", VALUE, NULL, 0 },   { "seconds", VALUE, NULL, 0 },
+					      { "course", FLAG, NULL, 0 },  { 0 } };
+
 static const struct command commands[] = {
-	{ "migrate", "", "bring the schema up to date", WITH_DB, ctl_migrate },
-	{ "config", "", "print every setting and where it comes from", 0, ctl_config },
-	{ "routes", "", "print the route table", 0, ctl_routes },
-	{ "check", "", "are the servers there, durable, and the schema current?", WITH_REDIS | WITH_DB, ctl_check },
-	{ "status", "[SELLER/COUPON]", "units and queues of one coupon, or of all", WITH_REDIS | WITH_DB, ctl_status },
+	{ "migrate", "", "bring the schema up to date", WITH_DB, ctl_migrate, NULL },
+	{ "config", "", "print every setting and where it comes from", 0, ctl_config, NULL },
+	{ "routes", "", "print the route table", 0, ctl_routes, NULL },
+	{ "check", "", "are the servers there, durable, and the schema current?", WITH_REDIS | WITH_DB, ctl_check,
+	  NULL },
+	{ "status", "[SELLER/COUPON]", "units and queues of one coupon, or of all", WITH_REDIS | WITH_DB, ctl_status,
+	  NULL },
 	{ "audit", "[--repair [--yes]] [--window N] [SELLER/COUPON]", "prove one coupon, or all, order by order",
-	  WITH_REDIS | WITH_DB, ctl_audit },
+	  WITH_REDIS | WITH_DB, ctl_audit, audit_options },
 	{ "dead", "list [--all] | retry ID... | drop ID... --reason TEXT", "dead letters: records that became no order",
-	  WITH_REDIS | WITH_DB, ctl_dead },
+	  WITH_REDIS | WITH_DB, ctl_dead, dead_options },
 	{ "recover", "[--resell-unknown] SELLER/COUPON|--all",
 	  "make coupons right again that Redis lost or turned back; they are closed meanwhile", WITH_REDIS | WITH_DB,
-	  ctl_recover },
-	{ "rebuild", "[--resell-unknown] SELLER/COUPON|--all", "the same as recover", WITH_REDIS | WITH_DB,
-	  ctl_recover },
+	  ctl_recover, recover_options },
+	{ "rebuild", "[--resell-unknown] SELLER/COUPON|--all", "the same as recover", WITH_REDIS | WITH_DB, ctl_recover,
+	  recover_options },
 	{ "token", "NAME... | --count N --prefix P [--kind customer|seller] [--out FILE]",
 	  "mint tokens; with --count for users P1 to PN, which are made when missing",
-	  WITH_REDIS | WITH_DB | WITH_TOKENS, ctl_token },
+	  WITH_REDIS | WITH_DB | WITH_TOKENS, ctl_token, token_options },
 #ifdef FAULTS
-	{ "faults", "", "list the points at which tests kill this build", 0, ctl_faults },
+	{ "faults", "", "list the points at which tests kill this build", 0, ctl_faults, NULL },
 #endif
 	{ "load", "URL SELLER/COUPON --tokens FILE [--connections N] [--rate R] [--seconds S] [--course]",
-	  "claim with each token once, count and time the answers", 0, ctl_load },
+	  "claim with each token once, count and time the answers", 0, ctl_load, load_options },
 };
 
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
 static bool json;
 static const struct command *current;
+static char **words;
+static int word_count;
+static const char *values[MOST_OPTIONS]; /* of the command's options, by their place in its table */
 
 static bool on_flag(int flag, const char *value)
 {
 	(void)value;
-	json = flag == 'j';
-	return json;
+	json |= flag == 'j';
+	return flag == 'j';
 }
 
 static char *usage(struct arena *a)
@@ -51,54 +76,96 @@ static char *usage(struct arena *a)
 	return text.p;
 }
 
+int ctl_usage(struct ctl *c)
+{
+	(void)c;
+	fprintf(stderr, "usage: seckillctl %s %s\n", current->name, current->args);
+	return EXIT_USAGE;
+}
+
+static _Noreturn void help(struct program *p)
+{
+	program_print(arena_printf(&p->arena,
+				   "usage: seckillctl %s %s\n\n  %s\n\n  --json          answer in JSON\n"
+				   "  -h, --help      this help\n  -V, --version   the version\n"
+				   "  --              no options behind it\n",
+				   current->name, current->args, current->help));
+}
+
+static const struct command *find(const char *name)
+{
+	for (int i = 0; i < COMMANDS; i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	return NULL;
+}
+
+/* A command's options, and those that every command has. */
+static void list_options(struct option all[MOST_OPTIONS + 4], const struct option *own)
+{
+	static const struct option common[] = {
+		{ "json", FLAG, NULL, 'j' }, { "help", FLAG, NULL, 'h' }, { "version", FLAG, NULL, 'V' }, { 0 }
+	};
+	while (own && own->name)
+		*all++ = *own++;
+	memcpy(all, common, sizeof common);
+}
+
+static void take_words(struct program *p, int argc, char **argv)
+{
+	struct option options[MOST_OPTIONS + 4];
+	int flag, which = 0;
+	if (!argc)
+		return;
+	current = find(argv[0]);
+	if (!current)
+		program_fail(p, EXIT_USAGE, "unknown command; -h lists them");
+	list_options(options, current->options);
+	optind = 0; /* anew, over other words */
+	while ((flag = getopt_long(argc, argv, "hV", options, &which)) != -1) {
+		if (flag == 'h')
+			help(p);
+		if (flag == 'V')
+			program_version(p);
+		if (flag == '?')
+			exit(ctl_usage(NULL));
+		if (flag == 'j')
+			json = true;
+		else
+			values[which] = optarg ? optarg : "";
+	}
+	words = argv + optind;
+	word_count = argc - optind;
+}
+
+const char *ctl_option(const char *name)
+{
+	for (int i = 0; current->options && current->options[i].name; i++)
+		if (strcmp(current->options[i].name, name) == 0)
+			return values[i];
+	return NULL;
+}
+
+/* What goes wrong */
+
 int ctl_fail(struct ctl *c, int code, const char *problem)
 {
 	fprintf(stderr, "%s %s: %s\n", c->program->name, current->name, problem);
 	return code;
 }
 
-int ctl_usage(struct ctl *c)
-{
-	fprintf(stderr, "usage: %s %s %s\n", c->program->name, current->name, current->args);
-	return EXIT_USAGE;
-}
-
-static const struct command *find(const char *name)
-{
-	for (int i = 0; i < COMMANDS; i++)
-		if (name && strcmp(commands[i].name, name) == 0)
-			return &commands[i];
-	return NULL;
-}
-
-/* --json may stand anywhere; it is taken out of the words, so that getopt never meets it. */
-static int take_json(int argc, char **argv)
-{
-	int kept = 0;
-	for (int i = 0; i < argc; i++)
-		if (strcmp(argv[i], "--json") == 0)
-			json = true;
-		else
-			argv[kept++] = argv[i];
-	argv[kept] = NULL;
-	return kept;
-}
-
 int main(int argc, char **argv)
 {
-	static struct program p = { .name = "seckillctl", .flags = "j", .flag = on_flag, .takes_words = true };
+	static struct program p = { .name = "seckillctl", .flags = "j", .flag = on_flag, .words = take_words };
 	p.usage = usage(&p.arena);
-	argc = take_json(argc, argv);
-	int first = program_start(&p, argc, argv);
-	current = find(argv[first]);
+	program_start(&p, argc, argv);
 	if (!current)
-		program_fail(&p, EXIT_USAGE,
-			     argv[first] ? "unknown command; -h lists them" : "no command; -h lists them");
+		program_fail(&p, EXIT_USAGE, "no command; -h lists them");
 	if (current->parts)
 		program_open(&p, current->parts);
 	struct ctl c = { .program = &p, .service = &p.service, .arena = &p.arena, .json = json };
 	buf_init(&c.out, &p.arena);
-	int code = current->run(&c, argc - first - 1, argv + first + 1);
+	int code = current->run(&c, word_count, words);
 	fputs(buf_str(&c.out).p, stdout);
 	if (current->parts)
 		program_close(&p);

@@ -40,11 +40,10 @@ int ctl_recover(struct ctl *c, int argc, char **argv)
 {
 	int64_t *ids;
 	int count;
-	bool resell = argc && strcmp(argv[0], "--resell-unknown") == 0;
-	if (argc != 1 + resell)
+	bool all = ctl_option("all"), resell = ctl_option("resell-unknown");
+	if (argc != !all)
 		return ctl_usage(c);
-	enum status s =
-		audit_find(c->service, c->arena, strcmp(argv[resell], "--all") ? argv[resell] : NULL, &ids, &count);
+	enum status s = audit_find(c->service, c->arena, argv[0], &ids, &count);
 	for (int i = 0; s == STATUS_OK && i < count; i++) {
 		struct recovery r;
 		s = recover_coupon(c->service, c->arena, ids[i], resell, &r);

@@ -1,7 +1,6 @@
 /* token: for load tests and for operators who need one */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -16,32 +15,22 @@ struct wish {
 	enum user_kind kind;
 };
 
-static bool read_option(struct wish *w, const char *name, const char *value)
+static bool read_kind(const char *word, enum user_kind *kind)
 {
-	if (strcmp(name, "count") == 0)
-		return parse_int(str_of(value), 1, 10000000, &w->count);
-	if (strcmp(name, "prefix") == 0)
-		return w->prefix = value, parse_is_name(str_of(value)) && strlen(value) <= 40;
-	if (strcmp(name, "out") == 0)
-		return w->out = value, true;
-	w->kind = strcmp(value, "customer") == 0 ? KIND_CUSTOMER : KIND_SELLER;
-	return w->kind == KIND_CUSTOMER || strcmp(value, "seller") == 0 || strcmp(value, "saler") == 0;
+	*kind = !word || strcmp(word, "customer") == 0 ? KIND_CUSTOMER : KIND_SELLER;
+	return !word || *kind == KIND_CUSTOMER || strcmp(word, "seller") == 0 || strcmp(word, "saler") == 0;
 }
 
-/* The index of the first word that is no option, or -1. */
-static int read_options(struct wish *w, int argc, char **argv)
+static bool read_options(struct wish *w)
 {
-	static const char *const names[] = { "count", "prefix", "kind", "out" };
-	int i = 0;
-	while (i < argc && strncmp(argv[i], "--", 2) == 0) {
-		bool known = false;
-		for (int k = 0; k < 4; k++)
-			known |= strcmp(argv[i] + 2, names[k]) == 0;
-		if (!known || i + 1 == argc || !read_option(w, argv[i] + 2, argv[i + 1]))
-			return -1;
-		i += 2;
-	}
-	return i;
+	const char *count = ctl_option("count");
+	w->prefix = ctl_option("prefix");
+	w->out = ctl_option("out");
+	if (count && !parse_int(str_of(count), 1, 10000000, &w->count))
+		return false;
+	if (w->prefix && (!parse_is_name(str_of(w->prefix)) || strlen(w->prefix) > 40))
+		return false;
+	return !count == !w->prefix && read_kind(ctl_option("kind"), &w->kind);
 }
 
 static void put_token(struct ctl *c, struct arena *a, FILE *to, struct token *t)
@@ -94,9 +83,8 @@ static int mint_many(struct ctl *c, FILE *to, const struct wish *w)
 
 int ctl_token(struct ctl *c, int argc, char **argv)
 {
-	struct wish w = { .kind = KIND_CUSTOMER };
-	int first = read_options(&w, argc, argv);
-	if (first < 0 || !!w.count != !!w.prefix || !!w.count == (first < argc))
+	struct wish w = { 0 };
+	if (!read_options(&w) || !!w.count == !!argc)
 		return ctl_usage(c);
 	FILE *to = stdout;
 	if (w.out) { /* tokens are secrets */
@@ -105,7 +93,7 @@ int ctl_token(struct ctl *c, int argc, char **argv)
 	}
 	if (!to)
 		return ctl_fail(c, EXIT_SYSTEM, arena_printf(c->arena, "%s: %s", w.out, strerror(errno)));
-	int code = w.count ? mint_many(c, to, &w) : mint_names(c, to, argc - first, argv + first);
+	int code = w.count ? mint_many(c, to, &w) : mint_names(c, to, argc, argv);
 	if ((to == stdout ? fflush(to) : fclose(to)) && code == EXIT_HOLDS)
 		return ctl_fail(c, EXIT_SYSTEM, strerror(errno));
 	return code;

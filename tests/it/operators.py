@@ -2,9 +2,52 @@
 """What an operator runs and reads: help, words that look like options, servers that are away or refuse, the log, idle cost."""
 
 import re
+import subprocess
 
-from harness import main
+from harness import BUILD, main
 from tap import case, every, same, until
+
+COMMANDS = ("migrate", "config", "routes", "check", "status", "audit", "dead", "recover", "rebuild", "token", "load")
+
+
+def run(it, *words):
+    return subprocess.run([BUILD / words[0], *map(str, words[1:])], capture_output=True, text=True, timeout=30,
+                          env=it.environment, stdin=subprocess.DEVNULL)
+
+
+@case("--help, -h, --version and -V succeed on standard output, for every program and every command, whatever the settings")
+def help_and_version(it):
+    programs = [("seckill-api",), ("seckill-orderd",), ("seckillctl",), ("seckillctl", "-c", "/nowhere")]
+
+    def asks(*words):
+        done = run(it, *words)
+        same((done.returncode, done.stderr), (0, ""), "exit and errors")
+        said = f"usage: {words[0]}" if words[-1] in ("-h", "--help") else f"{words[0]} "
+        assert done.stdout.startswith(said) and "%" not in done.stdout, done.stdout
+    every([(*words, flag) for words in programs for flag in ("-h", "--help", "-V", "--version")], asks)
+    every([("seckillctl", command, flag) for command in COMMANDS for flag in ("-h", "--help", "-V", "--version")], asks)
+    every([("seckill-api", "--nothing"), ("seckill-orderd", "--json"), ("seckillctl", "--nothing"), ("seckillctl", "nothing"),
+           ("seckillctl", "check", "--nothing"), ("seckillctl", "audit", "-x"), ("seckillctl",)],
+          lambda *words: same((run(it, *words).returncode, run(it, *words).stdout), (64, ""), "exit and output"))
+
+
+@case("behind -- nothing is an option: names may begin with a dash")
+def dashes(it):
+    seller, buyer = it.account("-seller", "seller"), it.account("--json", "customer")
+    sale = it.sale(seller=seller, name="--all")
+    sale.win(buyer)
+    sale.drained()
+    same(it.ctl("audit", sale.title).returncode, 64, "exit of an audit of -seller/--all")
+    for words in (("audit", "--", sale.title), ("--json", "audit", "--", sale.title), ("audit", "--json", "--", sale.title),
+                  ("--", "audit", "--window", 10, "--", sale.title), ("status", "--", sale.title),
+                  ("recover", "--", sale.title), ("rebuild", "--resell-unknown", "--", sale.title)):
+        done = it.ctl(*words)
+        same((done.returncode, done.stderr), (0, ""), str(words))
+        assert "-seller" in done.stdout or "open again" in done.stdout, done.stdout
+    tokens = it.ctl("token", "--", "--json", "-seller").stdout.splitlines()
+    same([line.split("\t")[0] for line in tokens], ["--json", "-seller"], "whose tokens")
+    same(it.ctl("dead", "--", "retry", "--all").returncode, 64, "exit of a retry of the letter --all")
+    until(lambda: it.ctl("audit", "--", sale.title).returncode == 0, 5, "the audit is balanced")
 
 
 def calls(it, *commands):
