@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "bin/program.h"
+#include "sale/durable.h"
 
 struct ctl {
 	struct program *program;
@@ -43,5 +44,8 @@ int ctl_load(struct ctl *c, int argc, char **argv);
 /* Says what is wrong on standard error and returns code. */
 int ctl_fail(struct ctl *c, int code, const char *problem);
 int ctl_usage(struct ctl *c);
+
+/* Whether a server can be asked, for a person: "ok", "away: REASON", "refused: REASON", or how it may lose data. */
+const char *ctl_access(struct ctl *c, enum access access, const char *problem);
 
 #endif

@@ -154,6 +154,14 @@ int ctl_fail(struct ctl *c, int code, const char *problem)
 	return code;
 }
 
+const char *ctl_access(struct ctl *c, enum access access, const char *problem)
+{
+	static const char *const texts[] = { [ACCESS_AWAY] = "away", [ACCESS_REFUSED] = "refused" };
+	if (access != ACCESS_OK)
+		return arena_printf(c->arena, "%s: %s", texts[access], problem);
+	return problem ? problem : "ok";
+}
+
 int main(int argc, char **argv)
 {
 	static struct program p = { .name = "seckillctl", .flags = "j", .flag = on_flag, .words = take_words };

@@ -282,6 +282,11 @@ struct redis_counts redis_counts(const struct redis *r)
 	return r->counts;
 }
 
+unsigned redis_changes(const struct redis *r)
+{
+	return r->changes;
+}
+
 /* The blocking call */
 
 struct wait {

@@ -1,10 +1,13 @@
 #!/usr/bin/env -S python3 -B
 """What an operator runs and reads: help, words that look like options, servers that are away or refuse, the log, idle cost."""
 
+import json
 import re
+import signal
 import subprocess
 
 from harness import BUILD, main
+from storm import kill
 from tap import case, every, same, until
 
 COMMANDS = ("migrate", "config", "routes", "check", "status", "audit", "dead", "recover", "rebuild", "token", "load")
@@ -48,6 +51,75 @@ def dashes(it):
     same([line.split("\t")[0] for line in tokens], ["--json", "-seller"], "whose tokens")
     same(it.ctl("dead", "--", "retry", "--all").returncode, 64, "exit of a retry of the letter --all")
     until(lambda: it.ctl("audit", "--", sale.title).returncode == 0, 5, "the audit is balanced")
+
+
+def wrong(it):
+    file = it.run / "tmp/wrong.password"
+    file.touch(0o600)
+    file.write_text("not the password\n")
+    return file
+
+
+# setting: (the line of check, what it says)
+REFUSALS = {"mysql_password_file": ("mysql", "refused: MySQL error 1045: Access denied"),
+            "redis_password_file": ("redis", "refused: WRONGPASS"), "redis_user=nobody": ("redis", "refused: WRONGPASS"),
+            "redis_user=": ("redis", "refused: WRONGPASS"), "mysql_user=nobody": ("mysql", "refused: MySQL error 1045"),
+            "mysql_database=nothing": ("mysql", "refused: MySQL error 10"),
+            "mysql_socket=/nowhere": ("mysql", "away: MySQL error 2002"),
+            "redis=unix:/nowhere": ("redis", "away: No such file"), "redis=tcp:127.0.0.1:1": ("redis", "away: Connection refused")}
+
+
+@case("check tells a server that refuses the account from one that is away, with its own words")
+def check_refused(it):
+    def check(setting):
+        setting, (part, said) = setting if "=" in setting else f"{setting}={wrong(it)}", REFUSALS[setting]
+        for words in (("check",), ("--json", "check")):
+            done = it.ctl("-s", setting, *words)
+            same(done.returncode, 2, "exit")
+            texts = json.loads(done.stdout) if words[0] == "--json" else dict(
+                re.split(" +", line, maxsplit=1) for line in done.stdout.splitlines())
+            assert texts[part].startswith(said), texts
+            same(texts["mysql" if part == "redis" else "redis"], "ok", "the other server")
+    every(list(REFUSALS), check)
+
+
+@case("a program that may not log in says so at its start, and not that the server is away")
+def start_refused(it):
+    def start(program, setting, event):
+        words = [BUILD / program, "-c", it.run / "drain.conf", "-s", f"{setting}={wrong(it)}"]
+        with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=it.environment) as process:
+            lines = []
+            for line in process.stderr:
+                lines.append(line)
+                if " started " in line:
+                    break
+            process.send_signal(signal.SIGTERM)
+            same(process.wait(timeout=10), 0, "exit")
+        found = [line for line in lines if f" error {event} " in line]
+        assert found and "away" not in "".join(lines), lines
+    every([("seckill-orderd", "mysql_password_file", "refused_at_start"),
+           ("seckill-orderd", "redis_password_file", "refused_at_start"),
+           ("seckill-orderd", "redis_password_file", "redis_login_refused")], start)
+
+
+@case("/readyz says who refuses the service, and leaves the details to the log")
+def readyz_refused(it):
+    def refused(part, server, said):
+        file, log = it.run / "etc" / part, it.run / "log/cold.log"
+        password, start = file.read_text(), log.stat().st_size
+        try:
+            file.write_text("not the password\n")
+            kill(it.workers("cold"))
+            detail = f"{server} refuses the account of the service"
+            until(lambda: detail in it.ask("GET", "/readyz").body.decode(), 10, "it is not ready")
+            answer = it.ask("GET", "/readyz").expect(503)
+            assert "away" not in answer.json["detail"] and "denied" not in answer.json["detail"], answer.json
+            assert said in log.read_text()[start:], "nothing in the log"
+        finally:
+            file.write_text(password)
+            kill(it.workers("cold"))
+        until(lambda: it.ask("GET", "/readyz").status == 200, 10, "ready again")
+    every([("mysql.password", "MySQL", "1045"), ("redis.password", "Redis", "WRONGPASS")], refused)
 
 
 def calls(it, *commands):

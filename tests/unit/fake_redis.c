@@ -158,6 +158,18 @@ void redis_confirm(struct redis *r, redis_done *done, void *context)
 	redis_send(r, &c, done, context);
 }
 
+const char *redis_problem(const struct redis *r, bool *refused)
+{
+	*refused = false;
+	return redis_is_up(r) ? NULL : "it is down";
+}
+
+unsigned redis_changes(const struct redis *r)
+{
+	(void)r;
+	return 0;
+}
+
 bool redis_is_up(const struct redis *r)
 {
 	(void)r;
