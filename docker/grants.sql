@@ -12,3 +12,4 @@ GRANT SELECT, UPDATE (sold, generation) ON seckill.coupons TO seckill_drain@loca
 GRANT SELECT, INSERT ON seckill.orders TO seckill_drain@localhost;
 GRANT SELECT, INSERT, UPDATE ON seckill.drain_cursors TO seckill_drain@localhost;
 GRANT SELECT, INSERT, UPDATE (state, ended_at_ms, end_reason) ON seckill.dead_letters TO seckill_drain@localhost;
+GRANT SELECT ON seckill.schema_migrations TO seckill_drain@localhost;

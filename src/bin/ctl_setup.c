@@ -89,6 +89,13 @@ static void put_check(struct ctl *c, const char *what, enum access access, const
 		*code = EXIT_DOES_NOT_HOLD;
 }
 
+/* The version counts as 0 where the account does not see the table; only a look at that tells. */
+static bool can_see_version(struct db *db, struct arena *a)
+{
+	struct db_rows rows;
+	return db_query(db, a, "SELECT version FROM schema_migrations LIMIT 1", &rows) == 0;
+}
+
 static const char *check_schema(struct ctl *c, enum access *access)
 {
 	struct migration m;
@@ -98,6 +105,9 @@ static const char *check_schema(struct ctl *c, enum access *access)
 	*access = s == STATUS_OK ? ACCESS_OK : s == STATUS_UNAVAILABLE ? ACCESS_AWAY : ACCESS_REFUSED;
 	if (s != STATUS_OK)
 		return problem;
+	if (!m.version && !can_see_version(db, c->arena))
+		return arena_printf(c->arena, "no version: %s; run seckillctl migrate, then docker/grants.sql",
+				    db_error(db));
 	return m.version >= m.wanted
 		       ? NULL
 		       : arena_printf(c->arena, "at version %d of %d: run seckillctl migrate", m.version, m.wanted);

@@ -122,6 +122,21 @@ def readyz_refused(it):
     every([("mysql.password", "MySQL", "1045"), ("redis.password", "Redis", "WRONGPASS")], refused)
 
 
+@case("check works with the drainers' account, and says what is missing when it may not see the schema's version")
+def check_drain(it):
+    def check():
+        return it.ctl("-c", it.run / "drain.conf", "check")
+    same((check().returncode, check().stdout), (0, "redis    ok\nmysql    ok\nschema   ok\n"), "exit and output")
+    it.sql("REVOKE SELECT ON schema_migrations FROM seckill_drain@localhost")
+    try:
+        done = check()
+        same(done.returncode, 1, "exit")
+        assert re.search(r"^schema .*error 1142: SELECT command denied .*grants\.sql$", done.stdout, re.M), done.stdout
+    finally:
+        it.sql("GRANT SELECT ON schema_migrations TO seckill_drain@localhost")
+    same(check().returncode, 0, "exit")
+
+
 def calls(it, *commands):
     """How often Redis has run these commands; without any, all of them."""
     counts = re.findall(r"cmdstat_(\S+?):calls=(\d+)", it.redis("INFO", "commandstats"))
