@@ -43,6 +43,11 @@ int ctl_load(struct ctl *c, int argc, char **argv);
 
 /* Says what is wrong on standard error and returns code. */
 int ctl_fail(struct ctl *c, int code, const char *problem);
+/* The same of a status. */
+int ctl_fail_status(struct ctl *c, int code, enum status s);
+/* For an operator, instead of a text that leaves the reason to the log: the line that was logged last, if any. */
+const char *ctl_reason(const char *text);
+const char *ctl_status_text(enum status s);
 int ctl_usage(struct ctl *c);
 
 /* Whether a server can be asked, for a person: "ok", "away: REASON", "refused: REASON", or how it may lose data. */

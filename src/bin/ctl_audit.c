@@ -93,7 +93,7 @@ static struct outcome mend(struct ctl *c, struct arena *a, const struct audit *a
 	case REPAIR_PERSON:
 		return (struct outcome){ "needs a person", why };
 	default:
-		return (struct outcome){ "not repaired", why };
+		return (struct outcome){ "not repaired", ctl_reason(why) };
 	}
 }
 
@@ -190,7 +190,7 @@ static enum status audit_one(struct ctl *c, struct wish *w, int64_t id, bool *ba
 static int cannot_tell(struct ctl *c, enum status s)
 {
 	c->out.n = 0;
-	return ctl_fail(c, EXIT_CANNOT_TELL, status_text(s));
+	return ctl_fail_status(c, EXIT_CANNOT_TELL, s);
 }
 
 static int each(struct ctl *c, struct wish *w, const int64_t *ids, int count)

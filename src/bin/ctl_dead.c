@@ -79,7 +79,7 @@ static int list(struct ctl *c)
 		arena_release(&page);
 		if (s != STATUS_OK) {
 			c->out.n = 0;
-			return ctl_fail(c, EXIT_CANNOT_TELL, status_text(s));
+			return ctl_fail_status(c, EXIT_CANNOT_TELL, s);
 		}
 		total += count;
 	} while (count == PAGE);
@@ -94,7 +94,7 @@ static int list(struct ctl *c)
 /* One line for each letter; adds to the worst of the exit codes. */
 static void put_end(struct ctl *c, int64_t id, const char *done, enum status s, const char *refusal, int *code)
 {
-	const char *problem = s != STATUS_OK ? status_text(s) : refusal;
+	const char *problem = s != STATUS_OK ? ctl_status_text(s) : refusal;
 	if (c->json) {
 		json_begin(&c->out, NULL, '{');
 		json_int(&c->out, "id", id);

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/log.h"
+
 enum { FLAG = no_argument, VALUE = required_argument, MOST_OPTIONS = 8 };
 
 static const struct option audit_options[] = {
@@ -154,6 +156,48 @@ int ctl_fail(struct ctl *c, int code, const char *problem)
 	return code;
 }
 
+/* The last line that would have been logged, for a person: "mysql_failed: at recover, error MySQL error ...". */
+static char reason[1024];
+
+static size_t put(size_t n, struct str s)
+{
+	for (size_t i = 0; i < s.n && n + 5 < sizeof reason; i++) {
+		unsigned char byte = (unsigned char)s.p[i];
+		bool plain = byte >= ' ' && byte < 0x7f;
+		n += (size_t)snprintf(reason + n, 5, plain ? "%c" : "\\x%02x", byte);
+	}
+	return n;
+}
+
+static void keep_reason(const char *event, const struct log_pair *pairs)
+{
+	size_t n = put(0, str_of(event));
+	for (const char *gap = ": "; pairs->key; pairs++, gap = ", ") {
+		char number[24];
+		snprintf(number, sizeof number, "%lld", pairs->number);
+		n = put(n, str_of(gap));
+		n = put(n, str_of(pairs->key));
+		n = put(n, STR(" "));
+		n = put(n, pairs->text.p ? pairs->text : str_of(number));
+	}
+}
+
+const char *ctl_reason(const char *text)
+{
+	return *reason ? reason : text;
+}
+
+const char *ctl_status_text(enum status s)
+{
+	bool is_ours = s == STATUS_UNAVAILABLE || s == STATUS_INTERNAL;
+	return is_ours ? ctl_reason(status_text(s)) : status_text(s);
+}
+
+int ctl_fail_status(struct ctl *c, int code, enum status s)
+{
+	return ctl_fail(c, code, ctl_status_text(s));
+}
+
 const char *ctl_access(struct ctl *c, enum access access, const char *problem)
 {
 	static const char *const texts[] = { [ACCESS_AWAY] = "away", [ACCESS_REFUSED] = "refused" };
@@ -169,6 +213,7 @@ int main(int argc, char **argv)
 	program_start(&p, argc, argv);
 	if (!current)
 		program_fail(&p, EXIT_USAGE, "no command; -h lists them");
+	log_to(keep_reason);
 	if (current->parts)
 		program_open(&p, current->parts);
 	struct ctl c = { .program = &p, .service = &p.service, .arena = &p.arena, .json = json };

@@ -30,10 +30,19 @@ static void put_result(struct ctl *c, int64_t coupon, const struct recovery *r)
 			json_int(&c->out, numbers[i].name, numbers[i].value);
 		else
 			buf_printf(&c->out, "  %-50s %lld\n", numbers[i].text, (long long)numbers[i].value);
+	if (!c->json && r->refused + r->unknown)
+		buf_puts(&c->out, "  seckillctl dead list shows the dead letters\n");
 	if (c->json) {
 		json_end(&c->out, '}');
 		buf_puts(&c->out, "\n");
 	}
+}
+
+/* Before anything is closed: a write that changes nothing. Of a server that is away the recovery itself speaks. */
+static bool may_write(struct db *db)
+{
+	return db_exec(db, "UPDATE coupons SET generation = generation WHERE id = 0", NULL) == 0 ||
+	       db_failure(db) != DB_BROKEN;
 }
 
 int ctl_recover(struct ctl *c, int argc, char **argv)
@@ -43,6 +52,12 @@ int ctl_recover(struct ctl *c, int argc, char **argv)
 	bool all = ctl_option("all"), resell = ctl_option("resell-unknown");
 	if (argc != !all)
 		return ctl_usage(c);
+	if (!may_write(c->service->db))
+		return ctl_fail(
+			c, EXIT_DOES_NOT_HOLD,
+			arena_printf(c->arena,
+				     "%s; recover writes orders, so it needs the drainers' settings and account",
+				     db_error(c->service->db)));
 	enum status s = audit_find(c->service, c->arena, argv[0], &ids, &count);
 	for (int i = 0; s == STATUS_OK && i < count; i++) {
 		struct recovery r;
@@ -55,5 +70,5 @@ int ctl_recover(struct ctl *c, int argc, char **argv)
 	if (s == STATUS_OK)
 		return EXIT_HOLDS;
 	return ctl_fail(c, s == STATUS_UNAVAILABLE || s == STATUS_BUSY ? EXIT_UNAVAILABLE : EXIT_DOES_NOT_HOLD,
-			s == STATUS_BUSY ? "another recovery of this coupon runs" : status_text(s));
+			s == STATUS_BUSY ? "another recovery of this coupon runs" : ctl_status_text(s));
 }

@@ -56,8 +56,7 @@ static int mint_names(struct ctl *c, FILE *to, int argc, char **argv)
 		struct user user;
 		enum status s = user_find(c->service, c->arena, str_of(argv[i]), &user);
 		if (s != STATUS_OK)
-			return ctl_fail(c, s == STATUS_UNKNOWN_USER ? EXIT_DOES_NOT_HOLD : EXIT_UNAVAILABLE,
-					status_text(s));
+			return ctl_fail_status(c, s == STATUS_UNKNOWN_USER ? EXIT_DOES_NOT_HOLD : EXIT_UNAVAILABLE, s);
 		struct token t = { .user = user.id, .name = str_of(argv[i]), .kind = user.kind };
 		put_token(c, c->arena, to, &t);
 	}
@@ -69,7 +68,7 @@ static int mint_many(struct ctl *c, FILE *to, const struct wish *w)
 	int64_t *ids = arena_alloc(c->arena, (size_t)w->count * sizeof *ids);
 	enum status s = users_ensure(c->service, str_of(w->prefix), (int)w->count, w->kind, ids);
 	if (s != STATUS_OK)
-		return ctl_fail(c, s == STATUS_UNAVAILABLE ? EXIT_UNAVAILABLE : EXIT_DOES_NOT_HOLD, status_text(s));
+		return ctl_fail_status(c, s == STATUS_UNAVAILABLE ? EXIT_UNAVAILABLE : EXIT_DOES_NOT_HOLD, s);
 	struct arena a = { 0 };
 	for (int64_t i = 0; i < w->count; i++) {
 		struct token t = { .user = ids[i], .kind = w->kind };

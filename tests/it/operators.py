@@ -7,7 +7,7 @@ import signal
 import subprocess
 
 from harness import BUILD, main
-from storm import kill
+from storm import Paused, kill
 from tap import case, every, same, until
 
 COMMANDS = ("migrate", "config", "routes", "check", "status", "audit", "dead", "recover", "rebuild", "token", "load")
@@ -75,7 +75,7 @@ def check_refused(it):
         setting, (part, said) = setting if "=" in setting else f"{setting}={wrong(it)}", REFUSALS[setting]
         for words in (("check",), ("--json", "check")):
             done = it.ctl("-s", setting, *words)
-            same(done.returncode, 2, "exit")
+            same((done.returncode, done.stderr), (2, ""), "exit and errors")
             texts = json.loads(done.stdout) if words[0] == "--json" else dict(
                 re.split(" +", line, maxsplit=1) for line in done.stdout.splitlines())
             assert texts[part].startswith(said), texts
@@ -135,6 +135,47 @@ def check_drain(it):
     finally:
         it.sql("GRANT SELECT ON schema_migrations TO seckill_drain@localhost")
     same(check().returncode, 0, "exit")
+
+
+@case("a command whose account may not do it says so, and what to run it with; nothing is changed")
+def wrong_account(it):
+    sale, user = it.sale(amount=3, segments=1), it.customer()
+    sale.win(user)
+    sale.drained()
+    before = it.sql(f"SELECT generation FROM coupons WHERE id = {sale.id}")
+    done = it.ctl("recover", sale.title, "-c", it.run)  # flags stand before the command
+    same(done.returncode, 64, "exit of a flag behind the command")
+
+    def as_workers(*words):
+        return subprocess.run([BUILD / "seckillctl", "-c", it.run / "seckill.conf", *map(str, words)], text=True,
+                              capture_output=True, timeout=60, env=it.environment)
+    done = as_workers("recover", sale.title)
+    same((done.returncode, done.stdout), (1, ""), "exit and output")
+    assert re.fullmatch(r"seckillctl recover: MySQL error 114\d: UPDATE command denied .*drainers' settings.*\n",
+                        done.stderr), done.stderr
+    same(it.sql(f"SELECT generation FROM coupons WHERE id = {sale.id}"), before, "the generation")
+    same(sale.claim(user).status, 200, "the sale goes on")
+    it.sql("INSERT INTO dead_letters (coupon_id, segment, seq, record, digest, reason, at_ms) VALUES "
+           f"({sale.id}, 0, 1, '1|{user.id}|1', REPEAT('x', 32), 'test', 1)")
+    letter = it.sql(f"SELECT id FROM dead_letters WHERE coupon_id = {sale.id}")[0][0]
+    done = as_workers("dead", "drop", letter, "--reason", "test")
+    same(done.returncode, 2, "exit")
+    assert re.search(r"error MySQL error 114\d: UPDATE command denied", done.stdout), done.stdout
+    it.sql(f"DELETE FROM dead_letters WHERE id = {letter}")
+    sale.audit()
+
+
+@case("a recovery that finds two hundred orders lost prints its table, and no line for each of them")
+def quiet_recovery(it):
+    sale, users = it.sale(amount=200, segments=1), it.users(200)
+    with Paused(it):
+        sale.rush(users, connections=8)
+        it.redis("DEL", sale.key("q", 0), sale.key("o", 0), *[f"sk:u:{{{user.id}}}" for user in users])
+        done = it.ctl("recover", sale.title)
+    same((done.returncode, done.stderr), (0, ""), "exit and errors")
+    assert re.search(r"given out, and lost: whose is not known +200\n", done.stdout), done.stdout
+    assert len(done.stdout.splitlines()) < 12, done.stdout
+    it.sql(f"UPDATE dead_letters SET state = 2, end_reason = 'test' WHERE coupon_id = {sale.id}")
 
 
 def calls(it, *commands):
