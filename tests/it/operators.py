@@ -7,7 +7,7 @@ import signal
 import subprocess
 
 from harness import BUILD, main
-from storm import Paused, kill
+from storm import Paused, kill, steady
 from tap import case, every, same, until
 
 COMMANDS = ("migrate", "config", "routes", "check", "status", "audit", "dead", "recover", "rebuild", "token", "load")
@@ -135,6 +135,58 @@ def check_drain(it):
     finally:
         it.sql("GRANT SELECT ON schema_migrations TO seckill_drain@localhost")
     same(check().returncode, 0, "exit")
+
+
+@case("status shows what the other server knows while one is away, and says which one is")
+def status_half(it):
+    sale, users = it.sale(amount=20, segments=3), it.users(5)
+    for user in users[:3]:
+        sale.win(user)
+    sale.drained()
+
+    def status(*words):
+        done = it.ctl("status", *words)
+        same(done.returncode, 2, "exit")
+        shown = json.loads(it.ctl("--json", "status", *words).stdout)
+        assert done.stdout.splitlines()[-1].startswith("scripts per winning claim: "), done.stdout
+        assert shown["host"]["claims"]["won"] > 0, shown
+        return done, shown
+
+    def coupon(shown):
+        return next(c for c in shown["coupons"] if c["id"] == sale.id)
+    it.dev("stop", "mysql", "-9")
+    try:
+        for user in users[3:]:
+            sale.win(user)
+        for words in ((), (sale.title,)):
+            done, shown = status(*words)
+            assert done.stderr.startswith("seckillctl status: MySQL is away: MySQL error 2002"), done.stderr
+            same((shown["redis"], shown["mysql"][:5]), ("ok", "away:"), "the servers")
+            same(coupon(shown) | {"hub": 0},
+                 {"seller": sale.seller.name, "name": sale.name, "id": sale.id, "segments": 3, "amount": 20, "cancelled": 0,
+                  "hub": 0, "sold": 5, "queued": 2}, "the coupon")
+            assert f"{sale.title}: id {sale.id}, segments 3, amount 20," in done.stdout, done.stdout
+        done = it.ctl("status", "nobody/nothing")
+        same((done.returncode, "no such coupon" in done.stderr), (2, True), "a coupon that is not there")
+    finally:
+        it.dev("start", "mysql")
+    sale.drained()
+    it.dev("stop", "redis")
+    it.redis.close()
+    try:
+        for words in ((), (sale.title,)):
+            done, shown = status(*words)
+            assert done.stderr.startswith("seckillctl status: Redis is away: "), done.stderr
+            same((shown["redis"][:5], shown["mysql"]), ("away:", "ok"), "the servers")
+            same(coupon(shown), {"seller": sale.seller.name, "name": sale.name, "id": sale.id, "segments": 3, "amount": 20,
+                                 "cancelled": 0, "rows": 5, "dead_letters": 0}, "the coupon")
+    finally:
+        it.dev("start", "redis")
+    steady(it, sale)
+    done = it.ctl("-s", f"mysql_password_file={wrong(it)}", "status")
+    same((done.returncode, "MySQL is refused: MySQL error 1045" in done.stderr), (2, True), "with a wrong password")
+    shown = json.loads(it.ctl("--json", "status").stdout)
+    same((shown["redis"], shown["mysql"]), ("ok", "ok"), "the servers")
 
 
 @case("a command whose account may not do it says so, and what to run it with; nothing is changed")
