@@ -5,10 +5,11 @@ import json
 import re
 import signal
 import subprocess
+import time
 
 from harness import BUILD, main
 from storm import Paused, kill, steady
-from tap import case, every, same, until
+from tap import case, comment, every, same, until
 
 COMMANDS = ("migrate", "config", "routes", "check", "status", "audit", "dead", "recover", "rebuild", "token", "load")
 
@@ -253,6 +254,49 @@ def standing_conditions(it):
         it.redis("DEL", sale.key("q", 0))
     found = [line.split(" pid=")[1].split()[0] for line in lines()]
     same(len(found), len(set(found)), f"lines of the drainers {found}: written, and drainers")
+
+
+@case("an order whose coupon is not in sk:dirty is drained all the same")
+def lost_hint(it):
+    sale, user = it.sale(amount=10, segments=4), it.customer()
+    with Paused(it):
+        sale.win(user)
+        same(it.redis("SREM", "sk:dirty", f"{sale.id}:4"), 1, "hints")
+    sale.drained(30)
+    sale.audit()
+
+
+MANY, WATCHED_S = 150, 2
+
+
+@case("drainers that have nothing to do ask Redis as little with many coupons on sale as with few")
+def idle(it):
+    def rate():
+        before, began = calls(it), time.monotonic()
+        time.sleep(WATCHED_S)  # the time over which it is watched
+        return (calls(it) - before) / (time.monotonic() - began)
+    seller = it.seller()
+    it.redis("CONFIG", "SET", "appendfsync", "no")  # so that they are made in seconds
+    it.many = [it.sale(seller=seller, amount=256, segments=256) for _ in range(MANY)]
+    it.redis("CONFIG", "SET", "appendfsync", "always")
+    until(lambda: it.redis("SCARD", "sk:dirty") == 0, 20, "all is drained")
+    found = rate()
+    comment(f"{found:.0f} commands a second with {MANY} coupons of 256 segments")
+    assert found < 2500, f"{found:.0f} commands a second"
+
+
+@case("after a restart of Redis the drainers look at every coupon at once: none is in doubt, no order is forgotten")
+def sweep_after_restart(it):
+    sale, user = it.many[-1], it.customer()
+    with Paused(it):
+        order = sale.win(user)
+        it.redis("SREM", "sk:dirty", f"{sale.id}:256")
+        it.dev("stop", "redis")
+        it.redis.close()
+        it.dev("start", "redis")
+    steady(it, sale, 20)
+    sale.drained(40)  # at the pace of the sweep, a round takes minutes
+    same(sale.rows(), {order: user.id}, "orders")
 
 
 if __name__ == "__main__":
