@@ -45,9 +45,18 @@ static bool may_write(struct db *db)
 	       db_failure(db) != DB_BROKEN;
 }
 
+/* coupon: which one is not recovered, and none behind it; 0: it was not found. */
+static int fail(struct ctl *c, int64_t coupon, enum status s)
+{
+	const char *reason = s == STATUS_BUSY ? "another recovery of it runs" : ctl_status_text(s);
+	if (coupon)
+		reason = arena_printf(c->arena, "coupon %lld: %s", (long long)coupon, reason);
+	return ctl_fail(c, s == STATUS_UNAVAILABLE || s == STATUS_BUSY ? EXIT_UNAVAILABLE : EXIT_DOES_NOT_HOLD, reason);
+}
+
 int ctl_recover(struct ctl *c, int argc, char **argv)
 {
-	int64_t *ids;
+	int64_t *ids, at = 0;
 	int count;
 	bool all = ctl_option("all"), resell = ctl_option("resell-unknown");
 	if (argc != !all)
@@ -61,14 +70,12 @@ int ctl_recover(struct ctl *c, int argc, char **argv)
 	enum status s = audit_find(c->service, c->arena, argv[0], &ids, &count);
 	for (int i = 0; s == STATUS_OK && i < count; i++) {
 		struct recovery r;
+		at = ids[i];
 		s = recover_coupon(c->service, c->arena, ids[i], resell, &r);
 		if (s == STATUS_OK)
 			put_result(c, ids[i], &r);
 		else if (s == STATUS_NO_SUCH_COUPON)
 			s = STATUS_OK; /* never published: nothing of it was sold */
 	}
-	if (s == STATUS_OK)
-		return EXIT_HOLDS;
-	return ctl_fail(c, s == STATUS_UNAVAILABLE || s == STATUS_BUSY ? EXIT_UNAVAILABLE : EXIT_DOES_NOT_HOLD,
-			s == STATUS_BUSY ? "another recovery of this coupon runs" : ctl_status_text(s));
+	return s == STATUS_OK ? EXIT_HOLDS : fail(c, at, s);
 }

@@ -207,6 +207,10 @@ def wrong_account(it):
     assert re.fullmatch(r"seckillctl recover: MySQL error 114\d: UPDATE command denied .*drainers' settings.*\n",
                         done.stderr), done.stderr
     same(it.sql(f"SELECT generation FROM coupons WHERE id = {sale.id}"), before, "the generation")
+    done = it.ctl("-s", "redis=unix:/nowhere", "recover", sale.title)
+    same((done.returncode, done.stdout), (69, ""), "exit and output without Redis")
+    assert done.stderr.startswith(f"seckillctl recover: coupon {sale.id}: redis_away: "), done.stderr
+    until(lambda: it.ctl("recover", sale.title).returncode == 0, 10, "it is recovered")
     same(sale.claim(user).status, 200, "the sale goes on")
     it.sql("INSERT INTO dead_letters (coupon_id, segment, seq, record, digest, reason, at_ms) VALUES "
            f"({sale.id}, 0, 1, '1|{user.id}|1', REPEAT('x', 32), 'test', 1)")
