@@ -97,8 +97,8 @@ void redis_free(struct redis *r); /* outstanding commands end as REDIS_UNKNOWN *
 bool redis_is_up(const struct redis *r);
 
 /*
- * Why there is no connection, valid until the next call; NULL when there is one. refused: the server is there, and does
- * not let us in (WRONGPASS, NOAUTH, too many clients, ...).
+ * Why there is no connection, "SERVER: REASON", valid until the next call; NULL when there is one. refused: the server
+ * is there, and does not let us in (WRONGPASS, NOAUTH, too many clients, ...).
  */
 const char *redis_problem(const struct redis *r, bool *refused);
 

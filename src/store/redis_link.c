@@ -142,7 +142,7 @@ static void retry_later(struct link *l)
 static void set_problem(struct link *l, bool refused, const char *text)
 {
 	l->refused = refused;
-	snprintf(l->problem, sizeof l->problem, "%s", text);
+	snprintf(l->problem, sizeof l->problem, "%s: %s", l->address, text);
 }
 
 /* The first time it is news; then it is what every try to connect meets. */

@@ -49,7 +49,7 @@ struct link {
 	bool was_late;     /* when it was looked at last */
 	bool served;       /* it was up since it was dialed */
 	bool refused;      /* problem is what the server said */
-	char problem[160]; /* why it is not up; empty when it is */
+	char problem[512]; /* why it is not up; empty when it is */
 	char run[REDIS_RUN + 1], told[REDIS_RUN];
 	int retry_ms;
 	int64_t dialed_ms, learned_ms;

@@ -1,5 +1,5 @@
 #!/usr/bin/env -S python3 -B
-"""What an operator runs and reads: help, words that look like options, servers that are away or refuse, the log, idle cost."""
+"""What an operator runs and reads: help, words like options, servers that are away or refuse, the log, idle cost."""
 
 import json
 import re
@@ -63,11 +63,13 @@ def wrong(it):
 
 # setting: (the line of check, what it says)
 REFUSALS = {"mysql_password_file": ("mysql", "refused: MySQL error 1045: Access denied"),
-            "redis_password_file": ("redis", "refused: WRONGPASS"), "redis_user=nobody": ("redis", "refused: WRONGPASS"),
-            "redis_user=": ("redis", "refused: WRONGPASS"), "mysql_user=nobody": ("mysql", "refused: MySQL error 1045"),
+            "redis_password_file": ("redis", "refused: .*: WRONGPASS"),
+            "redis_user=nobody": ("redis", "refused: .*: WRONGPASS"),
+            "redis_user=": ("redis", "refused: .*: WRONGPASS"), "mysql_user=nobody": ("mysql", "refused: MySQL error 1045"),
             "mysql_database=nothing": ("mysql", "refused: MySQL error 10"),
             "mysql_socket=/nowhere": ("mysql", "away: MySQL error 2002"),
-            "redis=unix:/nowhere": ("redis", "away: No such file"), "redis=tcp:127.0.0.1:1": ("redis", "away: Connection refused")}
+            "redis=unix:/nowhere": ("redis", "away: unix:/nowhere: No such file"),
+            "redis=tcp:127.0.0.1:1": ("redis", "away: 127.0.0.1:1: Connection refused")}
 
 
 @case("check tells a server that refuses the account from one that is away, with its own words")
@@ -79,7 +81,7 @@ def check_refused(it):
             same((done.returncode, done.stderr), (2, ""), "exit and errors")
             texts = json.loads(done.stdout) if words[0] == "--json" else dict(
                 re.split(" +", line, maxsplit=1) for line in done.stdout.splitlines())
-            assert texts[part].startswith(said), texts
+            assert re.match(said, texts[part]), texts
             same(texts["mysql" if part == "redis" else "redis"], "ok", "the other server")
     every(list(REFUSALS), check)
 
@@ -177,7 +179,7 @@ def status_half(it):
     try:
         for words in ((), (sale.title,)):
             done, shown = status(*words)
-            assert done.stderr.startswith("seckillctl status: Redis is away: "), done.stderr
+            assert done.stderr.startswith("seckillctl status: Redis is away: unix:"), done.stderr
             same((shown["redis"][:5], shown["mysql"]), ("away:", "ok"), "the servers")
             same(coupon(shown), {"seller": sale.seller.name, "name": sale.name, "id": sale.id, "segments": 3, "amount": 20,
                                  "cancelled": 0, "rows": 5, "dead_letters": 0}, "the coupon")
@@ -249,7 +251,7 @@ def standing_conditions(it):
     it.redis("SADD", "sk:dirty", f"{sale.id}:1")
 
     def lines():
-        return [line for line in log.read_text()[start:].splitlines() if " drain_gap " in line and f"coupon={sale.id} " in line]
+        return [line for line in log.read_text()[start:].splitlines() if f" coupon={sale.id} " in line and " drain_gap " in line]
     try:
         until(lines, 10, "the gap is logged")
         before = calls(it, "lrange")
