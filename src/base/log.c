@@ -35,10 +35,21 @@ static void put_escaped(struct line *l, struct str s)
 	}
 }
 
+static log_sink *sink;
+
+void log_to(log_sink *to)
+{
+	sink = to;
+}
+
 void log_line(const char *level, const char *event, const struct log_pair *pairs)
 {
 	struct line l = { .n = 0 };
 	char text[CLOCK_TEXT];
+	if (sink) {
+		sink(event, pairs);
+		return;
+	}
 	clock_format(text, clock_ms());
 	int n = snprintf(l.text, LINE, "%s %s %s pid=%d", text, level, event, (int)getpid());
 	l.n = (size_t)n;

@@ -27,4 +27,19 @@ struct log_pair {
 #define LOG_LINE_(level, event, ...) log_line(level, event, (struct log_pair[]){ __VA_ARGS__ __VA_OPT__(, ){ 0 } })
 void log_line(const char *level, const char *event, const struct log_pair *pairs);
 
+/*
+ * For what a lasting condition repeats: a line is written once, and while the same line (event and pairs) comes again,
+ * once a minute with repeated=N, the number of lines left out since the last one. 256 different lines are told apart;
+ * while there are more, one of the others a second is written. Not for two threads.
+ */
+#define log_error_limited(...) LOG_LIMITED_("error", __VA_ARGS__)
+#define log_warn_limited(...)  LOG_LIMITED_("warn", __VA_ARGS__)
+#define LOG_LIMITED_(level, event, ...)                                                                                \
+	log_line_limited(level, event, (struct log_pair[]){ __VA_ARGS__ __VA_OPT__(, ){ 0 } })
+void log_line_limited(const char *level, const char *event, const struct log_pair *pairs);
+
+/* From now on lines go to this function, not to standard error: for a program that talks to a person. */
+typedef void log_sink(const char *event, const struct log_pair *pairs);
+void log_to(log_sink *sink);
+
 #endif

@@ -94,7 +94,7 @@ static struct outcome mend(struct ctl *c, struct arena *a, const struct audit *a
 	case REPAIR_PERSON:
 		return (struct outcome){ "needs a person", why };
 	default:
-		return (struct outcome){ "not repaired", why };
+		return (struct outcome){ "not repaired", ctl_reason(why) };
 	}
 }
 
@@ -191,7 +191,7 @@ static enum status audit_one(struct ctl *c, struct wish *w, int64_t id, bool *ba
 static int cannot_tell(struct ctl *c, enum status s)
 {
 	c->out.n = 0;
-	return ctl_fail(c, EXIT_CANNOT_TELL, status_text(s));
+	return ctl_fail_status(c, EXIT_CANNOT_TELL, s);
 }
 
 /* What an audit says of a coupon that MySQL does not know: only that. */
@@ -267,20 +267,12 @@ int ctl_units(struct ctl *c, int argc, char **argv, const char *member)
 
 static bool read_words(struct wish *w, int argc, char **argv)
 {
-	for (int i = 0; i < argc; i++) {
-		if (strcmp(argv[i], "--repair") == 0)
-			w->repair = true;
-		else if (strcmp(argv[i], "--yes") == 0)
-			w->really = true;
-		else if (strcmp(argv[i], "--window") == 0 && i + 1 < argc) {
-			if (!parse_int(str_of(argv[++i]), 1, INT32_MAX, &w->manner.window))
-				return false;
-		} else if (w->name || argv[i][0] == '-')
-			return false;
-		else
-			w->name = argv[i];
-	}
-	return w->repair || !w->really;
+	const char *window = ctl_option("window");
+	w->repair = ctl_option("repair");
+	w->really = ctl_option("yes");
+	w->name = argv[0];
+	return argc <= 1 && (w->repair || !w->really) &&
+	       (!window || parse_int(str_of(window), 1, INT32_MAX, &w->manner.window));
 }
 
 int ctl_audit(struct ctl *c, int argc, char **argv)

@@ -60,15 +60,13 @@ static void put_text(struct ctl *c, struct arena *a, const struct dead_letter *d
 		buf_printf(&c->out, "  dropped %s\n", escaped(a, d->end_reason).p);
 }
 
-static int list(struct ctl *c, int argc, char **argv)
+static int list(struct ctl *c)
 {
 	enum { PAGE = 200 };
 	struct dead_letter *letters;
 	int64_t last = 0;
 	int count, total = 0;
-	bool all = argc == 1 && strcmp(argv[0], "--all") == 0;
-	if (argc > all)
-		return ctl_usage(c);
+	bool all = ctl_option("all");
 	if (c->json)
 		json_begin(&c->out, NULL, '[');
 	do {
@@ -81,7 +79,7 @@ static int list(struct ctl *c, int argc, char **argv)
 		arena_release(&page);
 		if (s != STATUS_OK) {
 			c->out.n = 0;
-			return ctl_fail(c, EXIT_CANNOT_TELL, status_text(s));
+			return ctl_fail_status(c, EXIT_CANNOT_TELL, s);
 		}
 		total += count;
 	} while (count == PAGE);
@@ -96,7 +94,7 @@ static int list(struct ctl *c, int argc, char **argv)
 /* One line for each letter; adds to the worst of the exit codes. */
 static void put_end(struct ctl *c, int64_t id, const char *done, enum status s, const char *refusal, int *code)
 {
-	const char *problem = s != STATUS_OK ? status_text(s) : refusal;
+	const char *problem = s != STATUS_OK ? ctl_status_text(s) : refusal;
 	if (c->json) {
 		json_begin(&c->out, NULL, '{');
 		json_int(&c->out, "id", id);
@@ -138,20 +136,13 @@ static int decide(struct ctl *c, int argc, char **argv, const char *reason)
 
 int ctl_dead(struct ctl *c, int argc, char **argv)
 {
-	const char *reason = NULL;
-	int ids = 0;
-	if (argc && strcmp(argv[0], "list") == 0)
-		return list(c, argc - 1, argv + 1);
-	bool drop = argc && strcmp(argv[0], "drop") == 0;
-	if (!drop && (!argc || strcmp(argv[0], "retry") != 0))
+	const char *action = argc ? argv[0] : "", *reason = ctl_option("reason");
+	bool drop = strcmp(action, "drop") == 0;
+	if (strcmp(action, "list") == 0)
+		return argc == 1 && !reason ? list(c) : ctl_usage(c);
+	if ((!drop && strcmp(action, "retry") != 0) || argc == 1 || ctl_option("all"))
 		return ctl_usage(c);
-	for (int i = 1; i < argc; i++) {
-		if (drop && i + 1 < argc && strcmp(argv[i], "--reason") == 0)
-			reason = argv[++i];
-		else
-			argv[ids++] = argv[i];
-	}
-	if (!ids || drop != !!reason || (reason && (!*reason || strlen(reason) > 255)))
+	if (drop != !!reason || (reason && (!*reason || strlen(reason) > 255)))
 		return ctl_usage(c);
-	return decide(c, ids, argv, reason);
+	return decide(c, argc - 1, argv + 1, reason);
 }

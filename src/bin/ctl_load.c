@@ -7,7 +7,6 @@
  * that found no connection for a second is given up, and counted as unsent.
  */
 #include <errno.h>
-#include <getopt.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -263,32 +262,20 @@ static void run(struct load *l)
 
 /* Options */
 
-static bool read_number(struct load *l, int flag, const char *value)
+/* A number that was not given keeps its default. */
+static bool read_number(const char *option, int64_t most, int64_t *number)
 {
-	struct str text = str_of(value);
-	return flag == 'c'   ? parse_int(text, 1, 60000, &l->connections)
-	       : flag == 'r' ? parse_int(text, 1, 10000000, &l->rate)
-	       : flag == 's' ? parse_int(text, 1, 86400, &l->seconds)
-			     : false;
+	const char *value = ctl_option(option);
+	return !value || parse_int(str_of(value), 1, most, number);
 }
 
-/* URL and coupon are the last two words afterwards. */
-static bool read_options(struct load *l, int argc, char **argv)
+static bool read_options(struct load *l)
 {
-	static const struct option options[] = { { "tokens", 1, NULL, 't' },  { "course", 0, NULL, 'p' },
-						 { "rate", 1, NULL, 'r' },    { "connections", 1, NULL, 'c' },
-						 { "seconds", 1, NULL, 's' }, { 0 } };
 	l->connections = 64;
-	optind = opterr = 0;
-	for (int flag; (flag = getopt_long(argc + 1, argv - 1, "", options, NULL)) != -1;) {
-		if (flag == 't')
-			l->file = optarg;
-		else if (flag == 'p')
-			l->course = true;
-		else if (!read_number(l, flag, optarg))
-			return false;
-	}
-	return l->file && optind == argc - 1;
+	l->file = ctl_option("tokens");
+	l->course = ctl_option("course");
+	return l->file && read_number("connections", 60000, &l->connections) &&
+	       read_number("rate", 10000000, &l->rate) && read_number("seconds", 86400, &l->seconds);
 }
 
 static bool read_coupon(struct load *l, struct arena *a, const char *coupon)
@@ -330,12 +317,12 @@ static const char *find_server(struct load *l, struct arena *a, const char *url)
 int ctl_load(struct ctl *c, int argc, char **argv)
 {
 	struct load *l = arena_alloc(c->arena, sizeof *l);
-	if (!read_options(l, argc, argv) || !read_coupon(l, c->arena, argv[argc - 1]))
+	if (argc != 2 || !read_options(l) || !read_coupon(l, c->arena, argv[1]))
 		return ctl_usage(c);
 	l->tokens = fopen(l->file, "re");
 	if (!l->tokens)
 		return ctl_fail(c, EXIT_SYSTEM, arena_printf(c->arena, "%s: %s", l->file, strerror(errno)));
-	const char *problem = find_server(l, c->arena, argv[argc - 2]);
+	const char *problem = find_server(l, c->arena, argv[0]);
 	if (!problem) {
 		l->links = arena_alloc(c->arena, (size_t)l->connections * sizeof *l->links);
 		run(l);

@@ -1,48 +1,77 @@
-/* seckillctl: what an operator runs. */
+/*
+ * seckillctl: what an operator runs. The options of a command are getopt_long's: they may stand before, between and
+ * behind its words, and -- ends them.
+ */
 #include "bin/ctl.h"
 
+#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/log.h"
+
+enum { FLAG = no_argument, VALUE = required_argument, MOST_OPTIONS = 8 };
+
+static const struct option audit_options[] = {
+	{ "repair", FLAG, NULL, 0 }, { "yes", FLAG, NULL, 0 }, { "window", VALUE, NULL, 0 }, { 0 }
+};
+static const struct option dead_options[] = { { "all", FLAG, NULL, 0 }, { "reason", VALUE, NULL, 0 }, { 0 } };
+static const struct option recover_options[] = { { "all", FLAG, NULL, 0 }, { "resell-unknown", FLAG, NULL, 0 }, { 0 } };
+static const struct option token_options[] = { { "count", VALUE, NULL, 0 },
+					       { "prefix", VALUE, NULL, 0 },
+					       { "kind", VALUE, NULL, 0 },
+					       { "out", VALUE, NULL, 0 },
+					       { 0 } };
+static const struct option user_options[] = {
+	{ "seller", FLAG, NULL, 0 }, { "customer", FLAG, NULL, 0 }, { "password-file", VALUE, NULL, 0 }, { 0 }
+};
+static const struct option load_options[] = { { "tokens", VALUE, NULL, 0 }, { "connections", VALUE, NULL, 0 },
+					      { "rate", VALUE, NULL, 0 },   { "seconds", VALUE, NULL, 0 },
+					      { "course", FLAG, NULL, 0 },  { 0 } };
+
 static const struct command commands[] = {
-	{ "migrate", "", "bring the schema up to date", WITH_DB | WITH_ANY_VERSION, ctl_migrate },
-	{ "config", "", "print every setting and where it comes from", 0, ctl_config },
-	{ "routes", "", "print the route table", 0, ctl_routes },
+	{ "migrate", "", "bring the schema up to date", WITH_DB | WITH_ANY_VERSION, ctl_migrate, NULL },
+	{ "config", "", "print every setting and where it comes from", 0, ctl_config, NULL },
+	{ "routes", "", "print the route table", 0, ctl_routes, NULL },
 	{ "check", "", "are the servers there, durable, and the schema current?",
-	  WITH_REDIS | WITH_DB | WITH_ANY_VERSION, ctl_check },
-	{ "status", "[SELLER/COUPON]", "units and queues of one coupon, or of all", WITH_REDIS | WITH_DB, ctl_status },
+	  WITH_REDIS | WITH_DB | WITH_ANY_VERSION, ctl_check, NULL },
+	{ "status", "[SELLER/COUPON]", "units and queues of one coupon, or of all", WITH_REDIS | WITH_DB, ctl_status,
+	  NULL },
 	{ "audit", "[--repair [--yes]] [--window N] [SELLER/COUPON]", "prove one coupon, or all, order by order",
-	  WITH_REDIS | WITH_DB, ctl_audit },
+	  WITH_REDIS | WITH_DB, ctl_audit, audit_options },
 	{ "dead", "list [--all] | retry ID... | drop ID... --reason TEXT", "dead letters: records that became no order",
-	  WITH_REDIS | WITH_DB, ctl_dead },
+	  WITH_REDIS | WITH_DB, ctl_dead, dead_options },
 	{ "recover", "[--resell-unknown] SELLER/COUPON|--all",
 	  "make coupons right again that Redis lost or turned back; they are closed meanwhile", WITH_REDIS | WITH_DB,
-	  ctl_recover },
-	{ "rebuild", "[--resell-unknown] SELLER/COUPON|--all", "the same as recover", WITH_REDIS | WITH_DB,
-	  ctl_recover },
+	  ctl_recover, recover_options },
+	{ "rebuild", "[--resell-unknown] SELLER/COUPON|--all", "the same as recover", WITH_REDIS | WITH_DB, ctl_recover,
+	  recover_options },
 	{ "user", "list | disable NAME | {add NAME --seller|--customer | password NAME} [--password-file FILE]",
 	  "accounts; a password is read from a file or from standard input; list: the sellers", WITH_REDIS | WITH_DB,
-	  ctl_user },
+	  ctl_user, user_options },
 	{ "token", "NAME... | --count N --prefix P [--kind customer|seller] [--out FILE]",
 	  "mint tokens; with --count for users P1 to PN, which are made when missing",
-	  WITH_REDIS | WITH_DB | WITH_TOKENS, ctl_token },
+	  WITH_REDIS | WITH_DB | WITH_TOKENS, ctl_token, token_options },
 #ifdef FAULTS
-	{ "faults", "", "list the points at which tests kill this build", 0, ctl_faults },
+	{ "faults", "", "list the points at which tests kill this build", 0, ctl_faults, NULL },
 #endif
 	{ "load", "URL SELLER/COUPON --tokens FILE [--connections N] [--rate R] [--seconds S] [--course]",
-	  "claim with each token once, count and time the answers", 0, ctl_load },
+	  "claim with each token once, count and time the answers", 0, ctl_load, load_options },
 };
 
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
 static bool json;
 static const struct command *current;
+static char **words;
+static int word_count;
+static const char *values[MOST_OPTIONS]; /* of the command's options, by their place in its table */
 
 static bool on_flag(int flag, const char *value)
 {
 	(void)value;
-	json = flag == 'j';
-	return json;
+	json |= flag == 'j';
+	return flag == 'j';
 }
 
 static char *usage(struct arena *a)
@@ -55,56 +84,149 @@ static char *usage(struct arena *a)
 	return text.p;
 }
 
+int ctl_usage(struct ctl *c)
+{
+	(void)c;
+	fprintf(stderr, "usage: seckillctl %s %s\n", current->name, current->args);
+	return EXIT_USAGE;
+}
+
+static _Noreturn void help(struct program *p)
+{
+	program_print(arena_printf(&p->arena,
+				   "usage: seckillctl %s %s\n\n  %s\n\n  --json          answer in JSON\n"
+				   "  -h, --help      this help\n  -V, --version   the version\n"
+				   "  --              no options behind it\n",
+				   current->name, current->args, current->help));
+}
+
+static const struct command *find(const char *name)
+{
+	for (int i = 0; i < COMMANDS; i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	return NULL;
+}
+
+/* A command's options, and those that every command has. */
+static void list_options(struct option all[MOST_OPTIONS + 4], const struct option *own)
+{
+	static const struct option common[] = {
+		{ "json", FLAG, NULL, 'j' }, { "help", FLAG, NULL, 'h' }, { "version", FLAG, NULL, 'V' }, { 0 }
+	};
+	while (own && own->name)
+		*all++ = *own++;
+	memcpy(all, common, sizeof common);
+}
+
+static void take_words(struct program *p, int argc, char **argv)
+{
+	struct option options[MOST_OPTIONS + 4];
+	int flag, which = 0;
+	if (!argc)
+		return;
+	current = find(argv[0]);
+	if (!current)
+		program_fail(p, EXIT_USAGE, "unknown command; -h lists them");
+	list_options(options, current->options);
+	optind = 0; /* anew, over other words */
+	while ((flag = getopt_long(argc, argv, "hV", options, &which)) != -1) {
+		if (flag == 'h')
+			help(p);
+		if (flag == 'V')
+			program_version(p);
+		if (flag == '?')
+			exit(ctl_usage(NULL));
+		if (flag == 'j')
+			json = true;
+		else
+			values[which] = optarg ? optarg : "";
+	}
+	words = argv + optind;
+	word_count = argc - optind;
+}
+
+const char *ctl_option(const char *name)
+{
+	for (int i = 0; current->options && current->options[i].name; i++)
+		if (strcmp(current->options[i].name, name) == 0)
+			return values[i];
+	return NULL;
+}
+
+/* What goes wrong */
+
 int ctl_fail(struct ctl *c, int code, const char *problem)
 {
 	fprintf(stderr, "%s %s: %s\n", c->program->name, current->name, problem);
 	return code;
 }
 
-int ctl_usage(struct ctl *c)
+/* The last line that would have been logged, for a person: "mysql_failed: at recover, error MySQL error ...". */
+static char reason[1024];
+
+static size_t put(size_t n, struct str s)
 {
-	fprintf(stderr, "usage: %s %s %s\n", c->program->name, current->name, current->args);
-	return EXIT_USAGE;
+	for (size_t i = 0; i < s.n && n + 5 < sizeof reason; i++) {
+		unsigned char byte = (unsigned char)s.p[i];
+		bool plain = byte >= ' ' && byte < 0x7f;
+		n += (size_t)snprintf(reason + n, 5, plain ? "%c" : "\\x%02x", byte);
+	}
+	return n;
 }
 
-static const struct command *find(const char *name)
+static void keep_reason(const char *event, const struct log_pair *pairs)
 {
-	for (int i = 0; i < COMMANDS; i++)
-		if (name && strcmp(commands[i].name, name) == 0)
-			return &commands[i];
-	return NULL;
+	size_t n = put(0, str_of(event));
+	for (const char *gap = ": "; pairs->key; pairs++, gap = ", ") {
+		char number[24];
+		snprintf(number, sizeof number, "%lld", pairs->number);
+		n = put(n, str_of(gap));
+		n = put(n, str_of(pairs->key));
+		n = put(n, STR(" "));
+		n = put(n, pairs->text.p ? pairs->text : str_of(number));
+	}
 }
 
-/* --json may stand anywhere; it is taken out of the words, so that getopt never meets it. */
-static int take_json(int argc, char **argv)
+const char *ctl_reason(const char *text)
 {
-	int kept = 0;
-	for (int i = 0; i < argc; i++)
-		if (strcmp(argv[i], "--json") == 0)
-			json = true;
-		else
-			argv[kept++] = argv[i];
-	argv[kept] = NULL;
-	return kept;
+	return *reason ? reason : text;
+}
+
+const char *ctl_status_text(enum status s)
+{
+	bool is_ours = s == STATUS_UNAVAILABLE || s == STATUS_INTERNAL;
+	return is_ours ? ctl_reason(status_text(s)) : status_text(s);
+}
+
+int ctl_fail_status(struct ctl *c, int code, enum status s)
+{
+	return ctl_fail(c, code, ctl_status_text(s));
+}
+
+const char *ctl_access(struct ctl *c, enum access access, const char *problem)
+{
+	static const char *const texts[] = { [ACCESS_AWAY] = "away", [ACCESS_REFUSED] = "refused" };
+	if (access != ACCESS_OK)
+		return arena_printf(c->arena, "%s: %s", texts[access], problem);
+	return problem ? problem : "ok";
 }
 
 int main(int argc, char **argv)
 {
-	static struct program p = { .name = "seckillctl", .flags = "j", .flag = on_flag, .takes_words = true };
+	static struct program p = { .name = "seckillctl", .flags = "j", .flag = on_flag, .words = take_words };
 	p.usage = usage(&p.arena);
-	argc = take_json(argc, argv);
-	int first = program_start(&p, argc, argv);
-	current = find(argv[first]);
+	program_start(&p, argc, argv);
 	if (!current)
-		program_fail(&p, EXIT_USAGE,
-			     argv[first] ? "unknown command; -h lists them" : "no command; -h lists them");
+		program_fail(&p, EXIT_USAGE, "no command; -h lists them");
+	log_to(keep_reason);
 	if (current->parts)
 		program_open(&p, current->parts);
 	if ((current->parts & WITH_REDIS) && !(current->parts & WITH_ANY_VERSION))
 		program_check_versions(&p);
 	struct ctl c = { .program = &p, .service = &p.service, .arena = &p.arena, .json = json };
 	buf_init(&c.out, &p.arena);
-	int code = current->run(&c, argc - first - 1, argv + first + 1);
+	int code = current->run(&c, word_count, words);
 	fputs(buf_str(&c.out).p, stdout);
 	if (current->parts)
 		program_close(&p);

@@ -34,6 +34,8 @@ static void put_result(struct ctl *c, int64_t coupon, const struct recovery *r)
 			json_int(&c->out, numbers[i].name, numbers[i].value);
 		else
 			buf_printf(&c->out, "  %-50s %lld\n", numbers[i].text, (long long)numbers[i].value);
+	if (!c->json && r->refused + r->unknown)
+		buf_puts(&c->out, "  seckillctl dead list shows the dead letters\n");
 	if (c->json) {
 		json_end(&c->out, '}');
 		buf_puts(&c->out, "\n");
@@ -112,13 +114,14 @@ static enum status close_strays(struct ctl *c, const char *title, int *found)
 	return s;
 }
 
-static enum status recover_known(struct ctl *c, const char *title, bool resell)
+static enum status recover_known(struct ctl *c, const char *title, bool resell, int64_t *at)
 {
 	int64_t *ids;
 	int count;
 	enum status s = audit_find(c->service, c->arena, title, &ids, &count);
 	for (int i = 0; s == STATUS_OK && i < count; i++) {
 		struct recovery r;
+		*at = ids[i];
 		s = recover_coupon(c->service, c->arena, ids[i], resell, &r);
 		if (s == STATUS_OK)
 			put_result(c, ids[i], &r);
@@ -128,20 +131,42 @@ static enum status recover_known(struct ctl *c, const char *title, bool resell)
 	return s;
 }
 
+/* Before anything is closed: a write that changes nothing. Of a server that is away the recovery itself speaks. */
+static bool may_write(struct db *db)
+{
+	return db_exec(db, "UPDATE coupons SET generation = generation WHERE id = 0", NULL) == 0 ||
+	       db_failure(db) != DB_BROKEN;
+}
+
+/* coupon: which one is not recovered, and none behind it; 0: it was not found. */
+static int fail(struct ctl *c, int64_t coupon, enum status s)
+{
+	const char *reason = s == STATUS_BUSY ? "another recovery of it runs" : ctl_status_text(s);
+	if (coupon)
+		reason = arena_printf(c->arena, "coupon %lld: %s", (long long)coupon, reason);
+	return ctl_fail(c, s == STATUS_UNAVAILABLE || s == STATUS_BUSY ? EXIT_UNAVAILABLE : EXIT_DOES_NOT_HOLD, reason);
+}
+
 int ctl_recover(struct ctl *c, int argc, char **argv)
 {
-	bool resell = argc && strcmp(argv[0], "--resell-unknown") == 0;
+	bool all = ctl_option("all"), resell = ctl_option("resell-unknown");
+	const char *title = argv[0];
 	int strays = 0;
-	if (argc != 1 + resell)
+	int64_t at = 0;
+	if (argc != !all)
 		return ctl_usage(c);
-	const char *title = strcmp(argv[resell], "--all") ? argv[resell] : NULL;
-	enum status s = recover_known(c, title, resell);
-	if (s == STATUS_OK && !title)
+	if (!may_write(c->service->db))
+		return ctl_fail(
+			c, EXIT_DOES_NOT_HOLD,
+			arena_printf(c->arena,
+				     "%s; recover writes orders, so it needs the drainers' settings and account",
+				     db_error(c->service->db)));
+	enum status s = recover_known(c, title, resell, &at);
+	if (s == STATUS_OK && all)
 		s = close_strays(c, NULL, &strays);
 	if (s == STATUS_NO_SUCH_COUPON && close_strays(c, title, &strays) == STATUS_OK && strays)
 		s = STATUS_OK;
-	if (s == STATUS_OK)
-		return strays ? EXIT_DOES_NOT_HOLD : EXIT_HOLDS;
-	return ctl_fail(c, s == STATUS_UNAVAILABLE || s == STATUS_BUSY ? EXIT_UNAVAILABLE : EXIT_DOES_NOT_HOLD,
-			s == STATUS_BUSY ? "another recovery of this coupon runs" : status_text(s));
+	if (s != STATUS_OK)
+		return fail(c, at, s);
+	return strays ? EXIT_DOES_NOT_HOLD : EXIT_HOLDS;
 }

@@ -3,7 +3,6 @@
 #include "base/fault.h"
 #include "bin/ctl.h"
 #include "http/route.h"
-#include "sale/durable.h"
 #include "sale/layout.h"
 #include "sale/migrate.h"
 
@@ -78,27 +77,38 @@ int ctl_routes(struct ctl *c, int argc, char **argv)
 }
 
 /* One line of check; adds to the worst of the exit codes. */
-static void put_check(struct ctl *c, const char *what, bool away, const char *problem, int *code)
+static void put_check(struct ctl *c, const char *what, enum access access, const char *problem, int *code)
 {
-	const char *text = away ? "away" : problem ? problem : "ok";
+	const char *text = ctl_access(c, access, problem);
 	if (c->json)
 		json_str(&c->out, what, str_of(text));
 	else
 		buf_printf(&c->out, "%-8s %s\n", what, text);
-	if (away)
+	if (access != ACCESS_OK)
 		*code = EXIT_CANNOT_TELL;
 	else if (problem && *code == EXIT_HOLDS)
 		*code = EXIT_DOES_NOT_HOLD;
 }
 
-static const char *check_schema(struct ctl *c, bool *away)
+/* The version counts as 0 where the account does not see the table; only a look at that tells. */
+static bool can_see_version(struct db *db, struct arena *a)
+{
+	struct db_rows rows;
+	return db_query(db, a, "SELECT version FROM schema_migrations LIMIT 1", &rows) == 0;
+}
+
+static const char *check_schema(struct ctl *c, enum access *access)
 {
 	struct migration m;
+	struct db *db = c->service->db;
 	const char *problem = NULL;
-	enum status s = migrate_look(c->service->db, c->arena, sql_files, sql_file_count, &m, &problem);
-	*away = s == STATUS_UNAVAILABLE;
+	enum status s = migrate_look(db, c->arena, sql_files, sql_file_count, &m, &problem);
+	*access = s == STATUS_OK ? ACCESS_OK : s == STATUS_UNAVAILABLE ? ACCESS_AWAY : ACCESS_REFUSED;
 	if (s != STATUS_OK)
 		return problem;
+	if (!m.version && !can_see_version(db, c->arena))
+		return arena_printf(c->arena, "no version: %s; run seckillctl migrate, then docker/grants.sql",
+				    db_error(db));
 	if (m.version == m.wanted)
 		return NULL;
 	return arena_printf(c->arena, "at version %d, this program needs version %d: %s", m.version, m.wanted,
@@ -108,19 +118,19 @@ static const char *check_schema(struct ctl *c, bool *away)
 int ctl_check(struct ctl *c, int argc, char **argv)
 {
 	int code = EXIT_HOLDS;
-	bool away;
+	enum access access;
 	(void)argv;
 	if (argc)
 		return ctl_usage(c);
 	if (c->json)
 		json_begin(&c->out, NULL, '{');
-	const char *problem = durable_redis(c->service, c->arena, &away);
-	put_check(c, "redis", away, problem, &code);
-	problem = durable_mysql(c->service, c->arena, &away);
-	put_check(c, "mysql", away, problem, &code);
-	problem = check_schema(c, &away);
-	put_check(c, "schema", away, problem, &code);
-	put_check(c, "layout", false, layout_problem(c->service, c->arena), &code);
+	const char *problem = durable_redis(c->service, c->arena, &access);
+	put_check(c, "redis", access, problem, &code);
+	problem = durable_mysql(c->service, c->arena, &access);
+	put_check(c, "mysql", access, problem, &code);
+	problem = check_schema(c, &access);
+	put_check(c, "schema", access, problem, &code);
+	put_check(c, "layout", ACCESS_OK, layout_problem(c->service, c->arena), &code);
 	if (c->json) {
 		json_end(&c->out, '}');
 		buf_puts(&c->out, "\n");

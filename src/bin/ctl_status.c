@@ -1,6 +1,16 @@
-/* status: the coupons, and what the processes of this host have counted. */
+/*
+ * status: the coupons, and what the processes of this host have counted. While one of the servers cannot be asked, the
+ * coupons are shown as far as the other one knows them.
+ */
+#include <stdio.h>
+
 #include "base/board.h"
+#include "base/parse.h"
 #include "bin/ctl.h"
+#include "sale/dead.h"
+#include "sale/failure.h"
+#include "sale/key.h"
+#include "sale/stock.h"
 
 static const struct {
 	const char *metric, *title;
@@ -57,18 +67,187 @@ static void put_text(struct ctl *c)
 	buf_printf(&c->out, "scripts per winning claim: %.3f\n", board_scripts_per_win(b));
 }
 
+/* One coupon as one server knows it: a line, or an object. */
+
+struct number {
+	const char *name;
+	int64_t value;
+};
+
+static void put_coupon(struct ctl *c, struct str seller, struct str name, const struct number *numbers, int count)
+{
+	if (c->json) {
+		json_begin(&c->out, NULL, '{');
+		json_str(&c->out, "seller", seller);
+		json_str(&c->out, "name", name);
+	} else {
+		buf_printf(&c->out, "%.*s/%.*s:", (int)seller.n, seller.p, (int)name.n, name.p);
+	}
+	for (int i = 0; i < count; i++)
+		if (c->json)
+			json_int(&c->out, numbers[i].name, numbers[i].value);
+		else
+			buf_printf(&c->out, "%s %s %lld", i ? "," : "", numbers[i].name, (long long)numbers[i].value);
+	if (c->json)
+		json_end(&c->out, '}');
+	else
+		buf_puts(&c->out, "\n");
+}
+
+#define PUT_COUPON(c, seller, name, ...)                                                                               \
+	put_coupon(c, seller, name, (const struct number[]){ __VA_ARGS__ },                                            \
+		   sizeof((const struct number[]){ __VA_ARGS__ }) / sizeof(struct number))
+
+/* From Redis alone, by the readers of the hot pool */
+
+struct view {
+	struct ctl *ctl;
+	struct coupon *coupon;
+	enum status status;
+};
+
+static void on_stock(void *context, enum status s, const struct stock *stock)
+{
+	struct view *v = context;
+	const struct coupon *c = v->coupon;
+	v->status = s;
+	if (s == STATUS_OK)
+		PUT_COUPON(v->ctl, c->seller_name, c->name, { "id", c->id }, { "segments", c->segments },
+			   { "amount", stock->amount }, { "cancelled", stock->cancelled }, { "hub", stock->hub },
+			   { "sold", stock->amount + stock->cancelled - stock->left }, { "queued", stock->queued });
+	coupon_drop(v->coupon);
+}
+
+static void on_coupon(void *context, enum status s, struct coupon *c)
+{
+	struct view *v = context;
+	v->status = s;
+	if (s != STATUS_OK)
+		return;
+	v->coupon = coupon_hold(c);
+	stock_read(v->ctl->service, c, true, on_stock, v);
+}
+
+static enum status put_named(struct view *v, const char *title)
+{
+	struct service *svc = v->ctl->service;
+	struct str seller, name = str_of(title);
+	if (!parse_split(&name, '/', &seller) || !parse_is_name(seller) || !parse_is_name(name))
+		return STATUS_NO_SUCH_COUPON;
+	coupon_find(svc, seller, name, on_coupon, v);
+	redis_settle(svc->redis);
+	return v->status;
+}
+
+/* A coupon that cannot be read, as one that is closed, is no reason to leave out the others. */
+static enum status put_catalog(struct view *v)
+{
+	struct service *svc = v->ctl->service;
+	struct arena a = { 0 };
+	struct redis_command c;
+	const struct redis_reply *entries = NULL;
+	enum redis_end end = REDIS_ANSWER;
+	for (int bucket = 0; end == REDIS_ANSWER && bucket < KEY_BUCKETS; bucket++) {
+		redis_command(&c, "HGETALL");
+		key_put(&c, KEY_CATALOG, bucket, 0);
+		end = redis_call(svc->redis, &a, &c, &entries);
+		for (size_t i = 1; end == REDIS_ANSWER && i < redis_count(entries); i += 2) {
+			coupon_find_id(svc, redis_number_at(entries, i), on_coupon, v);
+			redis_settle(svc->redis);
+		}
+		arena_reset(&a);
+	}
+	arena_release(&a);
+	return end == REDIS_ANSWER ? STATUS_OK : STATUS_UNAVAILABLE;
+}
+
+static enum status put_from_redis(struct ctl *c, const char *title)
+{
+	struct view v = { .ctl = c };
+	c->service->redis = c->service->redis_now; /* where those readers look for it */
+	enum status s = title ? put_named(&v, title) : put_catalog(&v);
+	c->service->redis = NULL;
+	return s;
+}
+
+/* From MySQL alone */
+
+static enum status put_from_mysql(struct ctl *c, const char *title)
+{
+	struct db_rows rows;
+	struct str seller = STR(""), name = title ? str_of(title) : STR("");
+	if (title)
+		parse_split(&name, '/', &seller);
+	if (db_query(c->service->db, c->arena,
+		     "SELECT u.name, c.name, c.id, c.segments, c.amount, c.cancelled, c.sold, (SELECT COUNT(*) FROM "
+		     "dead_letters d WHERE d.coupon_id = c.id AND d.state = ?) FROM coupons c JOIN users u ON "
+		     "u.id = c.seller_id WHERE ? = 0 OR (u.name = ? AND c.name = ?) ORDER BY c.id",
+		     &rows, DB_N(DEAD_OPEN), DB_N(title != NULL), DB_S(seller), DB_S(name)))
+		return failure_of_db(c->service->db, "status");
+	for (int i = 0; i < rows.count; i++) {
+		const struct db_value *v = rows.values + (ptrdiff_t)rows.columns * i;
+		PUT_COUPON(c, v[0].text, v[1].text, { "id", v[2].number }, { "segments", v[3].number },
+			   { "amount", v[4].number }, { "cancelled", v[5].number }, { "rows", v[6].number },
+			   { "dead_letters", v[7].number });
+	}
+	return title && !rows.count ? STATUS_NO_SUCH_COUPON : STATUS_OK;
+}
+
+/* The whole */
+
+enum { REDIS, MYSQL, SERVERS };
+
+struct server {
+	enum access access;
+	const char *text;
+};
+
+static void look(struct ctl *c, struct server servers[SERVERS])
+{
+	const char *(*const ask[])(struct service *, struct arena *, enum access *) = { durable_redis, durable_mysql };
+	for (int i = 0; i < SERVERS; i++) {
+		const char *problem = ask[i](c->service, c->arena, &servers[i].access);
+		servers[i].text = ctl_access(c, servers[i].access, servers[i].access == ACCESS_OK ? NULL : problem);
+	}
+}
+
+static int put_half(struct ctl *c, const struct server servers[SERVERS], const char *title)
+{
+	static const char *const names[] = { "Redis", "MySQL" };
+	enum status s = STATUS_OK;
+	if (c->json)
+		json_begin(&c->out, "coupons", '[');
+	if (servers[REDIS].access == ACCESS_OK)
+		s = put_from_redis(c, title);
+	else if (servers[MYSQL].access == ACCESS_OK)
+		s = put_from_mysql(c, title);
+	if (c->json)
+		json_end(&c->out, ']');
+	for (int i = 0; i < SERVERS; i++)
+		if (servers[i].access != ACCESS_OK)
+			ctl_fail(c, 0, arena_printf(c->arena, "%s is %s", names[i], servers[i].text));
+	return s == STATUS_OK ? EXIT_CANNOT_TELL : ctl_fail_status(c, EXIT_CANNOT_TELL, s);
+}
+
 int ctl_status(struct ctl *c, int argc, char **argv)
 {
+	struct server servers[SERVERS];
+	if (argc > 1)
+		return ctl_usage(c);
+	look(c, servers);
+	bool whole = servers[REDIS].access == ACCESS_OK && servers[MYSQL].access == ACCESS_OK;
 	if (c->json)
 		json_begin(&c->out, NULL, '{');
-	int code = ctl_units(c, argc, argv, "coupons");
-	if (code != EXIT_HOLDS)
+	int code = whole ? ctl_units(c, argc, argv, "coupons") : put_half(c, servers, argv[0]);
+	if (whole && code != EXIT_HOLDS)
 		return code;
 	if (!c->json) {
 		put_text(c);
 		return code;
 	}
 	put_json(c);
+	json_str(&c->out, "redis", str_of(servers[REDIS].text));
+	json_str(&c->out, "mysql", str_of(servers[MYSQL].text));
 	json_end(&c->out, '}');
 	buf_puts(&c->out, "\n");
 	return code;

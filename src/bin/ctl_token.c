@@ -1,7 +1,6 @@
 /* token: for load tests and for operators who need one */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -18,32 +17,22 @@ struct wish {
 	enum user_kind kind;
 };
 
-static bool read_option(struct wish *w, const char *name, const char *value)
+static bool read_kind(const char *word, enum user_kind *kind)
 {
-	if (strcmp(name, "count") == 0)
-		return parse_int(str_of(value), 1, 10000000, &w->count);
-	if (strcmp(name, "prefix") == 0)
-		return w->prefix = value, parse_is_name(str_of(value)) && strlen(value) <= 40;
-	if (strcmp(name, "out") == 0)
-		return w->out = value, true;
-	w->kind = strcmp(value, "customer") == 0 ? KIND_CUSTOMER : KIND_SELLER;
-	return w->kind == KIND_CUSTOMER || strcmp(value, "seller") == 0 || strcmp(value, "saler") == 0;
+	*kind = !word || strcmp(word, "customer") == 0 ? KIND_CUSTOMER : KIND_SELLER;
+	return !word || *kind == KIND_CUSTOMER || strcmp(word, "seller") == 0 || strcmp(word, "saler") == 0;
 }
 
-/* The index of the first word that is no option, or -1. */
-static int read_options(struct wish *w, int argc, char **argv)
+static bool read_options(struct wish *w)
 {
-	static const char *const names[] = { "count", "prefix", "kind", "out" };
-	int i = 0;
-	while (i < argc && strncmp(argv[i], "--", 2) == 0) {
-		bool known = false;
-		for (int k = 0; k < 4; k++)
-			known |= strcmp(argv[i] + 2, names[k]) == 0;
-		if (!known || i + 1 == argc || !read_option(w, argv[i] + 2, argv[i + 1]))
-			return -1;
-		i += 2;
-	}
-	return i;
+	const char *count = ctl_option("count");
+	w->prefix = ctl_option("prefix");
+	w->out = ctl_option("out");
+	if (count && !parse_int(str_of(count), 1, 10000000, &w->count))
+		return false;
+	if (w->prefix && (!parse_is_name(str_of(w->prefix)) || strlen(w->prefix) > 40))
+		return false;
+	return !count == !w->prefix && read_kind(ctl_option("kind"), &w->kind);
 }
 
 static void put_token(struct ctl *c, struct arena *a, FILE *to, struct token *t)
@@ -69,8 +58,7 @@ static int mint_names(struct ctl *c, FILE *to, int argc, char **argv)
 		struct user user;
 		enum status s = user_find(c->service, c->arena, str_of(argv[i]), &user);
 		if (s != STATUS_OK)
-			return ctl_fail(c, s == STATUS_UNKNOWN_USER ? EXIT_DOES_NOT_HOLD : EXIT_UNAVAILABLE,
-					status_text(s));
+			return ctl_fail_status(c, s == STATUS_UNKNOWN_USER ? EXIT_DOES_NOT_HOLD : EXIT_UNAVAILABLE, s);
 		struct token t = { .user = user.id, .name = str_of(argv[i]), .kind = user.kind };
 		put_token(c, c->arena, to, &t);
 	}
@@ -82,7 +70,7 @@ static int mint_many(struct ctl *c, FILE *to, const struct wish *w)
 	int64_t *ids = arena_alloc(c->arena, (size_t)w->count * sizeof *ids);
 	enum status s = users_ensure(c->service, str_of(w->prefix), (int)w->count, w->kind, ids);
 	if (s != STATUS_OK)
-		return ctl_fail(c, s == STATUS_UNAVAILABLE ? EXIT_UNAVAILABLE : EXIT_DOES_NOT_HOLD, status_text(s));
+		return ctl_fail_status(c, s == STATUS_UNAVAILABLE ? EXIT_UNAVAILABLE : EXIT_DOES_NOT_HOLD, s);
 	struct arena a = { 0 };
 	for (int64_t i = 0; i < w->count; i++) {
 		struct token t = { .user = ids[i], .kind = w->kind };
@@ -130,15 +118,14 @@ static const char *close_sink(struct sink *s, bool keep)
 
 int ctl_token(struct ctl *c, int argc, char **argv)
 {
-	struct wish w = { .kind = KIND_CUSTOMER };
-	int first = read_options(&w, argc, argv);
-	if (first < 0 || !!w.count != !!w.prefix || !!w.count == (first < argc))
+	struct wish w = { 0 };
+	if (!read_options(&w) || !!w.count == !!argc)
 		return ctl_usage(c);
 	struct sink s = { .path = w.out };
 	const char *where = w.out ? w.out : "standard output", *problem = open_sink(&s, c->arena);
 	if (problem)
 		return ctl_fail(c, EXIT_SYSTEM, arena_printf(c->arena, "%s: %s", where, problem));
-	int code = w.count ? mint_many(c, s.to, &w) : mint_names(c, s.to, argc - first, argv + first);
+	int code = w.count ? mint_many(c, s.to, &w) : mint_names(c, s.to, argc, argv);
 	problem = close_sink(&s, code == EXIT_HOLDS);
 	if (problem && code == EXIT_HOLDS)
 		return ctl_fail(c, EXIT_SYSTEM, arena_printf(c->arena, "%s: %s", where, problem));

@@ -19,18 +19,13 @@ struct words {
 /* False: they cannot be understood. */
 static bool read_words(struct words *w, int argc, char **argv)
 {
-	for (int i = 0; i < argc; i++) {
-		bool seller = strcmp(argv[i], "--seller") == 0;
-		if (strcmp(argv[i], "--password-file") == 0 && !w->password_file && i + 1 < argc)
-			w->password_file = argv[++i];
-		else if ((seller || strcmp(argv[i], "--customer") == 0) && !w->kind)
-			w->kind = seller ? KIND_SELLER : KIND_CUSTOMER;
-		else if (!w->name && strncmp(argv[i], "--", 2) != 0)
-			w->name = argv[i];
-		else
-			return false;
-	}
-	return w->name;
+	bool seller = ctl_option("seller"), customer = ctl_option("customer");
+	*w = (struct words){ .name = argv[0],
+			     .password_file = ctl_option("password-file"),
+			     .kind = seller     ? KIND_SELLER
+				     : customer ? KIND_CUSTOMER
+						: 0 };
+	return argc == 1 && !(seller && customer);
 }
 
 /* A password that is typed is not shown. */
@@ -78,7 +73,7 @@ static int read_password(struct ctl *c, const char *file, struct str *password)
 static int answer(struct ctl *c, enum status s, const char *name, const char *done)
 {
 	if (s != STATUS_OK)
-		return ctl_fail(c, s == STATUS_UNAVAILABLE ? EXIT_UNAVAILABLE : EXIT_DOES_NOT_HOLD, status_text(s));
+		return ctl_fail(c, s == STATUS_UNAVAILABLE ? EXIT_UNAVAILABLE : EXIT_DOES_NOT_HOLD, ctl_status_text(s));
 	if (c->json) {
 		json_begin(&c->out, NULL, '{');
 		json_str(&c->out, "name", str_of(name));
@@ -168,7 +163,7 @@ static int list(struct ctl *c, int argc, char **argv)
 		arena_release(&page);
 		if (s != STATUS_OK) {
 			c->out.n = 0;
-			return ctl_fail(c, EXIT_UNAVAILABLE, status_text(s));
+			return ctl_fail_status(c, EXIT_UNAVAILABLE, s);
 		}
 	} while (count == PAGE);
 	if (c->json) {

@@ -1,5 +1,6 @@
 #include "bin/program.h"
 
+#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,18 +36,33 @@ void program_fail(struct program *p, int code, const char *problem)
 	exit(code);
 }
 
+_Noreturn void program_print(const char *text)
+{
+	bool printed = fputs(text, stdout) >= 0 && fflush(stdout) == 0;
+	exit(printed ? EXIT_SUCCESS : EXIT_SYSTEM);
+}
+
+_Noreturn void program_version(const struct program *p)
+{
+	char text[64];
+	snprintf(text, sizeof text, "%s %s\n", p->name, PACKAGE_VERSION);
+	program_print(text);
+}
+
 static _Noreturn void help(struct program *p)
 {
-	struct buf settings;
-	buf_init(&settings, &p->arena);
-	conf_help(&settings);
-	printf("usage: %s %s\n\n"
-	       "  -c FILE         read settings from FILE\n"
-	       "  -s NAME=VALUE   set one, over the file and SECKILL_NAME in the environment\n"
-	       "  -t              check the settings and leave\n"
-	       "  -h, -V          this help; the version\n\nsettings and their defaults:\n%s",
-	       p->name, p->usage, buf_str(&settings).p);
-	exit(EXIT_SUCCESS);
+	struct buf text;
+	buf_init(&text, &p->arena);
+	buf_printf(&text,
+		   "usage: %s %s\n\n"
+		   "  -c FILE         read settings from FILE\n"
+		   "  -s NAME=VALUE   set one, over the file and SECKILL_NAME in the environment\n"
+		   "  -t              check the settings and leave\n"
+		   "  -h, --help      this help\n"
+		   "  -V, --version   the version\n\nsettings and their defaults:\n",
+		   p->name, p->usage);
+	conf_help(&text);
+	program_print(buf_str(&text).p);
 }
 
 static _Noreturn void wrong_usage(struct program *p)
@@ -63,15 +79,19 @@ static void leave_on_problems(struct program *p)
 	exit(EXIT_CONFIG);
 }
 
-int program_start(struct program *p, int argc, char **argv)
+void program_start(struct program *p, int argc, char **argv)
 {
 	enum { SETTINGS = 32 };
+	static const struct option longer[] = { { "help", no_argument, NULL, 'h' },
+						{ "version", no_argument, NULL, 'V' },
+						{ "json", no_argument, NULL, 'j' }, /* where flag() takes it */
+						{ 0 } };
 	const char *file = NULL, *settings[SETTINGS];
 	int count = 0, flag;
 	bool test = false;
 	char flags[64];
 	snprintf(flags, sizeof flags, "+c:s:thV%s", p->flags);
-	while ((flag = getopt(argc, argv, flags)) != -1) {
+	while ((flag = getopt_long(argc, argv, flags, longer, NULL)) != -1) {
 		if (flag == 'c')
 			file = optarg;
 		else if (flag == 's' && count < SETTINGS)
@@ -81,11 +101,13 @@ int program_start(struct program *p, int argc, char **argv)
 		else if (flag == 'h')
 			help(p);
 		else if (flag == 'V')
-			printf("%s %s\n", p->name, PACKAGE_VERSION), exit(EXIT_SUCCESS);
+			program_version(p);
 		else if (flag == '?' || !p->flag || !p->flag(flag, optarg))
 			wrong_usage(p);
 	}
-	if (optind < argc && !p->takes_words)
+	if (p->words)
+		p->words(p, argc - optind, argv + optind);
+	else if (optind < argc)
 		wrong_usage(p);
 	conf_init(&p->conf);
 	if (file)
@@ -99,7 +121,6 @@ int program_start(struct program *p, int argc, char **argv)
 		leave_on_problems(p);
 		exit(EXIT_SUCCESS);
 	}
-	return optind;
 }
 
 void program_open(struct program *p, int parts)

@@ -18,14 +18,15 @@ struct program {
 	const char *name, *usage;
 	const char *flags; /* getopt's, beyond the common c: s: t h V */
 	bool (*flag)(int flag, const char *value);
-	bool takes_words; /* after the flags */
+	/* What follows the flags, before any setting is read; NULL: nothing may follow. Its last word is NULL. */
+	void (*words)(struct program *p, int argc, char **argv);
 	struct conf conf;
 	struct service service;
 	struct arena arena;
 };
 
-/* Reads flags and configuration; leaves with the right exit code when there is nothing to run. Returns optind. */
-int program_start(struct program *p, int argc, char **argv);
+/* Reads flags and configuration; leaves with the right exit code when there is nothing to run. */
+void program_start(struct program *p, int argc, char **argv);
 
 /* Opens what the program works with; leaves on bad configuration. */
 enum { WITH_LOOP_REDIS = 1, WITH_REDIS = 2, WITH_DB = 4, WITH_TOKENS = 8, WITH_ANY_VERSION = 16 };
@@ -43,5 +44,8 @@ void program_signals(struct program *p);
 bool program_is_stopping(void);
 
 _Noreturn void program_fail(struct program *p, int code, const char *problem);
+/* What was asked for, on standard output. */
+_Noreturn void program_print(const char *text);
+_Noreturn void program_version(const struct program *p);
 
 #endif

@@ -36,7 +36,7 @@ static bool parse_kind(struct str word, enum user_kind *kind)
 static void enter_directory(struct request *rq, struct str name, int64_t id)
 {
 	if (directory_add(rq->service, name, id) != STATUS_OK)
-		log_warn("directory_add_failed", LOG_STR("request", rq->id), LOG_INT("seller", id));
+		log_warn_limited("directory_add_failed", LOG_STR("request", rq->id), LOG_INT("seller", id));
 }
 
 static enum status read_user(struct request *rq, struct str *name, struct str *password, enum user_kind *kind)

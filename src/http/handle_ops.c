@@ -1,5 +1,6 @@
 /* What operators and load balancers ask. */
 #include "base/board.h"
+#include "base/log.h"
 #include "http/handlers.h"
 #include "sale/durable.h"
 #include "sale/inspect.h"
@@ -32,13 +33,19 @@ enum status handle_health(struct request *rq)
 	return STATUS_OK;
 }
 
-static bool problem(struct buf *detail, const char *name, bool away, const char *text)
+/* What a server says of our account is for the log: anybody may read the answer. */
+static bool problem(struct buf *detail, const char *name, enum access access, const char *text)
 {
-	if (away)
-		buf_printf(detail, "%s%s is away", detail->n ? "; " : "", name);
+	static const char *const texts[] = {
+		[ACCESS_AWAY] = "is away", [ACCESS_REFUSED] = "refuses the account of the service, see the log"
+	};
+	if (access != ACCESS_OK)
+		buf_printf(detail, "%s%s %s", detail->n ? "; " : "", name, texts[access]);
 	else if (text)
 		buf_printf(detail, "%s%s", detail->n ? "; " : "", text);
-	return away || text;
+	if (text)
+		log_error_limited("not_ready", LOG_TEXT("server", name), LOG_TEXT("reason", text));
+	return text;
 }
 
 /* A sale that is closed is no reason to take the host out of service: the others go on. */
@@ -59,15 +66,17 @@ static void put_closed(struct request *rq)
 enum status handle_ready(struct request *rq)
 {
 	struct buf detail;
-	bool away, durable = rq->service->conf->require_durable;
+	enum access access;
+	bool durable = rq->service->conf->require_durable;
 	buf_init(&detail, rq->arena);
-	const char *text = durable_redis(rq->service, rq->arena, &away);
-	bool bad = problem(&detail, "Redis", away, durable ? text : NULL);
-	text = durable_mysql(rq->service, rq->arena, &away);
-	bool is_schema = away && db_failure(rq->service->db) == DB_SCHEMA;
-	bad |= is_schema ? problem(&detail, "MySQL", false, db_error(rq->service->db))
-			 : problem(&detail, "MySQL", away, durable ? text : NULL);
-	bad |= problem(&detail, "Redis", false, layout_problem(rq->service, rq->arena));
+	const char *text = durable_redis(rq->service, rq->arena, &access);
+	bool bad = problem(&detail, "Redis", access, durable || access != ACCESS_OK ? text : NULL);
+	text = durable_mysql(rq->service, rq->arena, &access);
+	if (db_failure(rq->service->db) == DB_SCHEMA)
+		bad |= problem(&detail, "MySQL", ACCESS_OK, text);
+	else
+		bad |= problem(&detail, "MySQL", access, durable || access != ACCESS_OK ? text : NULL);
+	bad |= problem(&detail, "Redis", ACCESS_OK, layout_problem(rq->service, rq->arena));
 	if (bad) {
 		rq->response.detail = buf_str(&detail).p;
 		return STATUS_UNAVAILABLE;

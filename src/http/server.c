@@ -252,7 +252,7 @@ static enum status check_age(struct connection *c)
 static void on_patience(struct loop_timer *t)
 {
 	struct connection *c = (struct connection *)((char *)t - offsetof(struct connection, patience));
-	log_warn("request_incomplete");
+	log_warn_limited("request_incomplete");
 	close_connection(c);
 }
 
@@ -338,7 +338,7 @@ static void on_listen_again(struct loop_timer *t)
 /* Out of descriptors or memory: asking again at once would only burn the CPU. */
 static void listen_later(struct server *s)
 {
-	log_error("accept_failed", LOG_TEXT("reason", strerror(errno)));
+	log_error_limited("accept_failed", LOG_TEXT("reason", strerror(errno)));
 	listen_on(s, false);
 	loop_timer_set(s->service->loop, &s->again, LISTEN_AGAIN_MS);
 }

@@ -264,16 +264,11 @@ static void on_regress(struct claim *c, const struct claim_answer *said)
 	regress(c);
 }
 
-/* A slot that holds what no script of ours leaves there. Told once a second: every claim of the segment meets it. */
+/* A slot that holds what no script of ours leaves there. Every claim of the segment meets it. */
 static void on_broken(struct claim *c, const struct claim_answer *said)
 {
-	struct service *svc = c->service;
-	int64_t now = clock_mono_ms();
-	if (now - svc->complained_ms >= 1000) {
-		svc->complained_ms = now;
-		log_error("claim_broken", LOG_INT("coupon", c->coupon->id), LOG_INT("segment", c->segment),
+	log_error_limited("claim_broken", LOG_INT("coupon", c->coupon->id), LOG_INT("segment", c->segment),
 			  LOG_STR("error", said->rest));
-	}
 	claim_end(c, STATUS_FENCED);
 }
 
@@ -316,7 +311,7 @@ static void on_claim(void *context, enum redis_end end, const struct redis_reply
 			answers[i].fn(c, &said);
 			return;
 		}
-	log_error("claim_reply_unreadable", LOG_STR("word", said.word));
+	log_error_limited("claim_reply_unreadable", LOG_STR("word", said.word));
 	claim_end(c, STATUS_INTERNAL);
 }
 

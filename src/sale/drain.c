@@ -1,4 +1,10 @@
 /*
+ * What there is to do is in sk:dirty, and only that is looked at in every
+ * pass. Beside it goes a sweep over all coupons, for what may be missing
+ * there: slot by slot in a fixed time, so that its price does not depend on
+ * how many coupons there are, and at full speed for one round after a server
+ * came back, when entries may be lost and slots are in doubt.
+ *
  * A batch is one transaction of one coupon, over as many of its segments as
  * have orders: the cursors are locked first, in one statement, and the
  * coupon's row last, so that two drainers queue up instead of dead-locking.
@@ -25,7 +31,10 @@
 #include "sale/layout.h"
 #include "sale/supply.h"
 
-enum { LEASE_MS = 5000, LOOK_AROUND_MS = 200, COUNT_DEAD_MS = 5000, REMOVE_MS = 60000 };
+enum { LEASE_MS = 5000, COUNT_DEAD_MS = 5000, REMOVE_MS = 60000 };
+
+/* The sweep: coupons and slots (hub and segments) that it looks at in one step, and the time that a slot takes. */
+enum { SWEEP_COUPONS = 8, SWEEP_SLOTS = 40, SWEEP_SLOT_MS = 5 };
 
 struct work {
 	int64_t coupon;
@@ -43,8 +52,11 @@ struct drain {
 	struct service *svc;
 	char token[64];      /* ours, in leases */
 	int first;           /* every pass starts with another coupon */
-	int64_t looked_ms;   /* when we last looked around */
-	int64_t look_from;   /* and where we go on */
+	int64_t sweep_ms;    /* when the sweep goes on, */
+	int64_t sweep_from;  /* behind which coupon, */
+	bool sweep_hurries;  /* and whether at full speed */
+	bool sweep_is_whole; /* nothing was left out in this round */
+	unsigned changes;    /* of Redis's servers, when this round began */
 	int64_t counted_ms;  /* when we last counted dead letters */
 	int64_t removed_ms;  /* when we last removed creations that were cut short */
 	int64_t remove_from; /* and where we go on at once; 0: all were looked at */
@@ -58,6 +70,7 @@ struct drain *drain_new(struct service *svc)
 	if (!d)
 		abort();
 	d->svc = svc;
+	d->sweep_hurries = true;
 	snprintf(d->token, sizeof d->token, "%d-%lld", (int)getpid(), (long long)clock_ms());
 	return d;
 }
@@ -163,49 +176,82 @@ static void tidy(struct drain *d, struct arena *a, struct works *w)
 	redis_settle(d->svc->redis_now);
 }
 
-/* A few coupons at a time; the next look goes on behind them, or starts anew. */
-static struct works list_next(struct drain *d, struct arena *a)
+/* The sweep */
+
+/* The next coupons, as many as a step takes; none: the round is over. False: MySQL does not answer. */
+static bool list_next(struct drain *d, struct arena *a, struct works *w)
 {
 	struct db_rows rows;
-	struct works w = { 0 };
+	int slots = 0;
+	*w = (struct works){ 0 };
 	if (db_query(d->svc->db, a,
-		     "SELECT id, segments FROM coupons WHERE id > ? AND published = 1 ORDER BY id LIMIT 8", &rows,
-		     DB_N(d->look_from))) {
-		d->trouble = true;
-		return w;
+		     "SELECT id, segments FROM coupons WHERE id > ? AND published = 1 ORDER BY id LIMIT ?", &rows,
+		     DB_N(d->sweep_from), DB_N(SWEEP_COUPONS)))
+		return false;
+	w->at = arena_alloc(a, (size_t)(rows.count + 1) * sizeof *w->at);
+	for (; w->count < rows.count && (d->sweep_hurries || slots < SWEEP_SLOTS); w->count++) {
+		const struct db_value *v = rows.values + (ptrdiff_t)2 * w->count;
+		slots += (int)v[1].number + 1;
+		w->at[w->count] = (struct work){ .coupon = v[0].number,
+						 .segments = (int)v[1].number,
+						 .member = str_of(arena_printf(a, "%lld:%d", (long long)v[0].number,
+									       (int)v[1].number)) };
 	}
-	w.at = arena_alloc(a, (size_t)(rows.count + 1) * sizeof *w.at);
-	for (; w.count < rows.count; w.count++) {
-		const struct db_value *v = rows.values + (ptrdiff_t)2 * w.count;
-		w.at[w.count] = (struct work){ .coupon = v[0].number,
-					       .segments = (int)v[1].number,
-					       .member = str_of(arena_printf(a, "%lld:%d", (long long)v[0].number,
-									     (int)v[1].number)) };
-	}
-	d->look_from = w.count ? w.at[w.count - 1].coupon : 0;
-	return w;
+	if (slots > SWEEP_SLOTS)
+		d->sweep_ms += (int64_t)SWEEP_SLOT_MS * (slots - SWEEP_SLOTS);
+	d->sweep_from = w->count ? w->at[w->count - 1].coupon : 0;
+	return true;
+}
+
+/* False: a server is away. */
+static bool sweep_coupon(struct drain *d, struct arena *a, int64_t coupon)
+{
+	int64_t wait_ms; /* the units are for sale by then; nobody waits for that here */
+	enum status s = inspect_coupon(d->svc, a, coupon);
+	d->sweep_is_whole &= s != STATUS_BUSY;
+	return s != STATUS_UNAVAILABLE && supply_redo(d->svc, a, coupon, &wait_ms) != STATUS_UNAVAILABLE;
 }
 
 /*
  * What a worker that was killed in between left undone: an order that nobody heard of, units that the hub was not told
- * of. And what a restart of Redis has put in doubt, before a claim meets it.
+ * of. And what a restart of Redis has put in doubt, before a claim meets it. False: a server is away.
  */
-static void look_around(struct drain *d, struct arena *a)
+static bool sweep_some(struct drain *d, struct arena *a)
 {
-	if (clock_mono_ms() - d->looked_ms < LOOK_AROUND_MS)
-		return;
-	d->looked_ms = clock_mono_ms();
-	struct works some = list_next(d, a);
+	struct works some;
+	bool well = list_next(d, a, &some);
 	measure_all(d, a, &some);
 	for (int i = 0; i < some.count; i++)
 		if (some.at[i].queued)
 			change_dirty(d, "SADD", &some.at[i]);
-	bool well = true;
-	for (int i = 0; i < some.count && well; i++) { /* each time from another one on: see inspect_doubtful */
-		int64_t coupon = some.at[(d->first + i) % some.count].coupon, wait_ms; /* nobody is told */
-		well = inspect_coupon(d->svc, a, coupon) != STATUS_UNAVAILABLE &&
-		       supply_redo(d->svc, a, coupon, &wait_ms) != STATUS_UNAVAILABLE;
-	}
+	for (int i = 0; i < some.count && well; i++) /* each time from another one on: see inspect_doubtful */
+		well = sweep_coupon(d, a, some.at[(d->first + i) % some.count].coupon);
+	return well;
+}
+
+/* A new round: at full speed when a server came back, and until nothing was left out in such a round. */
+static void begin_round(struct drain *d)
+{
+	unsigned changes = redis_changes(d->svc->redis_now);
+	d->sweep_hurries = changes != d->changes || (d->sweep_hurries && !d->sweep_is_whole);
+	d->sweep_is_whole = true;
+	d->sweep_from = 0;
+	d->changes = changes;
+}
+
+static void sweep(struct drain *d, struct arena *a)
+{
+	int64_t now = clock_mono_ms();
+	bool changed = d->changes != redis_changes(d->svc->redis_now);
+	if (!changed && now < d->sweep_ms)
+		return;
+	if (changed || !d->sweep_from)
+		begin_round(d);
+	d->sweep_ms = now + (int64_t)SWEEP_SLOT_MS * SWEEP_SLOTS;
+	bool well = sweep_some(d, a);
+	if (d->sweep_hurries && well)
+		d->sweep_ms = now;
+	d->sweep_is_whole &= well;
 	d->trouble |= !well;
 }
 
@@ -287,8 +333,7 @@ static int drain_coupon(struct drain *d, const struct work *w)
 /* What cannot be moved of one coupon does not hold up the others, unless a server is away from all of them. */
 static bool is_hopeless(const struct drain *d)
 {
-	enum db_failure f = db_failure(d->svc->db);
-	return f == DB_AWAY || f == DB_SCHEMA || !redis_is_up(d->svc->redis_now);
+	return !db_is_open(d->svc->db) || !redis_is_up(d->svc->redis_now);
 }
 
 static int drain_all(struct drain *d, const struct works *w)
@@ -320,7 +365,7 @@ int drain_pass(struct drain *d)
 	board_set(d->svc->board, COUNT_drain_alive, 1);
 	d->recorded = d->recorded || layout_record(d->svc, &a);
 	d->trouble = !inspect_doubtful(d->svc, &a);
-	look_around(d, &a);
+	sweep(d, &a);
 	count_dead(d, &a);
 	remove_abandoned(d, &a);
 	redis_command(&c, "SMEMBERS");

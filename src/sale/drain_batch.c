@@ -74,8 +74,8 @@ static int peek_all(struct batch *b)
 
 static int failed(struct batch *b, const char *at)
 {
-	log_warn("drain_failed", LOG_TEXT("at", at), LOG_INT("coupon", b->coupon),
-		 LOG_TEXT("error", db_error(b->svc->db)));
+	log_warn_limited("drain_failed", LOG_TEXT("at", at), LOG_INT("coupon", b->coupon),
+			 LOG_TEXT("error", db_error(b->svc->db)));
 	return -1;
 }
 
@@ -131,8 +131,8 @@ static int check_redelivered(struct batch *b, const struct record *r)
 		     &rows, DB_N(b->coupon), DB_N(r->segment), DB_N(r->sequence)))
 		return -1;
 	if (rows.count && rows.values[0].number != r->user) {
-		log_error("drain_sequence_reused", LOG_INT("coupon", b->coupon), LOG_INT("segment", r->segment),
-			  LOG_INT("sequence", r->sequence), LOG_INT("user", r->user));
+		log_error_limited("drain_sequence_reused", LOG_INT("coupon", b->coupon), LOG_INT("segment", r->segment),
+				  LOG_INT("sequence", r->sequence), LOG_INT("user", r->user));
 		b->segment[r->segment].skip = true;
 	}
 	return 0;
@@ -156,8 +156,8 @@ static int select_fresh(struct batch *b, struct record **fresh, int *count)
 			continue;
 		}
 		if (r->sequence > s->next) {
-			log_error("drain_gap", LOG_INT("coupon", b->coupon), LOG_INT("segment", r->segment),
-				  LOG_INT("expected", s->next), LOG_INT("found", r->sequence));
+			log_error_limited("drain_gap", LOG_INT("coupon", b->coupon), LOG_INT("segment", r->segment),
+					  LOG_INT("expected", s->next), LOG_INT("found", r->sequence));
 			s->skip = true;
 			continue;
 		}

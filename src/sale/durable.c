@@ -11,8 +11,18 @@ static const struct {
 	{ "maxmemory-policy", "noeviction", "maxmemory-policy is not noeviction: Redis may drop stock and orders" },
 };
 
-/* NULL when the setting is as it must be, or cannot be asked. */
-static const char *check(struct service *svc, struct arena *a, int server, size_t i, bool *away)
+/* A call that had no answer: in the words of the server, or why there is no connection. */
+static const char *unanswered(struct service *svc, struct arena *a, const struct redis_reply *reply,
+			      enum access *access)
+{
+	bool refused = reply != NULL;
+	const char *problem = refused ? redis_text(reply).p : redis_problem(svc->redis_now, &refused);
+	*access = refused ? ACCESS_REFUSED : ACCESS_AWAY;
+	return arena_printf(a, "%s", problem ? problem : "the answer was lost");
+}
+
+/* NULL when the setting is as it must be. */
+static const char *check(struct service *svc, struct arena *a, int server, size_t i, enum access *access)
 {
 	struct redis_command c;
 	const struct redis_reply *reply = NULL;
@@ -23,8 +33,9 @@ static const char *check(struct service *svc, struct arena *a, int server, size_
 	enum redis_end end = redis_call(svc->redis_now, a, &c, &reply);
 	if (end != REDIS_ANSWER && reply)
 		return arena_printf(a, "Redis does not tell its settings: %s", redis_text(reply).p);
-	*away = end != REDIS_ANSWER;
-	if (*away || str_eq(redis_text_at(reply, 1), str_of(redis_needs[i].value)))
+	if (end != REDIS_ANSWER)
+		return unanswered(svc, a, reply, access);
+	if (str_eq(redis_text_at(reply, 1), str_of(redis_needs[i].value)))
 		return NULL;
 	return arena_printf(a, "Redis: %s", redis_needs[i].problem);
 }
@@ -50,50 +61,63 @@ static const char *check_replay(struct service *svc, struct arena *a, int server
 	return "Redis: the default user may not write, so a restart drops what scripts wrote: switch it off, but give it ~* +@all";
 }
 
-static const char *check_server(struct service *svc, struct arena *a, int server, bool *away)
+static const char *check_server(struct service *svc, struct arena *a, int server, enum access *access)
 {
 	const char *problem = NULL;
-	for (size_t i = 0; !problem && !*away && i < sizeof redis_needs / sizeof redis_needs[0]; i++)
-		problem = check(svc, a, server, i, away);
-	return problem || *away ? problem : check_replay(svc, a, server);
+	for (size_t i = 0; !problem && i < sizeof redis_needs / sizeof redis_needs[0]; i++)
+		problem = check(svc, a, server, i, access);
+	return problem ? problem : check_replay(svc, a, server);
 }
 
-const char *durable_redis(struct service *svc, struct arena *a, bool *away)
+const char *durable_redis(struct service *svc, struct arena *a, enum access *access)
 {
 	struct redis_command ping;
+	const struct redis_reply *reply = NULL;
 	const char *problem = NULL;
+	*access = ACCESS_OK;
 	redis_command(&ping, "PING"); /* also waits for the map of a cluster */
-	*away = redis_call(svc->redis_now, a, &ping, NULL) != REDIS_ANSWER;
-	int servers = *away ? 0 : redis_servers(svc->redis_now);
-	*away |= servers == 0;
-	for (int i = 0; !problem && !*away && i < servers; i++)
-		problem = check_server(svc, a, i, away);
+	enum redis_end end = redis_call(svc->redis_now, a, &ping, &reply);
+	int servers = redis_servers(svc->redis_now);
+	if (end != REDIS_ANSWER || !servers)
+		return unanswered(svc, a, end == REDIS_ANSWER ? NULL : reply, access);
+	for (int i = 0; !problem && i < servers; i++)
+		problem = check_server(svc, a, i, access);
 	return problem;
 }
 
-const char *durable_mysql(struct service *svc, struct arena *a, bool *away)
+const char *durable_mysql(struct service *svc, struct arena *a, enum access *access)
 {
 	const char *problem = NULL;
-	*away = db_check_durable(svc->db, a, &problem) != 0;
-	return *away ? NULL : problem;
+	*access = ACCESS_OK;
+	if (db_check_durable(svc->db, a, &problem) == 0)
+		return problem;
+	enum db_failure f = db_failure(svc->db);
+	*access = f == DB_AWAY || f == DB_TRANSIENT ? ACCESS_AWAY : ACCESS_REFUSED;
+	return arena_printf(a, "%s", db_error(svc->db));
+}
+
+/* False: the server is there and may lose what it acknowledged. */
+static bool log_start(const char *server, enum access access, const char *problem)
+{
+	if (access == ACCESS_AWAY)
+		log_warn("away_at_start", LOG_TEXT("server", server), LOG_TEXT("reason", problem));
+	else if (access == ACCESS_REFUSED)
+		log_error("refused_at_start", LOG_TEXT("server", server), LOG_TEXT("reason", problem));
+	else if (problem)
+		log_error("not_durable", LOG_TEXT("problem", problem));
+	return access != ACCESS_OK || !problem;
 }
 
 bool durable_at_start(struct service *svc, bool with_mysql)
 {
 	struct arena a = { 0 };
-	bool away, ok = true;
-	const char *problems[2] = { durable_redis(svc, &a, &away), NULL };
-	if (away)
-		log_warn("redis_away_at_start", LOG_TEXT("address", svc->conf->redis));
-	if (with_mysql)
-		problems[1] = durable_mysql(svc, &a, &away);
-	if (with_mysql && away)
-		log_warn("mysql_away_at_start", LOG_TEXT("error", db_error(svc->db)));
-	for (int i = 0; i < 2; i++)
-		if (problems[i]) {
-			log_error("not_durable", LOG_TEXT("problem", problems[i]));
-			ok = false;
-		}
+	enum access access;
+	const char *problem = durable_redis(svc, &a, &access);
+	bool ok = log_start("Redis", access, problem);
+	if (with_mysql) {
+		problem = durable_mysql(svc, &a, &access);
+		ok &= log_start("MySQL", access, problem);
+	}
 	arena_release(&a);
 	return ok || !svc->conf->require_durable;
 }

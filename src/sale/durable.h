@@ -5,13 +5,22 @@
 #include "sale/service.h"
 #include "base/status.h"
 
-/* What is wrong, in the arena, or NULL. An unreachable server is *away, and no problem of this kind. */
-const char *durable_redis(struct service *svc, struct arena *a, bool *away);
-const char *durable_mysql(struct service *svc, struct arena *a, bool *away);
+enum access {
+	ACCESS_OK,
+	ACCESS_AWAY,    /* there is no connection, or no answer */
+	ACCESS_REFUSED, /* the server is there, and refuses the account: a wrong password, a missing right */
+};
+
+/*
+ * What is wrong, in the arena: with ACCESS_OK how the server may lose what it acknowledged, or NULL; else why it cannot
+ * be asked, in the words of the server or of the library, never NULL.
+ */
+const char *durable_redis(struct service *svc, struct arena *a, enum access *access);
+const char *durable_mysql(struct service *svc, struct arena *a, enum access *access);
 
 /*
  * At the start of a program: true when it may run. Logs what is wrong; with require_durable = no it only warns. A
- * server that is away does not stop the start.
+ * server that is away, or refuses us, does not stop the start.
  */
 bool durable_at_start(struct service *svc, bool with_mysql);
 

@@ -41,5 +41,5 @@ int64_t key_hash(struct str name)
 
 int64_t key_bucket(struct str name)
 {
-	return key_hash(name) % 1024;
+	return key_hash(name) % KEY_BUCKETS;
 }

@@ -29,7 +29,7 @@ enum key {
 	KEYS_COUNT
 };
 
-enum { KEY_TEXT = 64 };
+enum { KEY_TEXT = 64, KEY_BUCKETS = 1024 };
 
 /* The key as text; a and b as the list above says, else 0. */
 struct str key_text(char text[KEY_TEXT], enum key key, int64_t a, int64_t b);

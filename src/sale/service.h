@@ -30,7 +30,6 @@ struct service {
 	struct stock_turns stock_turns;
 	struct board *board;
 	struct marks *marks;
-	int64_t complained_ms;   /* claim.c: when a broken slot was last told of */
 	int64_t revoked_at;      /* revoke.c: score of the logout that was read last, */
 	char revoked_last[48];   /* and its entry ("": none was read); */
 	int64_t revoked_read_ms; /* when it was asked */

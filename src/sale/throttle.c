@@ -54,7 +54,7 @@ enum status throttle_login(struct service *svc, struct str account, struct str a
 	enum redis_end end = redis_call(svc->redis_now, &a, &c, &reply);
 	int64_t wait_ms = end == REDIS_ANSWER ? redis_number(reply) : 0;
 	if (end != REDIS_ANSWER)
-		log_warn("logins_not_counted", LOG_TEXT("reason", "no answer of Redis"));
+		log_warn_limited("logins_not_counted", LOG_TEXT("reason", "no answer of Redis"));
 	arena_release(&a);
 	*wait_s = (int)((wait_ms + 999) / 1000);
 	return wait_ms > 0 ? STATUS_RATE_LIMITED : STATUS_OK;

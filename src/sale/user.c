@@ -50,7 +50,7 @@ static enum status hash_of(struct service *s, struct str password, char hash[PAS
 {
 	if (password_hash(password, s->conf->password_cost, hash))
 		return STATUS_OK;
-	log_error("password_hash_failed", LOG_INT("cost", s->conf->password_cost));
+	log_error_limited("password_hash_failed", LOG_INT("cost", s->conf->password_cost));
 	return STATUS_INTERNAL;
 }
 
@@ -116,7 +116,7 @@ static void rehash(struct service *s, int64_t id, struct str stored, struct str 
 		return;
 	if (db_exec(s->db, "UPDATE users SET password = ? WHERE id = ? AND password = ?", NULL, DB_S(str_of(hash)),
 		    DB_N(id), DB_S(stored)) < 0)
-		log_warn("rehash_failed", LOG_INT("user", id), LOG_TEXT("error", db_error(s->db)));
+		log_warn_limited("rehash_failed", LOG_INT("user", id), LOG_TEXT("error", db_error(s->db)));
 }
 
 enum status user_login(struct service *s, struct arena *a, struct str name, struct str password, struct user *user)

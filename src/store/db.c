@@ -341,6 +341,11 @@ int db_check_durable(struct db *db, struct arena *arena, const char **problem)
 	return 0;
 }
 
+bool db_is_open(const struct db *db)
+{
+	return db->mysql;
+}
+
 enum db_failure db_failure(const struct db *db)
 {
 	return db->failure;

@@ -110,6 +110,9 @@ void db_rollback(struct db *db);
 /* NULL when this server keeps what it commits, else what is wrong (in the arena). -1: cannot ask. */
 int db_check_durable(struct db *db, struct arena *arena, const char **problem) MUST_CHECK;
 
+/* Whether there is a connection, as far as the last call knows. */
+bool db_is_open(const struct db *db);
+
 enum db_failure db_failure(const struct db *db);
 const char *db_error(const struct db *db);
 

@@ -134,14 +134,10 @@ void call_end(struct call *call, enum redis_end end, const redisReply *reply)
 		done(context, end, (const struct redis_reply *)reply);
 }
 
-/* Once a second: a server that refuses everything would fill the log. */
-static void complain(struct redis *r, const struct call *call, struct str error)
+static void complain(const struct call *call, struct str error)
 {
-	int64_t now = clock_mono_ms();
-	if (now - r->complained_ms < 1000)
-		return;
-	r->complained_ms = now;
-	log_error("redis_error", LOG_STR("error", error), LOG_TEXT("script", call->script ? call->script->name : "-"));
+	log_error_limited("redis_error", LOG_STR("error", error),
+			  LOG_TEXT("script", call->script ? call->script->name : "-"));
 }
 
 static bool refuse(struct link *l, struct call *call, struct str error)
@@ -201,7 +197,7 @@ static void on_error(struct link *l, struct call *call, redisReply *reply)
 			end = REDIS_REFUSED;
 			break;
 		}
-	complain(call->redis, call, error);
+	complain(call, error);
 	call_end(call, end, reply);
 }
 
@@ -284,6 +280,11 @@ void redis_free(struct redis *r)
 struct redis_counts redis_counts(const struct redis *r)
 {
 	return r->counts;
+}
+
+unsigned redis_changes(const struct redis *r)
+{
+	return r->changes;
 }
 
 /* The blocking call */

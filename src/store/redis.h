@@ -96,6 +96,18 @@ void redis_free(struct redis *r); /* outstanding commands end as REDIS_UNKNOWN *
 
 bool redis_is_up(const struct redis *r);
 
+/*
+ * Why there is no connection, "SERVER: REASON", valid until the next call; NULL when there is one. refused: the server
+ * is there, and does not let us in (WRONGPASS, NOAUTH, too many clients, ...).
+ */
+const char *redis_problem(const struct redis *r, bool *refused);
+
+/*
+ * Grows whenever a server came up, or is found in another life, or serves other slots of a cluster than before. As long
+ * as it stands, no slot has come into doubt that was not before.
+ */
+unsigned redis_changes(const struct redis *r);
+
 /* Turns the loop until there is a connection, or none is on its way; at most redis_timeout_ms. For a start. */
 void redis_wait_up(struct redis *r);
 

@@ -139,14 +139,43 @@ static void retry_later(struct link *l)
 	l->retry_ms = l->retry_ms * 2 > RETRY_MAX_MS ? RETRY_MAX_MS : l->retry_ms * 2;
 }
 
+static void set_problem(struct link *l, bool refused, const char *text)
+{
+	l->refused = refused;
+	snprintf(l->problem, sizeof l->problem, "%s: %s", l->address, text);
+}
+
+/* The first time it is news; then it is what every try to connect meets. */
+static void lost(struct link *l, const char *event, const char *reason)
+{
+	if (l->served)
+		log_warn(event, LOG_TEXT("server", l->address), LOG_TEXT("reason", reason));
+	else
+		log_warn_limited(event, LOG_TEXT("server", l->address), LOG_TEXT("reason", reason));
+	if (l->served || !l->refused)
+		set_problem(l, false, reason);
+}
+
+static void away(struct link *l, const char *reason)
+{
+	log_warn_limited("redis_away", LOG_TEXT("server", l->address), LOG_TEXT("reason", reason));
+	set_problem(l, false, reason);
+}
+
+static void refused(struct link *l, const redisReply *error)
+{
+	log_error_limited("redis_login_refused", LOG_TEXT("server", l->address),
+			  LOG_STR("error", ((struct str){ error->str, (size_t)error->len })));
+	set_problem(l, true, error->str);
+}
+
 static void on_disconnect(const redisAsyncContext *ac, int status)
 {
 	struct link *l = ac->data;
 	l->up = false;
 	if (l->redis->closing)
 		return;
-	log_warn("redis_lost", LOG_TEXT("server", l->address),
-		 LOG_TEXT("reason", status == REDIS_OK ? "closed" : ac->errstr));
+	lost(l, "redis_lost", status == REDIS_OK ? "closed" : ac->errstr);
 	retry_later(l);
 	route_link_changed(l);
 }
@@ -167,7 +196,7 @@ static void read_tale(struct link *l, const struct tale *t, const redisReply *re
 	if (at && strspn(at + strlen(t->field), "0123456789abcdef") >= REDIS_RUN / 2)
 		memcpy(l->told + t->at, at + strlen(t->field), REDIS_RUN / 2);
 	else
-		log_warn("redis_run_unknown", LOG_TEXT("server", l->address));
+		log_warn_limited("redis_run_unknown", LOG_TEXT("server", l->address));
 }
 
 static void on_tale(redisAsyncContext *ac, void *raw, void *context)
@@ -178,6 +207,8 @@ static void on_tale(redisAsyncContext *ac, void *raw, void *context)
 	if (!reply)
 		return; /* lost again */
 	if (reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "NOPERM", 6) != 0) {
+		if (!l->up && !l->refused)
+			refused(l, reply);
 		if (!l->up)
 			redisAsyncDisconnect(ac); /* BUSY, for instance: it will tell another time */
 		return;
@@ -187,11 +218,15 @@ static void on_tale(redisAsyncContext *ac, void *raw, void *context)
 		l->redis->sharded = true;
 	if (!t->at)
 		return;
+	if (!l->up || memcmp(l->run, l->told, REDIS_RUN) != 0)
+		l->redis->changes++;
 	memcpy(l->run, l->told, REDIS_RUN);
 	if (l->up)
 		return;
 	l->retry_ms = RETRY_MIN_MS;
-	l->up = true;
+	l->up = l->served = true;
+	l->refused = false;
+	l->problem[0] = '\0';
 	route_link_changed(l);
 }
 
@@ -215,9 +250,13 @@ void link_learn(struct link *l)
 static void on_authenticated(redisAsyncContext *ac, void *raw, void *context)
 {
 	(void)context;
+	struct link *l = ac->data;
 	redisReply *reply = raw;
-	if (reply && reply->type == REDIS_REPLY_ERROR) {
-		log_error("redis_login_refused", LOG_STR("error", ((struct str){ reply->str, (size_t)reply->len })));
+	if (!reply)
+		return; /* lost again */
+	l->refused = false;
+	if (reply->type == REDIS_REPLY_ERROR) {
+		refused(l, reply);
 		redisAsyncDisconnect(ac);
 	}
 }
@@ -228,7 +267,7 @@ static void on_connect(const redisAsyncContext *ac, int status)
 	const struct conf *conf = l->redis->conf;
 	l->connecting = false;
 	if (status != REDIS_OK) {
-		log_warn("redis_away", LOG_TEXT("server", l->address), LOG_TEXT("reason", ac->errstr));
+		away(l, ac->errstr);
 		retry_later(l); /* hiredis frees the context after this */
 		return;
 	}
@@ -254,8 +293,7 @@ static void connect_now(struct link *l)
 {
 	redisAsyncContext *ac = dial(l->address);
 	if (!ac || ac->err) {
-		log_warn("redis_away", LOG_TEXT("server", l->address),
-			 LOG_TEXT("reason", ac ? ac->errstr : "out of memory"));
+		away(l, ac ? ac->errstr : "out of memory");
 		if (ac)
 			redisAsyncFree(ac);
 		retry_later(l);
@@ -264,6 +302,7 @@ static void connect_now(struct link *l)
 	l->ac = ac;
 	l->dialed_ms = clock_mono_ms();
 	l->connecting = true;
+	l->served = false;
 	l->wants_write = false;
 	l->watches_writes = true;
 	ac->data = l;
@@ -305,8 +344,9 @@ static bool is_late(const struct link *l)
 static void hang_up(struct link *l)
 {
 	bool was_connected = l->ac->c.flags & REDIS_CONNECTED;
-	log_warn("redis_timeout", LOG_TEXT("server", l->address));
+	lost(l, "redis_timeout", "no answer in time");
 	redisAsyncFree(l->ac);
+	set_problem(l, false, "no answer in time");
 	if (!was_connected)
 		retry_later(l);
 }

@@ -46,7 +46,10 @@ struct link {
 	struct loop_timer retry, watch;
 	bool up; /* connected, and it told its run id */
 	bool connecting, wants_write, watches_writes;
-	bool was_late; /* when it was looked at last */
+	bool was_late;     /* when it was looked at last */
+	bool served;       /* it was up since it was dialed */
+	bool refused;      /* problem is what the server said */
+	char problem[512]; /* why it is not up; empty when it is */
 	char run[REDIS_RUN + 1], told[REDIS_RUN];
 	int retry_ms;
 	int64_t dialed_ms, learned_ms;
@@ -71,8 +74,8 @@ struct redis {
 	int outstanding;
 	struct call *spare; /* for the next calls */
 	int spares;
-	int64_t complained_ms;
 	struct redis_counts counts;
+	unsigned changes;
 	char *scratch; /* for the text of a batch */
 	size_t scratch_size;
 	struct arena arena; /* the password */

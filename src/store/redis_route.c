@@ -68,6 +68,19 @@ bool redis_is_up(const struct redis *r)
 	return r->cluster ? r->mapped && any_up((struct redis *)r) : r->links->up;
 }
 
+const char *redis_problem(const struct redis *r, bool *refused)
+{
+	*refused = false;
+	if (redis_is_up(r))
+		return NULL;
+	for (const struct link *l = r->links; l; l = l->next)
+		if (*l->problem) {
+			*refused = l->refused;
+			return l->problem;
+		}
+	return any_up((struct redis *)r) ? "the map of the cluster is not known" : "no connection yet";
+}
+
 void route_hurry(struct redis *r)
 {
 	for (struct link *l = r->links; l; l = l->next)

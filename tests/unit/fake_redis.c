@@ -163,6 +163,18 @@ void redis_wait_up(struct redis *r)
 	(void)r;
 }
 
+const char *redis_problem(const struct redis *r, bool *refused)
+{
+	*refused = false;
+	return redis_is_up(r) ? NULL : "it is down";
+}
+
+unsigned redis_changes(const struct redis *r)
+{
+	(void)r;
+	return 0;
+}
+
 bool redis_is_up(const struct redis *r)
 {
 	(void)r;
@@ -302,7 +314,8 @@ static void on_call(void *context, enum redis_end how, const struct redis_reply 
 	*c = (struct call){ .over = true, .end = how, .reply = copied(c->arena, reply) };
 }
 
-enum redis_end redis_call(struct redis *r, struct arena *a, const struct redis_command *c, const struct redis_reply **reply)
+enum redis_end redis_call(struct redis *r, struct arena *a, const struct redis_command *c,
+			  const struct redis_reply **reply)
 {
 	struct call call = { .arena = a };
 	redis_send(r, c, on_call, &call);
