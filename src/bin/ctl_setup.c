@@ -5,6 +5,7 @@
 #include "http/route.h"
 #include "sale/durable.h"
 #include "sale/migrate.h"
+#include "sale/rights.h"
 
 int ctl_migrate(struct ctl *c, int argc, char **argv)
 {
@@ -77,9 +78,9 @@ int ctl_routes(struct ctl *c, int argc, char **argv)
 }
 
 /* One line of check; adds to the worst of the exit codes. */
-static void put_check(struct ctl *c, const char *what, bool away, const char *problem, int *code)
+static void put_check(struct ctl *c, const char *what, bool away, const char *problem, const char *ok, int *code)
 {
-	const char *text = away ? "away" : problem ? problem : "ok";
+	const char *text = away ? "away" : problem ? problem : ok;
 	if (c->json)
 		json_str(&c->out, what, str_of(text));
 	else
@@ -103,21 +104,40 @@ static const char *check_schema(struct ctl *c, bool *away)
 		       : arena_printf(c->arena, "at version %d of %d: run seckillctl migrate", m.version, m.wanted);
 }
 
+/* Whose work the account may do; one of the two is enough. */
+static const char *check_account(struct ctl *c, const char **ok, bool *away)
+{
+	const char *problem[RIGHTS];
+	*ok = NULL;
+	for (enum rights r = 0; r < RIGHTS; r++) {
+		problem[r] = rights_problem(c->service, c->arena, r, away);
+		if (*away)
+			return NULL;
+		if (!problem[r])
+			*ok = arena_printf(c->arena, "%s%s%s", *ok ? *ok : "ok for ", *ok ? " and " : "",
+					   rights_name(r));
+	}
+	return *ok ? NULL : arena_printf(c->arena, "%s; %s", problem[RIGHTS_WORKERS], problem[RIGHTS_DRAINERS]);
+}
+
 int ctl_check(struct ctl *c, int argc, char **argv)
 {
 	int code = EXIT_HOLDS;
 	bool away;
+	const char *ok;
 	(void)argv;
 	if (argc)
 		return ctl_usage(c);
 	if (c->json)
 		json_begin(&c->out, NULL, '{');
 	const char *problem = durable_redis(c->service, c->arena, &away);
-	put_check(c, "redis", away, problem, &code);
+	put_check(c, "redis", away, problem, "ok", &code);
 	problem = durable_mysql(c->service, c->arena, &away);
-	put_check(c, "mysql", away, problem, &code);
+	put_check(c, "mysql", away, problem, "ok", &code);
 	problem = check_schema(c, &away);
-	put_check(c, "schema", away, problem, &code);
+	put_check(c, "schema", away, problem, "ok", &code);
+	problem = check_account(c, &ok, &away);
+	put_check(c, "account", away, problem, ok, &code);
 	if (c->json) {
 		json_end(&c->out, '}');
 		buf_puts(&c->out, "\n");

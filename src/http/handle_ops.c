@@ -3,6 +3,7 @@
 #include "http/handlers.h"
 #include "sale/durable.h"
 #include "sale/inspect.h"
+#include "sale/rights.h"
 
 static void on_time(void *context, enum redis_end end, const struct redis_reply *reply)
 {
@@ -64,6 +65,11 @@ enum status handle_ready(struct request *rq)
 	bool bad = problem(&detail, "Redis", away, durable ? text : NULL);
 	text = durable_mysql(rq->service, rq->arena, &away);
 	bad |= problem(&detail, "MySQL", away, durable ? text : NULL);
+	if (!away)
+		bad |= problem(&detail, "MySQL", false, rights_problem(rq->service, rq->arena, RIGHTS_WORKERS, &away));
+	if (board_read(rq->service->board, COUNT_drain_refused))
+		bad |= problem(&detail, "MySQL", false,
+			       "MySQL refuses the drainers their work: account_refused in their log says what");
 	if (bad) {
 		rq->response.detail = buf_str(&detail).p;
 		return STATUS_UNAVAILABLE;

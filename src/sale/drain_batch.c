@@ -72,8 +72,8 @@ static int peek_all(struct batch *b)
 
 static int failed(struct batch *b, const char *at)
 {
-	log_warn("drain_failed", LOG_TEXT("at", at), LOG_INT("coupon", b->coupon),
-		 LOG_TEXT("error", db_error(b->svc->db)));
+	LOG_LINE_(db_failure(b->svc->db) == DB_BROKEN ? "error" : "warn", "drain_failed", LOG_TEXT("at", at),
+		  LOG_INT("coupon", b->coupon), LOG_TEXT("error", db_error(b->svc->db)));
 	return -1;
 }
 

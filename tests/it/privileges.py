@@ -2,6 +2,7 @@
 """What the shipped setup gives away when a part of it is taken over: accounts, files, secrets."""
 
 import contextlib
+import json
 import os
 import pathlib
 import re
@@ -167,6 +168,84 @@ def mysql_accounts(it):
         with contextlib.suppress(SqlError):
             sql(f"LOAD DATA LOCAL INFILE '{file}' INTO TABLE users (name)")
             raise AssertionError(f"{account} may load a local file")
+
+
+@contextlib.contextmanager
+def without(it, right, account):
+    """A right of an account is taken away for a while, by the owner of the schema."""
+    it.sql(f"REVOKE {right} FROM {account}@localhost")
+    try:
+        yield
+    finally:
+        it.sql(f"GRANT {right} TO {account}@localhost")
+
+
+def ready(it):
+    answer = it.ask("GET", "/readyz")
+    return answer.status, answer.json.get("detail", "")
+
+
+def is_ready(it):
+    until(lambda: ready(it)[0] == 200, 20, "ready again")
+
+
+def names(it, *words):
+    """/readyz comes to say 503, with these words in its detail."""
+    def said():
+        status, detail = ready(it)
+        return status == 503 and all(word in detail for word in words)
+    until(said, 20, f"/readyz names {words}")
+
+
+@case("a drainer that runs with the workers' account says so: at error level, in /readyz and in its gauge")
+def drainer_as_worker(it):
+    is_ready(it)
+    log = it.run / "log/wrong-drainer.log"
+    with open(log, "w") as file, subprocess.Popen([BUILD / "seckill-orderd", "-c", it.run / "seckill.conf"], stderr=file,
+                                                   env=it.environment, stdin=subprocess.DEVNULL) as wrong:
+        try:
+            until(lambda: " error account_refused " in log.read_text(), 20, "the log says it")
+            line = next(line for line in log.read_text().splitlines() if "account_refused" in line)
+            assert "seckill" in line and "denied" in line, line
+            names(it, "drainers")
+            assert "\nseckill_drain_refused 1\n" in it.ask("GET", "/metrics").body.decode()
+        finally:
+            wrong.terminate()
+    is_ready(it)
+
+
+@case("a drainer whose right is taken away says so, and goes on by itself when it is given back")
+def drainer_loses_right(it):
+    sale, customer = it.sale(), it.customer()
+    with without(it, "INSERT ON seckill.orders", "seckill_drain"):
+        sale.win(customer)
+        names(it, "drainers")
+        log = (it.run / "log/drain.log").read_text()
+        assert " error drain_failed " in log and " warn drain_failed " not in log, "drain_failed is no error"
+    is_ready(it)
+    until(lambda: it.sql.number(f"SELECT COUNT(*) FROM orders WHERE coupon_id = {sale.id}") == 1, 20, "the order in MySQL")
+
+
+@case("/readyz names the right that the workers' account lacks")
+def worker_loses_right(it):
+    for right, word in (("INSERT ON seckill.users", "users"), ("UPDATE (published, amount) ON seckill.coupons", "coupons")):
+        is_ready(it)
+        with without(it, right, "seckill"):
+            names(it, "workers", word)
+    is_ready(it)
+
+
+@case("seckillctl check says whose work the account may do")
+def check_account(it):
+    def account(file):
+        done = subprocess.run([BUILD / "seckillctl", "-c", it.run / file, "--json", "check"], capture_output=True,
+                              text=True, timeout=30, env=it.environment)
+        return json.loads(done.stdout)["account"]
+    same(account("seckill.conf"), "ok for workers", "the workers' settings")
+    same(account("drain.conf"), "ok for drainers", "the drainers' settings")
+    with without(it, "INSERT ON seckill.orders", "seckill_drain"):
+        said = account("drain.conf")
+        assert "denied" in said and "grants.sql" in said, said
 
 
 @case("nobody gets into MySQL without a password")
