@@ -104,7 +104,6 @@ result "seckillctl(8) says of every finding that is repaired why, and of no othe
 	differ repairs docs/seckillctl.8)"
 
 for page in docs/*.[1-9]; do
-	result "$page is clean mdoc" "$(command -v mandoc >/dev/null || echo "mandoc is not installed"
-		mandoc -Tlint -Wwarning "$page" 2>&1)"
+	need "$page is clean mdoc" mandoc && result "$page is clean mdoc" "$(mandoc -Tlint -Wwarning "$page" 2>&1)"
 done
 finish
