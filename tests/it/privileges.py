@@ -13,9 +13,9 @@ import subprocess
 import tempfile
 
 from client import quote
-from harness import BUILD, main
+from harness import BUILD, SOURCE, main
 from stores import Redis, RedisError, Sql, SqlError
-from tap import case, every, same, until
+from tap import Skip, case, every, same, until
 
 
 def secrets(it):
@@ -246,6 +246,41 @@ def check_account(it):
     with without(it, "INSERT ON seckill.orders", "seckill_drain"):
         said = account("drain.conf")
         assert "denied" in said and "grants.sql" in said, said
+
+
+@case("the accounts are made without touching what others have on the server")
+def mysql_others(it):
+    root = Sql(it.run / "tmp/root.cnf")
+    (it.run / "tmp/root.cnf").write_text(f"[client]\nsocket={it.run}/mysql.sock\nuser=root\n")
+    try:
+        root("SELECT 1")
+    except SqlError:
+        raise Skip("only root is an administrator of this server") from None
+    others = ["CREATE USER ''@localhost", "CREATE USER proxied@localhost", "CREATE USER proxy@'%'",
+              "GRANT PROXY ON proxied@localhost TO proxy@'%'", "CREATE DATABASE other",
+              "GRANT INSERT ON other.* TO seckill@localhost"]
+    undo = ["DROP USER ''@localhost, proxied@localhost, proxy@'%'", "DROP DATABASE other",
+            "REVOKE INSERT ON other.* FROM seckill@localhost"]
+
+    def rights():
+        tables = {table: root(f"SELECT * FROM mysql.{table} ORDER BY 1, 2, 3") for table in
+                  ("global_priv", "db", "tables_priv", "columns_priv", "proxies_priv")}
+        ours = [row for row in tables["global_priv"] if row[1].startswith("seckill")]  # they get their passwords anew
+        tables["global_priv"] = [row[:2] if row in ours else row for row in tables["global_priv"]]
+        return tables
+    for statement in others:
+        root(statement)
+    try:
+        before = rights()
+        assert any("proxy" in row for row in before["proxies_priv"]), before
+        text = (SOURCE / "docker/accounts.sql.in").read_text()
+        for name, file in (("PASSWORD", "mysql"), ("DRAIN_PASSWORD", "mysql-drain"), ("OWNER_PASSWORD", "mysql-owner")):
+            text = text.replace(f"@{name}@", (it.run / f"etc/{file}.password").read_text().strip())
+        root(text)
+        same(rights(), before, "rights")
+    finally:
+        for statement in undo:
+            root(statement)
 
 
 @case("nobody gets into MySQL without a password")

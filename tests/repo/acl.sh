@@ -21,6 +21,14 @@ result "every command that is granted is sent" "$(for command in $granted; do
 	grep -qE "['\"]${word^^}[ '\"]" -r src/sale src/store lua || echo "$command"
 done)"
 
+# Statement by statement: the schema and the accounts that are named are the service's own.
+result "accounts.sql.in changes nothing on the server that is another's" "$(
+	grep -v '^--' docker/accounts.sql.in | tr '\n\t' '  ' | tr ';' '\n' | sed 's/^ *//; s/ *$//' |
+		grep -vxE "|FLUSH PRIVILEGES|CREATE DATABASE IF NOT EXISTS seckill .*|GRANT ALL ON seckill\.\* TO seckill_owner@localhost WITH GRANT OPTION" |
+		grep -vxE "CREATE USER IF NOT EXISTS seckill(_[a-z]+)?@localhost|ALTER USER seckill(_[a-z]+)?@localhost IDENTIFIED BY '@[A-Z_]+@'" |
+		grep -vxE "DELETE FROM mysql\.db WHERE Db = 'seckill' AND Host = 'localhost' AND User IN \('seckill', 'seckill_drain'\) .*")"
+result "mariadb.cnf sets nothing but what is demanded" "$(grep -vE '^(#.*|\[mysqld\]|innodb_flush_log_at_trx_commit = 1|sync_binlog = 1|)$' conf/mariadb.cnf)"
+
 # "INSERT users seckill": rights to write, a column each where columns are named.
 given=$(sed -nE 's/^GRANT (.*) ON seckill\.([a-z_]+) TO ([a-z_]+)@localhost;$/\1|\2|\3/p' docker/grants.sql |
 	awk -F '|' '{ rest = $1
