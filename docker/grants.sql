@@ -1,14 +1,15 @@
 -- What each account may do with each table, run by the owner after every migration: a right on a table or column can only
 -- be given once it is there. Nobody here may delete, or change the schema.
 --
--- seckill: the workers and seckillctl (but recover).
+-- seckill: the workers and seckillctl (but recover, dead retry, dead drop and audit --repair --yes).
 GRANT SELECT ON seckill.* TO seckill@localhost;
 GRANT INSERT, UPDATE (password) ON seckill.users TO seckill@localhost;
 GRANT INSERT, UPDATE (published, amount) ON seckill.coupons TO seckill@localhost;
 
--- seckill_drain: the drainers and `seckillctl recover`, which see no password.
+-- seckill_drain: the drainers, and these commands of seckillctl. It sees no password.
 GRANT SELECT (id, name) ON seckill.users TO seckill_drain@localhost;
 GRANT SELECT, UPDATE (sold, generation) ON seckill.coupons TO seckill_drain@localhost;
 GRANT SELECT, INSERT ON seckill.orders TO seckill_drain@localhost;
 GRANT SELECT, INSERT, UPDATE ON seckill.drain_cursors TO seckill_drain@localhost;
 GRANT SELECT, INSERT, UPDATE (state, ended_at_ms, end_reason) ON seckill.dead_letters TO seckill_drain@localhost;
+GRANT SELECT ON seckill.schema_migrations TO seckill_drain@localhost;
