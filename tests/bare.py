@@ -161,7 +161,7 @@ def sell():
     until(lambda: inside(rows).strip() == "1", 20, "the order in MariaDB", every=0.2)
     inside("runuser -u seckill -- seckillctl -c /etc/seckill/drain.conf audit")
     metrics = ask("GET", "/metrics").body.decode()
-    for line in ('seckill_claims_total{end="won"} 1', "seckill_drain_alive 1", "seckill_drain_refused 0"):
+    for line in ('seckill_claims_total{end="won"} 1', "seckill_drain_alive 1", "seckill_drain_denied 0"):
         assert line + "\n" in metrics, f"{line} is not in /metrics"
     logs = [log.read_text() for log in (ROOT / "var/log").glob("seckill-*.log")]
     assert len(logs) >= 3 and not [log for log in logs if " error " in log or "counting alone" in log], logs

@@ -39,7 +39,7 @@ static void rest(struct service *svc, int ms)
 static bool may_drain(struct service *svc)
 {
 	bool away, refused = rights_refused(svc, RIGHTS_DRAINERS, &away);
-	board_set(svc->board, COUNT_drain_refused, refused);
+	board_set(svc->board, COUNT_drain_denied, refused);
 	return !refused && !away;
 }
 

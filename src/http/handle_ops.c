@@ -67,7 +67,7 @@ enum status handle_ready(struct request *rq)
 	bad |= problem(&detail, "MySQL", away, durable ? text : NULL);
 	if (!away)
 		bad |= problem(&detail, "MySQL", false, rights_problem(rq->service, rq->arena, RIGHTS_WORKERS, &away));
-	if (board_read(rq->service->board, COUNT_drain_refused))
+	if (board_read(rq->service->board, COUNT_drain_denied))
 		bad |= problem(&detail, "MySQL", false,
 			       "MySQL refuses the drainers their work: account_refused in their log says what");
 	if (bad) {

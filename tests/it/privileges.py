@@ -208,7 +208,7 @@ def drainer_as_worker(it):
             line = next(line for line in log.read_text().splitlines() if "account_refused" in line)
             assert "seckill" in line and "denied" in line, line
             names(it, "drainers")
-            assert "\nseckill_drain_refused 1\n" in it.ask("GET", "/metrics").body.decode()
+            assert "\nseckill_drain_denied 1\n" in it.ask("GET", "/metrics").body.decode()
         finally:
             wrong.terminate()
     is_ready(it)
