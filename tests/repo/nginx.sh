@@ -25,6 +25,12 @@ if need "nginx -t" nginx; then
 	result "nginx -t" "$said"
 fi
 
+if need "another default site on the same port is refused" nginx; then
+	sed "/^http {/a server { listen unix:$run/http.sock default_server; }" "$run/etc/nginx.conf" >"$run/etc/two.conf"
+	result "another default site on the same port is refused" "$(
+		nginx -e stderr -t -c "$run/etc/two.conf" 2>&1 | grep -q "duplicate default server" || echo "nginx takes both")"
+fi
+
 # The sentinel: a worker takes a request as whole when it sees REQUEST_ID, so it must come last, in both lists.
 result "REQUEST_ID is the last parameter" "$(awk '
 	/^\t*fastcgi_param/ { last = $2; next }
