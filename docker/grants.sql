@@ -2,13 +2,13 @@
 -- be given once it is there. Nobody here may change the schema. The drainers may delete logouts that have expired, and
 -- coupons whose creation was cut short, through a view that has no others.
 --
--- seckill: the workers and seckillctl (but recover).
+-- seckill: the workers and seckillctl (but recover, dead retry, dead drop and audit --repair --yes).
 GRANT SELECT ON seckill.* TO seckill@localhost;
 GRANT INSERT, UPDATE (password) ON seckill.users TO seckill@localhost;
 GRANT INSERT, UPDATE (published, amount) ON seckill.coupons TO seckill@localhost;
 GRANT INSERT ON seckill.revocations TO seckill@localhost;
 
--- seckill_drain: the drainers and `seckillctl recover`, which see no password.
+-- seckill_drain: the drainers, and these commands of seckillctl. It sees no password.
 GRANT SELECT ON seckill.schema_migrations TO seckill_drain@localhost;
 GRANT SELECT (id, name) ON seckill.users TO seckill_drain@localhost;
 GRANT SELECT, UPDATE (sold, generation, amount, cancelled, published) ON seckill.coupons TO seckill_drain@localhost;

@@ -81,7 +81,9 @@ write_mysql_files() {
 	secret mysql.password
 	secret mysql-drain.password
 	secret mysql-owner.password
-	render "$TOP/docker/accounts.sql.in" "$RUN/etc/accounts.sql" \
+	cat "$TOP/conf/mariadb.cnf" "$TOP/docker/mariadb.cnf" >"$RUN/etc/mariadb.cnf"
+	cat "$TOP/docker/private.sql" "$TOP/docker/accounts.sql.in" >"$RUN/etc/accounts.sql.in"
+	render "$RUN/etc/accounts.sql.in" "$RUN/etc/accounts.sql" \
 		"PASSWORD=$(<"$RUN/etc/mysql.password")" "DRAIN_PASSWORD=$(<"$RUN/etc/mysql-drain.password")" \
 		"OWNER_PASSWORD=$(<"$RUN/etc/mysql-owner.password")"
 	printf '[client]\nsocket=%s\nuser=seckill_owner\npassword=%s\n' "$RUN/mysql.sock" \
@@ -137,7 +139,7 @@ make_mysql_data() {
 	template=$cache/mariadb-$(stat -c %Y "$(command -v mariadbd)")
 	if [ ! -d "$template" ]; then
 		made=$(mktemp -d "$cache/mariadb-new.XXXXXX")
-		mariadb-install-db --defaults-file="$TOP/docker/mariadb.cnf" --datadir="$made" --skip-test-db \
+		mariadb-install-db --defaults-file="$RUN/etc/mariadb.cnf" --datadir="$made" --skip-test-db \
 			--skip-name-resolve --force "${AS_ROOT[@]}" >"$RUN/log/mysql.log" 2>&1 || {
 			rm -rf "$made"
 			log_tail mysql
@@ -168,7 +170,7 @@ command_for() {
 	mysql)
 		write_mysql_files
 		make_mysql_data
-		CMD=(mariadbd --defaults-file="$TOP/docker/mariadb.cnf" --datadir="$RUN/data/mysql" --socket="$RUN/mysql.sock"
+		CMD=(mariadbd --defaults-file="$RUN/etc/mariadb.cnf" --datadir="$RUN/data/mysql" --socket="$RUN/mysql.sock"
 			--pid-file="$RUN/tmp/mysql.pid" --tmpdir="$RUN/tmp" --init-file="$RUN/etc/accounts.sql" "${AS_ROOT[@]}")
 		;;
 	hot) pool_command hot "${SECKILL_HOT:-2}" ;;

@@ -8,7 +8,7 @@ top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 build=$(realpath -m -- "${SECKILL_BUILD:-$top/build}")
 seconds=${1:-60}
 [[ $seconds =~ ^[0-9]+$ ]] || { echo "usage: $0 [SECONDS]" >&2 && exit 64; }
-steps=(model points storms fuzz sanitizers)
+steps=(model points storms fuzz sanitizers bare)
 
 # check DIRECTORY TESTS: that of the programs, and which tests; after a failure, what they printed.
 check() {
@@ -40,6 +40,8 @@ step_sanitizers() {
 	[ -z "$reports" ] || { echo "sanitizers reported: $reports" >&2 && return 1; }
 	return $code
 }
+
+step_bare() { top_srcdir=$top top_builddir=$build python3 -B "$top/tests/bare.py"; }
 
 failed=()
 # shellcheck disable=SC2086 # several steps

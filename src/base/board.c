@@ -44,7 +44,7 @@ static const struct {
 static bool is_gauge(int c)
 {
 	return c == COUNT_drain_queue_orders || c == COUNT_drain_oldest_ms || c == COUNT_drain_alive ||
-	       c == COUNT_dead_letters_open;
+	       c == COUNT_drain_denied || c == COUNT_dead_letters_open;
 }
 
 static int open_file(const char *path)

@@ -11,6 +11,7 @@
 #include "http/server.h"
 #include "sale/durable.h"
 #include "sale/revoke.h"
+#include "sale/rights.h"
 #include "sale/sold_out.h"
 
 enum { LISTEN_FD = 0, STOP_MS = 10000 };
@@ -56,6 +57,9 @@ int main(int argc, char **argv)
 		program_fail(&p, EXIT_CONFIG,
 			     "Redis or MySQL may lose what it acknowledged; require_durable = no accepts that");
 	revoke_refresh(&p.service); /* the first request already knows who has logged out */
+	bool away;
+	if (pool == POOL_COLD)
+		rights_refused(&p.service, RIGHTS_WORKERS, &away); /* /readyz says it from then on */
 	if (pool == POOL_HOT) {
 		redis_free(p.service.redis_now);
 		p.service.redis_now = NULL;

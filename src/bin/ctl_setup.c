@@ -5,6 +5,7 @@
 #include "http/route.h"
 #include "sale/layout.h"
 #include "sale/migrate.h"
+#include "sale/rights.h"
 
 int ctl_migrate(struct ctl *c, int argc, char **argv)
 {
@@ -77,9 +78,10 @@ int ctl_routes(struct ctl *c, int argc, char **argv)
 }
 
 /* One line of check; adds to the worst of the exit codes. */
-static void put_check(struct ctl *c, const char *what, enum access access, const char *problem, int *code)
+static void put_check(struct ctl *c, const char *what, enum access access, const char *problem, const char *ok,
+		      int *code)
 {
-	const char *text = ctl_access(c, access, problem);
+	const char *text = access == ACCESS_OK && !problem ? ok : ctl_access(c, access, problem);
 	if (c->json)
 		json_str(&c->out, what, str_of(text));
 	else
@@ -115,22 +117,44 @@ static const char *check_schema(struct ctl *c, enum access *access)
 			    m.version < m.wanted ? "run seckillctl migrate" : "start the program of the newer version");
 }
 
+/* Whose work the account may do; one of the two is enough. */
+static const char *check_account(struct ctl *c, const char **ok, bool *away)
+{
+	const char *problem[RIGHTS];
+	*ok = NULL;
+	for (enum rights r = 0; r < RIGHTS; r++) {
+		problem[r] = rights_problem(c->service, c->arena, r, away);
+		if (*away)
+			return NULL;
+		if (!problem[r])
+			*ok = arena_printf(c->arena, "%s%s%s", *ok ? *ok : "ok for ", *ok ? " and " : "",
+					   rights_name(r));
+	}
+	return *ok ? NULL : arena_printf(c->arena, "%s; %s", problem[RIGHTS_WORKERS], problem[RIGHTS_DRAINERS]);
+}
+
 int ctl_check(struct ctl *c, int argc, char **argv)
 {
 	int code = EXIT_HOLDS;
 	enum access access;
+	const char *ok;
+	bool away;
 	(void)argv;
 	if (argc)
 		return ctl_usage(c);
 	if (c->json)
 		json_begin(&c->out, NULL, '{');
 	const char *problem = durable_redis(c->service, c->arena, &access);
-	put_check(c, "redis", access, problem, &code);
+	put_check(c, "redis", access, problem, "ok", &code);
 	problem = durable_mysql(c->service, c->arena, &access);
-	put_check(c, "mysql", access, problem, &code);
+	put_check(c, "mysql", access, problem, "ok", &code);
 	problem = check_schema(c, &access);
-	put_check(c, "schema", access, problem, &code);
-	put_check(c, "layout", ACCESS_OK, layout_problem(c->service, c->arena), &code);
+	put_check(c, "schema", access, problem, "ok", &code);
+	put_check(c, "layout", ACCESS_OK, layout_problem(c->service, c->arena), "ok", &code);
+	problem = check_account(c, &ok, &away);
+	if (away)
+		problem = db_error(c->service->db);
+	put_check(c, "account", away ? ACCESS_AWAY : ACCESS_OK, problem, ok, &code);
 	if (c->json) {
 		json_end(&c->out, '}');
 		buf_puts(&c->out, "\n");

@@ -7,6 +7,7 @@
 #include "sale/durable.h"
 #include "sale/drain.h"
 #include "sale/revoke_sync.h"
+#include "sale/rights.h"
 
 enum { IDLE_MAX_MS = 200, TROUBLE_MAX_MS = 5000 };
 
@@ -35,6 +36,14 @@ static void rest(struct service *svc, int ms)
 	} while (!program_is_stopping() && clock_mono_ms() < until && (was_up || !redis_is_up(svc->redis_now)));
 }
 
+/* An account that may not write orders would be noticed with the first order: it is said before, and until it may. */
+static bool may_drain(struct service *svc)
+{
+	bool away, refused = rights_refused(svc, RIGHTS_DRAINERS, &away);
+	board_set(svc->board, COUNT_drain_denied, refused);
+	return !refused && !away;
+}
+
 int main(int argc, char **argv)
 {
 	static struct program p = { .name = "seckill-orderd",
@@ -50,8 +59,12 @@ int main(int argc, char **argv)
 	log_info("started");
 	struct drain *d = drain_new(&p.service);
 	struct revoke_sync *revocations = revoke_sync_new(&p.service);
+	bool well = false; /* after trouble the account is looked at again */
 	for (int wait = 0; !program_is_stopping();) {
-		wait = pause_ms(&p.conf, drain_pass(d), wait);
+		well = well || may_drain(&p.service);
+		int moved = drain_pass(d);
+		well = well && moved >= 0;
+		wait = pause_ms(&p.conf, well ? moved : -1, wait);
 		rest(&p.service, revoke_sync_step(revocations) ? 0 : wait);
 	}
 	revoke_sync_free(revocations);

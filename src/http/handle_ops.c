@@ -5,6 +5,7 @@
 #include "sale/durable.h"
 #include "sale/inspect.h"
 #include "sale/layout.h"
+#include "sale/rights.h"
 
 static void on_time(void *context, enum redis_end end, const struct redis_reply *reply)
 {
@@ -67,7 +68,7 @@ enum status handle_ready(struct request *rq)
 {
 	struct buf detail;
 	enum access access;
-	bool durable = rq->service->conf->require_durable;
+	bool away, durable = rq->service->conf->require_durable;
 	buf_init(&detail, rq->arena);
 	const char *text = durable_redis(rq->service, rq->arena, &access);
 	bool bad = problem(&detail, "Redis", access, durable || access != ACCESS_OK ? text : NULL);
@@ -77,6 +78,12 @@ enum status handle_ready(struct request *rq)
 	else
 		bad |= problem(&detail, "MySQL", access, durable || access != ACCESS_OK ? text : NULL);
 	bad |= problem(&detail, "Redis", ACCESS_OK, layout_problem(rq->service, rq->arena));
+	if (access == ACCESS_OK)
+		bad |= problem(&detail, "MySQL", ACCESS_OK,
+			       rights_problem(rq->service, rq->arena, RIGHTS_WORKERS, &away));
+	if (board_read(rq->service->board, COUNT_drain_denied))
+		bad |= problem(&detail, "MySQL", ACCESS_OK,
+			       "MySQL refuses the drainers their work: account_refused in their log says what");
 	if (bad) {
 		rq->response.detail = buf_str(&detail).p;
 		return STATUS_UNAVAILABLE;

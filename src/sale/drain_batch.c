@@ -74,8 +74,13 @@ static int peek_all(struct batch *b)
 
 static int failed(struct batch *b, const char *at)
 {
-	log_warn_limited("drain_failed", LOG_TEXT("at", at), LOG_INT("coupon", b->coupon),
-			 LOG_TEXT("error", db_error(b->svc->db)));
+	const char *error = db_error(b->svc->db);
+	if (db_failure(b->svc->db) == DB_BROKEN)
+		log_error_limited("drain_failed", LOG_TEXT("at", at), LOG_INT("coupon", b->coupon),
+				  LOG_TEXT("error", error));
+	else
+		log_warn_limited("drain_failed", LOG_TEXT("at", at), LOG_INT("coupon", b->coupon),
+				 LOG_TEXT("error", error));
 	return -1;
 }
 

@@ -90,6 +90,11 @@ int db_run(struct db *db, struct arena *arena, const char *sql, const struct db_
 	db_run(db, arena, sql, DB_LIST_(__VA_ARGS__), DB_COUNT_(__VA_ARGS__), rows, NULL)
 
 /*
+ * Whether the server would take a statement: it is prepared, which looks at tables, columns and rights, and never run.
+ */
+int db_may(struct db *db, const char *sql) MUST_CHECK;
+
+/*
  * A script of statements without values (schema migrations); stops at the
  * first error and says at which statement. Statements before it are done,
  * unless a transaction takes them back.

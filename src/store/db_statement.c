@@ -60,7 +60,8 @@ static struct statement *statement_place(struct db *db)
 	return oldest;
 }
 
-static struct statement *statement_prepare(struct db *db, const char *sql, uint64_t hash)
+/* NULL, with the reason kept. */
+static MYSQL_STMT *prepare(struct db *db, const char *sql)
 {
 	MYSQL_STMT *stmt = mysql_stmt_init(db->mysql);
 	if (!stmt)
@@ -73,6 +74,25 @@ static struct statement *statement_prepare(struct db *db, const char *sql, uint6
 		db_fail(db, db_classify(number), number, text);
 		return NULL;
 	}
+	return stmt;
+}
+
+int db_may(struct db *db, const char *sql)
+{
+	if (db_open(db) < 0)
+		return -1;
+	MYSQL_STMT *stmt = prepare(db, sql);
+	if (!stmt)
+		return -1;
+	mysql_stmt_close(stmt);
+	return 0;
+}
+
+static struct statement *statement_prepare(struct db *db, const char *sql, uint64_t hash)
+{
+	MYSQL_STMT *stmt = prepare(db, sql);
+	if (!stmt)
+		return NULL;
 	struct statement *s = statement_place(db);
 	*s = (struct statement){
 		.stmt = stmt, .sql = strdup(sql), .hash = hash, .params = (int)mysql_stmt_param_count(stmt)

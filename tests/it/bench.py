@@ -15,7 +15,7 @@ import books  # noqa: E402
 import report  # noqa: E402
 from bench_run import Bench  # noqa: E402
 from harness import main  # noqa: E402
-from tap import case, same  # noqa: E402
+from tap import case, need_all, same  # noqa: E402
 
 CASES = ["hello", "won", "peer_won", "sold_out", "patch_sold_out"]
 run = None
@@ -77,4 +77,5 @@ def _(it):
 
 
 if __name__ == "__main__":
+    need_all("wrk")
     main(SECKILL_APPENDFSYNC="everysec")

@@ -11,7 +11,6 @@ import os
 import pathlib
 import platform
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -20,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import fcgi
 from harness import BUILD, main
-from tap import Skip, case, comment, every, until
+from tap import Skip, case, comment, every, need, until
 
 # request: (status, instructions, allocations)
 COSTS = {"healthz": (200, 13_700, 20), "claim, won": (201, 51_300, 32), "claim, sold out": (410, 43_200, 25),
@@ -121,9 +120,8 @@ def buyers(it, cache=[]):
     return cache
 
 
-def need(tool):
-    if not shutil.which(tool):
-        raise Skip(f"{tool} is not installed")
+def need_tool(tool):
+    need(tool)
     flags = re.search(r"^CFLAGS = (.*)$", (BUILD / "Makefile").read_text(), re.M).group(1)
     checks = re.search(r"^CHECK_CFLAGS = (.*)$", (BUILD / "Makefile").read_text(), re.M).group(1)
     if re.search("-fsanitize|--coverage", flags + checks) or not re.search("-O[23]", flags):
@@ -150,7 +148,7 @@ def system_calls(it, name, way):
 
 @case("system calls of a request, by strace")
 def calls(it):
-    need("strace")
+    need_tool("strace")
 
     def check(name):
         alone, together = CALLS[name][1:]
@@ -196,7 +194,7 @@ def allocations(text):
 
 @case("instructions and allocations of a request, by callgrind")
 def instructions(it):
-    need("valgrind")
+    need_tool("valgrind")
     if platform.machine() != "x86_64":
         raise Skip(f"the limits are those of x86_64, not of {platform.machine()}")
 

@@ -23,13 +23,14 @@ import time
 from client import Client, quote
 from sale import Sale
 from stores import Redis, Sql
-from tap import bail_out, comment, run_cases, until
+from tap import bail_out, comment, need_all, run_cases, until
 
 SOURCE = pathlib.Path(os.environ.get("top_srcdir") or pathlib.Path(__file__).parents[2]).resolve()
 BUILD = pathlib.Path(os.environ.get("top_builddir") or SOURCE / "build").resolve()
 PASSWORD = "correct horse"
 POOLS = ("hot", "cold", "auth", "drain")
 PARTS = ("redis", "mysql", *POOLS, "nginx")
+SERVERS = ("redis-server", "redis-cli", "mariadbd", "mariadb", "mariadb-install-db", "nginx", "spawn-fcgi", "multiwatch", "curl")
 # A disk that others use may need seconds for an fsync: only the tests of faults want to see that.
 PATIENT = {"SECKILL_REDIS_TIMEOUT_MS": "4000"}
 
@@ -216,6 +217,7 @@ def main(**settings):
     """Runs the file's cases against an instance of their own."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _on_signal)
+    need_all(*SERVERS)
     instance, failures = Instance(**settings), 1
     began = time.monotonic()
     try:

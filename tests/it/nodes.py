@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 
 from stores import Redis, RedisError
-from tap import bail_out, comment, until
+from tap import bail_out, comment, need_all, until
 
 BUS = 10000  # a node's second port is this much above its first
 NODE_TIMEOUT_MS = 1500
@@ -96,6 +96,7 @@ class Cluster:
         self.nodes, self.lost = [], set()
 
     def __enter__(self):
+        need_all("redis-server")
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="skc", dir="/tmp"))
         try:
             self._start()

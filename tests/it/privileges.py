@@ -2,6 +2,7 @@
 """What the shipped setup gives away when a part of it is taken over: accounts, files, secrets."""
 
 import contextlib
+import json
 import os
 import pathlib
 import re
@@ -12,9 +13,9 @@ import subprocess
 import tempfile
 
 from client import quote
-from harness import BUILD, PARTS, main
+from harness import BUILD, PARTS, SOURCE, main
 from stores import Redis, RedisError, Sql, SqlError
-from tap import case, every, same, until
+from tap import Skip, case, every, same, until
 
 
 def secrets(it):
@@ -209,6 +210,119 @@ def mysql_accounts(it):
         with contextlib.suppress(SqlError):
             sql(f"LOAD DATA LOCAL INFILE '{file}' INTO TABLE users (name)")
             raise AssertionError(f"{account} may load a local file")
+
+
+@contextlib.contextmanager
+def without(it, right, account):
+    """A right of an account is taken away for a while, by the owner of the schema."""
+    it.sql(f"REVOKE {right} FROM {account}@localhost")
+    try:
+        yield
+    finally:
+        it.sql(f"GRANT {right} TO {account}@localhost")
+
+
+def ready(it):
+    answer = it.ask("GET", "/readyz")
+    return answer.status, answer.json.get("detail", "")
+
+
+def is_ready(it):
+    until(lambda: ready(it)[0] == 200, 20, "ready again")
+
+
+def names(it, *words):
+    """/readyz comes to say 503, with these words in its detail."""
+    def said():
+        status, detail = ready(it)
+        return status == 503 and all(word in detail for word in words)
+    until(said, 20, f"/readyz names {words}")
+
+
+@case("a drainer that runs with the workers' account says so: at error level, in /readyz and in its gauge")
+def drainer_as_worker(it):
+    is_ready(it)
+    log = it.run / "log/wrong-drainer.log"
+    with open(log, "w") as file, subprocess.Popen([BUILD / "seckill-orderd", "-c", it.run / "seckill.conf"], stderr=file,
+                                                   env=it.environment, stdin=subprocess.DEVNULL) as wrong:
+        try:
+            until(lambda: " error account_refused " in log.read_text(), 20, "the log says it")
+            line = next(line for line in log.read_text().splitlines() if "account_refused" in line)
+            assert "seckill" in line and "denied" in line, line
+            names(it, "drainers")
+            assert "\nseckill_drain_denied 1\n" in it.ask("GET", "/metrics").body.decode()
+        finally:
+            wrong.terminate()
+    is_ready(it)
+
+
+@case("a drainer whose right is taken away says so, and goes on by itself when it is given back")
+def drainer_loses_right(it):
+    sale, customer = it.sale(), it.customer()
+    with without(it, "INSERT ON seckill.orders", "seckill_drain"):
+        sale.win(customer)
+        names(it, "drainers")
+        log = (it.run / "log/drain.log").read_text()
+        assert " error drain_failed " in log and " warn drain_failed " not in log, "drain_failed is no error"
+    is_ready(it)
+    until(lambda: it.sql.number(f"SELECT COUNT(*) FROM orders WHERE coupon_id = {sale.id}") == 1, 20, "the order in MySQL")
+
+
+@case("/readyz names the right that the workers' account lacks")
+def worker_loses_right(it):
+    for right, word in (("INSERT ON seckill.users", "users"), ("UPDATE (published, amount) ON seckill.coupons", "coupons")):
+        is_ready(it)
+        with without(it, right, "seckill"):
+            names(it, "workers", word)
+    is_ready(it)
+
+
+@case("seckillctl check says whose work the account may do")
+def check_account(it):
+    def account(file):
+        done = subprocess.run([BUILD / "seckillctl", "-c", it.run / file, "--json", "check"], capture_output=True,
+                              text=True, timeout=30, env=it.environment)
+        return json.loads(done.stdout)["account"]
+    same(account("seckill.conf"), "ok for workers", "the workers' settings")
+    same(account("drain.conf"), "ok for drainers", "the drainers' settings")
+    with without(it, "INSERT ON seckill.orders", "seckill_drain"):
+        said = account("drain.conf")
+        assert "denied" in said and "grants.sql" in said, said
+
+
+@case("the accounts are made without touching what others have on the server")
+def mysql_others(it):
+    root = Sql(it.run / "tmp/root.cnf")
+    (it.run / "tmp/root.cnf").write_text(f"[client]\nsocket={it.run}/mysql.sock\nuser=root\n")
+    try:
+        root("SELECT 1")
+    except SqlError:
+        raise Skip("only root is an administrator of this server") from None
+    others = ["CREATE USER ''@localhost", "CREATE USER proxied@localhost", "CREATE USER proxy@'%'",
+              "GRANT PROXY ON proxied@localhost TO proxy@'%'", "CREATE DATABASE other",
+              "GRANT INSERT ON other.* TO seckill@localhost"]
+    undo = ["DROP USER ''@localhost, proxied@localhost, proxy@'%'", "DROP DATABASE other",
+            "REVOKE INSERT ON other.* FROM seckill@localhost"]
+
+    def rights():
+        tables = {table: root(f"SELECT * FROM mysql.{table} ORDER BY 1, 2, 3") for table in
+                  ("global_priv", "db", "tables_priv", "columns_priv", "proxies_priv")}
+        ours = [row for row in tables["global_priv"] if row[1].startswith("seckill")]  # they get their passwords anew
+        tables["global_priv"] = [row[:2] if row in ours else row for row in tables["global_priv"]]
+        return tables
+    for statement in others:
+        root(statement)
+    try:
+        before = rights()
+        assert any("proxy" in row for row in before["proxies_priv"]), before
+        text = (SOURCE / "docker/accounts.sql.in").read_text()
+        for name, file in (("PASSWORD", "mysql"), ("DRAIN_PASSWORD", "mysql-drain"), ("OWNER_PASSWORD", "mysql-owner")):
+            text = text.replace(f"@{name}@", (it.run / f"etc/{file}.password").read_text().strip())
+        root(text)
+        same(rights(), before, "rights")
+    finally:
+        for statement in undo:
+            root(statement)
 
 
 @case("nobody gets into MySQL without a password")

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 
-from tap import bail_out, case, comment, every, run_cases, same, until
+from tap import case, comment, every, need_all, run_cases, same, until
 
 SOURCE = pathlib.Path(os.environ.get("top_srcdir") or pathlib.Path(__file__).parents[2])
 BUILD = pathlib.Path(os.environ.get("top_builddir") or SOURCE / "build")
@@ -163,8 +163,7 @@ def losers(server):
 
 
 def main():
-    if not shutil.which("redis-server"):
-        bail_out("there is no redis-server")
+    need_all("redis-server")
     comment(f"SEED={SEED}")
     server = Server()
     try:

@@ -17,7 +17,7 @@ import tempfile
 import time
 
 from stores import Redis, RedisError
-from tap import bail_out, case, comment, run_cases, same, until
+from tap import case, comment, need_all, run_cases, same, until
 
 SOURCE = pathlib.Path(os.environ.get("top_srcdir") or pathlib.Path(__file__).parents[2])
 NAMES = [path.stem for path in sorted((SOURCE / "lua").glob("*.lua"))]
@@ -680,8 +680,7 @@ def protocol(redis):
 
 
 def run():
-    if not shutil.which("redis-server"):
-        bail_out("redis-server is not installed")
+    need_all("redis-server")
     redis = Server()
     try:
         redis.ready()

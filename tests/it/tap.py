@@ -1,5 +1,7 @@
 """TAP in a page: a case is a function with a name, cases run in the order in which they are written."""
 
+import os
+import shutil
 import sys
 import time
 import traceback
@@ -9,6 +11,28 @@ _cases = []
 
 class Skip(Exception):
     """Raised by a case that cannot be run here; says why."""
+
+
+def _missing(tools):
+    return [tool for tool in tools if not shutil.which(tool, path=os.environ["PATH"] + ":/usr/sbin:/sbin")]
+
+
+def need(*tools):
+    """In a case: it cannot run without these programs. Then it is skipped, but fails in CI."""
+    gone = _missing(tools)
+    assert not (gone and os.environ.get("CI")), f"not installed: {', '.join(gone)}"
+    if gone:
+        raise Skip(f"not installed: {', '.join(gone)}")
+
+
+def need_all(*tools):
+    """As need(), for the whole file; before anything starts."""
+    gone = _missing(tools)
+    if gone and os.environ.get("CI"):
+        bail_out(f"not installed: {', '.join(gone)}")
+    if gone:
+        print(f"1..0 # SKIP not installed: {', '.join(gone)}", flush=True)
+        sys.exit(0)
 
 
 def case(name):

@@ -23,7 +23,7 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "it"))
-from tap import bail_out, case, comment, run_cases, until  # noqa: E402
+from tap import bail_out, case, comment, need_all, run_cases, until  # noqa: E402
 
 SOURCE = pathlib.Path(os.environ.get("top_srcdir") or HERE.parents[1])
 BUILD = pathlib.Path(os.environ.get("top_builddir") or SOURCE / "build")
@@ -304,8 +304,7 @@ def expect_difference(read, name, *broken):
 
 
 def main():
-    if not shutil.which("redis-server"):
-        bail_out("there is no redis-server")
+    need_all("redis-server")
     comment(f"seed {SEED}: replay.py {TRACES} {SEED}")
     known = traces(4000, 1)  # always the same: whether a fault shows must not be luck
     for broken in BROKEN:

@@ -22,8 +22,16 @@ done
 mv "$run/etc/seckill.conf" "$run/etc/nginx-seckill.conf"
 
 result "every placeholder is known" "$(grep -n '@[A-Z_]*@' "$run"/etc/*)"
-said=$(nginx -e stderr -t -c "$run/etc/nginx.conf" 2>&1) && said=$(grep -vE 'syntax is ok|test is successful|"user" directive' <<<"$said")
-result "nginx -t" "$said"
+if need "nginx -t" nginx; then
+	said=$(nginx -e stderr -t -c "$run/etc/nginx.conf" 2>&1) && said=$(grep -vE 'syntax is ok|test is successful|"user" directive' <<<"$said")
+	result "nginx -t" "$said"
+fi
+
+if need "another default site on the same port is refused" nginx; then
+	sed "/^http {/a server { listen unix:$run/http.sock default_server; }" "$run/etc/nginx.conf" >"$run/etc/two.conf"
+	result "another default site on the same port is refused" "$(
+		nginx -e stderr -t -c "$run/etc/two.conf" 2>&1 | grep -q "duplicate default server" || echo "nginx takes both")"
+fi
 
 # The sentinel: a worker takes a request as whole when it sees REQUEST_ID, so it must come last, in both lists.
 result "REQUEST_ID is the last parameter" "$(awk '
@@ -32,7 +40,7 @@ result "REQUEST_ID is the last parameter" "$(awk '
 
 # nginx's own errors are those that a worker would send, byte by byte, with a line feed behind. Those of a status that no
 # worker sends (414, 431) have a code of the workers and the same form.
-result "nginx's own errors have titles, codes and texts of status.def and response.c" "$(python3 - "$top_srcdir" "$run/etc/nginx-seckill.conf" <<'PY'
+need "nginx's own errors have titles, codes and texts of status.def and response.c" python3 && result "nginx's own errors have titles, codes and texts of status.def and response.c" "$(python3 - "$top_srcdir" "$run/etc/nginx-seckill.conf" <<'PY'
 import json, re, sys
 source, conf = sys.argv[1], open(sys.argv[2]).read()
 titles = dict(re.findall(r'\{ (\d+), "([^"]+)" \}', open(f"{source}/src/http/response.c").read()))
@@ -56,12 +64,12 @@ for path, status, body in found:
         bodies.add(body_of(status, said["title"], said["code"], said["detail"]))
     if path != status or body not in bodies or said["status"] != int(status):
         print(f"/.problem/{path}: return {status} {body}")
-targets = set(re.findall(r"error_page [\d ]+= /\.problem/(\d+);", conf)) 
+targets = set(re.findall(r"error_page [\d ]+= /\.problem/(\d+);", conf))
 if targets != {path for path, _, _ in found}:
     print(f"error_page knows {sorted(targets)}, there are {sorted(path for path, _, _ in found)}")
 PY
 )"
-result "a preflight allows the methods of the routes" "$(python3 - "$top_srcdir" "$run/etc/nginx-seckill.conf" <<'PY'
+need "a preflight allows the methods of the routes" python3 && result "a preflight allows the methods of the routes" "$(python3 - "$top_srcdir" "$run/etc/nginx-seckill.conf" <<'PY'
 import re, sys
 taken = set(re.findall(r'^X\("([A-Z]+)"', open(f"{sys.argv[1]}/src/http/route.def").read(), re.M)) | {"HEAD"}
 allowed = set(re.search(r'Allow-Methods "([^"]*)"', open(sys.argv[2]).read()).group(1).split(", "))

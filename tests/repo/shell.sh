@@ -2,7 +2,7 @@
 # Every shell script of the tree is clean under shellcheck.
 . "$(dirname "$0")/tap.sh"
 cd "$top_srcdir" || exit 99
-command -v shellcheck >/dev/null || { result "shellcheck is installed" "it is not"; finish; }
+need "every script is clean" shellcheck || finish
 
 scripts=$(find . -path ./build -prune -o -path ./run -prune -o -name _build -prune -o -name '.git' -prune -o -name autom4te.cache -prune -o -type f \
 	-size -200k -print | grep -vE '^\./(seckill-[0-9][^/]*/|build-aux/(ar-lib|compile|config\.|depcomp|install-sh|missing|tap-driver|test-driver)|configure)' |
