@@ -8,7 +8,7 @@ top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 build=$(realpath -m -- "${SECKILL_BUILD:-$top/build}")
 seconds=${1:-60}
 [[ $seconds =~ ^[0-9]+$ ]] || { echo "usage: $0 [SECONDS]" >&2 && exit 64; }
-steps=(model points storms fuzz sanitizers bare)
+steps=(model points storms restores upgrade fuzz sanitizers bare)
 
 # check DIRECTORY TESTS: that of the programs, and which tests; after a failure, what they printed.
 check() {
@@ -25,6 +25,8 @@ step_storms() {
 	grep -E '^# .* kills, IT_SEED' "$build/tests/it/killstorm.log"
 }
 
+step_restores() { SECKILL_SOAK=1 check "$build" tests/it/restores.py; }
+step_upgrade() { top_srcdir=$top top_builddir=$build python3 -B "$top/tests/upgrade.py"; }
 step_fuzz() { SECKILL_BUILD=$build bash "$top/tests/fuzz/soak.sh" "$seconds"; }
 
 # A pool restarts a worker that a sanitizer has stopped: reports go to files, and each of them is a failure.
