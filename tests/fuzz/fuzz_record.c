@@ -69,13 +69,17 @@ static void serve(void)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct conf conf;
-	struct service svc = { .conf = &conf };
+	static struct board *board;
+	const char *problem;
 	struct arena a;
 	struct batch b;
 	if (size < 1 + PLAN)
 		return 0;
-	if (!conf.drain_batch)
+	if (!board) {
 		conf_init(&conf);
+		board = board_open("/nonexistent/board", &problem);
+	}
+	struct service svc = { .conf = &conf, .board = board };
 	int segments = data[0] % SEGMENTS + 1;
 	deal((struct str){ (const char *)data + 1 + PLAN, size - 1 - PLAN }, segments);
 	fake_db_plan(data + 1, PLAN);

@@ -35,7 +35,8 @@ static void a_command_is_what_hiredis_would_write(void **state)
 		}
 		int n = (int)redisFormatCommandArgv(&reference, rows[i].count, argv, sizes);
 		assert_int_equal(c.argc, rows[i].count);
-		expect(n == (int)c.used + 4 && memcmp(reference + 4, c.text, c.used) == 0, "%s", rows[i].what); /* *N\r\n */
+		expect(n == (int)c.used + 4 && memcmp(reference + 4, c.text, c.used) == 0, "%s",
+		       rows[i].what); /* *N\r\n */
 		redisFreeCommand(reference);
 	}
 }
@@ -79,7 +80,8 @@ static void a_batch_knows_where_its_keys_end(void **state)
 	redis_put_key(&c, STR("another"));
 	redis_put_text(&c, "argument");
 	assert_true(c.batch && c.script == &script && c.keys == 2 && c.argc == 3 && str_eq(c.key, STR("one")));
-	struct str keys = STR("$3\r\none\r\n$7\r\nanother\r\n"), all = STR("$3\r\none\r\n$7\r\nanother\r\n$8\r\nargument\r\n");
+	struct str keys = STR("$3\r\none\r\n$7\r\nanother\r\n"),
+		   all = STR("$3\r\none\r\n$7\r\nanother\r\n$8\r\nargument\r\n");
 	assert_true(str_eq((struct str){ c.text, c.keys_end }, keys));
 	assert_true(str_eq((struct str){ c.text, c.used }, all));
 	redis_command(&c, "PING");
@@ -111,7 +113,8 @@ static void numbers_are_written_as_the_c_library_writes_them(void **state)
 	for (size_t i = 0; i < COUNT_OF(numbers); i++) {
 		char text[BUF_DIGITS], reference[32];
 		int n = snprintf(reference, sizeof reference, "%lld", (long long)numbers[i]);
-		assert_true(str_eq((struct str){ text, buf_digits(text, numbers[i]) }, (struct str){ reference, (size_t)n }));
+		assert_true(str_eq((struct str){ text, buf_digits(text, numbers[i]) },
+				   (struct str){ reference, (size_t)n }));
 	}
 }
 
@@ -123,11 +126,12 @@ static void keys_have_their_names(void **state)
 		enum key key;
 		const char *text;
 	} rows[] = {
-		{ KEY_HUB, "sk:{7:h}:hub" },	{ KEY_DESCRIPTOR, "sk:{7:h}:d" }, { KEY_SEGMENT, "sk:{7:12}:s" },
-		{ KEY_OWNERS, "sk:{7:12}:o" },	{ KEY_ORDERS, "sk:{7:12}:q" },	  { KEY_LEASE, "sk:{7:h}:l" },
-		{ KEY_CATALOG, "sk:n:{7}" },	{ KEY_DIRECTORY, "sk:w:{7}" },	  { KEY_CUSTOMER, "sk:u:{7}" },
-		{ KEY_SELLER, "sk:s:{7}" },	{ KEY_DIRTY, "sk:dirty" },	  { KEY_DOUBT, "sk:doubt" },
-		{ KEY_CLOSED, "sk:closed" },	{ KEY_REVOKED, "sk:revoked" },	  { KEY_FAILURES, "sk:f:{7}:12" },
+		{ KEY_HUB, "sk:{7:h}:hub" },   { KEY_DESCRIPTOR, "sk:{7:h}:d" }, { KEY_SEGMENT, "sk:{7:12}:s" },
+		{ KEY_OWNERS, "sk:{7:12}:o" }, { KEY_ORDERS, "sk:{7:12}:q" },    { KEY_LEASE, "sk:{7:h}:l" },
+		{ KEY_CATALOG, "sk:n:{7}" },   { KEY_DIRECTORY, "sk:w:{7}" },    { KEY_CUSTOMER, "sk:u:{7}" },
+		{ KEY_SELLER, "sk:s:{7}" },    { KEY_DIRTY, "sk:dirty" },        { KEY_DOUBT, "sk:doubt" },
+		{ KEY_CLOSED, "sk:closed" },   { KEY_REVOKED, "sk:revoked" },    { KEY_FAILURES, "sk:f:{7}:12" },
+		{ KEY_LAYOUT, "sk:layout" },
 	};
 	assert_int_equal(COUNT_OF(rows), KEYS_COUNT);
 	for (size_t i = 0; i < COUNT_OF(rows); i++) {
@@ -140,5 +144,5 @@ static void keys_have_their_names(void **state)
 
 UNIT_MAIN(cmocka_unit_test(a_command_is_what_hiredis_would_write), cmocka_unit_test(as_much_as_was_promised),
 	  cmocka_unit_test(the_first_key_decides), cmocka_unit_test(a_batch_knows_where_its_keys_end),
-	  cmocka_unit_test(a_fence_leaves_room_for_the_run), cmocka_unit_test(numbers_are_written_as_the_c_library_writes_them),
-	  cmocka_unit_test(keys_have_their_names))
+	  cmocka_unit_test(a_fence_leaves_room_for_the_run),
+	  cmocka_unit_test(numbers_are_written_as_the_c_library_writes_them), cmocka_unit_test(keys_have_their_names))
