@@ -12,7 +12,11 @@ enum framing_end {
 	FRAMING_RUBBISH, /* and this never will */
 };
 
-/* Looks at what a peer has sent so far. Does not check what the records hold. */
+/*
+ * Looks at what a peer has sent so far. A request is what web servers send: one BEGIN_REQUEST, PARAMS and STDIN, each
+ * up to an empty record, all of one id. Anything else (other ids, management records) is rubbish, because libfcgi would
+ * skip it and wait for more. Does not check what the records hold.
+ */
 enum framing_end framing_look(struct str bytes);
 
 #endif

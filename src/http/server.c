@@ -188,7 +188,8 @@ static bool accept_request(struct connection *c)
 		c->io.fd = -1;
 		return false;
 	}
-	c->keep = c->fcgi.keepConnection;
+	/* a worker of the cold pool holds one connection: an idle one would keep everybody else out */
+	c->keep = c->fcgi.keepConnection && c->server->pool == POOL_HOT;
 	struct str value[PARAMS] = { 0 };
 	read_params(c->fcgi.envp, value);
 	if (FCGX_GetError(c->fcgi.in) != 0 || !value[ID].p)

@@ -3,6 +3,7 @@
 
 import collections
 import http.client
+import itertools
 import os
 import statistics
 import struct
@@ -138,6 +139,52 @@ def half_requests(it):
         assert slowest < 3, f"an answer took {slowest:.2f} s"
     every(list(halves.items()), bounded)
     assert slowest_answer(it, 0.3) < 1, "it is still slow"
+
+
+def drip(connection, data, seconds):
+    """Sends a byte at a time until it is sent away; says whether it was."""
+    deadline = time.monotonic() + seconds
+    for byte in itertools.cycle(data):
+        try:
+            connection.send(bytes([byte]))
+        except OSError:
+            return True
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+
+
+@case("records that are skipped (other ids, management) and then come by the byte: no worker waits for the next one")
+def dripped(it):
+    begin = fcgi.record(fcgi.BEGIN, struct.pack(">HB5x", 1, 1))
+    params = fcgi.record(fcgi.PARAMS, fcgi.pairs({"REQUEST_METHOD": "GET", "REQUEST_URI": "/healthz", "REQUEST_ID": "x"}))
+    starts = {"the end of another request's body": begin + params + fcgi.record(fcgi.PARAMS) + fcgi.record(fcgi.STDIN, id=2),
+              "another request's parameters": begin + fcgi.record(fcgi.PARAMS, b"x", id=7) + fcgi.record(fcgi.STDIN),
+              "no parameters": begin + fcgi.record(fcgi.STDIN), "management": fcgi.record(9, id=0) + fcgi.record(fcgi.STDIN)}
+
+    def bounded(what, start):
+        connection = fcgi.Connection(it.run / "hot.sock")
+        connection.send(start)
+        with ThreadPoolExecutor(1) as pool:
+            sent_away = pool.submit(drip, connection, fcgi.record(fcgi.PARAMS, b"x", id=2), 4)
+            slowest = slowest_answer(it, 0.5)
+            assert sent_away.result(), "it may go on"
+        connection.close()
+        comment(f"{what}: the slowest answer took {slowest:.2f} s")
+        assert slowest < 2, f"an answer took {slowest:.2f} s"
+    every(list(starts.items()), bounded)
+
+
+@case("whoever keeps a connection to the cold pool after its answer has no worker")
+def kept_cold(it):
+    peers = [fcgi.Connection(it.run / "cold.sock") for _ in it.full("cold")]
+    for peer in peers:
+        assert b"Status: 200" in peer.ask("GET", "/readyz")
+    answer, seconds = timed(lambda: it.ask("GET", "/readyz"))
+    same(answer.status, 200, "status")
+    assert seconds < 3, f"an answer took {seconds:.2f} s"
+    for peer in peers:
+        peer.close()
 
 
 @case("a request in small pieces is answered")

@@ -510,9 +510,20 @@ static void the_end_of_a_request_is_seen(void **state)
 		enum framing_end end;
 	} rows[] = {
 		{ BYTES(WHOLE_REQUEST "GET / HTTP/1.1"), FRAMING_WHOLE },
-		{ BYTES(BEGIN_RECORD "\1\5\0\1\0\1\0\0x"), FRAMING_PARTIAL }, /* a body, not its end */
-		{ BYTES(BEGIN_RECORD "\1\5\0\1\0\0\2\0x"), FRAMING_PARTIAL }, /* in its padding */
-		{ BYTES("\1\4\0\1\xff\xff\xff\0"), FRAMING_PARTIAL },
+		{ BYTES(BEGIN_RECORD PARAM_RECORDS "\1\5\0\1\0\1\0\0x"), FRAMING_PARTIAL }, /* a body, not its end */
+		{ BYTES(BEGIN_RECORD PARAM_RECORDS "\1\5\0\1\0\0\2\0x"), FRAMING_PARTIAL }, /* in its padding */
+		{ BYTES(BEGIN_RECORD "\1\4\0\1\xff\xff\xff\0"), FRAMING_PARTIAL },
+		/* what libfcgi would skip, waiting for more */
+		{ BYTES(BEGIN_RECORD PARAM_RECORDS "\1\5\0\2\0\0\0\0"), FRAMING_RUBBISH },     /* another id */
+		{ BYTES(BEGIN_RECORD "\1\4\1\1\0\0\0\0"), FRAMING_RUBBISH },
+		{ BYTES("\1\1\0\0\0\10\0\0\0\1\1\0\0\0\0\0"), FRAMING_RUBBISH },         /* id 0 */
+		{ BYTES("\1\11\0\0\0\0\0\0"), FRAMING_RUBBISH },                         /* management */
+		{ BYTES(BEGIN_RECORD BEGIN_RECORD), FRAMING_RUBBISH },
+		{ BYTES(BEGIN_RECORD "\1\5\0\1\0\0\0\0"), FRAMING_RUBBISH },             /* a body before its time */
+		{ BYTES(BEGIN_RECORD PARAM_RECORDS "\1\4\0\1\0\0\0\0"), FRAMING_RUBBISH },
+		{ BYTES(BEGIN_RECORD "\1\2\0\1\0\0\0\0"), FRAMING_RUBBISH },             /* abort */
+		{ BYTES("\1\1\0\1\0\11\0\0"), FRAMING_RUBBISH },                         /* a begin of another size */
+		{ BYTES("\1\4\0\1\xff\xff\xff\0"), FRAMING_RUBBISH },
 		{ BYTES("G"), FRAMING_RUBBISH },
 		{ BYTES("\2\1\0\1\0\10\0\0"), FRAMING_RUBBISH },
 		{ BYTES(BEGIN_RECORD "x"), FRAMING_RUBBISH },
