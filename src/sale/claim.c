@@ -205,6 +205,12 @@ static void on_paused(struct claim *c, const struct claim_answer *said)
 	claim_end(c, STATUS_PAUSED);
 }
 
+static void hold(struct claim *c, struct coupon *coupon)
+{
+	coupon_prepare(coupon);
+	c->coupon = coupon_hold(coupon);
+}
+
 static void on_found_again(void *context, enum status s, struct coupon *coupon)
 {
 	struct claim *c = context;
@@ -213,7 +219,7 @@ static void on_found_again(void *context, enum status s, struct coupon *coupon)
 		return;
 	}
 	coupon_drop(c->coupon);
-	c->coupon = coupon_hold(coupon);
+	hold(c, coupon);
 	claim_send(c, NULL);
 }
 
@@ -405,7 +411,7 @@ static mark *find_mark(struct service *svc, struct coupon *coupon, int segment)
 
 void claim_submit(struct claim *c, struct coupon *coupon)
 {
-	c->coupon = coupon_hold(coupon);
+	hold(c, coupon);
 	c->segment = coupon_home(coupon, c->user);
 	c->mark = find_mark(c->service, coupon, c->segment);
 	c->deadline_ms = 0;
