@@ -1,6 +1,7 @@
 /* seckillctl: what an operator runs. */
 #include "bin/ctl.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -8,16 +9,17 @@ static const struct command commands[] = {
 	{ "migrate", "", "bring the schema up to date", WITH_DB, ctl_migrate },
 	{ "config", "", "print every setting and where it comes from", 0, ctl_config },
 	{ "routes", "", "print the route table", 0, ctl_routes },
-	{ "check", "", "are the servers there, durable, and the schema current?", WITH_REDIS | WITH_DB, ctl_check },
+	{ "check", "", "are the servers there and durable, the schema current, the shared files usable?",
+	  WITH_REDIS | WITH_DB, ctl_check },
 	{ "status", "[SELLER/COUPON]", "units and queues of one coupon, or of all", WITH_REDIS | WITH_DB, ctl_status },
 	{ "audit", "[--repair [--yes]] [--window N] [SELLER/COUPON]", "prove one coupon, or all, order by order",
 	  WITH_REDIS | WITH_DB, ctl_audit },
 	{ "dead", "list [--all] | retry ID... | drop ID... --reason TEXT", "dead letters: records that became no order",
 	  WITH_REDIS | WITH_DB, ctl_dead },
 	{ "recover", "[--resell-unknown] SELLER/COUPON|--all",
-	  "make coupons right again that Redis lost or turned back; they are closed meanwhile", WITH_REDIS | WITH_DB,
-	  ctl_recover },
-	{ "rebuild", "[--resell-unknown] SELLER/COUPON|--all", "the same as recover", WITH_REDIS | WITH_DB,
+	  "make coupons right again that Redis lost or turned back; they are closed meanwhile",
+	  WITH_REDIS | WITH_DB | WITH_MARKS, ctl_recover },
+	{ "rebuild", "[--resell-unknown] SELLER/COUPON|--all", "the same as recover", WITH_REDIS | WITH_DB | WITH_MARKS,
 	  ctl_recover },
 	{ "token", "NAME... | --count N --prefix P [--kind customer|seller] [--out FILE]",
 	  "mint tokens; with --count for users P1 to PN, which are made when missing",
@@ -95,12 +97,15 @@ int main(int argc, char **argv)
 		program_fail(&p, EXIT_USAGE,
 			     argv[first] ? "unknown command; -h lists them" : "no command; -h lists them");
 	if (current->parts)
-		program_open(&p, current->parts);
+		program_open(&p, current->parts | JOIN_SHARED);
 	struct ctl c = { .program = &p, .service = &p.service, .arena = &p.arena, .json = json };
 	buf_init(&c.out, &p.arena);
 	int code = current->run(&c, argc - first - 1, argv + first + 1);
 	fputs(buf_str(&c.out).p, stdout);
+	bool is_written = fflush(stdout) == 0 && !ferror(stdout);
+	if (!is_written)
+		code = ctl_fail(&c, EXIT_SYSTEM, arena_printf(&p.arena, "the output was lost: %s", strerror(errno)));
 	if (current->parts)
 		program_close(&p);
-	return fflush(stdout) ? EXIT_SYSTEM : code;
+	return code;
 }

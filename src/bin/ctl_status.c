@@ -57,6 +57,15 @@ static void put_text(struct ctl *c)
 	buf_printf(&c->out, "scripts per winning claim: %.3f\n", board_scripts_per_win(b));
 }
 
+/* Of another host, or of nobody: the coupons are right all the same. */
+static void warn_without_board(struct ctl *c)
+{
+	const char *problem = board_problem(c->service->board);
+	if (problem)
+		ctl_fail(c, EXIT_HOLDS,
+			 arena_printf(c->arena, "no counters of this host: %s: %s", c->service->conf->board, problem));
+}
+
 int ctl_status(struct ctl *c, int argc, char **argv)
 {
 	if (c->json)
@@ -64,6 +73,7 @@ int ctl_status(struct ctl *c, int argc, char **argv)
 	int code = ctl_units(c, argc, argv, "coupons");
 	if (code != EXIT_HOLDS)
 		return code;
+	warn_without_board(c);
 	if (!c->json) {
 		put_text(c);
 		return code;

@@ -27,8 +27,11 @@ struct program {
 /* Reads flags and configuration; leaves with the right exit code when there is nothing to run. Returns optind. */
 int program_start(struct program *p, int argc, char **argv);
 
-/* Opens what the program works with; leaves on bad configuration. */
-enum { WITH_LOOP_REDIS = 1, WITH_REDIS = 2, WITH_DB = 4, WITH_TOKENS = 8 };
+/*
+ * Opens what the program works with, and always the board; leaves on bad configuration. JOIN_SHARED: board and marks
+ * are used when they are there, and never made: an operator's account must not become their owner.
+ */
+enum { WITH_LOOP_REDIS = 1, WITH_REDIS = 2, WITH_DB = 4, WITH_TOKENS = 8, WITH_MARKS = 16, JOIN_SHARED = 32 };
 void program_open(struct program *p, int parts);
 void program_close(struct program *p);
 

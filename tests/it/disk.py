@@ -1,5 +1,6 @@
 #!/usr/bin/env -S python3 -B
-"""A disk is full: MySQL's, and Redis's. Nothing acknowledged is lost, and all goes on when there is room.
+"""A disk is full: MySQL's, Redis's, or one of the service's own. Nothing acknowledged is lost, and all goes on when there
+is room.
 
 The disks are small file systems in memory, mounted where nobody but this test and its processes sees them: the file runs
 itself again in a mount namespace (and in a user namespace, where it is not root's). They are gone with the last process.
@@ -88,8 +89,111 @@ def redis_full(it):
     it.dev("stop", "redis")
     it.dev("start", "redis")
     steady(it, sale)
+    until(lambda: sale.claim(users[0]).status == 200, 10, "the sale is inspected")
     for user, order in orders.items():
         same(sale.claim(user).expect(200).json["order"], order, "the order of before")
+    sale.drained()
+    sale.audit()
+
+
+@contextlib.contextmanager
+def small(directory, size, **more):
+    """A small file system over a directory."""
+    if os.environ["IT_SMALL_DISKS"] == "no":
+        raise Skip("nothing can be mounted here")
+    options = ",".join(f"{name}={value}" for name, value in {"size": size, "mode": "0700", **more}.items())
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", directory], check=True)
+    try:
+        yield directory
+    finally:
+        subprocess.run(["umount", "-l", directory], check=True)
+
+
+def restart(it, *parts):
+    it.dev("stop", *parts)
+    it.dev("start", *parts)
+
+
+def metric(it, name):
+    text = it.ask("GET", "/metrics").expect(200).body.decode()
+    return next(float(line.split()[-1]) for line in text.splitlines() if line.startswith(f"seckill_{name} "))
+
+
+def sell_on(it):
+    """60 claims, all won, and not one worker dies."""
+    workers = [it.full(part) for part in ("hot", "cold", "drain")]
+    sale = it.sale(amount=60, segments=4)
+    outcomes = sale.rush(it.users(60), connections=8)
+    same([o.codes for o in outcomes if o.codes], [], "refusals")
+    sale.prove(outcomes)
+    same([it.full(part) for part in ("hot", "cold", "drain")], workers, "workers")
+
+
+def warned(it, *names):
+    """/readyz has a warning for each of these, and for nothing else."""
+    answer = it.ask("GET", "/readyz").expect(200).json
+    same([warning.split(":")[0] for warning in answer["warnings"]], list(names), "warnings")
+
+
+@case("board and marks do not fit on their disk: the service says so and sells on, with memory of its own")
+def no_room_for_shared_files(it):
+    directory = it.run / "shared"
+    directory.mkdir()
+    log = it.run / "log/hot.log"
+
+    def use(files):
+        it.environment |= files
+        restart(it, "hot", "cold", "drain")
+    with small(directory, "64k"):
+        use({"SECKILL_BOARD": str(directory / "board"), "SECKILL_MARKS": str(directory / "marks")})
+        warned(it, "board", "marks")
+        same([metric(it, f'private_memory{{file="{file}"}}') for file in ("board", "marks")], [1, 1], "metrics")
+        assert "private_memory" in log.read_text() and "No\\x20space" in log.read_text(), "the log says nothing"
+        sell_on(it)
+        same(sorted(path.name for path in directory.iterdir()), [], "files left behind")
+        for name, size in (("board", 100), ("marks", 1 << 22)):  # sparse, as a version before wrote it: it fits
+            os.truncate(os.open(directory / name, os.O_CREAT | os.O_WRONLY, 0o600), size)
+        restart(it, "hot", "cold", "drain")
+        warned(it, "board", "marks")
+        sell_on(it)
+    check = it.ctl("check")
+    same(check.returncode, 0, f"exit of check: {check.stdout}")  # neither is there, as before a first start
+    use({"SECKILL_BOARD": str(it.run / "board"), "SECKILL_MARKS": str(it.run / "marks")})
+    warned(it)
+    sell_on(it)
+
+
+@case("nginx's directory of pages is full, then gone: every page is answered, without being kept")
+def no_room_for_pages(it):
+    sales, cache = [it.sale() for _ in range(3)], it.run / "cache"
+
+    def pages():
+        for _ in range(5):
+            for sale in sales:
+                it.ask("GET", sale.path).expect(200)
+    with small(cache, "8m"), full(cache):
+        warned(it, "page_cache")
+        pages()
+    shutil.rmtree(cache)
+    warned(it, "page_cache")
+    pages()
+    cache.mkdir(mode=0o700)
+    warned(it)
+    until(lambda: pages() or any(path.is_file() for path in cache.rglob("*")), 10, "pages are kept again")
+
+
+@case("no room for the files that tell nginx who is sold out: workers say it, and it is counted")
+def no_room_for_sold_out(it):
+    sale, users = it.sale(amount=4, segments=2), it.users(60)
+    with small(it.run / "soldout", "64k", nr_inodes=1):
+        warned(it, "sold_out_dir")
+
+        def counted():
+            for user in users:
+                assert sale.claim_course(user).status < 500
+            return metric(it, "sold_out_files_failed_total")
+        until(counted, 20, "files fail")
+        assert "sold_out_file_failed" in (it.run / "log/hot.log").read_text(), "the log says nothing"
     sale.drained()
     sale.audit()
 
