@@ -115,6 +115,7 @@ static void open_shared(struct program *p, int parts)
 	struct service *s = &p->service;
 	const char *problem;
 	s->board = (parts & JOIN_SHARED ? board_join : board_open)(p->conf.board, &problem);
+	log_count(s->board);
 	if (!(parts & JOIN_SHARED))
 		use_own(p, "board", p->conf.board, problem, COUNT_private_memory__board);
 	if (!(parts & WITH_MARKS))
@@ -128,6 +129,7 @@ void program_open(struct program *p, int parts)
 	struct service *s = &p->service;
 	const char *problem = NULL;
 	signal(SIGPIPE, SIG_IGN);
+	log_open();
 	prctl(PR_SET_DUMPABLE, 0); /* keys and passwords stay out of core files */
 	conf_check_secrets(&p->conf);
 	leave_on_problems(p);
@@ -154,6 +156,7 @@ void program_close(struct program *p)
 		db_free(s->db);
 	coupons_free(s->coupons);
 	tokens_free(s->tokens);
+	log_count(NULL);
 	board_close(s->board);
 	marks_close(s->marks);
 	loop_free(s->loop);

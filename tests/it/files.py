@@ -1,10 +1,101 @@
 #!/usr/bin/env -S python3 -B
-"""The files that the processes of a host share, when they are gone or another's."""
+"""What processes share beside the servers: the files of a host, sockets, and standard error, when they are gone, another's,
+or not read."""
 
+import contextlib
+import fcntl
 import os
+import signal
+import socket
+import subprocess
 
-from harness import main
-from tap import case, same
+import fcgi
+from harness import BUILD, main
+from tap import case, same, until
+
+PIPE = 4096
+F_SETPIPE_SZ = 1031
+
+
+@contextlib.contextmanager
+def unread_pipe(is_full):
+    """The end to write to of a small pipe that nobody reads; a program that set O_NONBLOCK on it did so for all."""
+    reader, writer = os.pipe()
+    same(fcntl.fcntl(writer, F_SETPIPE_SZ, PIPE), PIPE, "size of the pipe")
+    if is_full:
+        os.write(writer, bytes(PIPE))
+    yield writer
+    same(fcntl.fcntl(writer, fcntl.F_GETFL) & os.O_NONBLOCK, 0, "O_NONBLOCK for everybody")
+    os.close(reader)
+    os.close(writer)
+
+
+@contextlib.contextmanager
+def program(it, errors, *words, **more):
+    """One of our programs with this standard error."""
+    process = subprocess.Popen([BUILD / words[0], "-c", it.run / words[1], *words[2:]], stderr=errors, env=it.environment,
+                               stdout=subprocess.DEVNULL, **more)
+    try:
+        yield process
+        process.send_signal(signal.SIGTERM)
+        same(process.wait(15), 0, "exit")
+    finally:
+        process.kill()
+        process.wait()
+
+
+def dropped(it):
+    text = it.ask("GET", "/metrics").expect(200).body.decode()
+    return int(text.split("\nseckill_log_lines_dropped_total ")[1].split()[0])
+
+
+@case("a log that is not read stops no worker, while Redis is away and every request is logged")
+def unread_workers(it):
+    sale, user = it.sale(), it.customer()
+    before = dropped(it)
+    for pool in ("hot", "cold"):
+        path = it.run / f"own-{pool}.sock"
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(path))
+        listener.listen()
+        with unread_pipe(is_full=False) as errors, program(it, errors, "seckill-api", "seckill.conf", "-p", pool, "-s",
+                                                           "debug=yes", stdin=listener):
+            connection = fcgi.Connection(path, timeout=20)
+            assert b"Status: 200" in connection.ask("GET", "/api/time" if pool == "hot" else "/readyz")
+            it.dev("stop", "redis", "-9")
+            it.redis.close()
+            for _ in range(100):
+                if pool == "hot":
+                    answer = connection.ask("POST", sale.path + "/claims", HTTP_AUTHORIZATION=user.token)
+                else:
+                    answer = fcgi.Connection(path, timeout=20).ask("GET", "/readyz")
+                assert b"Status: 503" in answer, answer
+            it.dev("start", "redis")
+        listener.close()
+        now = until(lambda: dropped(it), 10, "the metric")
+        assert now > before, f"{now} lines were dropped, {before} before"
+        before = now
+    until(lambda: sale.claim(user).status in (200, 201), 10, "the sale goes on")
+
+
+@case("a log that is not read stops no drainer")
+def unread_drainer(it):
+    it.dev("stop", "drain")
+    with unread_pipe(is_full=True) as errors, program(it, errors, "seckill-orderd", "drain.conf"):
+        sale = it.sale(amount=5)
+        sale.win(it.customer())
+        sale.drained(20)
+    it.dev("start", "drain")
+    assert dropped(it), "nothing was counted"
+
+
+@case("a log that is not read stops no command of an operator")
+def unread_ctl(it):
+    with unread_pipe(is_full=True) as errors:
+        done = subprocess.run([BUILD / "seckillctl", "-c", it.run / "seckill.conf", "-s", f"redis=unix:{it.run}/none", "check"],
+                              stderr=errors, stdout=subprocess.DEVNULL, timeout=30)
+        same(done.returncode, 2, "exit: Redis is away")
+
 
 @case("an operator's commands never make the service's files; the service does, at its start")
 def never_made(it):

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -436,6 +437,106 @@ static void long_lines_are_cut_and_still_end(void **state)
 	assert_ptr_equal(strchr(logged, '\n'), logged + n - 1);
 }
 
+/* Standard error that nobody reads */
+
+enum { PIPE_SIZE = 4096, LINES = 200 };
+
+static int full_pipe(void)
+{
+	int pair[2];
+	assert_int_equal(pipe2(pair, O_NONBLOCK), 0);
+	assert_true(fcntl(pair[1], F_SETPIPE_SZ, PIPE_SIZE) == PIPE_SIZE);
+	while (write(pair[1], "x", 1) == 1)
+		;
+	fcntl(pair[1], F_SETFL, 0);
+	return pair[1];
+}
+
+static int full_socket(void)
+{
+	int pair[2];
+	static char bytes[2000];
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	while (send(pair[1], bytes, sizeof bytes, MSG_DONTWAIT) > 0)
+		;
+	return pair[1];
+}
+
+static int full_disk(void)
+{
+	return open("/dev/full", O_WRONLY);
+}
+
+/* Logs in a process of its own, with fd as standard error. A pipe made by root cannot be opened again by another user. */
+static void log_into(int fd, uid_t user)
+{
+	const char *problem;
+	struct board *b = board_open(path, &problem);
+	int flags = fcntl(fd, F_GETFL);
+	pid_t pid = fork();
+	if (!pid) {
+		alarm(10);
+		if (dup2(fd, STDERR_FILENO) < 0 || setuid(user) < 0)
+			_exit(2);
+		log_open();
+		log_count(b);
+		for (int i = 0; i < LINES; i++)
+			log_info("stalled", LOG_INT("i", i));
+		_exit(0);
+	}
+	int status;
+	waitpid(pid, &status, 0);
+	assert_int_equal(status, 0);
+	assert_int_equal(fcntl(fd, F_GETFL), flags);
+	assert_int_equal(board_read(b, COUNT_log_lines_dropped_total), LINES);
+	board_close(b);
+	close(fd);
+}
+
+static void a_log_that_nobody_reads_stops_nobody(void **state)
+{
+	(void)state;
+	static int (*const kinds[])(void) = { full_pipe, full_socket, full_disk };
+	for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+		log_into(kinds[i](), getuid());
+		unlink(path);
+		log_into(kinds[i](), getuid() ? getuid() : 65534);
+		unlink(path);
+	}
+	board_close(opened());
+}
+
+/* The regular file of a service is appended to, and what is dropped is told of once there is room. */
+static void lines_go_on_after_a_stall(void **state)
+{
+	(void)state;
+	int pair[2];
+	char text[8192];
+	assert_int_equal(pipe(pair), 0);
+	assert_true(fcntl(pair[1], F_SETPIPE_SZ, PIPE_SIZE) == PIPE_SIZE);
+	pid_t pid = fork();
+	if (!pid) {
+		alarm(10);
+		dup2(pair[1], STDERR_FILENO);
+		log_open();
+		for (int i = 0; i < LINES; i++)
+			log_info("stalled");
+		if (read(pair[0], text, sizeof text) < PIPE_SIZE / 2)
+			_exit(2);
+		log_info("again");
+		_exit(0);
+	}
+	int status;
+	waitpid(pid, &status, 0);
+	assert_int_equal(status, 0);
+	close(pair[1]);
+	ssize_t n = read(pair[0], text, sizeof text - 1);
+	close(pair[0]);
+	text[n > 0 ? n : 0] = '\0';
+	assert_non_null(strstr(text, " info again "));
+	assert_non_null(strstr(text, " warn log_lines_dropped "));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -458,6 +559,8 @@ int main(void)
 		cmocka_unit_test(an_event_needs_no_pairs),
 		cmocka_unit_test(values_cannot_forge_lines_or_pairs),
 		cmocka_unit_test(long_lines_are_cut_and_still_end),
+		cmocka_unit_test_teardown(a_log_that_nobody_reads_stops_nobody, remove_board),
+		cmocka_unit_test(lines_go_on_after_a_stall),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);
