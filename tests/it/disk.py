@@ -8,6 +8,7 @@ itself again in a mount namespace (and in a user namespace, where it is not root
 
 import contextlib
 import os
+import pathlib
 import shutil
 import subprocess
 import sys
@@ -196,6 +197,34 @@ def no_room_for_sold_out(it):
         assert "sold_out_file_failed" in (it.run / "log/hot.log").read_text(), "the log says nothing"
     sale.drained()
     sale.audit()
+
+
+def programs(it):
+    """Processes of this instance's pools, whether they are on record or not."""
+    found = []
+    for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            words = path.read_bytes().split(b"\0")
+            if str(it.run / "seckill.conf").encode() in words and b"hot" in words:
+                found.append(int(path.parent.name))
+    return found
+
+
+@case("a part that cannot be put on record is not left running")
+def no_room_for_a_pid(it):
+    it.dev("stop", "hot")
+    pids = it.run / "pid"
+    records = {path.name: path.read_bytes() for path in pids.iterdir()}
+    with small(pids, "256k"):
+        for name, record in records.items():
+            (pids / name).write_bytes(record)
+        with full(pids):
+            done = it._dev("start", "hot")
+            same(done.returncode, 1, f"exit: {done.stdout}{done.stderr}")
+            assert "cannot write" in done.stderr and "disk" in done.stderr, done.stderr
+            until(lambda: not programs(it), 10, "nothing is left running")
+    it.dev("start", "hot")
+    sell_on(it)
 
 
 if __name__ == "__main__":

@@ -159,5 +159,24 @@ def wrong_owner(it):
     same((done.returncode, done.stdout.count("owner")), (1, 4), f"check: {done.stdout}")
 
 
+@case("a part whose socket was removed: status says so, start repairs it, and orders are where they were")
+def lost_sockets(it):
+    sale, user = it.sale(), it.customer()
+    order = sale.win(user)
+    for part in ("hot", "cold", "redis", "mysql"):
+        (it.run / f"{part}.sock").unlink()
+        status = it._dev("status")
+        line = next(line for line in status.stdout.splitlines() if line.startswith(part + " "))
+        assert "socket" in line and f"start {part}" in line, line
+        assert status.returncode, "status says that all is well"
+        it.dev("start", part)
+        same([line for line in it._dev("status").stdout.splitlines() if "socket" in line], [], "status")
+    it.redis.close()
+    answer = until(lambda: (a := sale.claim(user)).status < 500 and a, 20, "the sale goes on")
+    same(answer.expect(200).json["order"], order, "the order")
+    sale.drained()
+    sale.audit()
+
+
 if __name__ == "__main__":
     main(SECKILL_PASSWORD_COST=1, SECKILL_REDIS_TIMEOUT_MS=500)
