@@ -494,7 +494,9 @@ static void an_idempotency_key_is_visible_ascii(void **state)
 
 /* A request of FastCGI: its begin, a parameter record with padding, the ends of both streams. */
 #define BEGIN_RECORD  "\1\1\0\1\0\10\0\0\0\1\1\0\0\0\0\0"
-#define PARAM_RECORDS "\1\4\0\1\0\3\5\0xyzPPPPP\1\4\0\1\0\0\0\0"
+#define PARAM_RECORDS "\1\4\0\1\0\4\5\0\1\1xyPPPPP\1\4\0\1\0\0\0\0"
+#define PARAMS(length, pairs) "\1\4\0\1" length "\0\0" pairs
+#define ENDS "\1\4\0\1\0\0\0\0\1\5\0\1\0\0\0\0"
 #define WHOLE_REQUEST BEGIN_RECORD PARAM_RECORDS "\1\5\0\1\0\0\0\0"
 
 static void the_end_of_a_request_is_seen(void **state)
@@ -524,6 +526,14 @@ static void the_end_of_a_request_is_seen(void **state)
 		{ BYTES(BEGIN_RECORD "\1\2\0\1\0\0\0\0"), FRAMING_RUBBISH },             /* abort */
 		{ BYTES("\1\1\0\1\0\11\0\0"), FRAMING_RUBBISH },                         /* a begin of another size */
 		{ BYTES("\1\4\0\1\xff\xff\xff\0"), FRAMING_RUBBISH },
+		{ BYTES("\1\1\0\1\0\10\0\0\0\2\1\0\0\0\0\0"), FRAMING_RUBBISH }, /* an authorizer */
+		/* lengths of names and values: over the border of records, and beyond the end */
+		{ BYTES(BEGIN_RECORD PARAMS("\0\5", "\1\200\0\0\3") PARAMS("\0\4", "xabc") ENDS), FRAMING_WHOLE },
+		{ BYTES(BEGIN_RECORD PARAMS("\0\2", "\0\0") ENDS), FRAMING_WHOLE },
+		{ BYTES(BEGIN_RECORD PARAMS("\0\1", "\1") PARAMS("\0\2", "\0x") ENDS), FRAMING_WHOLE },
+		{ BYTES(BEGIN_RECORD PARAMS("\0\3", "\1\2x") ENDS), FRAMING_RUBBISH },
+		{ BYTES(BEGIN_RECORD PARAMS("\0\1", "\200") ENDS), FRAMING_RUBBISH },
+		{ BYTES(BEGIN_RECORD PARAMS("\0\10", "\377\377\377\377\377\377\377\377") ENDS), FRAMING_RUBBISH },
 		{ BYTES("G"), FRAMING_RUBBISH },
 		{ BYTES("\2\1\0\1\0\10\0\0"), FRAMING_RUBBISH },
 		{ BYTES(BEGIN_RECORD "x"), FRAMING_RUBBISH },
