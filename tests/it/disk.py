@@ -10,6 +10,7 @@ import contextlib
 import os
 import pathlib
 import shutil
+import socket
 import subprocess
 import sys
 
@@ -181,6 +182,23 @@ def no_room_for_pages(it):
     cache.mkdir(mode=0o700)
     warned(it)
     until(lambda: pages() or any(path.is_file() for path in cache.rglob("*")), 10, "pages are kept again")
+
+
+@case("no room for nginx's temporary files: a long answer for a slow client comes whole")
+def no_room_for_long_answers(it):
+    seller, user = it.seller(), it.customer()
+    for _ in range(20):
+        it.sale(seller, description="\x01" * 2000)  # in JSON six times as long
+    with small(it.run / "tmp/fastcgi", "64k") as directory, full(directory), socket.socket() as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)  # else nginx's side of a loopback takes it all
+        slow.settimeout(20)
+        slow.connect(("127.0.0.1", it.port))
+        slow.sendall(f"GET {seller.path}/coupons HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+                     f"Authorization: {user.token}\r\n\r\n".encode())
+        it.ask("GET", "/healthz").expect(200)
+        answer = b"".join(iter(lambda: slow.recv(2048), b""))
+    same(answer.count(b"\\u0001"), 20 * 2000, "characters that came")
 
 
 @case("no room for the files that tell nginx who is sold out: workers say it, and it is counted")
