@@ -32,6 +32,8 @@ die() {
 	exit 1
 }
 
+cannot_write() { die "cannot write $1" "is the disk full? df $RUN"; }
+
 # What a part has logged since this run started it.
 log_tail() {
 	[ -s "$RUN/log/$1.log" ] || return 0
@@ -54,8 +56,8 @@ random_hex() { od -An -v -N "$1" -tx1 /dev/urandom | tr -d ' \n'; }
 # secret FILE [PREFIX]: made once, never shown.
 secret() {
 	[ -s "$RUN/etc/$1" ] && return
-	printf '%s%s\n' "${2:-}" "$(random_hex 32)" >"$RUN/etc/$1.new"
-	mv "$RUN/etc/$1.new" "$RUN/etc/$1"
+	{ printf '%s%s\n' "${2:-}" "$(random_hex 32)" >"$RUN/etc/$1.new" && mv "$RUN/etc/$1.new" "$RUN/etc/$1"; } ||
+		cannot_write "$RUN/etc/$1"
 }
 
 # render TEMPLATE OUT NAME=VALUE...: fills @NAME@ in.
@@ -64,7 +66,7 @@ render() {
 	text=$(<"$1") || die "cannot read $1"
 	shift 2
 	for pair in "$@"; do text=${text//"@${pair%%=*}@"/"${pair#*=}"}; done
-	printf '%s\n' "$text" >"$out.new.$$" && mv "$out.new.$$" "$out"
+	{ printf '%s\n' "$text" >"$out.new.$$" && mv "$out.new.$$" "$out"; } || cannot_write "$out"
 }
 
 sha256() { printf %s "$(<"$RUN/etc/$1")" | sha256sum | cut -d' ' -f1; }
@@ -87,7 +89,7 @@ write_mysql_files() {
 		"PASSWORD=$(<"$RUN/etc/mysql.password")" "DRAIN_PASSWORD=$(<"$RUN/etc/mysql-drain.password")" \
 		"OWNER_PASSWORD=$(<"$RUN/etc/mysql-owner.password")"
 	printf '[client]\nsocket=%s\nuser=seckill_owner\npassword=%s\n' "$RUN/mysql.sock" \
-		"$(<"$RUN/etc/mysql-owner.password")" >"$RUN/etc/mysql-owner.cnf"
+		"$(<"$RUN/etc/mysql-owner.password")" >"$RUN/etc/mysql-owner.cnf" || cannot_write "$RUN/etc/mysql-owner.cnf"
 }
 
 write_service_files() {
@@ -243,6 +245,13 @@ alive() {
 	process "$PID" && [ "$STATE" != Z ] && [ "$STAMP" = "$stamp" ]
 }
 
+# False: the part runs, but nobody can reach it. Only nginx and the drainers have no socket.
+has_socket() {
+	case $1 in
+	redis | mysql | hot | cold) [ -S "$RUN/$1.sock" ] ;;
+	esac
+}
+
 # Sets MEMBERS to the pids of the part and of all that it started. Nothing when its pid now belongs to a stranger.
 members() {
 	local pid stamp at
@@ -314,11 +323,18 @@ spawn() {
 	pid=$!
 	disown "$pid"
 	process "$pid" || STAMP=gone
-	printf '%s %s\n' "$pid" "$STAMP" >"$RUN/pid/$1"
 	STARTED="$1 $STARTED"
+	record_pid "$1" "$pid"
 	trap - INT TERM
 	[ -z "$stop_asked" ] || exit 143
 	part_sum "$1" >"$RUN/pid/$1.sum"
+}
+
+# record_pid PART PID: a part that is not on record could never be stopped.
+record_pid() {
+	printf '%s %s\n' "$2" "$STAMP" >"$RUN/pid/$1.new" && mv "$RUN/pid/$1.new" "$RUN/pid/$1" && return
+	kill -KILL -- "-$2" "$2" 2>/dev/null
+	cannot_write "$RUN/pid/$1"
 }
 
 # What a running part was made from; when it changes, ./dev up starts the part anew. An older version of the service has
@@ -329,7 +345,7 @@ part_sum() {
 	drain) cat "$BUILD/seckill-orderd" "$RUN/drain.conf" ;;
 	nginx) cat "$RUN/etc/nginx.conf" "$RUN/etc/nginx-seckill.conf" ;;
 	redis) cat "$TOP/docker/redis.conf" "$RUN/etc/users.acl" ;;
-	mysql) cat "$TOP/docker/mariadb.cnf" "$RUN/etc/accounts.sql" ;;
+	mysql) cat "$RUN/etc/mariadb.cnf" "$RUN/etc/accounts.sql" ;;
 	esac 2>/dev/null | sha256sum
 }
 

@@ -35,6 +35,11 @@ struct arena_cleanup {
 	void *object;
 };
 
+static size_t block_size(const struct arena *a)
+{
+	return BLOCK_SIZE && a->block_size ? a->block_size : BLOCK_SIZE;
+}
+
 void arena_init(struct arena *a)
 {
 	*a = (struct arena){ 0 };
@@ -63,7 +68,7 @@ void arena_reset(struct arena *a)
 	if (!keep)
 		return;
 	free_blocks(keep->next);
-	if (keep->size != BLOCK_SIZE) {
+	if (keep->size != block_size(a)) {
 		free(keep);
 		a->blocks = NULL;
 		return;
@@ -84,7 +89,7 @@ static void *alloc_raw(struct arena *a, size_t size)
 	size = (size + ALIGN - 1) & ~(size_t)(ALIGN - 1);
 	struct arena_block *b = a->blocks;
 	if (!b || b->size - b->used < size) {
-		size_t room = size > BLOCK_SIZE ? size : BLOCK_SIZE;
+		size_t room = size > block_size(a) ? size : block_size(a);
 		b = malloc(sizeof *b + room);
 		if (!b)
 			abort();

@@ -13,9 +13,10 @@
 struct arena {
 	struct arena_block *blocks;     /* newest first */
 	struct arena_cleanup *cleanups; /* newest first */
+	size_t block_size;              /* of memory that is taken at once; 0: 8 KB, which suits a request */
 };
 
-/* Caller's storage; nothing is allocated until the first use. */
+/* Caller's storage; nothing is allocated until the first use. Zeroed memory is an arena, too. */
 void arena_init(struct arena *a);
 
 /* Runs the cleanups (newest first) and takes all memory back; one block is kept for the next use. */

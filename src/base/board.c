@@ -1,35 +1,28 @@
 /*
- * File layout: a magic word made of the table's size, then ROWS rows of
- * { owner pid, counters }. A row is taken by compare-and-swap from 0 or from
- * a pid that is gone. A board of another layout is replaced, not converted.
+ * The file holds ROWS rows of { owner pid, counters }. A row is taken by compare-and-swap from 0 or from a pid that is
+ * gone. A board of another layout is replaced, not converted.
  */
 #include "base/board.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-enum { ROWS = 256, MAGIC = 0x5ec20000 + COUNTERS };
+#include "base/shared.h"
+#include "base/siphash.h"
+
+enum { ROWS = 256 };
 
 struct row {
 	_Alignas(64) _Atomic int64_t owner;
 	_Atomic uint64_t counters[COUNTERS];
 };
 
-struct shared {
-	_Atomic uint64_t magic;
-	struct row rows[ROWS];
-};
-
 struct board {
-	struct shared *shared;
-	struct row *mine;
+	struct shared shared;
+	struct row *rows, *mine;
 };
 
 static const struct {
@@ -44,40 +37,18 @@ static const struct {
 static bool is_gauge(int c)
 {
 	return c == COUNT_drain_queue_orders || c == COUNT_drain_oldest_ms || c == COUNT_drain_alive ||
-	       c == COUNT_drain_denied || c == COUNT_dead_letters_open;
+	       c == COUNT_drain_denied || c == COUNT_dead_letters_open || c == COUNT_private_memory__board ||
+	       c == COUNT_private_memory__marks;
 }
 
-static int open_file(const char *path)
+/* Another list of counters is another layout. */
+static struct shared_layout layout(void)
 {
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0660);
-	struct stat st;
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return fd;
-	if (st.st_size != 0 && st.st_size != (off_t)sizeof(struct shared)) {
-		close(fd);
-		unlink(path); /* whoever maps it keeps the old file */
-		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0660);
-	}
-	if (fd >= 0 && ftruncate(fd, (off_t)sizeof(struct shared)) < 0) {
-		close(fd);
-		fd = -1;
-	}
-	return fd;
-}
-
-static struct shared *map(const char *path)
-{
-	int fd = open_file(path);
-	if (fd < 0)
-		return NULL;
-	struct shared *s = mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	close(fd);
-	if (s == MAP_FAILED)
-		return NULL;
-	uint64_t empty = 0;
-	if (!atomic_compare_exchange_strong(&s->magic, &empty, MAGIC) && empty != MAGIC)
-		memset(s->rows, 0, sizeof s->rows), atomic_store(&s->magic, MAGIC);
-	return s;
+	static const uint8_t key[SIPHASH_KEY] = "board";
+	uint64_t magic = sizeof(struct row);
+	for (int c = 0; c < COUNTERS; c++)
+		magic = magic * 31 + siphash(key, table[c].name, strlen(table[c].name));
+	return (struct shared_layout){ .size = ROWS * sizeof(struct row), .magic = magic, .is_replaced = true };
 }
 
 static bool is_alive(int64_t owner)
@@ -98,25 +69,36 @@ static bool take(struct row *row)
 	return true;
 }
 
-struct board *board_open(const char *path, const char **problem)
+static struct board *open_rows(const char *path, enum shared_use use, const char **problem)
 {
 	struct board *b = calloc(1, sizeof *b);
+	struct shared_layout l = layout();
 	if (!b)
 		abort();
-	*problem = NULL;
-	b->shared = map(path);
-	if (!b->shared) {
-		*problem = strerror(errno);
-		b->shared = mmap(NULL, sizeof *b->shared, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-		if (b->shared == MAP_FAILED)
-			abort();
-	}
+	shared_open(&b->shared, path, &l, use);
+	*problem = b->shared.problem;
+	b->rows = b->shared.bytes;
 	for (int i = 0; i < ROWS && !b->mine; i++)
-		if (take(&b->shared->rows[i]))
-			b->mine = &b->shared->rows[i];
+		if (take(&b->rows[i]))
+			b->mine = &b->rows[i];
 	if (!b->mine)
-		b->mine = &b->shared->rows[ROWS - 1]; /* shared with its owner: adds are atomic */
+		b->mine = &b->rows[ROWS - 1]; /* shared with its owner: adds are atomic */
 	return b;
+}
+
+struct board *board_open(const char *path, const char **problem)
+{
+	return open_rows(path, SHARED_MAKE, problem);
+}
+
+struct board *board_join(const char *path, const char **problem)
+{
+	return open_rows(path, SHARED_JOIN, problem);
+}
+
+const char *board_problem(const struct board *b)
+{
+	return shared_problem(&b->shared);
 }
 
 void board_close(struct board *b)
@@ -128,7 +110,7 @@ void board_close(struct board *b)
 			board_set(b, (enum counter)c, 0);
 	int64_t me = getpid();
 	atomic_compare_exchange_strong(&b->mine->owner, &me, 0);
-	munmap(b->shared, sizeof *b->shared);
+	shared_close(&b->shared);
 	free(b);
 }
 
@@ -146,7 +128,7 @@ uint64_t board_read(const struct board *b, enum counter c)
 {
 	uint64_t sum = 0, most = 0;
 	for (int i = 0; i < ROWS; i++) {
-		const struct row *row = &b->shared->rows[i];
+		const struct row *row = &b->rows[i];
 		uint64_t value = atomic_load_explicit(&row->counters[c], memory_order_relaxed);
 		sum += value;
 		if (value > most && is_gauge(c) && is_alive(atomic_load(&row->owner)))

@@ -22,10 +22,16 @@ enum counter {
 struct board;
 
 /*
- * Maps the file, made when missing, and takes a free row. Never NULL: when the file cannot be used, *problem says why
- * and the board counts for this process alone.
+ * Maps the file and takes a free row. board_open makes the file when it is missing, and replaces one of another layout;
+ * board_join does neither. Never NULL: when the file cannot be used, *problem says why (else it is NULL), and the board
+ * counts for this process alone. The path must outlive the board.
  */
 struct board *board_open(const char *path, const char **problem);
+struct board *board_join(const char *path, const char **problem);
+
+/* NULL: the file is in use. Else why it is not, or not any more. One stat(2). */
+const char *board_problem(const struct board *b);
+
 void board_close(struct board *b);
 
 void board_add(struct board *b, enum counter c, uint64_t n);

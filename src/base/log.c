@@ -1,12 +1,30 @@
-/* A line is built on the stack and written at once, so lines of several processes never mix. */
+/*
+ * A line is built on the stack and written at once, so lines of several processes never mix: LINE is below PIPE_BUF.
+ *
+ * O_NONBLOCK would be a property of the open file description, which is shared with whoever else has this standard
+ * error. So a pipe or terminal is opened once more, which gives a description of our own. A socket cannot be opened
+ * again, but has MSG_DONTWAIT. A regular file needs neither, and opened again it would be written from its beginning.
+ */
 #include "base/log.h"
 
+#include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/board.h"
 #include "base/clock.h"
 
 enum { LINE = 2048 };
+
+static int out = STDERR_FILENO;
+static ssize_t write_plain(const void *p, size_t n);
+static ssize_t (*write_line)(const void *p, size_t n) = write_plain;
+static struct board *board;
+static long long dropped, reported;
+static bool is_torn; /* the last line was written in part */
 
 struct line {
 	char text[LINE];
@@ -42,6 +60,61 @@ void log_to(log_sink *to)
 	sink = to;
 }
 
+static ssize_t write_plain(const void *p, size_t n)
+{
+	return write(out, p, n);
+}
+
+static ssize_t write_socket(const void *p, size_t n)
+{
+	return send(out, p, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* For what we may not open, such as a pipe that another user made. Another process can take the room in between. */
+static ssize_t write_polled(const void *p, size_t n)
+{
+	struct pollfd room = { .fd = out, .events = POLLOUT };
+	return poll(&room, 1, 0) == 1 ? write(out, p, n) : -1;
+}
+
+void log_open(void)
+{
+	struct stat st;
+	if (fstat(STDERR_FILENO, &st) < 0 || S_ISREG(st.st_mode))
+		return;
+	if (S_ISSOCK(st.st_mode)) {
+		write_line = write_socket;
+		return;
+	}
+	int own = open("/proc/self/fd/2", O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (own < 0)
+		write_line = write_polled;
+	else
+		out = own;
+}
+
+void log_count(struct board *b)
+{
+	board = b;
+}
+
+/* The first line that gets through says how many did not. */
+static void end_line(ssize_t written, size_t n)
+{
+	if (written != (ssize_t)n) {
+		dropped++;
+		is_torn |= written > 0;
+		if (board)
+			board_add(board, COUNT_log_lines_dropped_total, 1);
+		return;
+	}
+	is_torn = false;
+	if (dropped == reported)
+		return;
+	reported = dropped;
+	log_warn("log_lines_dropped", LOG_INT("total", dropped));
+}
+
 void log_line(const char *level, const char *event, const struct log_pair *pairs)
 {
 	struct line l = { .n = 0 };
@@ -51,7 +124,7 @@ void log_line(const char *level, const char *event, const struct log_pair *pairs
 		return;
 	}
 	clock_format(text, clock_ms());
-	int n = snprintf(l.text, LINE, "%s %s %s pid=%d", text, level, event, (int)getpid());
+	int n = snprintf(l.text, LINE, "%s%s %s %s pid=%d", is_torn ? "\n" : "", text, level, event, (int)getpid());
 	l.n = (size_t)n;
 	for (; pairs->key; pairs++) {
 		put(&l, " ", 1);
@@ -66,6 +139,5 @@ void log_line(const char *level, const char *event, const struct log_pair *pairs
 		}
 	}
 	l.text[l.n++] = '\n';
-	ssize_t written = write(STDERR_FILENO, l.text, l.n);
-	(void)written; /* nobody is left to tell */
+	end_line(write_line(l.text, l.n), l.n);
 }

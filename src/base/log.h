@@ -2,11 +2,22 @@
  * One line an event on standard error: time, level, event, then key=value
  * pairs. Values may be an attacker's: every byte that is not plain printable
  * text, and every space, quote and backslash, is escaped as \xNN.
+ *
+ * After log_open no line waits for the reader of the log: one that cannot be
+ * written at once is dropped and counted, and the next that can be written is
+ * followed by a line log_lines_dropped with the total.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 
 #include "base/str.h"
+
+struct board;
+
+/* Called once, before the first line. Changes nothing for other processes that share standard error. */
+void log_open(void);
+/* Where dropped lines are counted from now on; NULL: nowhere. */
+void log_count(struct board *b);
 
 /* A pair. Text is copied before the call returns. */
 struct log_pair {

@@ -1,14 +1,9 @@
 /* Open addressing with linear probes; a slot's key is set once, by compare-and-swap, and never taken back. */
 #include "base/marks.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
+
+#include "base/shared.h"
 
 enum { SLOTS = 1 << 18, PROBES = 64 };
 
@@ -18,42 +13,46 @@ struct slot {
 };
 
 struct marks {
+	struct shared shared;
 	struct slot *slots;
 };
 
-enum { SIZE = SLOTS * sizeof(struct slot) };
+/* Marks are evidence: a file of another layout is never replaced. Version 1 had none of the magic. */
+static const struct shared_layout layout = { .size = SLOTS * sizeof(struct slot),
+					     .magic = 0x736b6d61726b0002, /* "skmark", version 2 */
+					     .had_no_magic = true };
 
-static struct slot *map(const char *path)
-{
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0660);
-	struct stat st;
-	if (fd < 0)
-		return NULL;
-	bool sized = fstat(fd, &st) == 0 && (st.st_size == SIZE || ftruncate(fd, SIZE) == 0);
-	void *at = sized ? mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) : MAP_FAILED;
-	close(fd);
-	return at == MAP_FAILED ? NULL : at;
-}
-
-struct marks *marks_open(const char *path, const char **problem)
+static struct marks *open_slots(const char *path, enum shared_use use, const char **problem)
 {
 	struct marks *m = malloc(sizeof *m);
 	if (!m)
 		abort();
-	m->slots = map(path);
-	*problem = m->slots ? NULL : strerror(errno);
-	if (!m->slots)
-		m->slots = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (m->slots == MAP_FAILED)
-		abort();
+	shared_open(&m->shared, path, &layout, use);
+	*problem = m->shared.problem;
+	m->slots = m->shared.bytes;
 	return m;
+}
+
+struct marks *marks_open(const char *path, const char **problem)
+{
+	return open_slots(path, SHARED_MAKE, problem);
+}
+
+struct marks *marks_join(const char *path, const char **problem)
+{
+	return open_slots(path, SHARED_JOIN, problem);
+}
+
+const char *marks_problem(const struct marks *m)
+{
+	return shared_problem(&m->shared);
 }
 
 void marks_close(struct marks *m)
 {
 	if (!m)
 		return;
-	munmap(m->slots, SIZE);
+	shared_close(&m->shared);
 	free(m);
 }
 

@@ -14,8 +14,17 @@ typedef _Atomic int64_t mark;
 
 struct marks;
 
-/* Maps the file, made when missing. Never NULL: when it cannot be used, *problem says why and the marks are our own. */
+/*
+ * Maps the file, which marks_open makes when it is missing and marks_join does not. Never NULL: when it cannot be used,
+ * *problem says why (else it is NULL), and the marks are this process's own. A file of another layout is left alone.
+ * The path must outlive them.
+ */
 struct marks *marks_open(const char *path, const char **problem);
+struct marks *marks_join(const char *path, const char **problem);
+
+/* NULL: the file is in use. Else why it is not, or not any more. One stat(2). */
+const char *marks_problem(const struct marks *m);
+
 void marks_close(struct marks *m);
 
 /* The mark of a key (not 0), made with value 0 when there is none. NULL: the table is full around that key, or m is

@@ -49,8 +49,8 @@ int main(int argc, char **argv)
 	program_start(&p, argc, argv);
 	if (pool < 0)
 		program_fail(&p, EXIT_USAGE, "-p hot, -p cold or -p auth is missing");
-	program_open(&p, pool == POOL_HOT ? WITH_LOOP_REDIS | WITH_REDIS | WITH_TOKENS
-					  : WITH_REDIS | WITH_DB | WITH_TOKENS);
+	program_open(&p, pool == POOL_HOT ? WITH_LOOP_REDIS | WITH_REDIS | WITH_TOKENS | WITH_MARKS
+					  : WITH_REDIS | WITH_DB | WITH_TOKENS | WITH_MARKS);
 	program_signals(&p);
 	program_check_versions(&p);
 	if (!durable_at_start(&p.service, pool != POOL_HOT))

@@ -4,6 +4,7 @@
  */
 #include "bin/ctl.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,7 +34,7 @@ static const struct command commands[] = {
 	{ "migrate", "", "bring the schema up to date", WITH_DB | WITH_ANY_VERSION, ctl_migrate, NULL },
 	{ "config", "", "print every setting and where it comes from", 0, ctl_config, NULL },
 	{ "routes", "", "print the route table", 0, ctl_routes, NULL },
-	{ "check", "", "are the servers there, durable, and the schema current?",
+	{ "check", "", "are the servers there and durable, the schema current, the shared files usable?",
 	  WITH_REDIS | WITH_DB | WITH_ANY_VERSION, ctl_check, NULL },
 	{ "status", "[SELLER/COUPON]", "units and queues of one coupon, or of all", WITH_REDIS | WITH_DB, ctl_status,
 	  NULL },
@@ -42,10 +43,10 @@ static const struct command commands[] = {
 	{ "dead", "list [--all] | retry ID... | drop ID... --reason TEXT", "dead letters: records that became no order",
 	  WITH_REDIS | WITH_DB, ctl_dead, dead_options },
 	{ "recover", "[--resell-unknown] SELLER/COUPON|--all",
-	  "make coupons right again that Redis lost or turned back; they are closed meanwhile", WITH_REDIS | WITH_DB,
+	  "make coupons right again that Redis lost or turned back; they are closed meanwhile",
+	  WITH_REDIS | WITH_DB | WITH_MARKS, ctl_recover, recover_options },
+	{ "rebuild", "[--resell-unknown] SELLER/COUPON|--all", "the same as recover", WITH_REDIS | WITH_DB | WITH_MARKS,
 	  ctl_recover, recover_options },
-	{ "rebuild", "[--resell-unknown] SELLER/COUPON|--all", "the same as recover", WITH_REDIS | WITH_DB, ctl_recover,
-	  recover_options },
 	{ "user", "list | disable NAME | {add NAME --seller|--customer | password NAME} [--password-file FILE]",
 	  "accounts; a password is read from a file or from standard input; list: the sellers", WITH_REDIS | WITH_DB,
 	  ctl_user, user_options },
@@ -221,14 +222,17 @@ int main(int argc, char **argv)
 		program_fail(&p, EXIT_USAGE, "no command; -h lists them");
 	log_to(keep_reason);
 	if (current->parts)
-		program_open(&p, current->parts);
+		program_open(&p, current->parts | JOIN_SHARED);
 	if ((current->parts & WITH_REDIS) && !(current->parts & WITH_ANY_VERSION))
 		program_check_versions(&p);
 	struct ctl c = { .program = &p, .service = &p.service, .arena = &p.arena, .json = json };
 	buf_init(&c.out, &p.arena);
 	int code = current->run(&c, word_count, words);
 	fputs(buf_str(&c.out).p, stdout);
+	bool is_written = fflush(stdout) == 0 && !ferror(stdout);
+	if (!is_written)
+		code = ctl_fail(&c, EXIT_SYSTEM, arena_printf(&p.arena, "the output was lost: %s", strerror(errno)));
 	if (current->parts)
 		program_close(&p);
-	return fflush(stdout) ? EXIT_SYSTEM : code;
+	return code;
 }

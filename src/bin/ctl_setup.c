@@ -1,6 +1,10 @@
 /* migrate, config, routes, check; in test builds faults */
+#include <errno.h>
+#include <unistd.h>
+
 #include "base/embed.h"
 #include "base/fault.h"
+#include "base/shared.h"
 #include "bin/ctl.h"
 #include "http/route.h"
 #include "sale/layout.h"
@@ -77,19 +81,49 @@ int ctl_routes(struct ctl *c, int argc, char **argv)
 	return EXIT_HOLDS;
 }
 
-/* One line of check; adds to the worst of the exit codes. */
-static void put_check(struct ctl *c, const char *what, enum access access, const char *problem, const char *ok,
-		      int *code)
+static void put_line(struct ctl *c, const char *what, const char *text)
 {
-	const char *text = access == ACCESS_OK && !problem ? ok : ctl_access(c, access, problem);
 	if (c->json)
 		json_str(&c->out, what, str_of(text));
 	else
 		buf_printf(&c->out, "%-8s %s\n", what, text);
+}
+
+/* One line of check; adds to the worst of the exit codes. */
+static void put_check(struct ctl *c, const char *what, enum access access, const char *problem, const char *ok,
+		      int *code)
+{
+	put_line(c, what, access == ACCESS_OK && !problem ? ok : ctl_access(c, access, problem));
 	if (access != ACCESS_OK)
 		*code = EXIT_CANNOT_TELL;
 	else if (problem && *code == EXIT_HOLDS)
 		*code = EXIT_DOES_NOT_HOLD;
+}
+
+/* A file that the service's processes share; the service may run as another user than we do. */
+static void check_file(struct ctl *c, const char *what, const char *path, const char *problem, enum counter gauge,
+		       int *code)
+{
+	if (!problem)
+		problem = shared_owner_problem(path);
+	if (!problem && board_read(c->service->board, gauge))
+		problem = "a process of the service cannot use the file, its log says why";
+	put_check(c, what, ACCESS_OK, problem ? arena_printf(c->arena, "%s: %s", path, problem) : NULL, "ok", code);
+}
+
+/* Before the first start neither file is there, and that is right. */
+static void check_files(struct ctl *c, int *code)
+{
+	const struct conf *conf = c->service->conf;
+	if (access(conf->board, F_OK) < 0 && access(conf->marks, F_OK) < 0 && errno == ENOENT) {
+		put_line(c, "board", "not there yet");
+		put_line(c, "marks", "not there yet");
+		return;
+	}
+	const char *problem;
+	marks_close(marks_join(conf->marks, &problem));
+	check_file(c, "board", conf->board, board_problem(c->service->board), COUNT_private_memory__board, code);
+	check_file(c, "marks", conf->marks, problem, COUNT_private_memory__marks, code);
 }
 
 /* The version counts as 0 where the account does not see the table; only a look at that tells. */
@@ -155,6 +189,7 @@ int ctl_check(struct ctl *c, int argc, char **argv)
 	if (away)
 		problem = db_error(c->service->db);
 	put_check(c, "account", away ? ACCESS_AWAY : ACCESS_OK, problem, ok, &code);
+	check_files(c, &code);
 	if (c->json) {
 		json_end(&c->out, '}');
 		buf_puts(&c->out, "\n");

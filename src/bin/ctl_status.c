@@ -229,6 +229,15 @@ static int put_half(struct ctl *c, const struct server servers[SERVERS], const c
 	return s == STATUS_OK ? EXIT_CANNOT_TELL : ctl_fail_status(c, EXIT_CANNOT_TELL, s);
 }
 
+/* Of another host, or of nobody: the coupons are right all the same. */
+static void warn_without_board(struct ctl *c)
+{
+	const char *problem = board_problem(c->service->board);
+	if (problem)
+		ctl_fail(c, EXIT_HOLDS,
+			 arena_printf(c->arena, "no counters of this host: %s: %s", c->service->conf->board, problem));
+}
+
 int ctl_status(struct ctl *c, int argc, char **argv)
 {
 	struct server servers[SERVERS];
@@ -241,6 +250,7 @@ int ctl_status(struct ctl *c, int argc, char **argv)
 	int code = whole ? ctl_units(c, argc, argv, "coupons") : put_half(c, servers, argv[0]);
 	if (whole && code != EXIT_HOLDS)
 		return code;
+	warn_without_board(c);
 	if (!c->json) {
 		put_text(c);
 		return code;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/embed.h"
+#include "base/log.h"
 #include "sale/coupon.h"
 #include "sale/layout.h"
 #include "sale/token.h"
@@ -123,24 +124,42 @@ void program_start(struct program *p, int argc, char **argv)
 	}
 }
 
+/* A process that cannot use a file goes on with memory of its own: a sale needs neither. */
+static void use_own(struct program *p, const char *file, const char *path, const char *problem, enum counter gauge)
+{
+	if (!problem)
+		return;
+	board_set(p->service.board, gauge, 1);
+	log_warn("private_memory", LOG_TEXT("file", file), LOG_TEXT("path", path), LOG_TEXT("reason", problem));
+}
+
+static void open_shared(struct program *p, int parts)
+{
+	struct service *s = &p->service;
+	const char *problem;
+	s->board = (parts & JOIN_SHARED ? board_join : board_open)(p->conf.board, &problem);
+	log_count(s->board);
+	if (!(parts & JOIN_SHARED))
+		use_own(p, "board", p->conf.board, problem, COUNT_private_memory__board);
+	if (!(parts & WITH_MARKS))
+		return;
+	s->marks = (parts & JOIN_SHARED ? marks_join : marks_open)(p->conf.marks, &problem);
+	use_own(p, "marks", p->conf.marks, problem, COUNT_private_memory__marks);
+}
+
 void program_open(struct program *p, int parts)
 {
 	struct service *s = &p->service;
 	const char *problem = NULL;
 	signal(SIGPIPE, SIG_IGN);
+	log_open();
 	prctl(PR_SET_DUMPABLE, 0); /* keys and passwords stay out of core files */
 	conf_check_secrets(&p->conf);
 	leave_on_problems(p);
 	s->conf = &p->conf;
 	s->loop = loop_new();
 	s->coupons = coupons_new();
-	s->board = board_open(p->conf.board, &problem);
-	if (problem)
-		fprintf(stderr, "%s: board %s: %s; counting alone\n", p->name, p->conf.board, problem);
-	s->marks = marks_open(p->conf.marks, &problem);
-	if (problem)
-		fprintf(stderr, "%s: marks %s: %s; knowing only what this process saw\n", p->name, p->conf.marks,
-			problem);
+	open_shared(p, parts);
 	if ((parts & WITH_LOOP_REDIS) && !(s->redis = redis_new(s->loop, s->conf, &problem)))
 		program_fail(p, EXIT_CONFIG, problem);
 	if ((parts & WITH_REDIS) && !(s->redis_now = redis_new(s->loop_now = loop_new(), s->conf, &problem)))
@@ -171,6 +190,7 @@ void program_close(struct program *p)
 		db_free(s->db);
 	coupons_free(s->coupons);
 	tokens_free(s->tokens);
+	log_count(NULL);
 	board_close(s->board);
 	marks_close(s->marks);
 	loop_free(s->loop);

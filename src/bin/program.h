@@ -28,8 +28,19 @@ struct program {
 /* Reads flags and configuration; leaves with the right exit code when there is nothing to run. */
 void program_start(struct program *p, int argc, char **argv);
 
-/* Opens what the program works with; leaves on bad configuration. */
-enum { WITH_LOOP_REDIS = 1, WITH_REDIS = 2, WITH_DB = 4, WITH_TOKENS = 8, WITH_ANY_VERSION = 16 };
+/*
+ * Opens what the program works with, and always the board; leaves on bad configuration. JOIN_SHARED: board and marks
+ * are used when they are there, and never made: an operator's account must not become their owner.
+ */
+enum {
+	WITH_LOOP_REDIS = 1,
+	WITH_REDIS = 2,
+	WITH_DB = 4,
+	WITH_TOKENS = 8,
+	WITH_ANY_VERSION = 16,
+	WITH_MARKS = 32,
+	JOIN_SHARED = 64
+};
 void program_open(struct program *p, int parts);
 void program_close(struct program *p);
 

@@ -12,7 +12,12 @@ enum framing_end {
 	FRAMING_RUBBISH, /* and this never will */
 };
 
-/* Looks at what a peer has sent so far. Does not check what the records hold. */
+/*
+ * Looks at what a peer has sent so far. A request is what web servers send: one BEGIN_REQUEST for a responder, PARAMS
+ * and STDIN, each up to an empty record, all of one id, and names and values as long as their lengths say. Anything
+ * else (other ids, management records) is rubbish: libfcgi would skip it and wait for more, or wait for the peer to
+ * leave.
+ */
 enum framing_end framing_look(struct str bytes);
 
 #endif

@@ -1,5 +1,6 @@
 /* One coupon: created and supplied in the cold pool, read in the hot one. */
 #include "base/clock.h"
+#include "base/disk.h"
 #include "base/parse.h"
 #include "http/handlers.h"
 #include "sale/publish.h"
@@ -194,6 +195,14 @@ struct coupon_read {
 	struct coupon *coupon;
 };
 
+/* A page that nginx cannot store would end its connection without an answer. Pages for a token are never stored. */
+static void allow_caching(struct request *rq)
+{
+	const char *directory = rq->service->conf->page_cache;
+	if (!rq->authorization.n && *directory && disk_problem(directory))
+		response_header(rq, "X-Accel-Expires", STR("0"));
+}
+
 static void on_stock(void *context, enum status s, const struct stock *st)
 {
 	struct coupon_read *read = context;
@@ -215,6 +224,7 @@ static void on_stock(void *context, enum status s, const struct stock *st)
 		if (rq->token.user == c->seller)
 			put_segments(body, st);
 		json_end(body, '}');
+		allow_caching(rq);
 	} else if (s == STATUS_FENCED) {
 		coupon_forget(rq->service->coupons, c);
 	}

@@ -1,5 +1,6 @@
 /* What operators and load balancers ask. */
 #include "base/board.h"
+#include "base/disk.h"
 #include "base/log.h"
 #include "http/handlers.h"
 #include "sale/durable.h"
@@ -49,12 +50,36 @@ static bool problem(struct buf *detail, const char *name, enum access access, co
 	return text;
 }
 
+static void put_warning(struct request *rq, const char *what, const char *problem)
+{
+	if (problem)
+		json_str(&rq->response.body, NULL, str_of(arena_printf(rq->arena, "%s: %s", what, problem)));
+}
+
+/* Why this process cannot use a file, or that another one cannot. */
+static const char *shared_trouble(const struct request *rq, const char *own, enum counter gauge)
+{
+	return own || !board_read(rq->service->board, gauge) ? own : "a process cannot use the file, its log says why";
+}
+
+/* A sale needs none of these, so they are no reason to take the host out of service. */
+static void put_warnings(struct request *rq)
+{
+	const struct service *s = rq->service;
+	json_begin(&rq->response.body, "warnings", '[');
+	put_warning(rq, "board", shared_trouble(rq, board_problem(s->board), COUNT_private_memory__board));
+	put_warning(rq, "marks", shared_trouble(rq, marks_problem(s->marks), COUNT_private_memory__marks));
+	put_warning(rq, "page_cache", *s->conf->page_cache ? disk_problem(s->conf->page_cache) : NULL);
+	put_warning(rq, "sold_out_dir", *s->conf->sold_out_dir ? disk_problem(s->conf->sold_out_dir) : NULL);
+	json_end(&rq->response.body, ']');
+}
+
 /* A sale that is closed is no reason to take the host out of service: the others go on. */
 static void put_closed(struct request *rq)
 {
 	struct str *titles;
 	int count = 0;
-	struct buf *body = response_object(rq);
+	struct buf *body = &rq->response.body;
 	if (inspect_closed(rq->service, rq->arena, &titles, &count) != STATUS_OK)
 		count = 0;
 	json_begin(body, "closed", '[');
@@ -88,6 +113,8 @@ enum status handle_ready(struct request *rq)
 		rq->response.detail = buf_str(&detail).p;
 		return STATUS_UNAVAILABLE;
 	}
+	response_object(rq);
+	put_warnings(rq);
 	put_closed(rq);
 	return STATUS_OK;
 }

@@ -1,8 +1,9 @@
 /*
  * libfcgi reads one request a time from a connection that it believes to own;
  * here the loop owns the connections and calls it only when there is
- * something to read, and only with a request that is there to its end, so the
- * read never waits for a peer. A receive timeout bounds what is left.
+ * something to read, and only with a request that is there to its end.
+ * Connections do not block: where libfcgi would have to wait for a peer all
+ * the same (one that does not read its answers), it fails, and they are closed.
  */
 #include "http/server.h"
 
@@ -12,7 +13,6 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -24,7 +24,6 @@
 enum {
 	BODY_MAX = 65536,
 	WHOLE_MAX = 2 * BODY_MAX,
-	PEER_TIMEOUT_S = 1,
 	HOT_PATIENCE_MS = 5000,
 	COLD_PATIENCE_MS = 1000,
 	QUEUE_MS = 10000, /* in nginx, which waits longer, and in the backlog */
@@ -107,6 +106,15 @@ static void log_request(const struct request *rq, enum status s)
 			 LOG_TEXT("code", status_code(s)));
 }
 
+/* As FCGX_Finish_r, which would close a connection that failed, and wait for the peer to do the same. */
+static bool finish(FCGX_Request *fcgi)
+{
+	bool is_written = FCGX_FClose(fcgi->err) == 0;
+	is_written &= FCGX_FClose(fcgi->out) == 0;
+	FCGX_Free(fcgi, 0);
+	return is_written;
+}
+
 static void answer(struct request *rq, enum status status)
 {
 	struct connection *c = (struct connection *)((char *)rq - offsetof(struct connection, request));
@@ -116,13 +124,8 @@ static void answer(struct request *rq, enum status status)
 		struct str text = response_render(rq, status);
 		FCGX_PutStr(text.p, (int)text.n, c->fcgi.out);
 	}
-	c->fcgi.keepConnection = 1; /* closing is ours */
-	FCGX_Finish_r(&c->fcgi);
-	if (c->fcgi.ipcFd < 0) { /* the peer left during the answer, and libfcgi has closed it all the same */
-		loop_forget(c->server->service->loop, &c->io);
-		c->io.fd = -1;
+	if (!finish(&c->fcgi)) /* the peer left, or does not read its answers */
 		c->keep = false;
-	}
 	arena_reset(&c->arena);
 	c->busy = false;
 	c->served = true;
@@ -207,7 +210,8 @@ static bool accept_request(struct connection *c)
 		c->io.fd = -1;
 		return false;
 	}
-	c->keep = c->fcgi.keepConnection;
+	/* a worker of the cold pool holds one connection: an idle one would keep everybody else out */
+	c->keep = c->fcgi.keepConnection && c->server->pool == POOL_HOT;
 	struct str value[PARAMS] = { 0 };
 	read_params(c->fcgi.envp, value);
 	if (FCGX_GetError(c->fcgi.in) != 0 || !value[ID].p)
@@ -310,11 +314,12 @@ static void on_connection(struct loop_io *io, uint32_t events)
 		request_finish(&c->request, s);
 }
 
-static void set_timeouts(int fd)
+/* Room for the largest answer, a list of long descriptions: it is written at once or not at all. */
+static void make_room(int fd)
 {
-	struct timeval tv = { .tv_sec = PEER_TIMEOUT_S };
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv);
-	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof tv);
+	enum { LARGEST = 512 * 1024 };
+	int size = LARGEST; /* the kernel bounds it by net.core.wmem_max, and doubles that */
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
 }
 
 /* To the end of the queue of processes that wait for a connection: nginx keeps them, so they must be dealt out evenly.
@@ -347,7 +352,7 @@ static void on_listener(struct loop_io *io, uint32_t events)
 {
 	struct server *s = (struct server *)((char *)io - offsetof(struct server, listener));
 	(void)events;
-	int fd = accept4(io->fd, NULL, NULL, SOCK_CLOEXEC);
+	int fd = accept4(io->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (fd < 0) {
 		if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR)
 			listen_later(s);
@@ -356,7 +361,7 @@ static void on_listener(struct loop_io *io, uint32_t events)
 	struct connection *c = calloc(1, sizeof *c);
 	if (!c)
 		abort();
-	set_timeouts(fd);
+	make_room(fd);
 	c->io = (struct loop_io){ .fd = fd, .fn = on_connection };
 	c->server = s;
 	FCGX_InitRequest(&c->fcgi, -1, 0);
@@ -375,7 +380,7 @@ static void on_listener(struct loop_io *io, uint32_t events)
 
 struct server *server_new(struct service *svc, int fd, enum pool pool, int max_connections)
 {
-	setenv("LIBFCGI_OS_CLOSE_POLL_TIMEOUT", "100", 0); /* ms; libfcgi's own close waits for the peer */
+	setenv("LIBFCGI_OS_CLOSE_POLL_TIMEOUT", "0", 0); /* ms; libfcgi's own close waits for the peer */
 	if (FCGX_Init() || fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0)
 		return NULL;
 	struct server *s = calloc(1, sizeof *s);

@@ -409,6 +409,7 @@ static mark *find_mark(struct service *svc, struct coupon *coupon, int segment)
 /* Holds the coupon. */
 static void aim(struct claim *c, struct coupon *coupon)
 {
+	coupon_prepare(coupon);
 	c->coupon = coupon_hold(coupon);
 	c->segment = coupon_home(coupon, c->user);
 	c->mark = find_mark(c->service, coupon, c->segment);

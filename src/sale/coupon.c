@@ -12,7 +12,7 @@
 #include "sale/key.h"
 #include "sale/sold_out.h"
 
-enum { CACHE_MAX = 16384 };
+enum { CACHE_MAX = 16384, BLOCK_SIZE = 256 /* names and a short description */ };
 
 struct coupons {
 	struct table by_name, by_id;
@@ -178,9 +178,15 @@ bool coupon_read(struct coupon *c, const struct redis_reply *descriptor)
 	c->segments = (int)redis_number(redis_member(descriptor, "segments"));
 	if (c->segments < 1 || c->segments > SEGMENTS_MAX)
 		return false;
+	return read_hash_key(c, redis_text(redis_member(descriptor, "key")));
+}
+
+void coupon_prepare(struct coupon *c)
+{
+	if (c->refills)
+		return;
 	c->refills = arena_alloc(&c->arena, (size_t)c->segments * sizeof(struct refill *));
 	c->marks = arena_alloc(&c->arena, (size_t)c->segments * sizeof *c->marks);
-	return read_hash_key(c, redis_text(redis_member(descriptor, "key")));
 }
 
 /* A find that has to ask Redis: name -> id (unless given) -> descriptor. */
@@ -207,6 +213,7 @@ static void on_descriptor(void *context, enum redis_end end, const struct redis_
 	struct coupon *c = calloc(1, sizeof *c);
 	if (!c)
 		abort();
+	c->arena.block_size = BLOCK_SIZE;
 	coupon_hold(c);
 	bool known = coupon_read(c, reply);
 	c->read_ms = clock_mono_ms();

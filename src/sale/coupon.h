@@ -22,8 +22,8 @@ struct coupon {
 	int64_t created_ms, pay_within_s; /* 0: no limit */
 	int segments;
 	uint8_t hash_key[SIPHASH_KEY];
-	struct refill **refills;    /* transfer.c's: one running refill a segment, or NULL */
-	mark **marks;               /* claim.c's: a segment's mark once it was looked up, or NULL */
+	struct refill **refills;    /* transfer.c's: one running refill a segment, or NULL; from coupon_prepare on */
+	mark **marks;               /* claim.c's: a segment's mark once it was looked up, or NULL; as refills */
 	struct sold_out *sold_out;  /* sold_out.c's: the hub's word and the winners, or NULL */
 	struct stock_read *reading; /* stock.c's: the read that is under way, or NULL */
 
@@ -50,6 +50,9 @@ void coupons_free(struct coupons *cs);
 typedef void coupon_done(void *context, enum status s, struct coupon *c);
 void coupon_find(struct service *svc, struct str seller, struct str name, coupon_done *done, void *context);
 void coupon_find_id(struct service *svc, int64_t id, coupon_done *done, void *context);
+
+/* What claims keep for each segment is allocated by the first of them: most coupons that are read have none. */
+void coupon_prepare(struct coupon *c);
 
 struct coupon *coupon_hold(struct coupon *c);
 void coupon_drop(struct coupon *c);

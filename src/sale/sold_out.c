@@ -1,6 +1,7 @@
 #include "sale/sold_out.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
@@ -143,6 +144,20 @@ static void bucket_path(char *path, size_t size, const struct sold_out *s, int64
 		 (int)(bucket % 4) * 25);
 }
 
+/* Workers answer then, so nothing is wrong but the price of an answer; a line every ten seconds is enough. */
+static void count_failure(struct service *svc, const char *path)
+{
+	enum { REPORT_MS = 10000 };
+	static int64_t reported_ms;
+	int reason = errno;
+	int64_t now = clock_mono_ms();
+	board_add(svc->board, COUNT_sold_out_files_failed_total, 1);
+	if (reported_ms && now - reported_ms < REPORT_MS)
+		return;
+	reported_ms = now;
+	log_warn("sold_out_file_failed", LOG_TEXT("path", path), LOG_TEXT("reason", strerror(reason)));
+}
+
 static void put_file(struct sold_out *s, int64_t bucket)
 {
 	char path[1024];
@@ -154,7 +169,9 @@ static void put_file(struct sold_out *s, int64_t bucket)
 	mkdir(path, 0750);
 	snprintf(path + n, sizeof path - n, "/%.*s", (int)name.n, name.p);
 	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
-	if (fd >= 0)
+	if (fd < 0)
+		count_failure(s->svc, path);
+	else
 		close(fd);
 }
 

@@ -8,8 +8,8 @@ BEGIN, END, PARAMS, STDIN, STDOUT = 1, 3, 4, 5, 6
 RESPONDER, KEEP = 1, 1
 
 
-def record(kind, content=b""):
-    return struct.pack(">BBHHBx", 1, kind, 1, len(content), 0) + content
+def record(kind, content=b"", id=1):
+    return struct.pack(">BBHHBx", 1, kind, id, len(content), 0) + content
 
 
 def pairs(params):

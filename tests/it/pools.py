@@ -3,6 +3,7 @@
 
 import collections
 import http.client
+import itertools
 import json
 import os
 import re
@@ -402,6 +403,100 @@ def half_requests(it):
         assert slowest < 3, f"an answer took {slowest:.2f} s"
     every(list(halves.items()), bounded)
     assert slowest_answer(it, 0.3) < 1, "it is still slow"
+
+
+def drip(connection, data, seconds):
+    """Sends a byte at a time until it is sent away; says whether it was."""
+    deadline = time.monotonic() + seconds
+    for byte in itertools.cycle(data):
+        try:
+            connection.send(bytes([byte]))
+        except OSError:
+            return True
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.03)
+
+
+@case("requests that libfcgi would not take, and then a byte at a time: no worker waits for the next one")
+def dripped(it):
+    begin = fcgi.record(fcgi.BEGIN, struct.pack(">HB5x", 1, 1))
+    params = fcgi.record(fcgi.PARAMS, fcgi.pairs({"REQUEST_METHOD": "GET", "REQUEST_URI": "/healthz", "REQUEST_ID": "x"}))
+    ends = fcgi.record(fcgi.PARAMS) + fcgi.record(fcgi.STDIN)
+    starts = {"the end of another request's body": begin + params + fcgi.record(fcgi.PARAMS) + fcgi.record(fcgi.STDIN, id=2),
+              "another request's parameters": begin + fcgi.record(fcgi.PARAMS, b"x", id=7) + fcgi.record(fcgi.STDIN),
+              "another role": fcgi.record(fcgi.BEGIN, struct.pack(">HB5x", 99, 1)) + params + ends,
+              "lengths that lie": begin + fcgi.record(fcgi.PARAMS, b"\x01\x7fx") + ends,
+              "no parameters": begin + fcgi.record(fcgi.STDIN), "management": fcgi.record(9, id=0) + fcgi.record(fcgi.STDIN)}
+
+    def bounded(what, start):
+        connection = fcgi.Connection(it.run / "hot.sock")
+        connection.send(start)
+        with ThreadPoolExecutor(1) as pool:
+            sent_away = pool.submit(drip, connection, fcgi.record(fcgi.PARAMS, b"x", id=2), 4)
+            slowest = slowest_answer(it, 0.5)
+            assert sent_away.result(), "it may go on"
+        connection.close()
+        comment(f"{what}: the slowest answer took {slowest:.2f} s")
+        assert slowest < 2, f"an answer took {slowest:.2f} s"
+    every(list(starts.items()), bounded)
+
+
+def gulp(connection, seconds):
+    """Asks and asks, and reads an answer only now and then, until it is sent away; says whether it was."""
+    ask, deadline, last = fcgi.request("GET", "/healthz"), time.monotonic() + seconds, time.monotonic()
+    connection.socket.setblocking(False)
+    while time.monotonic() < deadline:
+        try:
+            connection.send(ask)
+        except BlockingIOError:
+            pass
+        except OSError:
+            return True
+        if time.monotonic() - last > 0.5:
+            last = time.monotonic()
+            connection.socket.recv(300)
+        time.sleep(0.001)
+    return False
+
+
+@case("whoever asks and asks and hardly reads the answers is sent away: no worker waits for him")
+def unread_answers(it):
+    connection = fcgi.Connection(it.run / "hot.sock")
+    with ThreadPoolExecutor(1) as pool:
+        sent_away = pool.submit(gulp, connection, 8)
+        slowest = slowest_answer(it, 3)
+        assert sent_away.result(), f"it may go on; the slowest answer took {slowest:.2f} s"
+    connection.close()
+    comment(f"the slowest answer took {slowest:.2f} s")
+
+
+@case("the longest answers come whole: a page of descriptions that JSON makes six times as long")
+def long_answers(it):
+    seller, user = it.seller(), it.customer()
+    for _ in range(20):
+        it.sale(seller, description="\x01" * 2000)
+    peers = [fcgi.Connection(it.run / "hot.sock") for _ in range(4)]
+    for peer in peers:
+        peer.send(fcgi.request("GET", seller.path + "/coupons", HTTP_AUTHORIZATION=user.token))
+    time.sleep(0.3)  # nobody reads meanwhile
+    for peer in peers:
+        answer = peer.answer()
+        assert answer.count(b"\\u0001") == 20 * 2000 and answer.endswith(b"}"), len(answer)
+        peer.close()
+    comment(f"{len(answer)} bytes")
+
+
+@case("whoever keeps a connection to the cold pool after its answer has no worker")
+def kept_cold(it):
+    peers = [fcgi.Connection(it.run / "cold.sock") for _ in it.full("cold")]
+    for peer in peers:
+        assert b"Status: 200" in peer.ask("GET", "/readyz")
+    answer, seconds = timed(lambda: it.ask("GET", "/readyz"))
+    same(answer.status, 200, "status")
+    assert seconds < 3, f"an answer took {seconds:.2f} s"
+    for peer in peers:
+        peer.close()
 
 
 @case("a request in small pieces is answered")

@@ -113,6 +113,7 @@ static void start_processes(const struct conf *conf, struct shared *s)
 	pthread_barrierattr_setpshared(&shared, PTHREAD_PROCESS_SHARED);
 	pthread_barrier_init(&s->barrier, &shared, (unsigned)options.processes + 1);
 	signal(SIGCHLD, on_child);
+	pid_t parent = getpid();
 	for (int i = 0; i < options.processes; i++) {
 		pid_t child = fork();
 		if (child < 0)
@@ -121,6 +122,8 @@ static void start_processes(const struct conf *conf, struct shared *s)
 			continue;
 		signal(SIGCHLD, SIG_DFL);
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() != parent) /* it ended before we asked to go with it */
+			_exit(1);
 		worker_run(conf, &options, s, i);
 	}
 }
@@ -220,8 +223,8 @@ static struct {
 	int servers;
 } total;
 
-static const enum counter kinds[] = { COUNT_scripts_total__claim, COUNT_scripts_total__exchange, COUNT_scripts_total__debit,
-				      COUNT_scripts_total__flag };
+static const enum counter kinds[] = { COUNT_scripts_total__claim, COUNT_scripts_total__exchange,
+				      COUNT_scripts_total__debit, COUNT_scripts_total__flag };
 
 static void count_scripts(const struct board *b, int sign)
 {
@@ -331,15 +334,23 @@ static void run(struct service *svc, struct shared *s, int64_t number)
 	arena_release(&a);
 }
 
-/* The board is a file of ours in memory. */
+static char board_path[] = "/tmp/seckill-rig-board-XXXXXX";
+
+static void remove_board(void)
+{
+	unlink(board_path);
+}
+
+/* The board is a file of ours; the first process that opens it gives it its layout. */
 static void make_conf(struct conf *conf)
 {
 	char text[300];
-	int fd = memfd_create("board", 0);
+	int fd = mkstemp(board_path);
+	atexit(remove_board);
 	conf_init(conf);
 	snprintf(text, sizeof text, "redis=%s", options.redis);
 	conf_set(conf, text, "flag");
-	snprintf(text, sizeof text, "board=/proc/self/fd/%d", fd);
+	snprintf(text, sizeof text, "board=%s", board_path);
 	conf_set(conf, text, "flag");
 	conf_set(conf, "redis_timeout_ms=4000", "flag"); /* the machine may have other things to do */
 	conf->coupons_per_seller = conf->segments_per_seller = conf->creations_per_minute = 0; /* MySQL is a fake */

@@ -1,15 +1,19 @@
-/* What processes share and what they say: counters in a mapped file, lines of the log. */
+/* What processes share and what they say: counters and marks in mapped files, lines of the log. */
 #include "unit/unit.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/board.h"
 #include "base/log.h"
 #include "base/marks.h"
+#include "base/shared.h"
 
 static char folder[] = "/tmp/seckill-board-XXXXXX", path[64];
 
@@ -138,6 +142,186 @@ static void a_file_of_another_layout_is_replaced(void **state)
 	board_close(b);
 }
 
+/* A process that counts one order on a signal: the end of the pipe. */
+static pid_t starter(const int gate[2])
+{
+	pid_t pid = fork();
+	char byte;
+	if (pid)
+		return pid;
+	close(gate[1]);
+	if (read(gate[0], &byte, 1) != 0)
+		_exit(1);
+	const char *problem;
+	struct board *b = board_open(path, &problem);
+	board_add(b, COUNT_drained_orders_total, 1);
+	_exit(problem ? 1 : 0);
+}
+
+static void put_file(const char *bytes, size_t n, off_t size)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	assert_true(fd >= 0 && write(fd, bytes, n) == (ssize_t)n && ftruncate(fd, size) == 0);
+	close(fd);
+}
+
+static void processes_that_replace_a_board_at_once_share_the_new_one(void **state)
+{
+	(void)state;
+	enum { ROUNDS = 300, MANY = 3 };
+	for (int round = 0; round < ROUNDS; round++) {
+		int gate[2], status;
+		pid_t pids[MANY];
+		if (round % 2)
+			put_file("an old board", 12, 5000);
+		else
+			unlink(path);
+		assert_int_equal(pipe(gate), 0);
+		for (int i = 0; i < MANY; i++)
+			pids[i] = starter(gate);
+		close(gate[1]);
+		for (int i = 0; i < MANY; i++) {
+			waitpid(pids[i], &status, 0);
+			assert_int_equal(status, 0);
+		}
+		close(gate[0]);
+		struct board *b = opened();
+		uint64_t sum = board_read(b, COUNT_drained_orders_total);
+		board_close(b);
+		expect(sum == MANY, "round %d: %llu of %d counted", round, (unsigned long long)sum, MANY);
+	}
+}
+
+static void who_only_joins_makes_nothing_and_replaces_nothing(void **state)
+{
+	(void)state;
+	const char *problem;
+	board_close(board_join(path, &problem));
+	assert_string_equal(problem, "No such file or directory");
+	assert_int_equal(access(path, F_OK), -1);
+	put_file("an old board", 12, 5000);
+	board_close(board_join(path, &problem));
+	assert_non_null(problem);
+	struct stat st;
+	assert_true(stat(path, &st) == 0 && st.st_size == 5000);
+	board_close(opened());
+	struct board *b = board_join(path, &problem);
+	assert_null(problem);
+	board_add(b, COUNT_drained_orders_total, 1);
+	board_close(b);
+}
+
+static void a_board_that_is_gone_or_another_one_is_a_problem(void **state)
+{
+	(void)state;
+	struct board *b = opened();
+	assert_null(board_problem(b));
+	unlink(path);
+	assert_non_null(board_problem(b));
+	struct board *other = opened();
+	assert_non_null(board_problem(b));
+	assert_null(board_problem(other));
+	board_close(other);
+	board_close(b);
+}
+
+static void only_a_file_is_replaced(void **state)
+{
+	(void)state;
+	const char *problem;
+	assert_int_equal(mkfifo(path, 0600), 0);
+	board_close(board_open(path, &problem));
+	assert_string_equal(problem, "it is not a regular file");
+	struct stat st;
+	assert_true(stat(path, &st) == 0 && S_ISFIFO(st.st_mode));
+}
+
+static void the_directorys_owner_must_be_able_to_write_a_file(void **state)
+{
+	(void)state;
+	put_file("", 0, 0);
+	assert_null(shared_owner_problem(path));
+	assert_null(shared_owner_problem("/nonexistent/board"));
+	if (getuid() != 0)
+		return;
+	assert_int_equal(chown(folder, 65534, 65534), 0);
+	assert_non_null(shared_owner_problem(path));
+	assert_int_equal(chown(path, 0, 65534), 0);
+	assert_int_equal(chmod(path, 0640), 0);
+	assert_non_null(shared_owner_problem(path));
+	assert_int_equal(chmod(path, 0660), 0);
+	assert_null(shared_owner_problem(path));
+	assert_int_equal(chown(folder, 0, 0), 0);
+}
+
+/* Marks */
+
+enum { MARKS_BYTES = 1 << 22, KEY = 12345 };
+
+static struct marks *opened_marks(void)
+{
+	const char *problem;
+	struct marks *m = marks_open(path, &problem);
+	expect(!problem, "%s", problem);
+	return m;
+}
+
+static off_t allocated(void)
+{
+	struct stat st;
+	assert_int_equal(stat(path, &st), 0);
+	return st.st_blocks * 512;
+}
+
+static void marks_are_kept_and_have_their_blocks(void **state)
+{
+	(void)state;
+	struct marks *m = opened_marks();
+	assert_true(allocated() >= MARKS_BYTES);
+	mark_raise(marks_find(m, KEY), 77);
+	marks_close(m);
+	m = opened_marks();
+	assert_int_equal(mark_read(marks_find(m, KEY)), 77);
+	marks_close(m);
+}
+
+/* As 1.0 wrote them, and as cp leaves them: sparse. */
+static void marks_of_before_the_magic_are_kept_and_get_their_blocks(void **state)
+{
+	(void)state;
+	const char *problem;
+	uint64_t slot[2] = { KEY, 77 };
+	for (int joins = 0; joins < 2; joins++) {
+		put_file("", 0, MARKS_BYTES);
+		int fd = open(path, O_WRONLY);
+		assert_int_equal(pwrite(fd, slot, sizeof slot, KEY * sizeof slot), sizeof slot);
+		close(fd);
+		assert_true(allocated() < MARKS_BYTES);
+		struct marks *m = (joins ? marks_join : marks_open)(path, &problem);
+		assert_null(problem);
+		assert_int_equal(mark_read(marks_find(m, KEY)), 77);
+		assert_true(allocated() >= MARKS_BYTES);
+		marks_close(m);
+	}
+}
+
+static void marks_of_another_layout_are_refused_and_left_alone(void **state)
+{
+	(void)state;
+	const char *problem;
+	static const off_t sizes[] = { 12, MARKS_BYTES - 16, MARKS_BYTES + 8, MARKS_BYTES + 4096 };
+	for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+		put_file("something el", 12, sizes[i]);
+		struct marks *m = marks_open(path, &problem);
+		expect(problem, "%lld bytes", (long long)sizes[i]);
+		mark_raise(marks_find(m, KEY), 5);
+		assert_int_equal(mark_read(marks_find(m, KEY)), 5);
+		marks_close(m);
+		struct stat st;
+		assert_true(stat(path, &st) == 0 && st.st_size == sizes[i]);
+	}
+}
+
 static void without_a_file_a_process_counts_alone(void **state)
 {
 	(void)state;
@@ -178,11 +362,11 @@ static void metrics_of_one_name_stand_together_and_are_explained(void **state)
 {
 	(void)state;
 	for (int c = 0; c < COUNTERS; c++) {
-		const char *name = board_name(c), *labels = board_labels(c), *mark = strstr(name, "__");
-		size_t n = mark ? (size_t)(mark - name) : strlen(name);
+		const char *name = board_name(c), *labels = board_labels(c), *cut = strstr(name, "__");
+		size_t n = cut ? (size_t)(cut - name) : strlen(name);
 		bool first = c == 0 || strncmp(board_name(c - 1), name, n) != 0;
 		expect(first == (*board_help(c) != '\0'), "%s", name);
-		expect((*labels == '{') == (mark != NULL), "%s", name);
+		expect((*labels == '{') == (cut != NULL), "%s", name);
 		for (int before = 0; first && before < c; before++)
 			expect(strncmp(board_name(before), name, n) != 0 || board_name(before)[n] != '_',
 			       "%s stands apart from %s", name, board_name(before));
@@ -277,6 +461,107 @@ static void long_lines_are_cut_and_still_end(void **state)
 	assert_ptr_equal(strchr(logged, '\n'), logged + n - 1);
 }
 
+/* Standard error that nobody reads */
+
+enum { PIPE_SIZE = 4096, LINES = 200 };
+
+static int full_pipe(void)
+{
+	int pair[2];
+	assert_int_equal(pipe2(pair, O_NONBLOCK), 0);
+	assert_true(fcntl(pair[1], F_SETPIPE_SZ, PIPE_SIZE) == PIPE_SIZE);
+	while (write(pair[1], "x", 1) == 1)
+		;
+	fcntl(pair[1], F_SETFL, 0);
+	return pair[1];
+}
+
+static int full_socket(void)
+{
+	int pair[2];
+	static char bytes[2000];
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	while (send(pair[1], bytes, sizeof bytes, MSG_DONTWAIT) > 0)
+		;
+	return pair[1];
+}
+
+static int full_disk(void)
+{
+	return open("/dev/full", O_WRONLY);
+}
+
+/* Logs in a process of its own, with fd as standard error. A pipe made by root cannot be opened again by another user.
+ */
+static void log_into(int fd, uid_t user)
+{
+	const char *problem;
+	struct board *b = board_open(path, &problem);
+	int flags = fcntl(fd, F_GETFL);
+	pid_t pid = fork();
+	if (!pid) {
+		alarm(10);
+		if (dup2(fd, STDERR_FILENO) < 0 || setuid(user) < 0)
+			_exit(2);
+		log_open();
+		log_count(b);
+		for (int i = 0; i < LINES; i++)
+			log_info("stalled", LOG_INT("i", i));
+		_exit(0);
+	}
+	int status;
+	waitpid(pid, &status, 0);
+	assert_int_equal(status, 0);
+	assert_int_equal(fcntl(fd, F_GETFL), flags);
+	assert_int_equal(board_read(b, COUNT_log_lines_dropped_total), LINES);
+	board_close(b);
+	close(fd);
+}
+
+static void a_log_that_nobody_reads_stops_nobody(void **state)
+{
+	(void)state;
+	static int (*const kinds[])(void) = { full_pipe, full_socket, full_disk };
+	for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+		log_into(kinds[i](), getuid());
+		unlink(path);
+		log_into(kinds[i](), getuid() ? getuid() : 65534);
+		unlink(path);
+	}
+	board_close(opened());
+}
+
+/* The regular file of a service is appended to, and what is dropped is told of once there is room. */
+static void lines_go_on_after_a_stall(void **state)
+{
+	(void)state;
+	int pair[2];
+	char text[8192];
+	assert_int_equal(pipe(pair), 0);
+	assert_true(fcntl(pair[1], F_SETPIPE_SZ, PIPE_SIZE) == PIPE_SIZE);
+	pid_t pid = fork();
+	if (!pid) {
+		alarm(10);
+		dup2(pair[1], STDERR_FILENO);
+		log_open();
+		for (int i = 0; i < LINES; i++)
+			log_info("stalled");
+		if (read(pair[0], text, sizeof text) < PIPE_SIZE / 2)
+			_exit(2);
+		log_info("again");
+		_exit(0);
+	}
+	int status;
+	waitpid(pid, &status, 0);
+	assert_int_equal(status, 0);
+	close(pair[1]);
+	ssize_t n = read(pair[0], text, sizeof text - 1);
+	close(pair[0]);
+	text[n > 0 ? n : 0] = '\0';
+	assert_non_null(strstr(text, " info again "));
+	assert_non_null(strstr(text, " warn log_lines_dropped "));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -285,6 +570,14 @@ int main(void)
 		cmocka_unit_test_teardown(a_gauge_is_the_highest_of_the_living, remove_board),
 		cmocka_unit_test_teardown(more_processes_than_rows_still_count, remove_board),
 		cmocka_unit_test_teardown(a_file_of_another_layout_is_replaced, remove_board),
+		cmocka_unit_test_teardown(processes_that_replace_a_board_at_once_share_the_new_one, remove_board),
+		cmocka_unit_test_teardown(who_only_joins_makes_nothing_and_replaces_nothing, remove_board),
+		cmocka_unit_test_teardown(a_board_that_is_gone_or_another_one_is_a_problem, remove_board),
+		cmocka_unit_test_teardown(only_a_file_is_replaced, remove_board),
+		cmocka_unit_test_teardown(the_directorys_owner_must_be_able_to_write_a_file, remove_board),
+		cmocka_unit_test_teardown(marks_are_kept_and_have_their_blocks, remove_board),
+		cmocka_unit_test_teardown(marks_of_before_the_magic_are_kept_and_get_their_blocks, remove_board),
+		cmocka_unit_test_teardown(marks_of_another_layout_are_refused_and_left_alone, remove_board),
 		cmocka_unit_test(without_a_file_a_process_counts_alone),
 		cmocka_unit_test_teardown(no_shared_file_is_behind_a_link, remove_board),
 		cmocka_unit_test(metrics_of_one_name_stand_together_and_are_explained),
@@ -292,6 +585,8 @@ int main(void)
 		cmocka_unit_test(an_event_needs_no_pairs),
 		cmocka_unit_test(values_cannot_forge_lines_or_pairs),
 		cmocka_unit_test(long_lines_are_cut_and_still_end),
+		cmocka_unit_test_teardown(a_log_that_nobody_reads_stops_nobody, remove_board),
+		cmocka_unit_test(lines_go_on_after_a_stall),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -5,6 +5,7 @@
  */
 #include "unit/unit.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -26,7 +27,7 @@ int64_t __wrap_clock_mono_ms(void)
 
 static struct service service;
 static struct coupon *coupon;
-static char board_path[] = "/tmp/seckill-claim-XXXXXX";
+static char board_path[64];
 
 #define DESCRIPTOR(generation) "id 7" DESCRIPTOR_OF(generation)
 #define DESCRIPTOR_OF(generation)                                                                                      \
@@ -44,6 +45,7 @@ static int start(void **state)
 	(void)state;
 	const char *problem;
 	now_ms = 1000000;
+	snprintf(board_path, sizeof board_path, "/tmp/seckill-claim-%d", (int)getpid());
 	service = (struct service){ .coupons = coupons_new(), .board = board_open(board_path, &problem) };
 	service.marks = marks_open("/nonexistent/marks", &problem);
 	service.loop = loop_new();
@@ -60,7 +62,7 @@ static int stop(void **state)
 	fake_redis_down(false);
 	assert_int_equal(fake_redis_waiting(), 0);
 	for (int i = 0; i < coupon->segments; i++)
-		assert_null(coupon->refills[i]);
+		assert_true(!coupon->refills || !coupon->refills[i]);
 	assert_int_equal(coupon->holders, coupon->cached ? 2 : 1);
 	coupon_drop(coupon);
 	coupons_free(service.coupons);
@@ -818,9 +820,38 @@ static void random_replies_end_every_claim_once(void **state)
 		for (int i = 0; i < CLAIMS; i++)
 			expect(asked[i].ends == 1, "round %d: claim %d ended %d times", round, i, asked[i].ends);
 		for (int i = 0; i < coupon->segments; i++)
-			expect(!coupon->refills[i], "round %d: a refill is left", round);
+			expect(!coupon->refills || !coupon->refills[i], "round %d: a refill is left", round);
 		expect(coupon->holders == (coupon->cached ? 2 : 1), "round %d: %d holders", round, coupon->holders);
 	}
+}
+
+static void on_any(void *context, enum status s, struct coupon *c)
+{
+	(void)context;
+	(void)c;
+	assert_int_equal(s, STATUS_OK);
+}
+
+/* 16,384 of them are kept, and most are only looked at. */
+static void a_cached_coupon_is_small(void **state)
+{
+	(void)state;
+	enum { MANY = 2000, MOST = 1500 };
+	struct mallinfo2 before = mallinfo2();
+	for (int64_t id = 1000; id < 1000 + MANY; id++) {
+		char text[512];
+		snprintf(
+			text, sizeof text,
+			"id %lld seller 3 gen 5 amount 10000 stock 5 t0 0 t1 0 created 1 pay 0 seller_name "
+			"a-seller-of-things name a-coupon-%lld description one-of-many-things-of-which-there-is-enough "
+			"segments 64 key :0123456789abcdef",
+			(long long)id, (long long)id);
+		coupon_find_id(&service, id, on_any, NULL);
+		fake_redis_answer(text);
+	}
+	size_t each = (mallinfo2().uordblks - before.uordblks) / MANY;
+	print_message("# a cached coupon takes %zu bytes\n", each);
+	expect(each < MOST, "%zu bytes", each);
 }
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, start, stop)
@@ -844,6 +875,7 @@ int main(void)
 		CASE(a_grant_sends_as_many_as_it_has_units_for),
 		CASE(segments_refill_side_by_side),
 		CASE(a_coupon_outlives_its_place_in_the_cache),
+		CASE(a_cached_coupon_is_small),
 		CASE(random_replies_end_every_claim_once),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -121,7 +121,8 @@ static void paths_come_apart(void **state)
 			continue;
 		char parts[128] = "";
 		for (int k = 0; k < rq.parts; k++)
-			snprintf(parts + strlen(parts), sizeof parts - strlen(parts), "<%.*s>", (int)rq.part[k].n, rq.part[k].p);
+			snprintf(parts + strlen(parts), sizeof parts - strlen(parts), "<%.*s>", (int)rq.part[k].n,
+				 rq.part[k].p);
 		expect(strcmp(parts, rows[i].parts) == 0, "%s: %s", rows[i].path, parts);
 	}
 	struct request none = request_of(*state, "GET", NULL); /* nginx's configuration is older than the worker */
@@ -136,16 +137,26 @@ static void pages(void **state)
 		enum status status;
 		int64_t page;
 	} rows[] = {
-		{ NULL, STATUS_OK, 1 },		       { "", STATUS_OK, 1 },
-		{ "page=1", STATUS_OK, 1 },	       { "page=20", STATUS_OK, 20 },
-		{ "page=0", STATUS_OK, 1 },	       { "page=-3", STATUS_OK, 1 },
-		{ "x=1&page=3&y", STATUS_OK, 3 },      { "pages=7", STATUS_OK, 1 },
-		{ "mypage=7", STATUS_OK, 1 },	       { "page", STATUS_OK, 1 },
-		{ "&&page=2&&", STATUS_OK, 2 },	       { "page=1000000000", STATUS_OK, 1000000000 },
-		{ "page=", STATUS_OK, 1 },	       { "page=3&page=", STATUS_OK, 1 },
-		{ "page=&x", STATUS_OK, 1 },	       { "page=two", STATUS_BAD_PAGE, 0 },
-		{ "page=1.5", STATUS_BAD_PAGE, 0 },    { "page=2x", STATUS_BAD_PAGE, 0 },
-		{ "page= 2", STATUS_BAD_PAGE, 0 },     { "page=1&page=x", STATUS_BAD_PAGE, 0 },
+		{ NULL, STATUS_OK, 1 },
+		{ "", STATUS_OK, 1 },
+		{ "page=1", STATUS_OK, 1 },
+		{ "page=20", STATUS_OK, 20 },
+		{ "page=0", STATUS_OK, 1 },
+		{ "page=-3", STATUS_OK, 1 },
+		{ "x=1&page=3&y", STATUS_OK, 3 },
+		{ "pages=7", STATUS_OK, 1 },
+		{ "mypage=7", STATUS_OK, 1 },
+		{ "page", STATUS_OK, 1 },
+		{ "&&page=2&&", STATUS_OK, 2 },
+		{ "page=1000000000", STATUS_OK, 1000000000 },
+		{ "page=", STATUS_OK, 1 },
+		{ "page=3&page=", STATUS_OK, 1 },
+		{ "page=&x", STATUS_OK, 1 },
+		{ "page=two", STATUS_BAD_PAGE, 0 },
+		{ "page=1.5", STATUS_BAD_PAGE, 0 },
+		{ "page=2x", STATUS_BAD_PAGE, 0 },
+		{ "page= 2", STATUS_BAD_PAGE, 0 },
+		{ "page=1&page=x", STATUS_BAD_PAGE, 0 },
 		/* so far back there is nothing, on whatever page */
 		{ "page=1000000001", STATUS_OK, PAGE_LAST },
 		{ "page=9223372036854775807", STATUS_OK, PAGE_LAST },
@@ -198,9 +209,10 @@ static void every_route_reaches_its_handler_in_its_pool(void **state)
 			rq.authorization = str_of(token_for(routes[i].who));
 			enum status s = route_run(&rq, pool);
 			bool here = pool == routes[i].pool;
-			expect(s == (here ? STATUS_OK : STATUS_ELSEWHERE), "%s %s: %s", routes[i].method, routes[i].pattern,
-			       status_code(s));
-			expect(strcmp(handled, here ? words[i] : "") == 0, "%s %s: %s", routes[i].method, routes[i].pattern, handled);
+			expect(s == (here ? STATUS_OK : STATUS_ELSEWHERE), "%s %s: %s", routes[i].method,
+			       routes[i].pattern, status_code(s));
+			expect(strcmp(handled, here ? words[i] : "") == 0, "%s %s: %s", routes[i].method,
+			       routes[i].pattern, handled);
 			expect(here || rq.response.detail[0] == '@', "%s %s", routes[i].method, routes[i].pattern);
 			expect(rq.route == &routes[i], "%s %s", routes[i].method, routes[i].pattern);
 		}
@@ -284,10 +296,12 @@ static void names_in_a_path_are_names(void **state)
 		{ "123456789012345678901234567890123456789012345678901234567890", STATUS_OK },
 	};
 	for (size_t i = 0; i < COUNT_OF(rows); i++) {
-		struct request rq = request_of(*state, "GET", arena_printf(*state, "/api/users/%s/coupons/c", rows[i].name));
+		struct request rq =
+			request_of(*state, "GET", arena_printf(*state, "/api/users/%s/coupons/c", rows[i].name));
 		enum status s = route_run(&rq, POOL_HOT);
 		expect(s == rows[i].status, "'%s': %s", rows[i].name, status_code(s));
-		expect(s == STATUS_OK || strstr(rq.response.detail, "seller"), "'%s': %s", rows[i].name, rq.response.detail);
+		expect(s == STATUS_OK || strstr(rq.response.detail, "seller"), "'%s': %s", rows[i].name,
+		       rq.response.detail);
 	}
 }
 
@@ -300,16 +314,18 @@ static void who_may_ask(void **state)
 		[ANY_TOKEN] = { STATUS_NO_TOKEN, STATUS_EXPIRED_TOKEN, STATUS_BAD_TOKEN, STATUS_OK, STATUS_OK },
 		[CUSTOMER] = { STATUS_NO_TOKEN, STATUS_EXPIRED_TOKEN, STATUS_BAD_TOKEN, STATUS_OK, STATUS_FORBIDDEN },
 		[SELLER] = { STATUS_NO_TOKEN, STATUS_EXPIRED_TOKEN, STATUS_BAD_TOKEN, STATUS_FORBIDDEN, STATUS_OK },
-		[COURSE_CUSTOMER] = { STATUS_NO_TOKEN, STATUS_EXPIRED_TOKEN, STATUS_BAD_TOKEN, STATUS_OK, STATUS_UNAUTHORIZED },
-		[COURSE_SELLER] = { STATUS_NO_TOKEN, STATUS_EXPIRED_TOKEN, STATUS_BAD_TOKEN, STATUS_UNAUTHORIZED, STATUS_OK },
+		[COURSE_CUSTOMER] = { STATUS_NO_TOKEN, STATUS_EXPIRED_TOKEN, STATUS_BAD_TOKEN, STATUS_OK,
+				      STATUS_UNAUTHORIZED },
+		[COURSE_SELLER] = { STATUS_NO_TOKEN, STATUS_EXPIRED_TOKEN, STATUS_BAD_TOKEN, STATUS_UNAUTHORIZED,
+				    STATUS_OK },
 	};
 	for (int i = 0; i < route_count; i++)
 		for (int who = 0; who < TOKENS; who++) {
 			struct request rq = request_of(*state, routes[i].method, path_of(*state, &routes[i]));
 			rq.authorization = str_of(tokens[who]);
 			enum status s = route_run(&rq, routes[i].pool), wanted = matrix[routes[i].who][who];
-			expect(s == wanted, "%s %s as '%s': %s, not %s", routes[i].method, routes[i].pattern, tokens[who],
-			       status_code(s), status_code(wanted));
+			expect(s == wanted, "%s %s as '%s': %s, not %s", routes[i].method, routes[i].pattern,
+			       tokens[who], status_code(s), status_code(wanted));
 			expect((*handled != '\0') == (wanted == STATUS_OK), "%s %s as '%s'", routes[i].method,
 			       routes[i].pattern, tokens[who]);
 		}
@@ -347,8 +363,8 @@ static void bodies_are_bounded(void **state)
 			rq.authorization = str_of(token_for(routes[i].who));
 			rq.body = (struct str){ arena_alloc(*state, limit + 1), limit + (size_t)over };
 			enum status s = route_run(&rq, routes[i].pool);
-			expect(s == (limit && over ? STATUS_TOO_LARGE : STATUS_OK), "%s %s, %zu bytes: %s", routes[i].method,
-			       routes[i].pattern, rq.body.n, status_code(s));
+			expect(s == (limit && over ? STATUS_TOO_LARGE : STATUS_OK), "%s %s, %zu bytes: %s",
+			       routes[i].method, routes[i].pattern, rq.body.n, status_code(s));
 		}
 	}
 }
@@ -361,7 +377,7 @@ static void a_body_is_read_by_its_table(void **state)
 		const char *body;
 		enum status status;
 	} rows[] = { { "{\"n\":5}", STATUS_OK }, { "{\"n\":0}", STATUS_BAD_FIELD }, { "{}", STATUS_BAD_FIELD },
-		     { "[]", STATUS_BAD_JSON },	 { "", STATUS_BAD_JSON },	    { "{\"n\":5", STATUS_BAD_JSON } };
+		     { "[]", STATUS_BAD_JSON },  { "", STATUS_BAD_JSON },           { "{\"n\":5", STATUS_BAD_JSON } };
 	for (size_t i = 0; i < COUNT_OF(rows); i++) {
 		struct request rq = request_of(*state, "POST", "/");
 		rq.body = str_of(rows[i].body);
@@ -384,9 +400,10 @@ static void an_answer_byte_by_byte(void **state)
 	json_str(response_object(&rq), "name", STR("\"x\""));
 	json_end(&rq.response.body, '}');
 	response_header(&rq, "Location", STR("/here"));
-	assert_string_equal(rendered(&rq, STATUS_CREATED),
-			    "Status: 201 Created\r\nLocation: /here\r\nContent-Type: application/json\r\nContent-Length: 28\r\n"
-			    "\r\n{\"errMsg\":\"\",\"name\":\"\\\"x\\\"\"}");
+	assert_string_equal(
+		rendered(&rq, STATUS_CREATED),
+		"Status: 201 Created\r\nLocation: /here\r\nContent-Type: application/json\r\nContent-Length: 28\r\n"
+		"\r\n{\"errMsg\":\"\",\"name\":\"\\\"x\\\"\"}");
 }
 
 static void a_problem_byte_by_byte(void **state)
@@ -403,7 +420,8 @@ static void a_204_has_no_body(void **state)
 {
 	struct request rq = request_of(*state, "GET", "/");
 	response_header(&rq, "Seckill-Result", STR("sold-out"));
-	assert_string_equal(rendered(&rq, STATUS_NO_CONTENT), "Status: 204 No Content\r\nSeckill-Result: sold-out\r\n\r\n");
+	assert_string_equal(rendered(&rq, STATUS_NO_CONTENT),
+			    "Status: 204 No Content\r\nSeckill-Result: sold-out\r\n\r\n");
 }
 
 static void the_other_pool_is_named_to_nginx(void **state)
@@ -434,9 +452,11 @@ static void every_status_renders(void **state)
 		struct str text = response_render(&rq, (enum status)s);
 		const char *body = strstr(text.p, "\r\n\r\n") + 4, *length = strstr(text.p, "Content-Length: ");
 		expect((size_t)atoi(length + 16) == strlen(body), "%s", status_code((enum status)s));
-		expect(atoi(text.p + 8) == http && isupper(text.p[12]), "%s has no reason", status_code((enum status)s));
+		expect(atoi(text.p + 8) == http && isupper(text.p[12]), "%s has no reason",
+		       status_code((enum status)s));
 		expect(!strstr(text.p, "Retry-After: ") == (http != 503), "%s", status_code((enum status)s));
-		expect(!strstr(text.p, "WWW-Authenticate: Bearer\r\n") == (http != 401), "%s", status_code((enum status)s));
+		expect(!strstr(text.p, "WWW-Authenticate: Bearer\r\n") == (http != 401), "%s",
+		       status_code((enum status)s));
 		struct str code = STR(""), message = STR("?"), detail = STR("");
 		int64_t number = http;
 		const struct json_field fields[] = {
@@ -450,7 +470,8 @@ static void every_status_renders(void **state)
 		expect(json_read(*state, str_of(body), fields, COUNT_OF(fields), &is_json, &problem), "%s: %s",
 		       status_code((enum status)s), problem);
 		expect(number == http && str_eq(message, detail), "%s", status_code((enum status)s));
-		expect(http < 400 || str_eq(code, str_of(status_code((enum status)s))), "%s", status_code((enum status)s));
+		expect(http < 400 || str_eq(code, str_of(status_code((enum status)s))), "%s",
+		       status_code((enum status)s));
 	}
 }
 
@@ -496,9 +517,11 @@ static void an_idempotency_key_is_visible_ascii(void **state)
 }
 
 /* A request of FastCGI: its begin, a parameter record with padding, the ends of both streams. */
-#define BEGIN_RECORD  "\1\1\0\1\0\10\0\0\0\1\1\0\0\0\0\0"
-#define PARAM_RECORDS "\1\4\0\1\0\3\5\0xyzPPPPP\1\4\0\1\0\0\0\0"
-#define WHOLE_REQUEST BEGIN_RECORD PARAM_RECORDS "\1\5\0\1\0\0\0\0"
+#define BEGIN_RECORD          "\1\1\0\1\0\10\0\0\0\1\1\0\0\0\0\0"
+#define PARAM_RECORDS         "\1\4\0\1\0\4\5\0\1\1xyPPPPP\1\4\0\1\0\0\0\0"
+#define PARAMS(length, pairs) "\1\4\0\1" length "\0\0" pairs
+#define ENDS                  "\1\4\0\1\0\0\0\0\1\5\0\1\0\0\0\0"
+#define WHOLE_REQUEST         BEGIN_RECORD PARAM_RECORDS "\1\5\0\1\0\0\0\0"
 
 static void the_end_of_a_request_is_seen(void **state)
 {
@@ -513,9 +536,28 @@ static void the_end_of_a_request_is_seen(void **state)
 		enum framing_end end;
 	} rows[] = {
 		{ BYTES(WHOLE_REQUEST "GET / HTTP/1.1"), FRAMING_WHOLE },
-		{ BYTES(BEGIN_RECORD "\1\5\0\1\0\1\0\0x"), FRAMING_PARTIAL }, /* a body, not its end */
-		{ BYTES(BEGIN_RECORD "\1\5\0\1\0\0\2\0x"), FRAMING_PARTIAL }, /* in its padding */
-		{ BYTES("\1\4\0\1\xff\xff\xff\0"), FRAMING_PARTIAL },
+		{ BYTES(BEGIN_RECORD PARAM_RECORDS "\1\5\0\1\0\1\0\0x"), FRAMING_PARTIAL }, /* a body, not its end */
+		{ BYTES(BEGIN_RECORD PARAM_RECORDS "\1\5\0\1\0\0\2\0x"), FRAMING_PARTIAL }, /* in its padding */
+		{ BYTES(BEGIN_RECORD "\1\4\0\1\xff\xff\xff\0"), FRAMING_PARTIAL },
+		/* what libfcgi would skip, waiting for more */
+		{ BYTES(BEGIN_RECORD PARAM_RECORDS "\1\5\0\2\0\0\0\0"), FRAMING_RUBBISH }, /* another id */
+		{ BYTES(BEGIN_RECORD "\1\4\1\1\0\0\0\0"), FRAMING_RUBBISH },
+		{ BYTES("\1\1\0\0\0\10\0\0\0\1\1\0\0\0\0\0"), FRAMING_RUBBISH }, /* id 0 */
+		{ BYTES("\1\11\0\0\0\0\0\0"), FRAMING_RUBBISH },                 /* management */
+		{ BYTES(BEGIN_RECORD BEGIN_RECORD), FRAMING_RUBBISH },
+		{ BYTES(BEGIN_RECORD "\1\5\0\1\0\0\0\0"), FRAMING_RUBBISH }, /* a body before its time */
+		{ BYTES(BEGIN_RECORD PARAM_RECORDS "\1\4\0\1\0\0\0\0"), FRAMING_RUBBISH },
+		{ BYTES(BEGIN_RECORD "\1\2\0\1\0\0\0\0"), FRAMING_RUBBISH }, /* abort */
+		{ BYTES("\1\1\0\1\0\11\0\0"), FRAMING_RUBBISH },             /* a begin of another size */
+		{ BYTES("\1\4\0\1\xff\xff\xff\0"), FRAMING_RUBBISH },
+		{ BYTES("\1\1\0\1\0\10\0\0\0\2\1\0\0\0\0\0"), FRAMING_RUBBISH }, /* an authorizer */
+		/* lengths of names and values: over the border of records, and beyond the end */
+		{ BYTES(BEGIN_RECORD PARAMS("\0\5", "\1\200\0\0\3") PARAMS("\0\4", "xabc") ENDS), FRAMING_WHOLE },
+		{ BYTES(BEGIN_RECORD PARAMS("\0\2", "\0\0") ENDS), FRAMING_WHOLE },
+		{ BYTES(BEGIN_RECORD PARAMS("\0\1", "\1") PARAMS("\0\2", "\0x") ENDS), FRAMING_WHOLE },
+		{ BYTES(BEGIN_RECORD PARAMS("\0\3", "\1\2x") ENDS), FRAMING_RUBBISH },
+		{ BYTES(BEGIN_RECORD PARAMS("\0\1", "\200") ENDS), FRAMING_RUBBISH },
+		{ BYTES(BEGIN_RECORD PARAMS("\0\10", "\377\377\377\377\377\377\377\377") ENDS), FRAMING_RUBBISH },
 		{ BYTES("G"), FRAMING_RUBBISH },
 		{ BYTES("\2\1\0\1\0\10\0\0"), FRAMING_RUBBISH },
 		{ BYTES(BEGIN_RECORD "x"), FRAMING_RUBBISH },
@@ -532,5 +574,5 @@ UNIT_MAIN(CASE(paths_come_apart), CASE(pages), CASE(every_route_reaches_its_hand
 	  CASE(the_cold_pool_hears_of_logouts_before_it_checks), CASE(bodies_are_bounded),
 	  CASE(a_body_is_read_by_its_table), CASE(an_answer_byte_by_byte), CASE(a_problem_byte_by_byte),
 	  CASE(a_204_has_no_body), CASE(the_other_pool_is_named_to_nginx), CASE(a_detail_takes_the_place_of_the_text),
-	  CASE(every_status_renders), CASE(who_shall_come_back_is_told_when),
-	  CASE(an_idempotency_key_is_visible_ascii), CASE(the_end_of_a_request_is_seen))
+	  CASE(every_status_renders), CASE(who_shall_come_back_is_told_when), CASE(an_idempotency_key_is_visible_ascii),
+	  CASE(the_end_of_a_request_is_seen))
