@@ -1,6 +1,7 @@
 -- What each account may do with each table, run by the owner after every migration: a right on a table or column can only
 -- be given once it is there. Nobody here may change the schema. The drainers may delete logouts that have expired, and
--- coupons whose creation was cut short, through a view that has no others.
+-- coupons whose creation was cut short, through a view that has no others. (They may also mark a coupon as published or not,
+-- so the view guards against mistakes, not against whoever has their password.)
 --
 -- seckill: the workers and seckillctl (but recover, dead retry, dead drop and audit --repair --yes).
 GRANT SELECT ON seckill.* TO seckill@localhost;

@@ -5,10 +5,12 @@
 -- Reply {'OK'}              it is the new one now
 --       {'FENCED', fence}   it is another one: nothing was done
 local function generation(fence) return tonumber(string.match(fence or '', '^%d+')) or 0 end
-local fence = redis.call('HGET', KEYS[1], 'fence')
+local s = redis.call('HMGET', KEYS[1], 'fence', 'gen')
+local fence, old = s[1], s[2]
 if fence ~= ARGV[2] then
-  local is_later = generation(fence) > generation(ARGV[2])
+  local is_later = generation(fence or old) > generation(ARGV[2])
   if is_later or ARGV[1] ~= '' and fence ~= ARGV[1] then return { 'FENCED', fence } end
   redis.call('HSET', KEYS[1], 'fence', ARGV[2])
+  if old then redis.call('HDEL', KEYS[1], 'gen') end -- scripts of layout 0 look for it alone
 end
 return { 'OK' }

@@ -88,13 +88,11 @@ static bool is_named(const struct stray *s, const char *title)
 	return !title || (parse_split(&rest, '/', &seller) && str_eq(seller, s->seller_name) && str_eq(rest, s->name));
 }
 
-/* title: only the coupon of that name; NULL: all, and the users. */
+/* title: only the coupon of that name; NULL: all. */
 static enum status close_strays(struct ctl *c, const char *title, int *found)
 {
-	enum { MOST_USERS = 1000 };
 	struct stray *strays;
-	struct stray_user *users;
-	int count, user_count = 0;
+	int count;
 	enum status s = strays_find(c->service, c->arena, &strays, &count);
 	for (int i = 0; s == STATUS_OK && i < count; i++) {
 		if (!is_named(&strays[i], title))
@@ -107,27 +105,18 @@ static enum status close_strays(struct ctl *c, const char *title, int *found)
 	}
 	if (*found)
 		sold_out_outlast(clock_mono_ms());
-	if (s == STATUS_OK && !title)
-		s = stray_users(c->service, c->arena, MOST_USERS, &users, &user_count);
-	for (int i = 0; s == STATUS_OK && i < user_count; i++)
-		put_stray_user(c, &users[i]);
 	return s;
 }
 
-static enum status recover_known(struct ctl *c, const char *title, bool resell, int64_t *at)
+/* After the recovery, which makes rows of their orders. */
+static enum status name_users(struct ctl *c)
 {
-	int64_t *ids;
+	enum { MOST_USERS = 1000 };
+	struct stray_user *users;
 	int count;
-	enum status s = audit_find(c->service, c->arena, title, &ids, &count);
-	for (int i = 0; s == STATUS_OK && i < count; i++) {
-		struct recovery r;
-		*at = ids[i];
-		s = recover_coupon(c->service, c->arena, ids[i], resell, &r);
-		if (s == STATUS_OK)
-			put_result(c, ids[i], &r);
-		else if (s == STATUS_NO_SUCH_COUPON)
-			s = STATUS_OK; /* never published: nothing of it was sold */
-	}
+	enum status s = stray_users(c->service, c->arena, MOST_USERS, &users, &count);
+	for (int i = 0; s == STATUS_OK && i < count; i++)
+		put_stray_user(c, &users[i]);
 	return s;
 }
 
@@ -138,7 +127,6 @@ static bool may_write(struct db *db)
 	       db_failure(db) != DB_BROKEN;
 }
 
-/* coupon: which one is not recovered, and none behind it; 0: it was not found. */
 static int fail(struct ctl *c, int64_t coupon, enum status s)
 {
 	const char *reason = s == STATUS_BUSY ? "another recovery of it runs" : ctl_status_text(s);
@@ -147,12 +135,28 @@ static int fail(struct ctl *c, int64_t coupon, enum status s)
 	return ctl_fail(c, s == STATUS_UNAVAILABLE || s == STATUS_BUSY ? EXIT_UNAVAILABLE : EXIT_DOES_NOT_HOLD, reason);
 }
 
+/* Those that can be: one that cannot holds up no other, but for a server that is away. The exit code of the last. */
+static int recover_each(struct ctl *c, const int64_t *ids, int count, bool resell)
+{
+	int code = EXIT_HOLDS;
+	for (int i = 0; i < count; i++) {
+		struct recovery r;
+		enum status s = recover_coupon(c->service, c->arena, ids[i], resell, &r);
+		if (s == STATUS_OK)
+			put_result(c, ids[i], &r);
+		else if (s != STATUS_NO_SUCH_COUPON) /* never published: nothing of it was sold */
+			code = fail(c, ids[i], s);
+		if (s == STATUS_UNAVAILABLE)
+			break;
+	}
+	return code;
+}
+
 int ctl_recover(struct ctl *c, int argc, char **argv)
 {
 	bool all = ctl_option("all"), resell = ctl_option("resell-unknown");
 	const char *title = argv[0];
 	int strays = 0;
-	int64_t at = 0;
 	if (argc != !all)
 		return ctl_usage(c);
 	if (!may_write(c->service->db))
@@ -161,12 +165,18 @@ int ctl_recover(struct ctl *c, int argc, char **argv)
 			arena_printf(c->arena,
 				     "%s; recover writes orders, so it needs the drainers' settings and account",
 				     db_error(c->service->db)));
-	enum status s = recover_known(c, title, resell, &at);
-	if (s == STATUS_OK && all)
-		s = close_strays(c, NULL, &strays);
-	if (s == STATUS_NO_SUCH_COUPON && close_strays(c, title, &strays) == STATUS_OK && strays)
-		s = STATUS_OK;
+	int64_t *ids;
+	int count;
+	enum status s = audit_find(c->service, c->arena, title, &ids, &count);
+	if (all || s == STATUS_NO_SUCH_COUPON) {
+		enum status closed = close_strays(c, title, &strays);
+		s = closed != STATUS_OK ? closed : strays && !all ? STATUS_OK : s;
+		count = all ? count : 0;
+	}
 	if (s != STATUS_OK)
-		return fail(c, at, s);
-	return strays ? EXIT_DOES_NOT_HOLD : EXIT_HOLDS;
+		return fail(c, 0, s);
+	int code = recover_each(c, ids, count, resell);
+	if (all && code == EXIT_HOLDS && (s = name_users(c)) != STATUS_OK)
+		return fail(c, 0, s);
+	return code ? code : strays ? EXIT_DOES_NOT_HOLD : EXIT_HOLDS;
 }

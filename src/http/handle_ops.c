@@ -75,13 +75,9 @@ static void put_warnings(struct request *rq)
 }
 
 /* A sale that is closed is no reason to take the host out of service: the others go on. */
-static void put_closed(struct request *rq)
+static void put_closed(struct request *rq, const struct str *titles, int count)
 {
-	struct str *titles;
-	int count = 0;
 	struct buf *body = &rq->response.body;
-	if (inspect_closed(rq->service, rq->arena, &titles, &count) != STATUS_OK)
-		count = 0;
 	json_begin(body, "closed", '[');
 	for (int i = 0; i < count; i++)
 		json_str(body, NULL, titles[i]);
@@ -113,9 +109,14 @@ enum status handle_ready(struct request *rq)
 		rq->response.detail = buf_str(&detail).p;
 		return STATUS_UNAVAILABLE;
 	}
+	struct str *closed;
+	int count;
+	enum status s = inspect_closed(rq->service, rq->arena, &closed, &count);
+	if (s != STATUS_OK)
+		return s;
 	response_object(rq);
 	put_warnings(rq);
-	put_closed(rq);
+	put_closed(rq, closed, count);
 	return STATUS_OK;
 }
 

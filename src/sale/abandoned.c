@@ -8,6 +8,7 @@
 #include "sale/abandoned.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "sale/failure.h"
 #include "sale/key.h"
@@ -73,11 +74,15 @@ static enum status lock_and_delete(struct service *svc, struct arena *a, int64_t
 		return failure_of_db(svc->db, "abandoned");
 	if (!rows.count)
 		return STATUS_NO_SUCH_COUPON;
-	enum status s = abandoned_discard(svc, coupon, segments);
-	if (s == STATUS_OK && (db_exec(svc->db, "DELETE FROM unpublished_coupons WHERE id = ?", NULL, DB_N(coupon)) ||
-			       db_commit(svc->db)))
+	enum status s = abandoned_look(svc, coupon, segments);
+	if (s != STATUS_OK)
+		return s;
+	if (db_exec(svc->db, "DELETE FROM unpublished_coupons WHERE id = ?", NULL, DB_N(coupon)) || db_commit(svc->db))
 		return failure_of_db(svc->db, "abandoned");
-	return s;
+	FAULT(abandoned_deleted);
+	/* Its creator, should it still be at work, finds no row now. Keys that stay are swept up by strays_find. */
+	abandoned_discard(svc, coupon, segments);
+	return STATUS_OK;
 }
 
 static enum status remove_one(struct service *svc, struct arena *a, int64_t coupon, int segments)

@@ -468,8 +468,11 @@ static int commit_oversold(struct batch *b)
 {
 	int64_t wait_ms; /* the units are for sale by then; nobody waits for that here */
 	enum status s = supply_redo(b->svc, b->arena, b->coupon, &wait_ms);
-	b->stray = s == STATUS_NO_SUCH_COUPON;
-	if (b->stray || s == STATUS_UNAVAILABLE || s == STATUS_INTERNAL)
+	if (s == STATUS_NO_SUCH_COUPON) { /* or not published, as far as MySQL knows: a recovery mends that */
+		b->known = false;
+		return check_known(b) ? -1 : failed(b, "a coupon that is not published");
+	}
+	if (s == STATUS_UNAVAILABLE || s == STATUS_INTERNAL)
 		return -1;
 	int result = commit_batch(b);
 	return result == 1 ? commit_each(b) : result;

@@ -21,6 +21,9 @@
 
 enum { LAYOUT = 1 };
 
+/* Behind the generation of a slot that stray.c has closed: an inspection, which asks MySQL first, looks at it again. */
+#define FENCE_STRAY "!stray"
+
 enum fence {
 	FENCE_OTHER,  /* of another generation: the coupon must be read anew */
 	FENCE_DOUBT,  /* ours, in another life or held: inspect_coupon decides */

@@ -210,7 +210,7 @@ static struct str title_of(struct arena *a, struct str seller, struct str name)
 	return buf_str(&text);
 }
 
-/* As MySQL has it, else as Redis describes it. */
+/* As MySQL has it; else as Redis describes it, with its id, because another sale may have that name by now. */
 static bool read_title(struct service *svc, struct arena *a, int64_t id, struct str *title)
 {
 	struct db_rows rows;
@@ -221,8 +221,9 @@ static bool read_title(struct service *svc, struct arena *a, int64_t id, struct 
 		return false;
 	if (rows.count)
 		*title = title_of(a, rows.values[0].text, rows.values[1].text);
-	else if (stray_read(svc, a, id, &s) == STATUS_OK)
-		*title = title_of(a, s.seller_name, s.name);
+	else if (stray_names(svc, a, id, &s) == STATUS_OK)
+		*title = str_of(arena_printf(a, "%.*s/%.*s (%lld, not in MySQL)", (int)s.seller_name.n, s.seller_name.p,
+					     (int)s.name.n, s.name.p, (long long)id));
 	else
 		return false;
 	return true;
@@ -241,9 +242,11 @@ enum status inspect_closed(struct service *svc, struct arena *a, struct str **ti
 	for (size_t i = 0; i < redis_count(members); i++) {
 		struct str rest = redis_text_at(members, i), id;
 		int64_t coupon;
-		if (parse_split(&rest, ':', &id) && parse_int(id, 1, INT64_MAX, &coupon))
-			*count += read_title(svc, a, coupon, &(*titles)[*count]);
+		if (!parse_split(&rest, ':', &id) || !parse_int(id, 1, INT64_MAX, &coupon))
+			continue;
+		if (!read_title(svc, a, coupon, &(*titles)[*count]))
+			return STATUS_UNAVAILABLE;
+		++*count;
 	}
-	enum db_failure f = db_failure(svc->db);
-	return f == DB_AWAY || f == DB_SCHEMA ? STATUS_UNAVAILABLE : STATUS_OK;
+	return STATUS_OK;
 }

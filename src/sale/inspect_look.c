@@ -209,6 +209,11 @@ static const char *judge_fence(struct inspection *in, struct slot *s, enum key k
 				    (long long)fence_layout(s->fence), LAYOUT);
 	if (fence_generation(s->fence) != in->coupon.generation)
 		return "is of another generation";
+	struct str stray = STR(FENCE_STRAY);
+	if (s->fence.n > stray.n && memcmp(s->fence.p + s->fence.n - stray.n, stray.p, stray.n) == 0) {
+		s->doubtful = true; /* MySQL knows it now */
+		return NULL;
+	}
 	const char *at = memchr(s->fence.p, '@', s->fence.n);
 	if (!at)
 		return "was closed";

@@ -161,12 +161,17 @@ static enum status enter_seller(struct service *svc, struct arena *a, const stru
 }
 
 /*
- * The catalog may have another coupon under this name: one that MySQL forgot when it was restored from a backup. It
- * sells nothing any more, and no worker takes its end for that of the new one.
+ * The catalog names another coupon: one that MySQL forgot when it was restored from a backup, and which sells nothing
+ * any more from now on. But when MySQL does not know ours, we come late, and it is ours that was forgotten.
  */
-static enum status close_forgotten(struct service *svc, struct arena *a, const struct coupon *c, int64_t other)
+static enum status replace(struct service *svc, struct arena *a, const struct coupon *c, int64_t other)
 {
 	struct stray s;
+	struct db_rows rows;
+	if (db_query(svc->db, a, "SELECT id FROM coupons WHERE id IN (?, ?)", &rows, DB_N(c->id), DB_N(other)))
+		return failure_of_db(svc->db, "publish");
+	if (rows.count != 1 || rows.values[0].number != c->id)
+		return STATUS_NO_SUCH_COUPON;
 	enum status status = stray_read(svc, a, other, &s);
 	if (status == STATUS_OK)
 		status = stray_close(svc, a, &s);
@@ -191,7 +196,7 @@ static enum status list_by_name(struct service *svc, struct arena *a, const stru
 	if (redis_call(svc->redis_now, a, &cmd, &there) != REDIS_ANSWER)
 		return STATUS_UNAVAILABLE;
 	int64_t other = redis_number(there);
-	enum status s = other && other != c->id ? close_forgotten(svc, a, c, other) : STATUS_OK;
+	enum status s = other && other != c->id ? replace(svc, a, c, other) : STATUS_OK;
 	if (s != STATUS_OK)
 		return s;
 	redis_command(&cmd, "HSET");

@@ -37,10 +37,11 @@ struct fences {
 static void on_fence(void *context, enum redis_end end, const struct redis_reply *reply)
 {
 	struct fences *f = context;
-	struct str fence = redis_text(reply);
+	struct str fence = redis_text_at(reply, 0);
 	f->recover->failed |= end != REDIS_ANSWER && end != REDIS_BROKEN;
-	if (fence_generation(fence) > f->highest)
-		f->highest = fence_generation(fence);
+	int64_t generation = fence.n ? fence_generation(fence) : redis_number_at(reply, 1); /* of layout 0 */
+	if (generation > f->highest)
+		f->highest = generation;
 	if (fence_layout(fence) != LAYOUT)
 		f->layout = fence_layout(fence);
 }
@@ -48,9 +49,10 @@ static void on_fence(void *context, enum redis_end end, const struct redis_reply
 static void ask_fence(struct fences *f, enum key key, int segment)
 {
 	struct redis_command c;
-	redis_command(&c, "HGET");
+	redis_command(&c, "HMGET");
 	key_put(&c, key, f->recover->coupon.id, segment);
 	redis_put_text(&c, "fence");
+	redis_put_text(&c, "gen");
 	redis_send(f->recover->svc->redis_now, &c, on_fence, f);
 }
 

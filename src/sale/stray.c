@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/parse.h"
+#include "sale/abandoned.h"
 #include "sale/coupon.h"
 #include "sale/failure.h"
 #include "sale/fence.h"
@@ -84,16 +85,21 @@ static enum status scan_server(struct service *svc, int server, struct ids *ids)
 	return status;
 }
 
+/* Coupon by coupon along the primary key, however many orders each has. */
 static enum status read_order_ids(struct service *svc, struct ids *ids)
 {
 	struct arena a = { 0 };
 	struct db_rows rows;
-	int failed = db_query(svc->db, &a,
-			      "SELECT o.coupon_id FROM (SELECT DISTINCT coupon_id FROM orders) o "
-			      "LEFT JOIN coupons c ON c.id = o.coupon_id WHERE c.id IS NULL",
-			      &rows);
-	for (int i = 0; !failed && i < rows.count; i++)
-		add_id(ids, rows.values[i].number);
+	int64_t last = 0;
+	int failed;
+	do {
+		arena_reset(&a);
+		failed = db_query(svc->db, &a,
+				  "SELECT coupon_id FROM orders WHERE coupon_id > ? ORDER BY coupon_id LIMIT 1", &rows,
+				  DB_N(last));
+		if (!failed && rows.count)
+			add_id(ids, last = rows.values[0].number);
+	} while (!failed && rows.count);
 	arena_release(&a);
 	return failed ? failure_of_db(svc->db, "strays") : STATUS_OK;
 }
@@ -130,6 +136,14 @@ static enum status keep_unknown(struct service *svc, struct ids *ids)
 	return failed ? failure_of_db(svc->db, "strays") : STATUS_OK;
 }
 
+/* What a creation that was cut short has left, after its row was removed: it never sold anything, and is removed here.
+ */
+static bool is_left_over(struct service *svc, const struct stray *s)
+{
+	return !s->name.n && !s->sold && !s->queued && !s->rows &&
+	       abandoned_discard(svc, s->coupon, s->segments) == STATUS_OK;
+}
+
 enum status strays_find(struct service *svc, struct arena *a, struct stray **strays, int *count)
 {
 	struct ids ids = { 0 };
@@ -146,8 +160,10 @@ enum status strays_find(struct service *svc, struct arena *a, struct stray **str
 	if (s == STATUS_OK)
 		s = keep_unknown(svc, &ids);
 	*strays = arena_alloc(a, (size_t)(ids.count + 1) * sizeof **strays);
-	for (*count = 0; s == STATUS_OK && *count < ids.count; ++*count)
-		s = stray_read(svc, a, ids.at[*count], &(*strays)[*count]);
+	for (int i = *count = 0; s == STATUS_OK && i < ids.count; i++) {
+		s = stray_read(svc, a, ids.at[i], &(*strays)[*count]);
+		*count += s == STATUS_OK && !is_left_over(svc, &(*strays)[*count]);
+	}
 	free(ids.at);
 	return s;
 }
@@ -168,8 +184,9 @@ static int64_t bounded(int64_t segments)
 	return segments > 0 && segments <= SEGMENTS_MAX ? segments : 0;
 }
 
-static enum status read_names(struct service *svc, struct arena *a, struct stray *s)
+enum status stray_names(struct service *svc, struct arena *a, int64_t coupon, struct stray *s)
 {
+	*s = (struct stray){ .coupon = coupon };
 	struct redis_command c;
 	enum status status = STATUS_OK;
 	redis_command(&c, "HMGET");
@@ -193,8 +210,7 @@ enum status stray_read(struct service *svc, struct arena *a, int64_t coupon, str
 {
 	struct redis_command c;
 	struct db_rows rows;
-	*s = (struct stray){ .coupon = coupon };
-	enum status status = read_names(svc, a, s);
+	enum status status = stray_names(svc, a, coupon, s);
 	for (int i = 0; status == STATUS_OK && i < s->segments; i++) {
 		redis_command(&c, "HGET");
 		key_put(&c, KEY_SEGMENT, coupon, i);
@@ -212,19 +228,27 @@ enum status stray_read(struct service *svc, struct arena *a, int64_t coupon, str
 	return STATUS_OK;
 }
 
-/* Under the generation that it has: a recovery of it, once MySQL knows it again, has a later one. */
+/*
+ * Under the generation that it has. The fence says why, so that an inspection looks at the slot again once MySQL knows
+ * the coupon (fence.h).
+ */
 static enum status close_slot(struct service *svc, struct arena *a, enum key key, int64_t coupon, int segment)
 {
 	struct redis_command c;
+	char closed[KEY_TEXT];
 	enum status s = STATUS_OK;
-	redis_command(&c, "HGET");
+	redis_command(&c, "HMGET");
 	key_put(&c, key, coupon, segment);
 	redis_put_text(&c, "fence");
-	struct str fence = redis_text(ask(svc, a, &c, &s));
-	int64_t generation = fence_generation(fence);
-	if (s != STATUS_OK || fence_layout(fence) != LAYOUT)
+	redis_put_text(&c, "gen");
+	const struct redis_reply *reply = ask(svc, a, &c, &s);
+	struct str fence = redis_text_at(reply, 0);
+	int64_t generation = fence.n ? fence_generation(fence) : redis_number_at(reply, 1);
+	if (s != STATUS_OK || fence_layout(fence) != LAYOUT ||
+	    (fence.n && fence_read(fence, generation) == FENCE_CLOSED))
 		return s;
-	fence_close_command(&c, key, coupon, segment, STR(""), generation ? generation : 1);
+	snprintf(closed, sizeof closed, "%lld" FENCE_STRAY, (long long)(generation ? generation : 1));
+	fence_hold_command(&c, key, coupon, segment, STR(""), str_of(closed));
 	ask(svc, a, &c, &s);
 	return s;
 }
@@ -232,9 +256,13 @@ static enum status close_slot(struct service *svc, struct arena *a, enum key key
 enum status stray_close(struct service *svc, struct arena *a, const struct stray *s)
 {
 	struct redis_command c;
-	enum status status = close_slot(svc, a, KEY_HUB, s->coupon, 0);
+	enum status status = STATUS_OK;
+	if (!s->segments) /* only order rows name it: Redis has nothing that could sell */
+		return STATUS_OK;
 	for (int i = 0; status == STATUS_OK && i < s->segments; i++)
 		status = close_slot(svc, a, KEY_SEGMENT, s->coupon, i);
+	if (status == STATUS_OK)
+		status = close_slot(svc, a, KEY_HUB, s->coupon, 0);
 	redis_command(&c, "SADD");
 	key_put(&c, KEY_CLOSED, 0, 0);
 	redis_put_text(&c, arena_printf(a, "%lld:%d", (long long)s->coupon, s->segments));
@@ -244,18 +272,40 @@ enum status stray_close(struct service *svc, struct arena *a, const struct stray
 	return status;
 }
 
-enum status stray_users(struct service *svc, struct arena *a, int most, struct stray_user **users, int *count)
+static int count_orders(struct service *svc, struct arena *a, struct stray_user *u)
 {
 	struct db_rows rows;
-	if (db_query(
-		    svc->db, a,
-		    "SELECT o.user_id, COUNT(*) FROM orders o LEFT JOIN users u ON u.id = o.user_id WHERE u.id IS NULL "
-		    "GROUP BY o.user_id ORDER BY o.user_id LIMIT ?",
-		    &rows, DB_N(most)))
-		return failure_of_db(svc->db, "strays");
-	*users = arena_alloc(a, (size_t)(rows.count + 1) * sizeof **users);
-	for (*count = 0; *count < rows.count; ++*count)
-		(*users)[*count] =
-			(struct stray_user){ rows.values[2 * *count].number, rows.values[2 * *count + 1].number };
-	return STATUS_OK;
+	if (db_query(svc->db, a, "SELECT COUNT(*) FROM orders WHERE user_id = ?", &rows, DB_N(u->user)))
+		return -1;
+	u->orders = rows.values[0].number;
+	return 0;
+}
+
+/* User by user along the index of their orders, a page at a time. */
+enum status stray_users(struct service *svc, struct arena *a, int most, struct stray_user **users, int *count)
+{
+	struct arena page = { 0 };
+	struct db_rows rows = { 0 };
+	int64_t last = 0;
+	int failed = 0;
+	*users = arena_alloc(a, (size_t)(most + 1) * sizeof **users);
+	*count = 0;
+	do {
+		arena_reset(&page);
+		failed = db_query(
+			svc->db, &page,
+			"SELECT o.user_id, u.id IS NULL FROM (SELECT DISTINCT user_id FROM orders WHERE user_id > ? "
+			"ORDER BY user_id LIMIT 1000) o LEFT JOIN users u ON u.id = o.user_id ORDER BY o.user_id",
+			&rows, DB_N(last));
+		for (int i = 0; !failed && i < rows.count && *count < most; i++) {
+			last = rows.values[2 * i].number;
+			if (!rows.values[2 * i + 1].number)
+				continue;
+			(*users)[*count].user = last;
+			failed = count_orders(svc, a, &(*users)[*count]);
+			++*count;
+		}
+	} while (!failed && rows.count && *count < most);
+	arena_release(&page);
+	return failed ? failure_of_db(svc->db, "strays") : STATUS_OK;
 }

@@ -19,14 +19,21 @@ struct stray {
 	int64_t rows;                 /* orders in MySQL */
 };
 
-/* All of them, in the arena. Reads every key of Redis. STATUS_OK, STATUS_UNAVAILABLE, STATUS_INTERNAL. */
+/*
+ * All of them, in the arena; what creations that were cut short have left in Redis is removed. Reads every key of Redis
+ * and asks MySQL once for each coupon that has orders. STATUS_OK, STATUS_UNAVAILABLE, STATUS_INTERNAL.
+ */
 enum status strays_find(struct service *svc, struct arena *a, struct stray **strays, int *count);
+
+/* Only the names and the segments of one. STATUS_OK, STATUS_UNAVAILABLE. */
+enum status stray_names(struct service *svc, struct arena *a, int64_t coupon, struct stray *s);
 
 /* What Redis and the orders say of one coupon that MySQL does not know. The same statuses. */
 enum status stray_read(struct service *svc, struct arena *a, int64_t coupon, struct stray *s);
 
 /*
- * Closes all its slots and enters it among the closed sales, which /readyz names. Workers may answer "sold out" on the
+ * Closes all its slots and enters it among the closed sales, which /readyz names. Once MySQL knows the coupon, the next
+ * inspection looks at it as after a restart, and opens it when all is whole. Workers may answer "sold out" on the
  * hub's old word for a moment: sold_out_outlast. STATUS_OK, also when it was closed already; STATUS_UNAVAILABLE.
  */
 enum status stray_close(struct service *svc, struct arena *a, const struct stray *s);

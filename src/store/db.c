@@ -249,6 +249,8 @@ int db_open(struct db *db)
 		db_close(db);
 		if (db->failure == DB_SCHEMA)
 			return -1;
+		db->failure = DB_NONE;
+		db->error[0] = '\0';
 	}
 	return db->mysql ? 0 : connect_now(db);
 }

@@ -300,7 +300,7 @@ WAYS = {
         "spawn-fcgi -b": "the name of a flag", "make check": "is what runs this test", "tests/fuzz/soak.sh 600": exists,
         'SECKILL_CORS_ORIGINS="https://a.example https://b.example"': "a setting; tests/it/security.py starts with one",
         "systemctl reset-failed redis-server; systemctl start redis-server": "needs systemd; tests/it/disk.py starts it by hand",
-        "./dev start redis": "run by tests/it/disk.py", "seckillctl check": ctl, "seckillctl user list": ctl,
+        "./dev start redis": "run by tests/it/disk.py", "./dev status": run, "seckillctl check": ctl, "seckillctl user list": ctl,
         "seckillctl recover": known, "seckillctl routes": ctl, "seckillctl dead list": ctl, "seckillctl status": ctl,
         "seckillctl audit": ctl, "seckillctl audit --repair": ctl, "seckillctl dead retry ID": ctl,
         "seckillctl dead drop ID --reason TEXT": ctl,

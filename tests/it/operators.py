@@ -129,7 +129,7 @@ def readyz_refused(it):
 def check_drain(it):
     def check():
         return it.ctl("-c", it.run / "drain.conf", "check")
-    same((check().returncode, check().stdout), (0, "redis    ok\nmysql    ok\nschema   ok\nlayout   ok\naccount  ok for drainers\n"), "exit and output")
+    same((check().returncode, check().stdout), (0, "redis    ok\nmysql    ok\nschema   ok\nlayout   ok\naccount  ok for drainers\nboard    ok\nmarks    ok\n"), "exit and output")
     it.sql("REVOKE SELECT ON schema_migrations FROM seckill_drain@localhost")
     try:
         done = check()

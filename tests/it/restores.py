@@ -200,7 +200,7 @@ def unknown_sale(w, said):
     it, sale = w.it, w.sales["new"]
     named = [one for one in said if one.get("coupon") == sale.id]
     same([(one["known"], one["seller"], one["name"]) for one in named], [(False, w.stranger.name, sale.name)], "named")
-    assert sale.title in it.ask("GET", "/readyz").expect(200).json["closed"], "not named by /readyz"
+    assert f"{sale.title} ({sale.id}, not in MySQL)" in it.ask("GET", "/readyz").expect(200).json["closed"], "not named by /readyz"
     everything = json.loads(it.ctl("--json", "audit").stdout)
     kinds = [f["kind"] for one in everything if one["id"] == sale.id for f in one["problems"]]
     same(kinds, ["unknown-coupon"], "what the audit of everything says")
@@ -265,7 +265,8 @@ def closes_itself(it):
     number = w.insist("new", buyer).expect(201).json["order"]
     loser = next(w.customers)
     until(lambda: w.insist("new", loser).code == "fenced", 10, "it is closed")
-    until(lambda: sale.title in it.ask("GET", "/readyz").expect(200).json["closed"], 5, "/readyz names it")
+    title = f"{sale.title} ({sale.id}, not in MySQL)"
+    until(lambda: title in it.ask("GET", "/readyz").expect(200).json["closed"], 5, "/readyz names it")
     same(sale.queued(), 1, "orders on its lists")
     same(it.sql(f"SELECT * FROM dead_letters WHERE coupon_id = {sale.id}"), [], "dead letters")
     same(it.ctl("recover", sale.title).returncode, 1, "exit of a recovery of it alone")
@@ -296,6 +297,37 @@ def same_name(it):
     new.drained()
     new.audit()
     forget(it)
+
+
+@case("a moment in which MySQL has no coupons: sales that were closed for it open by themselves, with every order")
+def empty_moment(it):
+    w = World(it)
+    it.sql("RENAME TABLE coupons TO kept; CREATE TABLE coupons LIKE kept")
+    buyer = next(w.customers)
+    number = w.insist("live", buyer).expect(201).json["order"]
+    until(lambda: w.insist("live", buyer).code == "fenced", 10, "it is closed")
+    it.sql("DROP TABLE coupons; RENAME TABLE kept TO coupons")
+    same(until(lambda: (a := w.insist("live", buyer)).status == 200 and a, 20, "it is open again").json["order"], number, "order")
+    until(lambda: number in w.sales["live"].rows(), 10, "its row")
+    same(it.ask("GET", "/readyz").expect(200).json["closed"], [], "closed sales")
+    w.sales["live"].audit()
+    forget(it)
+
+
+@case("slots of layout 0 that a recovery or a stray's end closes: scripts of that layout sell nothing from them any more")
+def old_layout_is_shut(it):
+    for close in (lambda sale: it.ctl("recover", sale.title), forget_row):
+        sale = it.sale(amount=4, segments=1)
+        for key in (sale.key("hub"), sale.key("s", 0)):
+            it.redis("HSET", key, "gen", it.redis("HGET", key, "fence").split("@")[0])
+            it.redis("HDEL", key, "fence")
+        close(sale)
+        same([it.redis("HGET", key, "gen") for key in (sale.key("hub"), sale.key("s", 0))], [None, None], "field gen")
+
+
+def forget_row(sale):
+    sale.instance.sql(f"DELETE FROM coupons WHERE id = {sale.id}")
+    same(sale.instance.ctl("recover", sale.title).returncode, 1, "exit of a recovery of what MySQL does not know")
 
 
 @case("a MySQL from before the last step of a creation: the sale that Redis has is recovered")

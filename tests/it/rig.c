@@ -163,12 +163,16 @@ static void draw_customers(const struct coupon *c, struct shared *s)
 	}
 }
 
+/* Of the present sale: no two have the same. */
+static char sale_name[32];
+
 static void open_sale(struct service *svc, struct arena *a, struct shared *s, int64_t seed)
 {
 	struct refusal refusal = { 0 };
+	snprintf(sale_name, sizeof sale_name, "sale-%lld", (long long)seed);
 	struct coupon c = { .seller = 1,
 			    .seller_name = STR("rig"),
-			    .name = STR("sale"),
+			    .name = str_of(sale_name),
 			    .amount = options.units,
 			    .segments = (int)options.segments };
 	random_state = (uint64_t)seed;
@@ -198,7 +202,7 @@ static void supplied(enum status s, int64_t wait_ms)
 static void add_units(struct service *svc, struct arena *a)
 {
 	int64_t amount, wait_ms = 0;
-	enum status added = supply_add(svc, a, 1, STR("sale"), options.add, &amount, &wait_ms);
+	enum status added = supply_add(svc, a, 1, str_of(sale_name), options.add, &amount, &wait_ms);
 	supplied(added, wait_ms);
 }
 
