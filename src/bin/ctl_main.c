@@ -227,7 +227,8 @@ int main(int argc, char **argv)
 	struct ctl c = { .program = &p, .service = &p.service, .arena = &p.arena, .json = json };
 	buf_init(&c.out, &p.arena);
 	int code = current->run(&c, word_count, words);
-	fputs(buf_str(&c.out).p, stdout);
+	struct str out = buf_str(&c.out);
+	fwrite(out.p, 1, out.n, stdout);
 	if (current->parts)
 		program_close(&p);
 	return fflush(stdout) ? EXIT_SYSTEM : code;
