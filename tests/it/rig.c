@@ -97,12 +97,20 @@ static void *map(size_t size)
 	return p;
 }
 
+static char board[] = "/tmp/seckill-rig-board-XXXXXX";
+
+static void remove_board(void)
+{
+	unlink(board);
+}
+
 static void on_child(int signal)
 {
 	(void)signal;
 	static const char text[] = "rig: a process ended\n";
 	if (write(STDERR_FILENO, text, sizeof text - 1)) {
 	}
+	remove_board();
 	_exit(1);
 }
 
@@ -113,6 +121,7 @@ static void start_processes(const struct conf *conf, struct shared *s)
 	pthread_barrierattr_setpshared(&shared, PTHREAD_PROCESS_SHARED);
 	pthread_barrier_init(&s->barrier, &shared, (unsigned)options.processes + 1);
 	signal(SIGCHLD, on_child);
+	pid_t parent = getpid();
 	for (int i = 0; i < options.processes; i++) {
 		pid_t child = fork();
 		if (child < 0)
@@ -121,6 +130,8 @@ static void start_processes(const struct conf *conf, struct shared *s)
 			continue;
 		signal(SIGCHLD, SIG_DFL);
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() != parent) /* it has ended already */
+			_exit(1);
 		worker_run(conf, &options, s, i);
 	}
 }
@@ -165,7 +176,7 @@ static void open_sale(struct service *svc, struct arena *a, struct shared *s, in
 	struct refusal refusal = { 0 };
 	struct coupon c = { .seller = 1,
 			    .seller_name = STR("rig"),
-			    .name = STR("sale"),
+			    .name = str_of(arena_printf(a, "sale %lld", (long long)seed)),
 			    .amount = options.units,
 			    .segments = (int)options.segments };
 	random_state = (uint64_t)seed;
@@ -331,15 +342,15 @@ static void run(struct service *svc, struct shared *s, int64_t number)
 	arena_release(&a);
 }
 
-/* The board is a file of ours in memory. */
+/* The board is a file of ours. */
 static void make_conf(struct conf *conf)
 {
 	char text[300];
-	int fd = memfd_create("board", 0);
+	int fd = mkstemp(board);
 	conf_init(conf);
 	snprintf(text, sizeof text, "redis=%s", options.redis);
 	conf_set(conf, text, "flag");
-	snprintf(text, sizeof text, "board=/proc/self/fd/%d", fd);
+	snprintf(text, sizeof text, "board=%s", board);
 	conf_set(conf, text, "flag");
 	conf_set(conf, "redis_timeout_ms=4000", "flag"); /* the machine may have other things to do */
 	conf->coupons_per_seller = conf->segments_per_seller = conf->creations_per_minute = 0; /* MySQL is a fake */
@@ -359,11 +370,14 @@ int main(int argc, char **argv)
 	size_t customers = (size_t)(options.customers + options.late);
 	struct shared *s = map(sizeof *s + customers * sizeof s->customers[0]);
 	start_processes(&conf, s);
+	atexit(remove_board);
 	struct service svc = { .conf = &conf, .loop_now = loop_new() };
 	svc.redis_now = redis_new(svc.loop_now, &conf, &problem);
 	svc.board = board_open(conf.board, &problem);
-	if (problem)
-		usage();
+	if (problem) {
+		fprintf(stderr, "rig: %s\n", problem);
+		exit(1);
+	}
 	for (int64_t i = 0; i < options.runs; i++)
 		run(&svc, s, i);
 	total.slowest_ms = s->slowest_ms;

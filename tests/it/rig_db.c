@@ -20,10 +20,10 @@ int64_t rig_db_units(void)
 
 static void insert(const struct db_value *p)
 {
-	coupon.id++;
-	coupon.amount = p[2].number;
-	coupon.ends_ms = p[6].number;
-	coupon.segments = p[7].number;
+	coupon.id = p[0].number;
+	coupon.amount = p[3].number;
+	coupon.ends_ms = p[7].number;
+	coupon.segments = p[8].number;
 	coupon.cancelled = 0;
 }
 
@@ -44,7 +44,8 @@ static const struct {
 } statements[] = {
 	{ "SELECT GET_LOCK(", change, 1 },
 	{ "SELECT RELEASE_LOCK(", change, 1 },
-	{ "INSERT INTO coupons (seller_id, name, amount, stock, description, starts_at_ms, ends_at_ms, segments,", insert, 0 },
+	{ "INSERT INTO coupons (id, seller_id, name, amount, stock, description, starts_at_ms, ends_at_ms, segments,",
+	  insert, 0 },
 	{ "SELECT id FROM users WHERE id = ? FOR UPDATE", change, 1 },
 	{ "UPDATE coupons SET published = 1", change, 0 },
 	{ "UPDATE coupons SET amount = amount + ?", add, 0 },
