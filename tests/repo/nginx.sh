@@ -56,7 +56,7 @@ for path, status, body in found:
         bodies.add(body_of(status, said["title"], said["code"], said["detail"]))
     if path != status or body not in bodies or said["status"] != int(status):
         print(f"/.problem/{path}: return {status} {body}")
-targets = set(re.findall(r"error_page [\d ]+= /\.problem/(\d+);", conf)) 
+targets = set(re.findall(r"error_page [\d ]+= /\.problem/(\d+);", conf))
 if targets != {path for path, _, _ in found}:
     print(f"error_page knows {sorted(targets)}, there are {sorted(path for path, _, _ in found)}")
 PY
