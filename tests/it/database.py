@@ -6,6 +6,7 @@ import re
 from harness import POOLS, main
 from ledger import Ledger
 from sqlproxy import Proxy
+from storm import kill
 from stores import SqlError
 from tap import case, every, same, until
 
@@ -201,6 +202,40 @@ def creation(it):
         same(it.ctl("audit", f"{seller.name}/{body['name']}").returncode, 0, "exit of the audit")
     every([("INSERT INTO coupons", how) for how in (DEADLOCK, "before", "after")] +
           [("^COMMIT$", how) for how in (COMMIT_FAILED, "before", "after")] + [("SELECT GET_LOCK", "half")], survives)
+
+
+@case("a creation that was cut short is removed, row and keys, however often that fails")
+def removal(it):
+    seller = it.seller()
+
+    def survives(statement, how):
+        body = {"name": it.name("c"), "amount": 5, "stock": 1, "description": "", "segments": 2}
+        with fails("UPDATE coupons SET published", DEADLOCK):
+            it.ask("POST", seller.path + "/coupons", seller, body).expect(503)
+        row = f"FROM coupons WHERE seller_id = {seller.id} AND name = '{body['name']}'"
+        keys = [f"sk:{{{it.sql(f'SELECT id {row}')[0][0]}:{slot}" for slot in ("h}:hub", "0}:s", "1}:s")]
+        same(it.redis("EXISTS", *keys), 3, "keys")
+        it.sql(f"UPDATE coupons SET created_at_ms = created_at_ms - 700000 WHERE seller_id = {seller.id}")
+        with fails(statement, how):
+            kill(it.full("drain"))  # the next one looks at once
+        kill(it.full("drain"))
+        until(lambda: it.sql(f"SELECT id {row}") == [], 10, "the row is gone")
+        same(it.redis("EXISTS", *keys), 0, "keys")
+        it.ask("POST", seller.path + "/coupons", seller, body).expect(201)
+    every([("FROM unpublished_coupons WHERE id = .* FOR UPDATE", "before"), ("DELETE FROM unpublished", DEADLOCK),
+           ("DELETE FROM unpublished", "after"), ("^COMMIT$", COMMIT_FAILED), ("^COMMIT$", "before"), ("^COMMIT$", "after")],
+          survives)
+
+
+@case("a registration whose answer is lost: 503, and the account is there or can be made")
+def registration(it):
+    def survives(how, again):
+        name = it.name("u")
+        with fails("INSERT INTO users", how):
+            it.register(name, "customer").expect(503)
+        it.register(name, "customer").expect(again)
+        it.log_in(name).expect(200)
+    every([(DEADLOCK, 201), ("before", 201), ("after", 400), ("half", 400)], survives)
 
 
 @case("units are added and MySQL is lost before or after it has counted them: 503, and they are for sale once, or not at all")
