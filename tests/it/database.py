@@ -38,7 +38,7 @@ def batch(it):
         user = next(users)
         with fails(statement, how, **more):
             orders[sale.win(user)] = user.id
-        until(lambda: sale.queued() == 0, 10, "the lists are empty")
+        until(lambda: sale.queued() == 0, 30, "the lists are empty")
         same(sale.rows(), orders, "rows")
     every(BATCH, survives)
     for how in (TOO_MANY_STATEMENTS, "before", "after", "half"):
@@ -63,9 +63,9 @@ def burial(it):
                f"VALUES ({sale.id}, 200, 1, {users[0].id}, 1, 1, 1)")
         with fails(statement, how):
             refused = sale.win(users[0])
-        until(lambda: sale.queued() == 0, 10, "the list is empty")
+        until(lambda: sale.queued() == 0, 30, "the list is empty")
         other = sale.win(users[1])
-        until(lambda: other in sale.rows(), 10, "the next order is a row")
+        until(lambda: other in sale.rows(), 30, "the next order is a row")
         same(it.sql(f"SELECT segment, seq, state FROM dead_letters WHERE coupon_id = {sale.id}"),
              [[*refused.split("-")[1:], "0"]], "dead letters")
         same(sale.rows(), {f"{sale.id}-200-1": users[0].id, other: users[1].id}, "rows")
@@ -80,7 +80,7 @@ def garbage(it):
         with fails(LETTER, how):
             it.redis("RPUSH", sale.key("q", 0), "no order")
             it.redis("SADD", "sk:dirty", f"{sale.id}:1")
-        until(lambda: sale.queued() == 0, 10, "the list is empty")
+        until(lambda: sale.queued() == 0, 30, "the list is empty")
         same(it.sql(f"SELECT record FROM dead_letters WHERE coupon_id = {sale.id}"), [["no order"]], "dead letters")
     every([DEADLOCK, "before", "after"], survives)
 
@@ -92,7 +92,7 @@ def decisions(it):
         it.sql("INSERT INTO orders (coupon_id, segment, seq, user_id, status, claimed_at_ms, confirmed_at_ms) "
                f"VALUES ({sale.id}, 200, 1, {user.id}, 1, 1, 1)")
         sale.win(user)
-        until(lambda: sale.queued() == 0, 10, "the list is empty")
+        until(lambda: sale.queued() == 0, 30, "the list is empty")
         it.sql(f"DELETE FROM orders WHERE coupon_id = {sale.id}")
         return sale, it.sql(f"SELECT id FROM dead_letters WHERE coupon_id = {sale.id}")[0][0]
 
@@ -219,7 +219,7 @@ def removal(it):
         with fails(statement, how):
             kill(it.full("drain"))  # the next one looks at once
         kill(it.full("drain"))
-        until(lambda: it.sql(f"SELECT id {row}") == [], 10, "the row is gone")
+        until(lambda: it.sql(f"SELECT id {row}") == [], 30, "the row is gone")
         same(it.redis("EXISTS", *keys), 0, "keys")
         it.ask("POST", seller.path + "/coupons", seller, body).expect(201)
     every([("FROM unpublished_coupons WHERE id = .* FOR UPDATE", "before"), ("DELETE FROM unpublished", DEADLOCK),
@@ -246,7 +246,7 @@ def addition(it):
         before = sale.read()["amount"]
         with fails("UPDATE coupons SET amount", how):
             it.ask("PATCH", sale.path + "/stock", sale.seller, {"add": 3}).expect(503)
-        until(lambda: sale.read()["amount"] == before + more, 10, "the amount")
+        until(lambda: sale.read()["amount"] == before + more, 30, "the amount")
         same(it.sql.number(f"SELECT amount FROM coupons WHERE id = {sale.id}"), before + more, "the amount in MySQL")
     every([("before", 0), ("after", 3), (DEADLOCK, 0)], survives)
     sale.audit()

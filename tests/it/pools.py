@@ -405,9 +405,10 @@ def accept_fails(it):
             waiting = [fcgi.Connection(path) for _ in range(20)]
             for connection in waiting:
                 connection.send(fcgi.request("GET", uri, keep=False))
+
             def failed():
                 return re.findall("accept_failed pid=(\\d+) reason=(\\S+)", log.read_text()[start:])
-            until(lambda: {int(pid) for pid, _ in failed()} == set(workers), 5, f"accepting fails in the {pool} pool")
+            until(lambda: {int(pid) for pid, _ in failed()} == set(workers), 15, f"accepting fails in the {pool} pool")
             if kept:
                 assert b"Status: 200" in kept.ask("GET", uri), "a connection that was there"
             time.sleep(1)  # the time over which it is watched

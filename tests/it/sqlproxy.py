@@ -64,7 +64,7 @@ class Proxy:
         self.fault = Fault(pattern, how, prepare)
         try:
             yield
-            until(lambda: not self.fault, 10, f"a statement that matches {pattern!r}")
+            until(lambda: not self.fault, 30, f"a statement that matches {pattern!r}")
         finally:
             self.fault = None
 
