@@ -38,14 +38,17 @@ class Fault:
     "before": the connection ends, and the server never sees it. "after": the server has done it, and the connection ends
     without the answer. "half": it ends amid the answer. "half-error": an error comes behind the first rows of the answer.
 
-    prepare: it happens to the preparation of the statement, else to its execution.
+    prepare: it happens to the preparation of the statement, else to its execution. skip: so many of them come before it.
     """
 
-    def __init__(self, pattern, how, prepare):
-        self.pattern, self.how, self.prepare = re.compile(pattern), how, prepare
+    def __init__(self, pattern, how, prepare, skip):
+        self.pattern, self.how, self.prepare, self.skip = re.compile(pattern), how, prepare, skip
 
     def takes(self, command, text):
-        return self.prepare == (command == PREPARE) and self.pattern.search(text)
+        if self.prepare != (command == PREPARE) or not self.pattern.search(text):
+            return False
+        self.skip -= 1
+        return self.skip < 0
 
 
 class Proxy:
@@ -59,9 +62,9 @@ class Proxy:
         threading.Thread(target=self._accept, daemon=True).start()
 
     @contextlib.contextmanager
-    def fails(self, pattern, how, prepare=False):
+    def fails(self, pattern, how, prepare=False, skip=0):
         """The first statement that matches from now on fails; waits for it at the end of the block."""
-        self.fault = Fault(pattern, how, prepare)
+        self.fault = Fault(pattern, how, prepare, skip)
         try:
             yield
             until(lambda: not self.fault, 30, f"a statement that matches {pattern!r}")
