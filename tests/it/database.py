@@ -2,6 +2,7 @@
 """MySQL fails, or is lost, amid a transaction: at each statement, before and after the server has done it, and amid answers."""
 
 import re
+import signal
 
 from harness import POOLS, main
 from ledger import Ledger
@@ -219,8 +220,8 @@ def removal(it):
         same(it.redis("EXISTS", *keys), 3, "keys")
         it.sql(f"UPDATE coupons SET created_at_ms = created_at_ms - 700000 WHERE seller_id = {seller.id}")
         with fails(statement, how):
-            kill(it.full("drain"))  # the next one looks at once
-        kill(it.full("drain"))
+            kill(it.full("drain"), signal.SIGTERM)  # the next one looks at once
+        kill(it.full("drain"), signal.SIGTERM)
         until(lambda: it.sql(f"SELECT id {row}") == [], 30, "the row is gone")
         same(it.redis("EXISTS", *keys), 0, "keys")
         it.ask("POST", seller.path + "/coupons", seller, body).expect(201)
