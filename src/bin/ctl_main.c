@@ -228,7 +228,8 @@ int main(int argc, char **argv)
 	struct ctl c = { .program = &p, .service = &p.service, .arena = &p.arena, .json = json };
 	buf_init(&c.out, &p.arena);
 	int code = current->run(&c, word_count, words);
-	fputs(buf_str(&c.out).p, stdout);
+	struct str out = buf_str(&c.out);
+	fwrite(out.p, 1, out.n, stdout);
 	bool is_written = fflush(stdout) == 0 && !ferror(stdout);
 	if (!is_written)
 		code = ctl_fail(&c, EXIT_SYSTEM, arena_printf(&p.arena, "the output was lost: %s", strerror(errno)));

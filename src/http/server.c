@@ -46,7 +46,7 @@ struct connection {
 struct server {
 	struct service *service;
 	struct loop_io listener;
-	struct loop_timer again; /* when accepting failed */
+	struct loop_timer again; /* looks for connections that nobody has accepted */
 	enum pool pool;
 	int connections, max_connections;
 	bool listening, stopping;
@@ -184,18 +184,14 @@ static enum status read_body(struct connection *c)
 	int64_t n = 0;
 	if (c->length.n && !parse_int(c->length, 0, INT64_MAX, &n))
 		return request_fail(rq, STATUS_BAD_REQUEST, "Content-Length is not a number");
-	if (n > BODY_MAX) {
-		c->keep = false;
+	if (n > BODY_MAX)
 		return STATUS_TOO_LARGE;
-	}
 	char *body = n ? arena_alloc(&c->arena, (size_t)n) : NULL;
 	int got = n ? FCGX_GetStr(body, (int)n, c->fcgi.in) : 0;
 	rq->body = (struct str){ body ? body : "", (size_t)got };
-	if (got != n || FCGX_GetChar(c->fcgi.in) != -1 || FCGX_GetError(c->fcgi.in)) {
-		c->keep = false;
+	if (got != n || FCGX_GetChar(c->fcgi.in) != -1 || FCGX_GetError(c->fcgi.in))
 		return request_fail(rq, STATUS_BAD_REQUEST,
 				    "the body does not have the length that it was said to have");
-	}
 	return STATUS_OK;
 }
 
@@ -308,6 +304,8 @@ static void on_connection(struct loop_io *io, uint32_t events)
 	enum status s = read_body(c);
 	if (s == STATUS_OK)
 		s = check_age(c);
+	else
+		c->keep = false; /* what was not read of it would be the next request */
 	if (s == STATUS_OK)
 		s = route_run(&c->request, c->server->pool);
 	if (s != STATUS_PENDING)
@@ -331,21 +329,25 @@ static void step_back(struct server *s)
 		listen_on(s, true);
 }
 
-enum { LISTEN_AGAIN_MS = 100 };
-
+/*
+ * Of a new connection the kernel tells one process. When that one cannot accept it, or stands still, the others are not
+ * told before the next connection comes; so each looks from time to time.
+ */
 static void on_listen_again(struct loop_timer *t)
 {
+	enum { LISTEN_AGAIN_MS = 100 };
 	struct server *s = (struct server *)((char *)t - offsetof(struct server, again));
-	if (!s->stopping && s->connections < s->max_connections)
-		listen_on(s, true);
+	if (s->stopping)
+		return;
+	step_back(s);
+	loop_timer_set(s->service->loop, &s->again, LISTEN_AGAIN_MS);
 }
 
-/* Out of descriptors or memory: asking again at once would only burn the CPU. */
+/* Out of descriptors or memory: asking again at once would only burn the CPU. The timer does. */
 static void listen_later(struct server *s)
 {
 	log_error_limited("accept_failed", LOG_TEXT("reason", strerror(errno)));
 	listen_on(s, false);
-	loop_timer_set(s->service->loop, &s->again, LISTEN_AGAIN_MS);
 }
 
 static void on_listener(struct loop_io *io, uint32_t events)
@@ -392,10 +394,12 @@ struct server *server_new(struct service *svc, int fd, enum pool pool, int max_c
 			      .max_connections = max_connections };
 	s->again.fn = on_listen_again;
 	s->listening = loop_add(svc->loop, &s->listener, EPOLLIN | EPOLLEXCLUSIVE) == 0;
-	if (s->listening)
-		return s;
-	free(s);
-	return NULL;
+	if (!s->listening) {
+		free(s);
+		return NULL;
+	}
+	on_listen_again(&s->again);
+	return s;
 }
 
 void server_free(struct server *s)

@@ -61,9 +61,24 @@ static const char *check_replay(struct service *svc, struct arena *a, int server
 	return "Redis: the default user may not write, so a restart drops what scripts wrote: switch it off, but give it ~* +@all";
 }
 
+/* A server that does not tell which process and which history it is: nothing on it is known to be whole. */
+static const char *check_life(struct service *svc, struct arena *a, int server, enum access *access)
+{
+	struct redis_command c;
+	const struct redis_reply *reply = NULL;
+	redis_command(&c, "INFO");
+	c.server = server;
+	if (redis_call(svc->redis_now, a, &c, &reply) != REDIS_ANSWER)
+		return unanswered(svc, a, reply, access);
+	struct str info = redis_text(reply);
+	if (memmem(info.p, info.n, "run_id:", 7) || memmem(info.p, info.n, "master_replid:", 14))
+		return NULL;
+	return "Redis: INFO has neither run_id nor master_replid, so no sale can be opened";
+}
+
 static const char *check_server(struct service *svc, struct arena *a, int server, enum access *access)
 {
-	const char *problem = NULL;
+	const char *problem = check_life(svc, a, server, access);
 	for (size_t i = 0; !problem && i < sizeof redis_needs / sizeof redis_needs[0]; i++)
 		problem = check(svc, a, server, i, access);
 	return problem ? problem : check_replay(svc, a, server);

@@ -154,7 +154,7 @@ static int insert_order(struct recover *r, int segment, const struct source_clai
 		       "INSERT INTO orders (coupon_id, segment, seq, user_id, status, claimed_at_ms, confirmed_at_ms) "
 		       "VALUES (?, ?, ?, ?, 1, ?, ?)",
 		       NULL, DB_N(r->coupon.id), DB_N(segment), DB_N(claim->sequence), DB_N(claim->user),
-		       DB_N(claim->claimed_ms ? claim->claimed_ms : clock_ms()), DB_N(clock_ms()));
+		       DB_N(claim->claimed_ms), DB_N(clock_ms()));
 }
 
 /* One that was written by a run before this one is left as it is. */
@@ -177,7 +177,7 @@ static int bury(struct recover *r, int segment, struct db_value sequence, const 
 static const char *record_of(struct recover *r, const struct source_claim *claim)
 {
 	return arena_printf(r->arena, "%lld|%lld|%lld", (long long)claim->sequence, (long long)claim->user,
-			    (long long)(claim->claimed_ms ? claim->claimed_ms : clock_ms()));
+			    (long long)claim->claimed_ms);
 }
 
 /* Its number stays free, as its unit does not exist; the customer may ask again, and is told the truth. */
@@ -191,6 +191,8 @@ static int refuse(struct recover *r, struct sources *s, struct source_claim *cla
 
 static int rescue(struct recover *r, struct sources *s, struct source_claim *claim)
 {
+	if (!claim->claimed_ms)
+		claim->claimed_ms = clock_ms();
 	if (!r->room)
 		return refuse(r, s, claim);
 	if (!claim->sequence) {

@@ -128,12 +128,15 @@ static void index_command(struct redis_command *c, const struct recover *r, int 
 	redis_put(c, order_text(order, r->coupon.id, segment, sequence));
 }
 
+/* An order that was only in Redis may be missing in its customer's list: on a cluster the two are written one by one.
+ */
 static void own(struct recover *r, const struct sources *s, const struct source_claim *claim)
 {
 	struct redis_command c;
-	if (claim->sequence == claim->owner_sequence)
+	bool same = claim->sequence == claim->owner_sequence;
+	if (same && claim->source <= DEAD_LETTER)
 		return;
-	if (claim->owner_sequence) {
+	if (claim->owner_sequence && !same) {
 		index_command(&c, r, s->segment, claim->user, NULL, claim->owner_sequence);
 		send(r, &c);
 	}

@@ -87,6 +87,8 @@ static void end_reading(struct sold_out *s, bool whole)
 	s->segment = -1;
 	if (whole)
 		s->complete = s->reading;
+	else
+		forget_winners(s);
 	coupon_drop(s->coupon);
 }
 

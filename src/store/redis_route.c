@@ -106,16 +106,35 @@ static void assign(struct redis *r, int slot, struct link *l)
 	link_learn(l);
 }
 
-static void read_range(struct redis *r, const redisReply *range)
+/* "HOST:PORT". A host that a node does not know or does not tell is the one at which it was asked. False: it is no
+ * address.
+ */
+static bool make_address(char address[256], const struct link *asked, struct str host, int64_t port)
+{
+	if (!host.n)
+		host = (struct str){ asked->address, (size_t)(strrchr(asked->address, ':') - asked->address) };
+	snprintf(address, 256, "%.*s:%lld", (int)host.n, host.p, (long long)port);
+	return host.n < 200 && !str_eq(host, STR("?")) && port >= 1 && port <= 65535;
+}
+
+/* FIRST LAST [HOST PORT ...] ...; a server may say anything else, which is no range. */
+static bool read_range(struct redis *r, const struct link *asked, const redisReply *range)
 {
 	if (range->elements < 3 || range->element[2]->elements < 2)
-		return;
+		return false;
+	const redisReply *first = range->element[0], *last = range->element[1];
+	const redisReply *host = range->element[2]->element[0], *port = range->element[2]->element[1];
+	if (first->type != REDIS_REPLY_INTEGER || last->type != REDIS_REPLY_INTEGER ||
+	    (host->type != REDIS_REPLY_STRING && host->type != REDIS_REPLY_NIL))
+		return false;
 	char address[256];
-	const redisReply *master = range->element[2];
-	snprintf(address, sizeof address, "%s:%lld", master->element[0]->str, master->element[1]->integer);
+	if (first->integer < 0 || first->integer >= SLOTS || last->integer < first->integer ||
+	    !make_address(address, asked, (struct str){ host->str, host->len }, port->integer))
+		return false;
 	struct link *l = link_of(r, address);
-	for (long long s = range->element[0]->integer; s <= range->element[1]->integer && s >= 0 && s < SLOTS; s++)
+	for (long long s = first->integer; s <= last->integer && s < SLOTS; s++)
 		assign(r, (int)s, l);
+	return true;
 }
 
 static void refresh_soon(struct redis *r)
@@ -130,16 +149,14 @@ static void on_slots(redisAsyncContext *ac, void *raw, void *context)
 {
 	struct redis *r = context;
 	const redisReply *reply = raw;
-	(void)ac;
+	bool any = false;
 	if (r->closing)
 		return;
-	if (!reply || reply->type != REDIS_REPLY_ARRAY) {
+	for (size_t i = 0; reply && i < reply->elements; i++)
+		any |= read_range(r, ac->data, reply->element[i]);
+	r->mapped |= any;
+	if (!any)
 		refresh_soon(r);
-		return;
-	}
-	for (size_t i = 0; i < reply->elements; i++)
-		read_range(r, reply->element[i]);
-	r->mapped = true;
 }
 
 /* Another one every time: a server that hangs still takes connections and questions. */
@@ -258,26 +275,23 @@ static void on_unpark(struct loop_timer *t)
 	}
 }
 
-/* "MOVED 3999 127.0.0.1:6381": the address, or "" when it is not that. An empty host means the one that we asked. */
-static const char *redirected(struct link *l, struct str error, char address[256])
+/* "MOVED 3999 127.0.0.1:6381" */
+static bool redirected(const struct link *l, struct str error, char address[256])
 {
 	struct str rest = error, word, slot;
-	address[0] = '\0';
-	if (!parse_split(&rest, ' ', &word) || !parse_split(&rest, ' ', &slot) || !rest.p || rest.n > 200)
-		return address;
-	if (rest.p[0] == ':')
-		snprintf(address, 256, "%.*s%.*s", (int)(strrchr(l->address, ':') - l->address), l->address,
-			 (int)rest.n, rest.p);
-	else
-		snprintf(address, 256, "%.*s", (int)rest.n, rest.p);
-	return address;
+	int64_t port;
+	if (!parse_split(&rest, ' ', &word) || !parse_split(&rest, ' ', &slot) || !rest.p)
+		return false;
+	const char *colon = memrchr(rest.p, ':', rest.n);
+	return colon && parse_int((struct str){ colon + 1, rest.n - (size_t)(colon + 1 - rest.p) }, 1, 65535, &port) &&
+	       make_address(address, l, (struct str){ rest.p, (size_t)(colon - rest.p) }, port);
 }
 
 bool route_moved(struct link *l, struct call *call, struct str error)
 {
 	struct redis *r = call->redis;
 	char address[256];
-	if (r->closing || !r->cluster || !*redirected(l, error, address) || call->redirects++ > REDIRECTS_MAX)
+	if (r->closing || !r->cluster || !redirected(l, error, address) || call->redirects++ > REDIRECTS_MAX)
 		return false;
 	call->reloaded = false; /* another server, which may not know the script either */
 	if (call->slot >= 0)
@@ -291,7 +305,7 @@ bool route_ask(struct link *l, struct call *call, struct str error)
 {
 	struct redis *r = call->redis;
 	char address[256];
-	if (r->closing || !r->cluster || !*redirected(l, error, address) || call->redirects++ > REDIRECTS_MAX)
+	if (r->closing || !r->cluster || !redirected(l, error, address) || call->redirects++ > REDIRECTS_MAX)
 		return false;
 	call->reloaded = false;
 	if (!link_send(link_of(r, address), call, true))

@@ -136,6 +136,23 @@ def healed_index(it):
     same([c["name"] for c in listed], [sale.name], "coupons")
 
 
+@on_cluster("nodes that tell no host, as behind a proxy: they are found where they were asked")
+def unknown_endpoints(it):
+    for node in nodes.nodes:
+        node("CONFIG", "SET", "cluster-preferred-endpoint-type", "unknown-endpoint")
+    try:
+        for part in ("hot", "cold", "drain"):
+            it.dev("stop", part)
+            it.dev("start", part)
+        sale = it.sale(amount=40, segments=10)
+        sale.prove(sale.rush(it.users(50)))
+        same([line for part in POOLS for line in (it.run / f"log/{part}.log").read_text().splitlines() if "(null)" in line],
+             [], "lines about a host that is none")
+    finally:
+        for node in nodes.nodes:
+            node("CONFIG", "SET", "cluster-preferred-endpoint-type", "ip")
+
+
 @on_cluster("scripts vanish from all masters all the time: nobody notices")
 def script_flush(it):
     with Run(it) as run:

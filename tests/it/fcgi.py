@@ -56,6 +56,12 @@ class Connection:
         self.send(request(*words, **params))
         return self.answer()
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *problem):
+        self.close()
+
     def close(self):
         self.file.close()
         self.socket.close()

@@ -57,12 +57,13 @@ def free_port():
 
 
 class Instance:
-    """settings: environment of the programs, such as SECKILL_HOT=4 or SECKILL_PASSWORD_COST=1."""
+    """settings: environment of the programs, such as SECKILL_HOT=4; a function is given the instance's directory."""
 
     def __init__(self, **settings):
         self.run = pathlib.Path(tempfile.mkdtemp(prefix="sk", dir="/tmp"))
         self.environment = os.environ | {"SECKILL_RUN": str(self.run), "SECKILL_BUILD": str(BUILD)}
-        self.environment |= PATIENT | {name: str(value) for name, value in settings.items()}
+        self.environment |= PATIENT | {name: str(value(self.run) if callable(value) else value)
+                                       for name, value in settings.items()}
         self.names = 0
 
     # starting and stopping

@@ -404,6 +404,7 @@ SCENARIOS = {
 }
 RECOVERY = ["recover_raised", "recover_closed", "recover_drained", "recover_stored", "recover_segment",
             "recover_restored", "recover_opened"]
+REMOVAL = ["abandoned_deleted"]
 MIGRATION = ["migrate_locked", "migrate_statement", "migrate_applied", "migrate_recorded"]
 
 
@@ -434,7 +435,7 @@ def passages_of(it, scenario, point, action, passages):
 def points(it):
     done = subprocess.run([BUILD / "seckillctl", "faults"], capture_output=True, text=True)
     names = [line.split("\t")[0] for line in done.stdout.splitlines()]
-    same(set(sum(SCENARIOS.values(), RECOVERY + MIGRATION)), set(names), "points with a row")
+    same(set(sum(SCENARIOS.values(), RECOVERY + REMOVAL + MIGRATION)), set(names), "points with a row")
     traces = re.compile(r"\b(SECKILL_FAULT|fault_\w+|%s)\b".encode() % "|".join(names).encode())
     for program in ("seckill-api", "seckill-orderd", "seckillctl"):
         assert traces.search((BUILD / program).read_bytes()), f"no point was found in the test build of {program}"
@@ -504,22 +505,50 @@ def hot_pool(it, size=2, fault=f"@{FILE}"):
             yield
 
 
+LATE = {"name": "late", "amount": 9, "stock": 1, "description": "", "segments": 3}
+
+
+def keys_of_sales(it):
+    return {key for key in it.redis.keys() if re.match(r"sk:\{\d+:", key)}
+
+
+def grow_old(it, seller):
+    """So old that it counts as abandoned; those drainers that multiwatch starts look at once."""
+    it.sql(f"UPDATE coupons SET created_at_ms = created_at_ms - 700000 WHERE seller_id = {seller.id}")
+    for pid in it.full("drain"):
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: it.sql(f"SELECT id FROM coupons WHERE seller_id = {seller.id}") == [], 3, "it is removed")
+
+
+@case("a drainer that removes an abandoned creation is killed after its row: the next audit removes the keys")
+def removal_cut_short(it):
+    seller, keys, killed = it.seller(), keys_of_sales(it), arm("create_segment", "kill", 3)
+    same(create(it, seller, LATE), None, "the seller's answer")
+    until(killed, 5, "create_segment")
+    left = keys_of_sales(it) - keys
+    assert left, "the creation has left no keys"
+    killed = arm(*REMOVAL, "kill")
+    grow_old(it, seller)
+    until(killed, 5, *REMOVAL)
+    it.full("drain")
+    same(keys_of_sales(it) - keys, left, "keys after the removal was cut short")
+    it.ctl("audit")  # finds the bad records of other cases, too
+    same(keys_of_sales(it) - keys, set(), "keys after the audit")
+
+
 @case("a creation stalls until the drainers have removed it: the seller is told to ask again, and nothing is left of it")
 def removed_meanwhile(it):
     for point in ("create_inserted", "create_segment"):
-        seller, answers, body = it.seller(), [], {"name": "late", "amount": 9, "stock": 1, "description": "", "segments": 3}
-        keys, done = it.redis.keys(), arm(point, "stall=4000")
+        seller, answers, body = it.seller(), [], LATE
+        keys, done = keys_of_sales(it), arm(point, "stall=4000")
         thread = threading.Thread(target=lambda: answers.append(it.new_client().ask("POST", seller.path + "/coupons",
                                                                                     seller, body)))
         thread.start()
         until(done, 5, point)
-        it.sql(f"UPDATE coupons SET created_at_ms = created_at_ms - 700000 WHERE seller_id = {seller.id}")
-        for pid in it.full("drain"):
-            os.kill(pid, signal.SIGKILL)  # those that multiwatch starts look at once
-        until(lambda: it.sql(f"SELECT id FROM coupons WHERE seller_id = {seller.id}") == [], 3, "it is removed")
+        grow_old(it, seller)
         thread.join()
         answers[0].expect(503, "busy")
-        same({key for key in it.redis.keys() - keys if re.match(r"sk:\{\d+:", key)}, set(), "keys")
+        same(keys_of_sales(it) - keys, set(), "keys")
         it.ask("POST", seller.path + "/coupons", seller, body).expect(201)
         same(it.ctl("audit", seller.name + "/late").returncode, 0, "exit of the audit")
 

@@ -156,7 +156,8 @@ class Cluster:
         return "cluster:" + ",".join(n.address for n in self.nodes[2:4])
 
     def at(self, address):
-        return next(n for n in self.nodes if n.address == address)
+        """Whatever host it names: a node may tell none."""
+        return next(n for n in self.nodes if n.port == int(address.rpartition(":")[2]))
 
     def ranges(self):
         """(first slot, last slot, master), as a node that lives sees it."""

@@ -2,11 +2,14 @@
 """The pools: what is slow in one does not delay the others, and connections may be many more than processes."""
 
 import collections
+import contextlib
 import http.client
 import itertools
 import json
 import os
+import pathlib
 import re
+import resource
 import select
 import signal
 import socket
@@ -19,6 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 import fcgi
 from client import Answer
 from harness import PASSWORD, main
+from storm import kill
 from tap import case, comment, every, same, until
 
 
@@ -372,6 +376,78 @@ def open_files(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
+@contextlib.contextmanager
+def without_files(pids):
+    """These workers get no new descriptor."""
+    limits = {pid: resource.prlimit(pid, resource.RLIMIT_NOFILE) for pid in pids}
+    try:
+        for pid, (_, hard) in limits.items():
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, hard))
+        yield
+    finally:
+        for pid, limit in limits.items():
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, limit)
+
+
+def cpu_seconds(pid):
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
+@case("workers run out of descriptors: what they have goes on, who comes waits without burning their CPU, and is answered in the end")
+def accept_fails(it):
+    for pool, uri in (("hot", "/api/time"), ("cold", "/readyz"), ("auth", "/healthz")):
+        workers, log, path = it.full(pool), it.run / f"log/{pool}.log", it.run / f"{pool}.sock"
+        start, kept = log.stat().st_size, pool == "hot" and fcgi.Connection(path)
+        if kept:
+            kept.ask("GET", uri)
+        with without_files(workers):
+            before = sum(map(cpu_seconds, workers))
+            waiting = [fcgi.Connection(path) for _ in range(20)]
+            for connection in waiting:
+                connection.send(fcgi.request("GET", uri, keep=False))
+
+            def failed():
+                return re.findall("accept_failed pid=(\\d+) reason=(\\S+)", log.read_text()[start:])
+            until(lambda: {int(pid) for pid, _ in failed()} == set(workers), 15, f"accepting fails in the {pool} pool")
+            if kept:
+                assert b"Status: 200" in kept.ask("GET", uri), "a connection that was there"
+            time.sleep(1)  # the time over which it is watched
+            same({reason for _, reason in failed()}, {"Too\\x20many\\x20open\\x20files"}, "reasons")
+            assert len(failed()) < 3 * len(workers), f"{len(failed())} lines"
+            burnt = sum(map(cpu_seconds, workers)) - before
+            assert burnt < 0.4, f"{burnt} s of CPU"
+            same([select.select([c.socket], [], [], 0)[0] for c in waiting], [[]] * len(waiting), "answers without descriptors")
+        for connection in waiting:
+            assert connection.answer(), "an answer"
+            connection.close()
+        if kept:
+            kept.close()
+        same(it.full(pool), workers, "workers")
+
+
+@contextlib.contextmanager
+def stopped(pids):
+    kill(pids, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        kill(pids, signal.SIGCONT)
+
+
+@case("one of two workers runs out of descriptors, or stands still: the other one serves")
+def accept_fails_in_one(it):
+    def ask():
+        connection = fcgi.Connection(it.run / "hot.sock")
+        assert b"Status: 200" in connection.ask("GET", "/api/time")
+        connection.close()
+    for disabled in (without_files, stopped):
+        with disabled(it.full("hot")[:1]):
+            slowest = max(timed(ask)[1] for _ in range(30))
+        comment(f"{disabled.__name__}: the slowest answer took {slowest:.2f} s")
+        assert slowest < 3, f"{disabled.__name__}: an answer took {slowest:.2f} s"
+
+
 def slowest_answer(it, seconds):
     """How long the slowest of many requests takes, on connections to all workers, for so many seconds."""
     deadline = time.monotonic() + seconds
@@ -526,6 +602,43 @@ def rubbish(it):
         connection.close()
         it.ask("GET", "/healthz").expect(200)
     same(it.full("hot"), workers, "workers")
+
+
+@case("a body that is shorter or longer than it was said to be, or too long: refused, nothing is done, the connection ends")
+def body_lengths(it):
+    user, seller = it.customer(), it.seller()
+    sale = it.sale(seller)
+    texts = {"auth.sock": ("POST", "/api/users", None, b'{"username": "%s", "password": "correct horse", "kind": "customer"}'),
+             "cold.sock": ("POST", f"{seller.path}/coupons", seller, b'{"name": "%s", "amount": 5, "stock": 1, "description": ""}'),
+             "hot.sock": ("POST", f"{sale.path}/claims", user, b'{"a": "%s"}')}
+
+    def ask(connection, socket, length, cut=None):
+        method, uri, who, text = texts[socket]
+        text %= it.name("body").encode()
+        token = {"HTTP_AUTHORIZATION": who.token} if who else {}
+        head = fcgi.request(method, uri, CONTENT_LENGTH=str(length(len(text))), **token)[:-8]
+        connection.send(head + fcgi.record(fcgi.STDIN, text[:cut]) + fcgi.record(fcgi.STDIN))
+        return connection.answer()
+    before = everything(it)
+
+    def refused(socket, what, length, status, cut=None):
+        with fcgi.Connection(it.run / socket) as connection:
+            answer = ask(connection, socket, length, cut)
+            assert b"Status: %d" % status in answer, answer
+            same(connection.socket.recv(1), b"", "what comes after the answer")
+    kinds = [("said to be longer", lambda n: n + 1, 400, None), ("said to be shorter", lambda n: n - 1, 400, None),
+             ("cut short", lambda n: n, 400, -1), ("not there", lambda n: n, 400, 0), ("said to be none", lambda n: 0, 400, None),
+             ("no number", lambda n: "1x", 400, None), ("negative", lambda n: -1, 400, None),
+             ("too long", lambda n: 65537, 413, None), ("far too long", lambda n: 2**63, 400, None)]
+    every([(socket, *kind) for socket in texts for kind in kinds], refused)
+    same(everything(it), before, "users, coupons, orders")
+    for socket in texts:
+        with fcgi.Connection(it.run / socket) as connection:
+            assert b"Status: 201" in ask(connection, socket, lambda n: n), socket
+
+
+def everything(it):
+    return it.sql("SELECT (SELECT COUNT(*) FROM users), (SELECT COUNT(*) FROM coupons), (SELECT COUNT(*) FROM orders)")
 
 
 @case("whoever asked leaves while the password is hashed, again and again: the auth pool still takes connections")

@@ -389,6 +389,68 @@ def redis_user(it):
     same(it.redis.keys(), before, "keys")
 
 
+@contextlib.contextmanager
+def redis_rights(it, user, change, back):
+    it.redis("ACL", "SETUSER", user, change)
+    try:
+        yield
+    finally:
+        it.redis("ACL", "SETUSER", user, back)
+        until(lambda: it.ask("GET", "/readyz").status == 200, 10, "ready again")
+
+
+@case("Redis does not tell which run it is: sales wait, none is opened, /readyz and check say why; then all goes on")
+def unknown_run(it):
+    sale, users, log = it.sale(amount=10, segments=2), it.users(3), it.run / "log/hot.log"
+    order, start = sale.win(users[0]), log.stat().st_size
+    body = {"name": "later", "amount": 5, "stock": 1, "description": ""}
+    with redis_rights(it, "seckill", "-info", "+info"):
+        until(lambda: sale.claim(users[1]).code == "busy", 5, "the sale waits")
+        answer = it.ask("GET", "/readyz").expect(503, "unavailable")
+        assert "Redis refuses the account" in answer.json["detail"], answer
+        done = it.ctl("check")
+        same(done.returncode, 2, "exit of check")
+        assert re.search("^redis +refused: NOPERM .*info", done.stdout), done.stdout
+        it.ask("POST", sale.seller.path + "/coupons", sale.seller, body).expect(503, "unavailable")
+        it.dev("stop", "hot")
+        it.dev("start", "hot")
+        sale.claim(users[1]).expect(503, "busy")
+        same("redis_run_unknown" in log.read_text()[start:], True, "a line in the log")
+    until(lambda: sale.claim(users[1]).status in (200, 201), 5, "the sale goes on")
+    same(sale.claim(users[0]).expect(200).json["order"], order, "the order of before")
+    it.ask("POST", sale.seller.path + "/coupons", sale.seller, body).expect(201)
+    sale.drained()
+    sale.audit()
+
+
+@case("Redis's default user cannot write: no program starts, and /readyz and check say what a restart would lose")
+def replaying_user(it):
+    text = "the default user may not write, so a restart drops what scripts wrote"
+    with redis_rights(it, "default", "-@write", "+@write"):
+        assert text in it.ask("GET", "/readyz").expect(503, "unavailable").json["detail"]
+        done = it.ctl("check")
+        same(done.returncode, 1, "exit of check")
+        assert text in done.stdout, done.stdout
+        for pool in ("hot", "cold"):
+            done = start(it, "seckill-api", "-p", pool)
+            same((done.returncode, "not_durable" in done.stderr), (78, True), f"exit and log of {pool}: {done.stderr}")
+        done = start(it, "seckill-orderd")
+        same(done.returncode, 78, f"exit: {done.stderr}")
+        with redis_rights(it, "seckill", "-acl|dryrun", "+acl|dryrun"):  # one that may not ask takes it on trust
+            same(it.ctl("check").returncode, 0, "exit of check without the right to ask")
+            until(lambda: it.ask("GET", "/readyz").status == 200, 5, "ready")
+            it.redis("ACL", "SETUSER", "default", "+@write")
+    same(it.ctl("check").returncode, 0, "exit of check")
+
+
+def start(it, program, *words):
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(it.run / "tmp" / it.name("socket")))
+        listening.listen()
+        return subprocess.run([BUILD / program, "-c", it.run / "drain.conf", *words], stdin=listening, capture_output=True,
+                              text=True, timeout=20, env=it.environment)
+
+
 @case("nobody gets into Redis without a password")
 def redis_anonymous(it):
     def refused(user, password):

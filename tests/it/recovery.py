@@ -1,6 +1,7 @@
 #!/usr/bin/env -S python3 -B
 """Redis goes back in time, or loses everything: the sale closes, nothing is sold twice, and `seckillctl recover` makes it right."""
 
+import json
 import os
 import random
 import shutil
@@ -344,6 +345,53 @@ def dead_letters(it):
     books.keeps()
     states = it.sql(f"SELECT state FROM dead_letters WHERE coupon_id = {books.sale.id} ORDER BY id")
     same([row[0] for row in states], ["0", "2"], "states of the letters")
+
+
+@case("more customers own an order in Redis than there are units: so many are orders, the others are refused, named, and told so")
+def oversold(it):
+    books = Ledger(it, amount=6, segments=1, customers=10)
+    books.sell(5)
+    books.sale.drained()
+    minted = [u for u in books.users if u.id not in books.told][:3]
+    for sequence, user in enumerate(minted, 6):  # as a hub leaves it that has granted the same units twice
+        it.redis("HSET", books.sale.key("o", 0), user.id, sequence)
+        it.redis("HSET", books.sale.key("s", 0), "n", sequence)
+    found = books.recover()
+    same([found[name] for name in ("orders", "rescued", "refused", "unknown", "available")], [6, 1, 2, 0, 0],
+         "orders, rescued, refused, unknown, available")
+    letters = it.sql(f"SELECT seq, record, reason FROM dead_letters WHERE coupon_id = {books.sale.id} ORDER BY id")
+    same([(seq, record.split("|")[:2], reason) for seq, record, reason in letters],
+         [("NULL", [str(n), str(u.id)], "oversold by data loss") for n, u in ((7, minted[1]), (8, minted[2]))], "dead letters")
+    same([books.insist(user).code for user in minted], [None, "sold-out", "sold-out"], "answers to the three")
+    same(books.insist(minted[0]).json["order"], f"{books.sale.id}-0-6", "the order of the first")
+    books.keeps()
+    found = books.recover()
+    same((found["orders"], found["rescued"], found["refused"]), (6, 0, 0), "the next recovery")
+    problems = json.loads(it.ctl("--json", "audit", books.sale.title).stdout)[0]["problems"]
+    same({p["kind"] for p in problems}, {"dead-letter"}, "findings")
+
+
+@case("MySQL refuses an order that a recovery has found: it is a dead letter, holds its unit, and can be retried")
+def refused_row(it):
+    books = Ledger(it, amount=6, segments=1, customers=8)
+    books.sell(3)
+    books.sale.drained()
+    user = next(u for u in books.users if u.id in books.told)
+    number = int(books.told[user.id].split("-")[2])
+    it.sql(f"UPDATE orders SET segment = 200 WHERE coupon_id = {books.sale.id} AND user_id = {user.id}")
+    found = books.recover()
+    same([found[name] for name in ("orders", "rescued", "refused", "unknown", "available")], [3, 0, 1, 0, 2],
+         "orders, rescued, refused, unknown, available")
+    id, sequence, reason = it.sql(f"SELECT id, seq, reason FROM dead_letters WHERE coupon_id = {books.sale.id}")[0]
+    same((int(sequence), reason[:38]), (number, "MySQL refuses it: MySQL error 1062: Du"), "the dead letter")
+    books.keeps()
+    it.sql(f"DELETE FROM orders WHERE coupon_id = {books.sale.id} AND segment = 200; "
+           f"UPDATE coupons SET sold = sold - 1 WHERE id = {books.sale.id}")
+    same(it.ctl("dead", "retry", id).returncode, 0, "exit of the retry")
+    same(books.recover()["available"], 3, "units")
+    books.keeps()
+    books.sells_the_rest()
+    books.sale.audit()
 
 
 @case("a recovery that was overtaken by another writes nothing any more")

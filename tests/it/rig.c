@@ -97,12 +97,20 @@ static void *map(size_t size)
 	return p;
 }
 
+static char board[] = "/tmp/seckill-rig-board-XXXXXX";
+
+static void remove_board(void)
+{
+	unlink(board);
+}
+
 static void on_child(int signal)
 {
 	(void)signal;
 	static const char text[] = "rig: a process ended\n";
 	if (write(STDERR_FILENO, text, sizeof text - 1)) {
 	}
+	remove_board();
 	_exit(1);
 }
 
@@ -338,23 +346,15 @@ static void run(struct service *svc, struct shared *s, int64_t number)
 	arena_release(&a);
 }
 
-static char board_path[] = "/tmp/seckill-rig-board-XXXXXX";
-
-static void remove_board(void)
-{
-	unlink(board_path);
-}
-
-/* The board is a file of ours; the first process that opens it gives it its layout. */
+/* The board is a file of ours. */
 static void make_conf(struct conf *conf)
 {
 	char text[300];
-	int fd = mkstemp(board_path);
-	atexit(remove_board);
+	int fd = mkstemp(board);
 	conf_init(conf);
 	snprintf(text, sizeof text, "redis=%s", options.redis);
 	conf_set(conf, text, "flag");
-	snprintf(text, sizeof text, "board=%s", board_path);
+	snprintf(text, sizeof text, "board=%s", board);
 	conf_set(conf, text, "flag");
 	conf_set(conf, "redis_timeout_ms=4000", "flag"); /* the machine may have other things to do */
 	conf->coupons_per_seller = conf->segments_per_seller = conf->creations_per_minute = 0; /* MySQL is a fake */
@@ -374,11 +374,14 @@ int main(int argc, char **argv)
 	size_t customers = (size_t)(options.customers + options.late);
 	struct shared *s = map(sizeof *s + customers * sizeof s->customers[0]);
 	start_processes(&conf, s);
+	atexit(remove_board);
 	struct service svc = { .conf = &conf, .loop_now = loop_new() };
 	svc.redis_now = redis_new(svc.loop_now, &conf, &problem);
 	svc.board = board_open(conf.board, &problem);
-	if (problem)
-		usage();
+	if (problem) {
+		fprintf(stderr, "rig: %s\n", problem);
+		exit(1);
+	}
 	for (int64_t i = 0; i < options.runs; i++)
 		run(&svc, s, i);
 	total.slowest_ms = s->slowest_ms;

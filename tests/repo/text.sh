@@ -22,7 +22,7 @@ result "the manual page has no other setting" "$(sed -n 's/^\.It [A-Z][a-z] \([a
 done 2>&1)"
 
 # What the containers and CI install is what ./dev installs.
-result "the package list is well formed" "$(sed 's/[[:space:]]*#.*//' docker/packages.txt | grep -vE '^(\[(build|run|test|bench|soak)\]|[a-z0-9][a-z0-9.+-]*|)$')"
+result "the package list is well formed" "$(sed 's/[[:space:]]*#.*//' docker/packages.txt | grep -vE '^(\[(build|run|test|bench|soak|coverage)\]|[a-z0-9][a-z0-9.+-]*|)$')"
 result "no package is listed twice" "$(sed 's/[[:space:]]*#.*//' docker/packages.txt | grep -v '^$' | sort | uniq -d)"
 
 # What the helpers make of a tool that is not there, without CI and with it.

@@ -200,6 +200,17 @@ const char *fake_redis_oldest(void)
 	return first ? first->text : "";
 }
 
+void fake_redis_later(void)
+{
+	struct waiting *w = first;
+	if (!w || !w->next)
+		return;
+	first = w->next;
+	w->next = NULL;
+	*last = w;
+	last = &w->next;
+}
+
 static void end(enum redis_end how, const struct redis_reply *reply)
 {
 	struct waiting *w = first;
@@ -254,13 +265,28 @@ void fake_redis_answer(const char *reply)
 		answer_words(str_of(reply));
 }
 
-void fake_redis_answer_texts(const struct str *texts, size_t count)
+static struct redis_reply *text_items(const struct str *texts, size_t count)
 {
 	struct redis_reply *items = calloc(count + 1, sizeof *items);
 	assert(items);
 	for (size_t i = 0; i < count; i++)
 		items[i] = (struct redis_reply){ .type = REDIS_TEXT, .text = texts[i] };
+	return items;
+}
+
+void fake_redis_answer_texts(const struct str *texts, size_t count)
+{
+	struct redis_reply *items = text_items(texts, count);
 	end(REDIS_ANSWER, &(struct redis_reply){ .type = REDIS_LIST, .items = items, .count = count });
+	free(items);
+}
+
+void fake_redis_answer_page(const char *cursor, const struct str *texts, size_t count)
+{
+	struct redis_reply *items = text_items(texts, count);
+	struct redis_reply page[] = { { .type = REDIS_TEXT, .text = str_of(cursor) },
+				      { .type = REDIS_LIST, .items = items, .count = count } };
+	end(REDIS_ANSWER, &(struct redis_reply){ .type = REDIS_LIST, .items = page, .count = 2 });
 	free(items);
 }
 

@@ -26,6 +26,12 @@ void fake_redis_answer(const char *reply);
 /* Ends the oldest command with a list of texts, of any bytes. */
 void fake_redis_answer_texts(const struct str *texts, size_t count);
 
+/* The oldest command goes behind all others: it is answered later. */
+void fake_redis_later(void);
+
+/* Ends the oldest command as SCAN and the like are answered: with a cursor, and a list of texts. */
+void fake_redis_answer_page(const char *cursor, const struct str *texts, size_t count);
+
 /*
  * Called while redis_call and redis_settle wait, and for nobody else: answers the oldest command. NULL: everything is
  * refused.

@@ -750,6 +750,142 @@ static void a_coupon_outlives_its_place_in_the_cache(void **state)
 	assert_int_equal(a.status, STATUS_CREATED);
 }
 
+/* The hub's word, and who has won */
+
+/* Losers come until a worker asks the hub for its word, and hears it. */
+static void hear_sold_out(const char *word)
+{
+	enum { CROWD_OF_LOSERS = 16 };
+	static struct conf conf = { .sold_out_dir = "" };
+	service.conf = &conf;
+	for (int i = 0; i < CROWD_OF_LOSERS && strncmp(fake_redis_oldest(), "HMGET", 5) != 0; i++) {
+		struct asked a;
+		submit(&a, user_of(0, i));
+		fake_redis_answer("SOLDOUT 1");
+	}
+	assert_string_equal(shorthand(fake_redis_oldest(), 0), "HMGET hub fence sold_out epoch");
+	fake_redis_answer(word);
+}
+
+/* So many users own orders of segment 0, those from `first` on; nobody owns any of the others. False: not all were
+ * read. */
+static bool read_winners(int64_t first, size_t count)
+{
+	enum { PAGE = 100000 };
+	static char digits[PAGE][24];
+	static struct str texts[2 * PAGE];
+	for (size_t done = 0; done < count; done += PAGE) {
+		size_t n = count - done < PAGE ? count - done : PAGE;
+		for (size_t i = 0; i < n; i++) {
+			texts[2 * i] = (struct str){ digits[i], buf_digits(digits[i], first + (int64_t)(done + i)) };
+			texts[2 * i + 1] = STR("1");
+		}
+		if (strncmp(shorthand(fake_redis_oldest(), 0), "HSCAN o0 ", 9) != 0)
+			return false;
+		fake_redis_answer_page(done + n < count ? "17" : "0", texts, 2 * n);
+	}
+	for (int segment = 1; segment < 4 && fake_redis_waiting(); segment++)
+		fake_redis_answer_page("0", NULL, 0);
+	return true;
+}
+
+static void losers_are_known_without_a_call_and_winners_are_not_among_them(void **state)
+{
+	(void)state;
+	struct asked a;
+	hear_sold_out("5@run 1 3");
+	assert_true(read_winners(1000, 10));
+	submit(&a, 999);
+	assert_true(a.ends == 1 && a.status == STATUS_SOLD_OUT);
+	submit(&a, 1003);
+	assert_int_equal(a.ends, 0);
+	fake_redis_answer("MINE 4");
+	assert_int_equal(a.status, STATUS_ALREADY_CLAIMED);
+}
+
+/* A worker's memory has a bound: then each claim asks its segment, under this epoch, and nothing is kept for that. */
+static void more_winners_than_are_kept(void **state)
+{
+	enum { TOO_MANY = (1 << 21) + 200000 };
+	(void)state;
+	struct asked a;
+	size_t before = mallinfo2().hblkhd;
+	hear_sold_out("5@run 1 3");
+	assert_false(read_winners(1000, TOO_MANY));
+	expect(mallinfo2().hblkhd <= before + (1 << 20), "%zu bytes are kept", mallinfo2().hblkhd - before);
+	assert_int_equal(fake_redis_waiting(), 0);
+	submit(&a, 999);
+	assert_int_equal(strncmp(fake_redis_oldest(), "claim ", 6), 0);
+	fake_redis_answer("SOLDOUT 1");
+	now_ms += 700;
+	hear_sold_out("5@run 1 3");
+	assert_int_equal(fake_redis_waiting(), 0); /* the owners are not read again */
+	now_ms += 700;
+	hear_sold_out("5@run 1 4");
+	assert_true(read_winners(1000, 10));
+	submit(&a, 999);
+	assert_true(a.ends == 1 && a.status == STATUS_SOLD_OUT);
+}
+
+/* The cache */
+
+static void on_other(void *context, enum status s, struct coupon *c)
+{
+	(void)c;
+	*(int *)context += s == STATUS_OK;
+}
+
+/* As many coupons as the cache has room for, so that it is emptied. */
+static void fill_cache(void)
+{
+	enum { CACHE_MAX = 16384 };
+	int found = 0;
+	char descriptor[256];
+	for (int64_t id = 100; id < 100 + CACHE_MAX; id++) {
+		snprintf(descriptor, sizeof descriptor, "id %lld" DESCRIPTOR_OF("1"), (long long)id);
+		coupon_find_id(&service, id, on_other, &found);
+		for (int waiting = fake_redis_waiting(); waiting > 1; waiting--)
+			fake_redis_later();
+		fake_redis_answer(descriptor);
+	}
+	assert_int_equal(found, CACHE_MAX);
+}
+
+/* One claim waits for its segment, one for the hub, and the winners are being read: each goes on with the coupon it
+ * has. */
+static void a_full_cache_is_emptied_under_live_claims(void **state)
+{
+	(void)state;
+	struct asked one, two;
+	hear_sold_out("5@run 1 3");
+	submit(&one, user_of(1, 0));
+	submit(&two, user_of(2, 0));
+	fake_redis_later(); /* the owners of segment 0 */
+	fake_redis_answer("NEED 25 0");
+	fill_cache();
+	assert_false(coupon->cached);
+	assert_true(one.ends == 0 && two.ends == 0);
+	struct coupon *held = coupon, *again = NULL;
+	coupon_find_id(&service, 7, on_found, &again);
+	for (int i = 0; i < 3; i++)
+		fake_redis_later();
+	fake_redis_answer(DESCRIPTOR("5"));
+	assert_true(again != held && again->cached);
+	while (fake_redis_waiting()) {
+		const char *sent = shorthand(fake_redis_oldest(), two.claim.user);
+		if (strncmp(sent, "HSCAN", 5) == 0)
+			fake_redis_answer_page("0", NULL, 0);
+		else
+			fake_redis_answer(strncmp(sent, "exchange", 8) == 0 ? "GRANT 26 0"
+					  : strncmp(sent, "ZADD", 4) == 0   ? "1"
+									    : "WON 26 1 1700");
+	}
+	assert_true(one.ends == 1 && one.status == STATUS_CREATED);
+	assert_true(two.ends == 1 && two.status == STATUS_CREATED);
+	assert_int_equal(again->holders, 2);
+	coupon_drop(again);
+}
+
 /* Any reply at any time */
 
 static const char *any_reply(void)
@@ -876,6 +1012,9 @@ int main(void)
 		CASE(segments_refill_side_by_side),
 		CASE(a_coupon_outlives_its_place_in_the_cache),
 		CASE(a_cached_coupon_is_small),
+		CASE(losers_are_known_without_a_call_and_winners_are_not_among_them),
+		CASE(more_winners_than_are_kept),
+		CASE(a_full_cache_is_emptied_under_live_claims),
 		CASE(random_replies_end_every_claim_once),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
