@@ -206,10 +206,10 @@ static bool list_next(struct drain *d, struct arena *a, struct works *w)
 /* False: a server is away. */
 static bool sweep_coupon(struct drain *d, struct arena *a, int64_t coupon)
 {
-	int64_t wait_ms; /* the units are for sale by then; nobody waits for that here */
+	struct supply_opening o; /* a worker opens the sale; nobody waits for that here */
 	enum status s = inspect_coupon(d->svc, a, coupon);
 	d->sweep_is_whole &= s != STATUS_BUSY;
-	return s != STATUS_UNAVAILABLE && supply_redo(d->svc, a, coupon, &wait_ms) != STATUS_UNAVAILABLE;
+	return s != STATUS_UNAVAILABLE && supply_redo(d->svc, a, coupon, &o) != STATUS_UNAVAILABLE;
 }
 
 /*

@@ -461,8 +461,8 @@ static int close_stray(struct batch *b)
 /* More orders than units: before any of them is refused, MySQL learns of units that it may have forgotten. */
 static int commit_oversold(struct batch *b)
 {
-	int64_t wait_ms; /* the units are for sale by then; nobody waits for that here */
-	enum status s = supply_redo(b->svc, b->arena, b->coupon, &wait_ms);
+	struct supply_opening o; /* a worker opens the sale; nobody waits for that here */
+	enum status s = supply_redo(b->svc, b->arena, b->coupon, &o);
 	b->stray = s == STATUS_NO_SUCH_COUPON;
 	if (b->stray || s == STATUS_UNAVAILABLE || s == STATUS_INTERNAL)
 		return -1;

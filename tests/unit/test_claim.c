@@ -221,7 +221,7 @@ static const struct conversation conversations[] = {
 	{ "units were added a moment ago",
 	  STATUS_CREATED,
 	  { { CLAIM, "NEED 25 0" },
-	    { ASK("25", "0", "1"), "LATER 300" },
+	    { ASK("25", "0", "1"), "LATER 2" },
 	    { CLAIM, "NEED 25 0" },
 	    { ASK("25", "0", "1"), "GRANT 30 0" },
 	    { CREDITED("30", "0"), "WON 26 4 1700" },
