@@ -15,9 +15,9 @@ enum {
 	QUARTER_MS = 250, /* as nginx cuts its clock */
 	PATH_SIZE = 1024,
 	WATCH_MS = 250,
-	KEEP_S = 1,       /* no word lasts longer */
-	STEP_MS = 50,     /* less than this is how exactly two clocks are read */
-	PAGES_MS = 3000,  /* for which nginx keeps a page */
+	KEEP_S = 1,      /* no word lasts longer */
+	STEP_MS = 50,    /* less than this is how exactly two clocks are read */
+	PAGES_MS = 3000, /* for which nginx keeps a page */
 	UNKNOWN_MS = 3600000
 };
 

@@ -1,9 +1,10 @@
 /*
  * What nginx answers alone, and for how long. An empty file DIRECTORY/QUARTER/SELLER/COUPON says that a coupon is sold
- * out in that quarter of a second of the wall clock, the only clock that nginx can name a file by. So a worker that dies
- * leaves nothing behind that could refuse anybody later. And because the wall clock may be set back, so that a quarter
- * comes a second time, no file is left to that clock alone: the worker that put it takes it back when its word has run
- * out by the monotonic clock, every worker removes what others have left behind, and all of it when the clock was set.
+ * out in that quarter of a second of the wall clock, the only clock that nginx can name a file by. So a worker that
+ * dies leaves nothing behind that could refuse anybody later. And because the wall clock may be set back, so that a
+ * quarter comes a second time, no file is left to that clock alone: the worker that put it takes it back when its word
+ * has run out by the monotonic clock, every worker removes what others have left behind, and all of it when the clock
+ * was set.
  *
  * Pages of coupons nginx keeps by itself, under the quarter as well, and no worker can remove them. While quarters come
  * a second time, DIRECTORY/set-back is there, and nginx neither keeps pages nor uses those that it has.

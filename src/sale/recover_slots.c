@@ -228,8 +228,8 @@ static void forget(struct recover *r, enum key set)
 
 /*
  * Only slots that are still closed by us: a later recovery has another generation. Workers and nginx may have kept
- * "sold out" from before, and there may be units now. Nothing is left of it on this host when that is over; other hosts'
- * workers take back what they have left there.
+ * "sold out" from before, and there may be units now. Nothing is left of it on this host when that is over; other
+ * hosts' workers take back what they have left there.
  */
 enum status recover_open(struct recover *r)
 {

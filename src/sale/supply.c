@@ -121,18 +121,24 @@ static enum status put_on_sale(struct service *svc, struct arena *a, const struc
 	return STATUS_OK;
 }
 
-/* By the clock that ends it, Redis's. */
-static enum status check_open(struct service *svc, struct arena *a, const struct supply *s)
+enum status supply_time(struct service *svc, struct arena *a, int64_t *now_ms)
 {
 	struct redis_command c;
 	const struct redis_reply *time = NULL;
-	if (!s->ends_ms)
-		return STATUS_OK;
 	redis_command(&c, "TIME");
 	if (redis_call(svc->redis_now, a, &c, &time) != REDIS_ANSWER)
 		return STATUS_UNAVAILABLE;
-	return redis_number_at(time, 0) * 1000 + redis_number_at(time, 1) / 1000 < s->ends_ms ? STATUS_OK
-											      : STATUS_ENDED;
+	*now_ms = redis_number_at(time, 0) * 1000 + redis_number_at(time, 1) / 1000;
+	return STATUS_OK;
+}
+
+static enum status check_open(struct service *svc, struct arena *a, const struct supply *s)
+{
+	int64_t now_ms = 0;
+	if (!s->ends_ms)
+		return STATUS_OK;
+	enum status status = supply_time(svc, a, &now_ms);
+	return status == STATUS_OK && now_ms >= s->ends_ms ? STATUS_ENDED : status;
 }
 
 enum status supply_add(struct service *svc, struct arena *a, int64_t seller, struct str name, int64_t units,

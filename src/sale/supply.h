@@ -1,13 +1,16 @@
 /*
  * Units put on sale after the opening. MySQL first, then the hub, then every segment that may still hold a "sold out".
  * Until the last of these words has run out, somebody may be refused on it, so the hub grants nothing. Whoever tells a
- * person that the units are on sale waits for that, and opens the sale then; nothing here waits. Should he die before that,
- * a worker that has waited for as long opens it (transfer.c).
+ * person that the units are on sale waits for that, and opens the sale then; nothing here waits. Should he die before
+ * that, a worker that has waited for as long opens it (transfer.c).
  */
 #ifndef SALE_SUPPLY_H
 #define SALE_SUPPLY_H
 
 #include "sale/coupon.h"
+
+/* The clock that opens and closes sales, Redis's, in ms since 1970. STATUS_OK, STATUS_UNAVAILABLE. Blocks. */
+enum status supply_time(struct service *svc, struct arena *a, int64_t *now_ms);
 
 /* A sale that may have to be opened: after wait_ms milliseconds (0 to 1251) the units may be acknowledged. */
 struct supply_opening {
@@ -15,9 +18,10 @@ struct supply_opening {
 };
 
 /*
- * Adds units to a seller's coupon; *amount is the new total, *o what is left to do. STATUS_OK, STATUS_NO_SUCH_COUPON, STATUS_ENDED, STATUS_BAD_FIELD (the total would be above
- * 1,000,000,000), STATUS_FENCED, STATUS_INTERNAL; STATUS_UNAVAILABLE: not added, or added in MySQL only, and on sale
- * once supply_redo has seen it. Not safe to repeat: each call adds. Blocks for MySQL and Redis.
+ * Adds units to a seller's coupon; *amount is the new total, *o what is left to do. STATUS_OK, STATUS_NO_SUCH_COUPON,
+ * STATUS_ENDED, STATUS_BAD_FIELD (the total would be above 1,000,000,000), STATUS_FENCED, STATUS_INTERNAL;
+ * STATUS_UNAVAILABLE: not added, or added in MySQL only, and on sale once supply_redo has seen it. Not safe to repeat:
+ * each call adds. Blocks for MySQL and Redis.
  */
 enum status supply_add(struct service *svc, struct arena *a, int64_t seller, struct str name, int64_t units,
 		       int64_t *amount, struct supply_opening *o);
