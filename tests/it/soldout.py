@@ -4,6 +4,7 @@
 import threading
 import time
 
+from client import LOST
 from harness import main
 from losers import by_nginx, counts, crowd, grown, sold_out
 from tap import case, every, same, until
@@ -107,6 +108,31 @@ def reopened_twice(it):
     for user in losers[-20:]:
         sale.claim_course(user).expect(201)
     first.join()
+
+
+@case("units are added, and the seller's worker is killed before it opens the sale: customers get them all the same")
+def opened_by_customers(it):
+    sale, _, losers = sold_out(it, losers=30)
+    crowd(sale, losers[10:])
+    epoch = it.redis("HGET", sale.key("hub"), "epoch")
+
+    def add():
+        try:
+            it.new_client().ask("PATCH", sale.path + "/stock", sale.seller, {"add": 10})
+        except LOST:
+            pass
+    seller = threading.Thread(target=add)
+    seller.start()
+    until(lambda: it.redis("HGET", sale.key("hub"), "epoch") != epoch, 5, "the hub knows of the units")
+    it.dev("stop", "cold", "-9")
+    same(it.redis("HGET", sale.key("hub"), "opening"), "1", "the hub is opening")
+    for user in losers[:10]:
+        until(lambda: sale.claim(user, it.new_client()).status in (200, 201), 10, "a unit")
+    same(it.redis("HGET", sale.key("hub"), "opening"), "0", "the hub has opened")
+    it.dev("start", "cold")
+    seller.join()
+    sale.drained()
+    sale.audit()
 
 
 @case("workers that are gone leave nothing behind: within a second nginx refuses nobody any more")
