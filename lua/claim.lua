@@ -11,7 +11,7 @@
 --       MINE sequence               the user's order from before
 --       FULL                        as many orders wait as may: nothing was done
 --       NEED received sent          nothing left here: ask the hub
---       SOLDOUT epoch               on the hub's word, under its lease
+--       SOLDOUT epoch               on the hub's word, under its lease, which ends within a second
 --       EARLY ms (to the start)     ENDED     PAUSED
 --       OK left received sent       credit only
 --       FENCED fence                it is another one here, or none: nothing was done
@@ -84,7 +84,7 @@ local function claim(segment, owners, list, index, dirty, fence, user, granted, 
   end
   if left > 0 then return 'FULL' end
   local received, sent, lease, epoch = exchanged(segment)
-  if now < lease then return 'SOLDOUT ' .. epoch end
+  if now < lease and lease <= now + 1000 then return 'SOLDOUT ' .. epoch end -- else it is over, or TIME went back
   return format('NEED %d %d', received, sent)
 end
 

@@ -2,12 +2,13 @@
 -- The hub hears what segments hold, takes what they sent back, and grants one of them stock or says "sold out".
 -- KEYS  hub hash
 -- ARGV  fence, segment, its totals received and sent, its left, units wanted at least, how many candidates to name,
---       and in one word what others report: "segment received sent left ...", four numbers each
+--       and in one word what others report: "segment received sent left ...", four numbers each; and where the caller
+--       was told LATER, and has waited since: of which epoch
 -- Reply {'GRANT', granted, taken}            totals for this segment; more than it had received
 --       {'NONE', granted, taken, j, Gj, Rj, ...}  the hub is empty; segments that may hold stock, nearest first, and
 --                                            their totals granted and taken
 --       {'SOLDOUT', epoch, until ms}         every segment reported empty, nothing is in flight
---       {'LATER', ms}                        there are units again, but not yet for anybody: see supply.lua
+--       {'LATER', epoch}                     there are units again, but not yet for anybody: see supply.lua
 --       {'OK', granted, taken}               the answer to a report (want 0)
 --       {'FENCED', fence} {'REGRESS'}        nothing was done
 -- `empty` is one character a segment, '1' while its last report, left 0 with totals equal to ours, still holds:
@@ -67,9 +68,10 @@ local want = tonumber(ARGV[6])
 if want == 0 then return save('OK', granted, taken) end
 
 if avail > 0 then
-  local time, reopened = redis.call('TIME'), tonumber(redis.call('HGET', hub, 'reopened')) or 0
-  local rest = reopened + 600 - time[1] * 1000 - math.floor(time[2] / 1000)
-  if rest > 0 and rest <= 600 then return save('LATER', rest) end
+  if redis.call('HGET', hub, 'opening') == '1' then
+    if tonumber(ARGV[9]) ~= epoch then return save('LATER', epoch) end
+    set('opening', 0)
+  end
   -- guided self-scheduling: large chunks while there is plenty, single units at the end
   local units = math.min(avail, math.max(want, math.floor(2 * avail / segments)))
   granted = granted + units

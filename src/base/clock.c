@@ -23,6 +23,17 @@ int64_t clock_mono_ms(void)
 	return read_ms(CLOCK_MONOTONIC);
 }
 
+int64_t clock_offset_ms(void)
+{
+	int64_t before, wall, after;
+	do { /* again, if this process did not run in between */
+		before = read_ms(CLOCK_MONOTONIC);
+		wall = read_ms(CLOCK_REALTIME);
+		after = read_ms(CLOCK_MONOTONIC);
+	} while (after - before > 1);
+	return wall - before;
+}
+
 void clock_format(char text[CLOCK_TEXT], int64_t ms)
 {
 	ms = ms < 0 ? 0 : ms > LAST_MS ? LAST_MS : ms;

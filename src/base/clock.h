@@ -11,6 +11,10 @@ enum { CLOCK_TEXT = sizeof "2026-01-01T00:00:00.000Z" };
 int64_t clock_ms(void);      /* wall clock, milliseconds since 1970 */
 int64_t clock_mono_ms(void); /* never goes back; for timeouts and ages */
 
+/* The wall clock less the other one: changes when somebody sets the wall clock, else by a millisecond or two at most.
+ */
+int64_t clock_offset_ms(void);
+
 /* "2026-01-01T00:00:00.000Z"; from the year 1970 to 9999, nearest to what is outside. */
 void clock_format(char text[CLOCK_TEXT], int64_t ms);
 

@@ -10,9 +10,9 @@
 #include "http/handlers.h"
 #include "http/server.h"
 #include "sale/durable.h"
+#include "sale/marker.h"
 #include "sale/revoke.h"
 #include "sale/rights.h"
-#include "sale/sold_out.h"
 
 enum { LISTEN_FD = 0, STOP_MS = 10000 };
 
@@ -63,7 +63,7 @@ int main(int argc, char **argv)
 	if (pool == POOL_HOT) {
 		redis_free(p.service.redis_now);
 		p.service.redis_now = NULL;
-		sold_out_sweep(&p.conf);
+		marker_watch(&p.service);
 		redis_wait_up(p.service.redis); /* before the first request comes */
 		revoke_watch(&p.service);
 	}

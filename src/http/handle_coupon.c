@@ -3,6 +3,7 @@
 #include "base/disk.h"
 #include "base/parse.h"
 #include "http/handlers.h"
+#include "sale/marker.h"
 #include "sale/publish.h"
 #include "sale/stock.h"
 #include "sale/supply.h"
@@ -39,6 +40,16 @@ static enum status read_time(struct request *rq, const char *field, struct str t
 	return STATUS_OK;
 }
 
+/* By the clock that will end it, which may not be this host's. */
+static enum status check_end(struct request *rq, const struct coupon *c)
+{
+	int64_t now_ms = 0;
+	enum status s = c->ends_ms > c->starts_ms ? supply_time(rq->service, rq->arena, &now_ms) : STATUS_OK;
+	if (s == STATUS_OK && (c->ends_ms <= c->starts_ms || c->ends_ms <= now_ms))
+		s = request_fail(rq, STATUS_BAD_FIELD, "ends_at must be after starts_at and in the future");
+	return s;
+}
+
 static enum status coupon_of_wish(struct request *rq, struct wish *w, struct coupon *c)
 {
 	const char *rule = parse_new_name(rq->arena, w->name);
@@ -55,9 +66,7 @@ static enum status coupon_of_wish(struct request *rq, struct wish *w, struct cou
 	enum status s = read_time(rq, "starts_at", w->starts_at, w->has_starts, &c->starts_ms);
 	if (s == STATUS_OK)
 		s = read_time(rq, "ends_at", w->ends_at, w->has_ends, &c->ends_ms);
-	if (s == STATUS_OK && w->has_ends && (c->ends_ms <= c->starts_ms || c->ends_ms <= clock_ms()))
-		s = request_fail(rq, STATUS_BAD_FIELD, "ends_at must be after starts_at and in the future");
-	return s;
+	return s == STATUS_OK && w->has_ends ? check_end(rq, c) : s;
 }
 
 enum status handle_coupon_create(struct request *rq)
@@ -99,6 +108,7 @@ struct stock_change {
 	struct loop_timer due;
 	struct stock_change *next;
 	struct request *request;
+	struct supply_opening opening;
 };
 
 enum { CHANGES_MAX = 256, CHANGES_OF_SELLER = 8 };
@@ -119,6 +129,13 @@ static enum status check_room(struct request *rq)
 			    own);
 }
 
+/* From now on nobody is refused: neither by a worker, nor by nginx, whatever the clock does. */
+static void open_sale(struct request *rq, const struct supply_opening *o)
+{
+	marker_remove(rq->service->conf, rq->part[2], rq->part[4]);
+	supply_open(rq->service, rq->arena, o);
+}
+
 static void on_due(struct loop_timer *t)
 {
 	struct stock_change *c = (struct stock_change *)t; /* its first member */
@@ -126,22 +143,24 @@ static void on_due(struct loop_timer *t)
 	while (*at != c)
 		at = &(*at)->next;
 	*at = c->next;
+	open_sale(c->request, &c->opening);
 	request_finish(c->request, STATUS_OK);
 }
 
-static void answer_later(struct request *rq, int64_t wait_ms)
+static void answer_later(struct request *rq, const struct supply_opening *o)
 {
 	struct service *svc = rq->service;
 	struct stock_change *c = arena_alloc(rq->arena, sizeof *c);
-	*c = (struct stock_change){ .due = { .fn = on_due }, .next = svc->stock_changes, .request = rq };
+	*c = (struct stock_change){ .due = { .fn = on_due }, .next = svc->stock_changes, .request = rq, .opening = *o };
 	svc->stock_changes = c;
-	loop_timer_set(svc->loop, &c->due, wait_ms);
+	loop_timer_set(svc->loop, &c->due, o->wait_ms);
 	request_set_aside(rq);
 }
 
 enum status handle_stock_add(struct request *rq)
 {
-	int64_t add, amount, wait_ms;
+	int64_t add, amount;
+	struct supply_opening opening;
 	const struct json_field fields[] = { { "add", JSON_INT, true, 1, 1000000000, NULL, &add, NULL } };
 	if (!str_eq(rq->part[2], rq->token.name))
 		return STATUS_FORBIDDEN;
@@ -149,7 +168,7 @@ enum status handle_stock_add(struct request *rq)
 	if (s == STATUS_OK)
 		s = check_room(rq);
 	if (s == STATUS_OK)
-		s = supply_add(rq->service, rq->arena, rq->token.user, rq->part[4], add, &amount, &wait_ms);
+		s = supply_add(rq->service, rq->arena, rq->token.user, rq->part[4], add, &amount, &opening);
 	if (s == STATUS_BAD_FIELD && !rq->response.detail)
 		return request_fail(rq, s, "add would bring the amount above 1000000000");
 	if (s != STATUS_OK)
@@ -157,9 +176,9 @@ enum status handle_stock_add(struct request *rq)
 	struct buf *body = response_object(rq);
 	json_int(body, "amount", amount);
 	json_end(body, '}');
-	if (!wait_ms)
+	if (!opening.wait_ms)
 		return s;
-	answer_later(rq, wait_ms);
+	answer_later(rq, &opening);
 	return STATUS_PENDING;
 }
 

@@ -26,6 +26,8 @@ struct coupon {
 	mark **marks;               /* claim.c's: a segment's mark once it was looked up, or NULL; as refills */
 	struct sold_out *sold_out;  /* sold_out.c's: the hub's word and the winners, or NULL */
 	struct stock_read *reading; /* stock.c's: the read that is under way, or NULL */
+	int64_t later_epoch;        /* transfer.c's: that of which the hub said LATER, 0: never, */
+	int64_t later_ms;           /* and when, by clock_mono_ms */
 
 	struct arena arena;
 	struct table_node by_name, by_id;

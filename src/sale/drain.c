@@ -206,10 +206,10 @@ static bool list_next(struct drain *d, struct arena *a, struct works *w)
 /* False: a server is away. */
 static bool sweep_coupon(struct drain *d, struct arena *a, int64_t coupon)
 {
-	int64_t wait_ms; /* the units are for sale by then; nobody waits for that here */
+	struct supply_opening o; /* a worker opens the sale; nobody waits for that here */
 	enum status s = inspect_coupon(d->svc, a, coupon);
 	d->sweep_is_whole &= s != STATUS_BUSY;
-	return s != STATUS_UNAVAILABLE && supply_redo(d->svc, a, coupon, &wait_ms) != STATUS_UNAVAILABLE;
+	return s != STATUS_UNAVAILABLE && supply_redo(d->svc, a, coupon, &o) != STATUS_UNAVAILABLE;
 }
 
 /*
@@ -277,20 +277,35 @@ static void remove_abandoned(struct drain *d, struct arena *a)
 /* Leases */
 
 /* Also when Redis is full and takes no lease: then draining is what makes room, and two drainers do no harm. */
-static bool lease(struct drain *d, struct arena *a, int64_t coupon)
+static bool set_lease(struct drain *d, struct arena *a, int64_t coupon, const char *condition)
 {
 	struct redis_command c;
 	const struct redis_reply *reply = NULL;
 	redis_command(&c, "SET");
 	key_put(&c, KEY_LEASE, coupon, 0);
 	redis_put_text(&c, d->token);
-	redis_put_text(&c, "NX");
+	redis_put_text(&c, condition);
 	redis_put_text(&c, "PX");
 	redis_put_int(&c, LEASE_MS);
 	enum redis_end end = redis_call(d->svc->redis_now, a, &c, &reply);
 	if (end == REDIS_REFUSED)
 		return str_starts(redis_text(reply), STR("OOM"));
 	return end == REDIS_ANSWER && redis_type(reply) == REDIS_TEXT;
+}
+
+/* A lease that lasts longer than one can is from before Redis's clock was set back. */
+static bool lease_is_void(struct drain *d, struct arena *a, int64_t coupon)
+{
+	struct redis_command c;
+	const struct redis_reply *reply = NULL;
+	redis_command(&c, "PTTL");
+	key_put(&c, KEY_LEASE, coupon, 0);
+	return redis_call(d->svc->redis_now, a, &c, &reply) == REDIS_ANSWER && redis_number(reply) > LEASE_MS;
+}
+
+static bool lease(struct drain *d, struct arena *a, int64_t coupon)
+{
+	return set_lease(d, a, coupon, "NX") || (lease_is_void(d, a, coupon) && set_lease(d, a, coupon, "XX"));
 }
 
 static void release(struct drain *d, int64_t coupon)
@@ -307,7 +322,9 @@ static void report(struct drain *d, const struct batch *b)
 	board_add(board, COUNT_drained_orders_total, (uint64_t)b->committed);
 	board_add(board, COUNT_dead_letters_total, (uint64_t)b->dead);
 	board_add(board, COUNT_drained_batches_total, b->committed > 0);
-	board_set(board, COUNT_drain_oldest_ms, b->oldest_ms ? (uint64_t)(clock_ms() - b->oldest_ms) : 0);
+	int64_t age_ms =
+		b->oldest_ms ? clock_ms() - b->oldest_ms : 0; /* by Redis's clock, which may be ahead of ours */
+	board_set(board, COUNT_drain_oldest_ms, age_ms > 0 ? (uint64_t)age_ms : 0);
 }
 
 static int drain_coupon(struct drain *d, const struct work *w)

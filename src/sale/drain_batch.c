@@ -466,8 +466,8 @@ static int close_stray(struct batch *b)
 /* More orders than units: before any of them is refused, MySQL learns of units that it may have forgotten. */
 static int commit_oversold(struct batch *b)
 {
-	int64_t wait_ms; /* the units are for sale by then; nobody waits for that here */
-	enum status s = supply_redo(b->svc, b->arena, b->coupon, &wait_ms);
+	struct supply_opening o; /* a worker opens the sale; nobody waits for that here */
+	enum status s = supply_redo(b->svc, b->arena, b->coupon, &o);
 	if (s == STATUS_NO_SUCH_COUPON) { /* or not published, as far as MySQL knows: a recovery mends that */
 		b->known = false;
 		return check_known(b) ? -1 : failed(b, "a coupon that is not published");

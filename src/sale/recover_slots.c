@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "sale/claim.h"
 #include "sale/fence.h"
+#include "sale/marker.h"
 #include "sale/publish.h"
 #include "sale/scripts.h"
 #include "sale/sold_out.h"
@@ -193,6 +194,7 @@ static enum status write_hub(struct recover *r)
 	put_field(&c, "avail", r->out->available);
 	put_field(&c, "skipped", r->out->available + r->numbers - units);
 	put_field(&c, "sold_out", 0);
+	put_field(&c, "opening", 0);
 	put_field(&c, "epoch", 0);
 	redis_put_text(&c, "empty");
 	char zeros[SEGMENTS_MAX];
@@ -231,12 +233,14 @@ static void forget(struct recover *r, enum key set)
 
 /*
  * Only slots that are still closed by us: a later recovery has another generation. Workers and nginx may have kept
- * "sold out" from before, and there may be units now.
+ * "sold out" from before, and there may be units now. Nothing is left of it on this host when that is over; other
+ * hosts' workers take back what they have left there.
  */
 enum status recover_open(struct recover *r)
 {
 	struct redis_command c;
 	sold_out_outlast(r->closed_ms);
+	marker_remove(r->svc->conf, r->coupon.seller_name, r->coupon.name);
 	for (int i = 0; i < r->coupon.segments; i++) {
 		fence_open_command(&c, KEY_SEGMENT, r->coupon.id, i, r->written, r->coupon.generation);
 		send(r, &c);

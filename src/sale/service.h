@@ -34,6 +34,9 @@ struct service {
 	char revoked_last[48];   /* and its entry ("": none was read); */
 	int64_t revoked_read_ms; /* when it was asked */
 	struct loop_timer revoked_timer;
+	struct loop_timer marker_timer;
+	int64_t clock_offset_ms;   /* marker.c: as it was a moment ago */
+	int64_t set_back_until_ms; /* marker.c: by clock_mono_ms; 0: nginx keeps pages */
 };
 
 #endif

@@ -1,24 +1,16 @@
 #include "sale/sold_out.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <ftw.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/log.h"
-#include "base/parse.h"
 #include "sale/fence.h"
+#include "sale/marker.h"
 
 enum {
 	RENEW_MS = 150,
-	CROWD = 16,      /* losers that make it worth the while */
-	IDLE_MS = 2000,  /* after the last claim that needed it */
-	BUCKET_MS = 250, /* as nginx cuts its clock */
+	CROWD = 16,     /* losers that make it worth the while */
+	IDLE_MS = 2000, /* after the last claim that needed it */
 	PAGE = 1000,
 	WINNERS_MAX = 1 << 21
 };
@@ -29,7 +21,7 @@ struct sold_out {
 	struct loop_timer renew;
 	bool asking;
 	int losers;
-	int64_t epoch, until_ms, sent_ms, sent_wall_ms, used_ms;
+	int64_t epoch, until_ms, sent_ms, used_ms;
 	/* the winners under `complete`, or those found so far */
 	int64_t complete; /* the epoch of which all winners are known; -1: of none */
 	int64_t too_many; /* the epoch that has more winners than are kept; -1: none */
@@ -37,7 +29,7 @@ struct sold_out {
 	int segment;      /* whose owners are being read; -1: nobody's */
 	int64_t *winners; /* open addressing, 0 is free */
 	size_t size, count;
-	int64_t marked; /* the last quarter of a second that has a file */
+	struct marker marker;
 };
 
 /* Winners */
@@ -138,104 +130,21 @@ static void read_winners(struct sold_out *s)
 	read_owners(s, STR("0"));
 }
 
-/* Files for nginx */
-
-static void bucket_path(char *path, size_t size, const struct sold_out *s, int64_t bucket)
-{
-	snprintf(path, size, "%s/%lld.%02d", s->svc->conf->sold_out_dir, (long long)(bucket / 4),
-		 (int)(bucket % 4) * 25);
-}
-
-/* Workers answer then, so nothing is wrong but the price of an answer; a line every ten seconds is enough. */
-static void count_failure(struct service *svc, const char *path)
-{
-	enum { REPORT_MS = 10000 };
-	static int64_t reported_ms;
-	int reason = errno;
-	int64_t now = clock_mono_ms();
-	board_add(svc->board, COUNT_sold_out_files_failed_total, 1);
-	if (reported_ms && now - reported_ms < REPORT_MS)
-		return;
-	reported_ms = now;
-	log_warn("sold_out_file_failed", LOG_TEXT("path", path), LOG_TEXT("reason", strerror(reason)));
-}
-
-static void put_file(struct sold_out *s, int64_t bucket)
-{
-	char path[1024];
-	bucket_path(path, sizeof path, s, bucket);
-	size_t n = strlen(path);
-	struct str seller = s->coupon->seller_name, name = s->coupon->name;
-	mkdir(path, 0750);
-	n += (size_t)snprintf(path + n, sizeof path - n, "/%.*s", (int)seller.n, seller.p);
-	mkdir(path, 0750);
-	snprintf(path + n, sizeof path - n, "/%.*s", (int)name.n, name.p);
-	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
-	if (fd < 0)
-		count_failure(s->svc, path);
-	else
-		close(fd);
-}
-
-/* nftw's, depth first. */
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
-{
-	(void)st;
-	(void)type;
-	(void)at;
-	remove(path);
-	return 0;
-}
-
-/* What is past, and what a clock that went back has left in the future: some seconds are enough for any word. */
-static void sweep(const char *directory, int64_t now_ms)
-{
-	enum { KEEP_S = 3 };
-	char path[1024];
-	DIR *all = opendir(directory);
-	if (!all)
-		return;
-	for (struct dirent *e = readdir(all); e; e = readdir(all)) {
-		long long second = atoll(e->d_name);
-		if (!second || llabs(second - now_ms / 1000) <= KEEP_S)
-			continue;
-		snprintf(path, sizeof path, "%s/%s", directory, e->d_name);
-		nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-	}
-	closedir(all);
-}
-
-/* The quarters that end before the word does: with a renewal in each of them there is no gap. */
-static void leave_files(struct sold_out *s)
-{
-	if (!*s->svc->conf->sold_out_dir)
-		return;
-	int64_t now = s->sent_wall_ms / BUCKET_MS;
-	for (int64_t b = s->marked >= now ? s->marked + 1 : now;
-	     (b + 1) * BUCKET_MS <= s->sent_wall_ms + SOLD_OUT_LEASE_MS; b++) {
-		put_file(s, b);
-		if (b % 8 == 0)
-			sweep(s->svc->conf->sold_out_dir, s->sent_wall_ms);
-		s->marked = b;
-	}
-}
-
-void sold_out_sweep(const struct conf *conf)
-{
-	if (!*conf->sold_out_dir)
-		return;
-	mkdir(conf->sold_out_dir, 0750);
-	sweep(conf->sold_out_dir, clock_ms());
-}
-
 /* The word */
 
 static void ask(struct sold_out *s);
 
+/* Also when no answer came: what nginx was told ends with the word. */
 static void on_renew(struct loop_timer *t)
 {
 	struct sold_out *s = (struct sold_out *)((char *)t - offsetof(struct sold_out, renew));
-	bool wanted = clock_mono_ms() - s->used_ms < IDLE_MS && s->coupon->cached;
+	int64_t now = clock_mono_ms();
+	if (now >= s->until_ms) {
+		marker_take_back(&s->marker);
+		return;
+	}
+	loop_timer_set(s->svc->loop, &s->renew, s->until_ms - now);
+	bool wanted = now - s->used_ms < IDLE_MS && s->coupon->cached;
 	if (wanted && !s->asking && (!s->coupon->ends_ms || clock_ms() < s->coupon->ends_ms))
 		ask(s);
 }
@@ -259,12 +168,14 @@ static void on_word(void *context, enum redis_end end, const struct redis_reply 
 	if (ours && redis_number_at(reply, 1) == 1) {
 		s->epoch = redis_number_at(reply, 2);
 		s->until_ms = s->sent_ms + SOLD_OUT_LEASE_MS;
-		leave_files(s);
+		marker_leave(&s->marker, s->until_ms - clock_mono_ms());
 		read_winners(s);
 		loop_timer_set(s->svc->loop, &s->renew, RENEW_MS);
 	}
-	if (end == REDIS_ANSWER && !(ours && redis_number_at(reply, 1) == 1))
+	if (end == REDIS_ANSWER && !(ours && redis_number_at(reply, 1) == 1)) {
 		s->until_ms = 0;
+		marker_take_back(&s->marker);
+	}
 	coupon_drop(s->coupon); /* without an answer nothing is renewed: the word runs out */
 }
 
@@ -273,7 +184,6 @@ static void ask(struct sold_out *s)
 	struct redis_command c;
 	s->asking = true;
 	s->sent_ms = clock_mono_ms();
-	s->sent_wall_ms = clock_ms();
 	redis_command(&c, "HMGET");
 	key_put(&c, KEY_HUB, s->coupon->id, 0);
 	redis_put_text(&c, "fence");
@@ -291,6 +201,9 @@ void sold_out_heard(struct service *svc, struct coupon *c)
 		if (!s)
 			abort();
 		*s = (struct sold_out){ .svc = svc, .coupon = c, .complete = -1, .too_many = -1, .segment = -1 };
+		s->marker = (struct marker){
+			.conf = svc->conf, .board = svc->board, .seller = c->seller_name, .name = c->name
+		};
 		s->renew.fn = on_renew;
 	}
 	int64_t now = clock_mono_ms();
@@ -322,6 +235,7 @@ void sold_out_free(struct sold_out *s)
 	if (!s)
 		return;
 	loop_timer_cancel(s->svc->loop, &s->renew);
+	marker_take_back(&s->marker);
 	free(s->winners);
 	free(s);
 }

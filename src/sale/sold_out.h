@@ -6,9 +6,7 @@
  * is renewed. After a re-opening the hub grants nothing while workers may
  * still believe in it (lua/supply.lua): who wins is never refused afterwards.
  *
- * The word can also be left where nginx sees it: an empty file
- * DIRECTORY/QUARTER/SELLER/COUPON for every quarter of a second that the word
- * covers. What is not renewed is past, and nothing has to be taken back.
+ * While the word lasts it is also left where nginx sees it: marker.h.
  */
 #ifndef SALE_SOLD_OUT_H
 #define SALE_SOLD_OUT_H
@@ -22,9 +20,6 @@ void sold_out_heard(struct service *svc, struct coupon *c);
 
 /* The user has no order of this coupon, and no unit is left. False: ask the segment. */
 bool sold_out_is_lost(struct coupon *c, int64_t user);
-
-/* Files of moments that are over, left behind by workers that were killed. */
-void sold_out_sweep(const struct conf *conf);
 
 /* Waits until no word from before that moment (of clock_mono_ms) is believed any more, by any worker or nginx. Blocks.
  */

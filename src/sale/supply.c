@@ -6,6 +6,7 @@
 #include "sale/fence.h"
 #include "sale/key.h"
 #include "sale/scripts.h"
+#include "sale/sold_out.h"
 
 /* Of the flags that exchange.lua hands out; and how far the clocks of a cluster may be apart. */
 enum { LEASE_MS = 1000, SKEW_MS = 250, AMOUNT_MAX = 1000000000 };
@@ -44,10 +45,8 @@ static enum status read_published(struct service *svc, struct arena *a, int64_t 
 	return first_row(&rows, s);
 }
 
-/* Tells the hub the totals; *epoch is then the oldest whose flags are good, *wait_ms how long others may be believed.
- */
-static enum status tell_hub(struct service *svc, struct arena *a, const struct supply *s, int64_t *epoch,
-			    int64_t *wait_ms)
+/* Tells the hub the totals; the epoch is then the oldest whose flags are good. */
+static enum status tell_hub(struct service *svc, struct arena *a, const struct supply *s, struct supply_opening *o)
 {
 	struct redis_command c;
 	const struct redis_reply *reply = NULL;
@@ -59,8 +58,8 @@ static enum status tell_hub(struct service *svc, struct arena *a, const struct s
 	board_add(svc->board, COUNT_scripts_total__supply, 1);
 	if (redis_call(svc->redis_now, a, &c, &reply) != REDIS_ANSWER)
 		return STATUS_UNAVAILABLE;
-	*epoch = redis_number_at(reply, 1);
-	*wait_ms = redis_number_at(reply, 3);
+	o->epoch = redis_number_at(reply, 1);
+	o->wait_ms = redis_number_at(reply, 3) ? SOLD_OUT_LEASE_MS : 0;
 	if (str_eq(redis_text_at(reply, 0), STR("OK")))
 		return STATUS_OK;
 	fence_doubt(svc->redis_now, s->coupon, s->segments);
@@ -74,11 +73,8 @@ static void on_flag(void *context, enum redis_end end, const struct redis_reply 
 	*open += end == REDIS_ANSWER && str_eq(redis_text_at(reply, 0), STR("OK"));
 }
 
-/*
- * Every segment must have heard it, or its flag must have run out; and so must the word that workers keep. *wait_ms is
- * how long that word lasts, as the hub said; afterwards, how long it is from now until nobody is refused any more.
- */
-static void clear_flags(struct service *svc, const struct supply *s, int64_t epoch, int64_t *wait_ms)
+/* Every segment must have heard it, or its flag must have run out; and so must the word that workers keep. */
+static void clear_flags(struct service *svc, const struct supply *s, struct supply_opening *o)
 {
 	int64_t told_ms = clock_mono_ms();
 	int open = 0;
@@ -87,37 +83,69 @@ static void clear_flags(struct service *svc, const struct supply *s, int64_t epo
 		redis_script(&c, &script_flag, 1);
 		key_put(&c, KEY_SEGMENT, s->coupon, i);
 		redis_put_fence(&c, s->generation);
-		redis_put_int(&c, epoch);
+		redis_put_int(&c, o->epoch);
 		redis_put_int(&c, 0);
 		board_add(svc->board, COUNT_scripts_total__flag, 1);
 		redis_send(svc->redis_now, &c, on_flag, &open);
 	}
 	redis_settle(svc->redis_now);
-	if (open < s->segments)
-		*wait_ms = LEASE_MS + SKEW_MS;
-	int64_t rest = told_ms + *wait_ms + 1 - clock_mono_ms();
-	*wait_ms = rest > 0 ? rest : 0;
+	int64_t wait_ms = open < s->segments ? LEASE_MS + SKEW_MS : o->wait_ms;
+	int64_t rest = told_ms + wait_ms + 1 - clock_mono_ms();
+	o->wait_ms = rest > 0 ? rest : 0;
 }
 
-/* By the clock that ends it, Redis's. */
-static enum status check_open(struct service *svc, struct arena *a, const struct supply *s)
+/* No totals, only that the time has passed. */
+void supply_open(struct service *svc, struct arena *a, const struct supply_opening *o)
+{
+	struct redis_command c;
+	if (!o->epoch)
+		return;
+	redis_script(&c, &script_supply, 1);
+	key_put(&c, KEY_HUB, o->coupon, 0);
+	redis_put_fence(&c, o->generation);
+	redis_put_int(&c, 0);
+	redis_put_int(&c, 0);
+	redis_put_int(&c, o->epoch);
+	board_add(svc->board, COUNT_scripts_total__supply, 1);
+	redis_call(svc->redis_now, a, &c, NULL);
+}
+
+static enum status put_on_sale(struct service *svc, struct arena *a, const struct supply *s, struct supply_opening *o)
+{
+	*o = (struct supply_opening){ .coupon = s->coupon, .generation = s->generation };
+	enum status status = tell_hub(svc, a, s, o);
+	if (status != STATUS_OK)
+		return status;
+	FAULT(supply_told);
+	clear_flags(svc, s, o);
+	return STATUS_OK;
+}
+
+enum status supply_time(struct service *svc, struct arena *a, int64_t *now_ms)
 {
 	struct redis_command c;
 	const struct redis_reply *time = NULL;
-	if (!s->ends_ms)
-		return STATUS_OK;
 	redis_command(&c, "TIME");
 	if (redis_call(svc->redis_now, a, &c, &time) != REDIS_ANSWER)
 		return STATUS_UNAVAILABLE;
-	return redis_number_at(time, 0) * 1000 + redis_number_at(time, 1) / 1000 < s->ends_ms ? STATUS_OK
-											      : STATUS_ENDED;
+	*now_ms = redis_number_at(time, 0) * 1000 + redis_number_at(time, 1) / 1000;
+	return STATUS_OK;
+}
+
+static enum status check_open(struct service *svc, struct arena *a, const struct supply *s)
+{
+	int64_t now_ms = 0;
+	if (!s->ends_ms)
+		return STATUS_OK;
+	enum status status = supply_time(svc, a, &now_ms);
+	return status == STATUS_OK && now_ms >= s->ends_ms ? STATUS_ENDED : status;
 }
 
 enum status supply_add(struct service *svc, struct arena *a, int64_t seller, struct str name, int64_t units,
-		       int64_t *amount, int64_t *wait_ms)
+		       int64_t *amount, struct supply_opening *o)
 {
 	struct supply s;
-	int64_t changed = 0, epoch = 0;
+	int64_t changed = 0;
 	enum status status = read_named(svc, a, seller, name, &s);
 	if (status == STATUS_OK)
 		status = check_open(svc, a, &s);
@@ -131,11 +159,9 @@ enum status supply_add(struct service *svc, struct arena *a, int64_t seller, str
 	FAULT(supply_counted);
 	status = read_named(svc, a, seller, name, &s); /* the total, with what others added meanwhile */
 	if (status == STATUS_OK)
-		status = tell_hub(svc, a, &s, &epoch, wait_ms);
+		status = put_on_sale(svc, a, &s, o);
 	if (status != STATUS_OK)
 		return status;
-	FAULT(supply_told);
-	clear_flags(svc, &s, epoch, wait_ms);
 	FAULT(supply_open);
 	*amount = s.amount;
 	return STATUS_OK;
@@ -167,11 +193,11 @@ int supply_raise(struct service *svc, int64_t coupon, int64_t amount, int64_t ca
 		NULL, DB_N(amount), DB_N(cancelled), DB_N(coupon));
 }
 
-enum status supply_redo(struct service *svc, struct arena *a, int64_t coupon, int64_t *wait_ms)
+enum status supply_redo(struct service *svc, struct arena *a, int64_t coupon, struct supply_opening *o)
 {
 	struct supply s;
-	int64_t amount = 0, cancelled = 0, epoch;
-	*wait_ms = 0;
+	int64_t amount = 0, cancelled = 0;
+	*o = (struct supply_opening){ .coupon = coupon };
 	enum status status = read_published(svc, a, coupon, &s);
 	if (status == STATUS_OK)
 		status = supply_read_hub(svc, a, coupon, &amount, &cancelled);
@@ -182,8 +208,5 @@ enum status supply_redo(struct service *svc, struct arena *a, int64_t coupon, in
 	if (amount >= s.amount && cancelled >= s.cancelled)
 		return STATUS_OK;
 	FAULT(supply_found);
-	status = tell_hub(svc, a, &s, &epoch, wait_ms);
-	if (status == STATUS_OK)
-		clear_flags(svc, &s, epoch, wait_ms);
-	return status;
+	return put_on_sale(svc, a, &s, o);
 }

@@ -17,6 +17,9 @@
 
 enum { KEYS_MAX = 4, KEY_MIN = 32, KEY_MAX = 128, TOKEN_MIN = 20, TOKEN_MAX = 2048, LEEWAY_S = 30, MAC = 32 };
 
+/* A token is good before it was issued: on a host whose clock is so far behind, or when the clock was set back. */
+enum { CLOCKS_APART_S = REVOKED_KEEP_S };
+
 struct key {
 	char kid[33];
 	unsigned char secret[KEY_MAX];
@@ -56,7 +59,7 @@ static jwt_t *unsigned_jwt(const struct tokens *ts, const struct token *t, int64
 	jwt_add_grant(jwt, "aud", ts->conf->token_issuer);
 	jwt_add_grant(jwt, "jti", jti);
 	jwt_add_grant_int(jwt, "iat", (long)now_s);
-	jwt_add_grant_int(jwt, "nbf", (long)now_s);
+	jwt_add_grant_int(jwt, "nbf", (long)(now_s > CLOCKS_APART_S ? now_s - CLOCKS_APART_S : 0));
 	jwt_add_grant_int(jwt, "exp", (long)t->expires_s);
 	return jwt;
 }
@@ -228,8 +231,7 @@ static enum status judge(const struct tokens *ts, const struct claims *c, int64_
 	bool seller = str_eq(c->kind, STR("saler"));
 	if (!str_eq(c->issuer, own) || !str_eq(c->audience, own) || (!seller && !str_eq(c->kind, STR("customer"))) ||
 	    !parse_int(c->subject, 1, INT64_MAX, &t->user) || !read_hex(c->id, &t->id) ||
-	    c->not_before_s > now_s + LEEWAY_S || c->issued_s > now_s + LEEWAY_S ||
-	    c->expires_s - c->issued_s > CONF_MAX_token_ttl_s)
+	    c->not_before_s > now_s + LEEWAY_S || c->expires_s - c->issued_s > CONF_MAX_token_ttl_s)
 		return STATUS_BAD_TOKEN;
 	t->name = c->name;
 	t->kind = seller ? KIND_SELLER : KIND_CUSTOMER;

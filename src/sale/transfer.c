@@ -21,6 +21,7 @@
 #include "sale/fence.h"
 #include "sale/key.h"
 #include "sale/scripts.h"
+#include "sale/sold_out.h"
 
 enum { PROBES_MAX = 32, STALE_MS = 500 };
 
@@ -123,7 +124,13 @@ static void count_move(const struct refill *r, enum counter moves, enum counter 
 	board_add(r->service->board, units, (uint64_t)moved);
 }
 
-/* Of the segments that were probed, in one word. */
+/* The opening for which this worker has waited until all have forgotten that nothing was left; 0: none. */
+static int64_t epoch_waited_for(const struct coupon *c)
+{
+	return c->later_epoch && clock_mono_ms() - c->later_ms > SOLD_OUT_LEASE_MS ? c->later_epoch : 0;
+}
+
+/* Of the segments that were probed, in one word, and what comes behind it. */
 static void put_reports(struct redis_command *cmd, const struct refill *r)
 {
 	char text[PROBES_MAX * 80];
@@ -132,8 +139,11 @@ static void put_reports(struct redis_command *cmd, const struct refill *r)
 		n += (size_t)snprintf(text + n, sizeof text - n, "%s%d %lld %lld %lld", i ? " " : "",
 				      r->heard[i].segment, (long long)r->heard[i].received, (long long)r->heard[i].sent,
 				      (long long)r->heard[i].left);
-	if (n)
+	int64_t waited = epoch_waited_for(r->coupon);
+	if (n || waited)
 		redis_put(cmd, (struct str){ text, n });
+	if (waited)
+		redis_put_int(cmd, waited);
 }
 
 static void send_exchange(struct refill *r, int want, redis_done *done, void *context)
@@ -327,10 +337,17 @@ static void on_sold_out(struct refill *r, const struct redis_reply *reply)
 	send_all(r, NULL);
 }
 
-/* Units were added a moment ago; they are for nobody before all workers have forgotten that none was left. */
+/*
+ * Units were added a moment ago; they are for nobody before all workers have forgotten that none was left. Whoever has
+ * waited for that may say so to the hub: the seller's worker, or this one.
+ */
 static void on_later(struct refill *r, const struct redis_reply *reply)
 {
-	(void)reply;
+	struct coupon *c = r->coupon;
+	int64_t epoch = redis_number_at(reply, 1);
+	if (epoch != c->later_epoch)
+		c->later_ms = clock_mono_ms();
+	c->later_epoch = epoch;
 	end_all(r, STATUS_PENDING);
 }
 

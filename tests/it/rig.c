@@ -197,10 +197,11 @@ static void open_sale(struct service *svc, struct arena *a, struct shared *s, in
 
 /* Stock is added while nobody claims, or returned while the last units are sold. */
 
-static void supplied(enum status s, int64_t wait_ms)
+static void supplied(struct service *svc, struct arena *a, enum status s, const struct supply_opening *o)
 {
 	if (s == STATUS_OK) {
-		usleep((useconds_t)wait_ms * 1000);
+		usleep((useconds_t)o->wait_ms * 1000);
+		supply_open(svc, a, o);
 		return;
 	}
 	fprintf(stderr, "rig: supply: %s\n", status_text(s));
@@ -209,9 +210,10 @@ static void supplied(enum status s, int64_t wait_ms)
 
 static void add_units(struct service *svc, struct arena *a)
 {
-	int64_t amount, wait_ms = 0;
-	enum status added = supply_add(svc, a, 1, str_of(sale_name), options.add, &amount, &wait_ms);
-	supplied(added, wait_ms);
+	int64_t amount;
+	struct supply_opening o;
+	enum status added = supply_add(svc, a, 1, str_of(sale_name), options.add, &amount, &o);
+	supplied(svc, a, added, &o);
 }
 
 static void cancel_order(struct service *svc, struct arena *a, const struct shared *s)
@@ -220,9 +222,9 @@ static void cancel_order(struct service *svc, struct arena *a, const struct shar
 	while (s->won < options.units - early)
 		usleep(20);
 	rig_db_cancel();
-	int64_t wait_ms;
-	enum status returned = supply_redo(svc, a, s->coupon, &wait_ms);
-	supplied(returned, wait_ms);
+	struct supply_opening o;
+	enum status returned = supply_redo(svc, a, s->coupon, &o);
+	supplied(svc, a, returned, &o);
 }
 
 /* Report */

@@ -109,9 +109,9 @@ class Coupon:
 
     def supply(self, amount, cancelled=0, gen=GEN):
         reply = self.redis.run("supply", [HUB], gen, amount, cancelled)
-        if self.at_once and self.redis("HGET", HUB, "reopened"):
-            self.redis("HSET", HUB, "reopened", 0)  # as if workers had forgotten already
-        return reply[:3]  # then how long to wait
+        if self.at_once and self.redis("HGET", HUB, "opening") == "1":
+            self.redis("HSET", HUB, "opening", 0)  # as if workers had forgotten already
+        return reply[:3]  # then whether it is opening
 
     def hub(self):
         h = self.redis("HGETALL", HUB)
@@ -375,21 +375,40 @@ def sold_out(redis):
 def flags(redis):
     c = Coupon(redis, 5, 1, each=0)
     now = int(time.time() * 1000)
-    same(c.flag(0, 1, now + 60000), ["OK", 1], "taken")
+    same(c.flag(0, 1, now + 900), ["OK", 1], "taken")
     same(c.claim(0, 42), ["SOLDOUT", 1], "refused")
-    same(c.flag(0, 1, now + 1000), ["OK", 1], "an earlier end")
-    same(c.segment(0)["until"], now + 60000, "does not shorten it")
+    same(c.flag(0, 1, now + 500), ["OK", 1], "an earlier end")
+    same(c.segment(0)["until"], now + 900, "does not shorten it")
     same(c.flag(0, 2, 0), ["OK", 1], "open again")
     same(c.claim(0, 42), ["NEED", 0, 0], "asks the hub")
-    unchanged(c, lambda: c.flag(0, 1, now + 60000), ["OK", 0])  # from before the opening
+    unchanged(c, lambda: c.flag(0, 1, now + 900), ["OK", 0])  # from before the opening
     unchanged(c, lambda: c.flag(0, 2, 0), ["OK", 0])
     same(c.flag(0, 3, now - 1), ["OK", 1], "a lease that has run out")
     same(c.claim(0, 42), ["NEED", 0, 0], "asks the hub")
-    same(c.flag(0, 3, now + 60000), ["OK", 1], "a lease")
+    same(c.flag(0, 3, int(time.time() * 1000) + 900), ["OK", 1], "a lease")
     same(c.claim(0, 42, 1, 0)[0], "WON", "ends with a credit")
     same(c.claim(0, 43), ["NEED", 1, 0], "asks the hub")
     c.claim(0, 0, 2, 0)
-    unchanged(c, lambda: c.flag(0, 3, now + 60000), ["OK", 0])  # there is stock
+    unchanged(c, lambda: c.flag(0, 3, now + 900), ["OK", 0])  # there is stock
+
+
+@case("a lease: never longer than a second, whatever the clocks of two servers are, and void once TIME was set back")
+def leases(redis):
+    c = Coupon(redis, 5, 1, each=0)
+
+    def now():
+        return int(time.time() * 1000)
+    began = now()
+    same(c.flag(0, 1, began + 1200), ["OK", 1], "the hub's clock is a little ahead")
+    assert began + 1000 <= c.segment(0)["until"] <= now() + 1000, c.segment(0)
+    same(c.claim(0, 42), ["SOLDOUT", 1], "refused")
+    redis("HSET", c.key(0), "until", now() + 30_000)  # as it is when TIME was set back by 29 s
+    same(c.claim(0, 42), ["NEED", 0, 0], "void")
+    same(c.flag(0, 1, now() + 30_000), ["OK", 1], "so is a word from before")
+    same(c.segment(0)["until"], 0, "and neither is kept")
+    same(c.claim(0, 42), ["NEED", 0, 0], "asks the hub")
+    same(c.flag(0, 1, now() + 1000), ["OK", 1], "a word from after it")
+    same(c.claim(0, 42), ["SOLDOUT", 1], "refused")
 
 
 @case("a supply: totals, once each; a sold-out sale opens again under a new epoch")
@@ -404,10 +423,15 @@ def supplies(redis):
     same(c.exchange(0, 12, 0, 0, 1)[:2], ["SOLDOUT", 1], "and sold")
     c.at_once = False
     same(c.supply(13, 2), ["OK", 2, 3], "three more")
-    word, rest = c.exchange(0, 12, 0, 0, 1)
-    assert word == "LATER" and 0 < rest <= 600, (word, rest)
-    unchanged(c, lambda: c.exchange(0, 12, 0, 0, 1)[:1], ["LATER"])
-    until(lambda: c.exchange(0, 12, 0, 0, 1) == ["GRANT", 15, 0], 1, "they are granted, once workers have forgotten")
+    for waited in ((), ("", 0), ("", 1), ("", 3)):
+        unchanged(c, lambda: c.exchange(0, 12, 0, 0, 1, 64, *waited), ["LATER", 2])
+    same(c.exchange(0, 12, 0, 0, 1, 64, "", 2), ["GRANT", 15, 0], "to a worker that has waited for this opening")
+    same(c.exchange(0, 15, 0, 0, 1)[:2], ["SOLDOUT", 3], "and sold")
+    same(c.redis.run("supply", [HUB], GEN, 14, 2), ["OK", 4, 1, 1], "one more")
+    for waited in (0, 2, 3):
+        unchanged(c, lambda: c.redis.run("supply", [HUB], GEN, 0, 0, waited), ["OK", 4, 0, 1])
+    same(c.redis.run("supply", [HUB], GEN, 0, 0, 4), ["OK", 4, 0, 0], "the supplier has waited")
+    same(c.exchange(0, 15, 0, 0, 1), ["GRANT", 16, 0], "for all")
 
 
 # Lists
@@ -596,7 +620,7 @@ class Search:
             self.messages.append(("claim", j, 0, reply[1], reply[2]))
 
     def flag(self, i, epoch):
-        self.coupon.flag(i, epoch, FOREVER)
+        self.coupon.flag(i, epoch, int(time.time() * 1000) + 1000)
 
     def again(self):
         """A user who already asked asks again."""

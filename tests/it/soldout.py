@@ -4,41 +4,10 @@
 import threading
 import time
 
+from client import LOST
 from harness import main
+from losers import by_nginx, counts, crowd, grown, sold_out
 from tap import case, every, same, until
-
-
-def counts(it):
-    """Metrics by name and labels."""
-    lines = it.ask("GET", "/metrics").expect(200).body.decode().splitlines()
-    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))}
-
-
-def grown(it, before, prefix):
-    now = counts(it)
-    return sum(now[name] - before[name] for name in now if name.startswith("seckill_" + prefix))
-
-
-def sold_out(it, amount=5, segments=3, losers=60, **more):
-    """A sale whose losers are many; winners, losers."""
-    sale, users = it.sale(amount=amount, segments=segments, **more), it.users(amount + losers)
-    winners, losers = users[:amount], users[amount:]
-    for user in winners:
-        sale.win(user)
-    return sale, winners, losers
-
-
-def crowd(sale, users, claim=None):
-    """Until the workers have the hub's word: every one of them needs a crowd of losers."""
-    for user in users * 3:
-        (claim or sale.claim)(user)
-
-
-def by_nginx(it, sale, user):
-    """Whether nginx answers alone: no worker has counted the request."""
-    before = counts(it)
-    sale.claim_course(user).expect(204, "sold-out")
-    return grown(it, before, 'requests_total{class="2xx"}') == 1  # the second reading of the metrics
 
 
 @case("losers cost no call to Redis, and winners who ask again get their order")
@@ -139,6 +108,31 @@ def reopened_twice(it):
     for user in losers[-20:]:
         sale.claim_course(user).expect(201)
     first.join()
+
+
+@case("units are added, and the seller's worker is killed before it opens the sale: customers get them all the same")
+def opened_by_customers(it):
+    sale, _, losers = sold_out(it, losers=30)
+    crowd(sale, losers[10:])
+    epoch = it.redis("HGET", sale.key("hub"), "epoch")
+
+    def add():
+        try:
+            it.new_client().ask("PATCH", sale.path + "/stock", sale.seller, {"add": 10})
+        except LOST:
+            pass
+    seller = threading.Thread(target=add)
+    seller.start()
+    until(lambda: it.redis("HGET", sale.key("hub"), "epoch") != epoch, 5, "the hub knows of the units")
+    it.dev("stop", "cold", "-9")
+    same(it.redis("HGET", sale.key("hub"), "opening"), "1", "the hub is opening")
+    for user in losers[:10]:
+        until(lambda: sale.claim(user, it.new_client()).status in (200, 201), 10, "a unit")
+    same(it.redis("HGET", sale.key("hub"), "opening"), "0", "the hub has opened")
+    it.dev("start", "cold")
+    seller.join()
+    sale.drained()
+    sale.audit()
 
 
 @case("workers that are gone leave nothing behind: within a second nginx refuses nobody any more")

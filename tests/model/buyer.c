@@ -10,7 +10,7 @@ enum { SCRIPTS_MOST = 64 }; /* far above what is needed; see the figures that ma
 struct worker {
 	struct state state;
 	const struct sale *sale;
-	int scripts;
+	int scripts, waited;
 };
 
 /* A probe: segment j sends back what is left, and a grant that j never got is delivered; what it said is for the hub. */
@@ -32,13 +32,13 @@ static bool refill(struct worker *w, int segment, int received, int sent, int cr
 	int count = 0;
 	for (int probes = 1; w->scripts < SCRIPTS_MOST; probes *= 2) {
 		struct report home = { segment, received, sent, 0 };
-		struct reply r = exchange_lua(&w->state, w->sale, home, 1, probes, heard, count);
+		struct reply r = exchange_lua(&w->state, w->sale, home, 1, probes, heard, count, w->waited);
 		w->scripts++;
 		if (r.word == SOLDOUT)
 			return false;
 		if (r.word == LATER) { /* the claim waits, and begins anew */
 			w->state.clock++;
-			w->state.hub.reopened = 0;
+			w->waited = r.values[0];
 			return true;
 		}
 		credit[0] = r.values[0];
@@ -73,7 +73,7 @@ static enum word buy(struct worker *w, int c)
 const char *check_buyers(const struct state *s, const struct sale *sale, int *most_scripts)
 {
 	for (int c = 0; c < sale->claimers && unsold(s) > 0; c++) {
-		struct worker w = { *s, sale, 0 };
+		struct worker w = { *s, sale, 0, 0 };
 		if (s->claimers[c].order)
 			continue;
 		for (int i = 0; i < sale->segments; i++)

@@ -15,6 +15,7 @@ static const struct family quick[] = {
 	{ "four units, two segments", 2, 4, 3, 3, 0, 0, 4, 0, 3, REQUESTS },
 	{ "four units, three segments", 3, 4, 3, 3, 0, 0, 3, 0, 2, 0 },
 	{ "sold out, and one is added", 2, 1, 1, 2, 1, 0, 3, 3, 1, REQUESTS },
+	{ "one is added, Redis's clock is set back", 2, 1, 1, 2, 1, 0, 3, 3, 1, REQUESTS | CLOCK_BACK },
 	{ "two are added", 2, 1, 0, 3, 2, 0, 3, 2, 2, 0 },
 	{ "an order is cancelled", 2, 1, 1, 2, 0, 1, 3, 3, 1, REQUESTS },
 	{ "one is added, one is cancelled", 2, 1, 1, 3, 1, 1, 2, 2, 1, 0 },
@@ -30,17 +31,19 @@ static const struct family more[] = {
 	{ "one is added, one is cancelled, watched", 2, 1, 1, 3, 1, 1, 2, 3, 1, REQUESTS },
 	{ "three segments, one is added, one is cancelled", 3, 1, 1, 3, 1, 1, 2, 2, 1, 0 },
 	{ "three segments, an order is cancelled", 3, 1, 1, 3, 0, 1, 2, 2, 1, OPENING },
+	{ "one is added, one is cancelled, the clock is set back", 2, 1, 1, 3, 1, 1, 2, 2, 1, CLOCK_BACK },
 };
 
 static const struct family small[] = {
 	{ "one is added", 2, 1, 0, 2, 1, 0, 2, 2, 1, 0 },
 	{ "an order is cancelled", 2, 1, 1, 2, 0, 1, 2, 2, 1, OPENING },
+	{ "the clock is set back", 1, 1, 1, 2, 1, 0, 2, 2, 1, CLOCK_BACK },
 	{ "two units", 2, 2, 0, 3, 0, 0, 3, 0, 2, 0 },
 };
 
 const struct families quick_families = FAMILIES(quick), long_families = FAMILIES(more);
 const struct families small_families = FAMILIES(small);
-const struct family mutants_family = { "one is added", 2, 1, 1, 2, 1, 0, 3, 2, 1, REQUESTS };
+const struct family mutants_family = { "one is added", 2, 1, 1, 2, 1, 0, 3, 2, 1, REQUESTS | CLOCK_BACK };
 const struct family implied_family = { "one is added", 2, 1, 1, 2, 1, 0, 2, 2, 1, 0 };
 const struct family two_supplies_family = { "one is added, one is cancelled", 1, 1, 1, 3, 1, 1, 3, 2, 1, 0 };
 
@@ -55,7 +58,8 @@ void first_homes(const struct family *f, struct sale *sale)
 			       .ticks = f->ticks,
 			       .want = f->want,
 			       .opening = f->watched & OPENING,
-			       .requests = f->watched & REQUESTS };
+			       .requests = f->watched & REQUESTS,
+			       .set_back = f->watched & CLOCK_BACK };
 	for (int i = 0; i < f->segments; i++)
 		sale->first[i] = f->first_share / f->segments + (i < f->first_share % f->segments);
 }

@@ -10,7 +10,7 @@ struct family {
 	int segments, units, first_share; /* granted at the opening, evenly, as src/sale/publish.c does */
 	int claimers, adds, returns;
 	int granted_most, ticks, want;
-	enum { OPENING = 1, REQUESTS = 2 } watched;
+	enum { OPENING = 1, REQUESTS = 2, CLOCK_BACK = 4 } watched;
 };
 
 struct families {

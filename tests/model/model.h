@@ -34,6 +34,7 @@ typedef uint8_t field, segment_set;
 #endif
 
 enum { LEASE = 2, KEPT = 1 }; /* ticks: of a flag; of the hub's word with a worker, which is shorter (in ms 1000, 600) */
+enum { FAR = CLOCK_MOST + LEASE + 1 }; /* a moment before Redis's clock was set back: it is not reached again */
 
 /* The sale that is searched. */
 struct sale {
@@ -47,6 +48,7 @@ struct sale {
 	int want;         /* units that a worker asks for at most */
 	bool opening;     /* segments are made one by one, while messages already fly */
 	bool requests;    /* watch each request from its first claim to its answer */
+	bool set_back;    /* Redis's clock may be set back, once */
 };
 
 /* Slots. Fields are those of the Lua scripts: I received, O sent, G granted, R taken. */
@@ -60,7 +62,8 @@ struct segment {
 struct hub {
 	field avail BITS(4), amount BITS(4);
 	field cancelled BITS(4), epoch BITS(4);
-	segment_set empty BITS(3), sold_out BITS(1), reopened BITS(1); /* empty: a bit a segment; reopened: in this tick */
+	segment_set empty BITS(3), sold_out BITS(1), opening BITS(1); /* empty: a bit a segment */
+	field waited BITS(3); /* not the hub's: of which epoch's opening somebody has known for KEPT */
 	struct {
 		field granted BITS(4), taken BITS(4);
 	} with[SEGMENTS];
@@ -97,7 +100,8 @@ struct state {
 	uint8_t scanned : 4;       /* the mutant that scans: what it read as zero */
 	uint8_t reopened : 1;      /* a supply was acknowledged, and nothing sold out since */
 	uint8_t losers : 3;        /* whom a worker refuses that keeps the hub's word, in this tick */
-	uint8_t spare;             /* zero; search.c has a use for it */
+	uint8_t spare : 6;         /* zero; search.c has a use for it */
+	uint8_t set_back : 1;      /* Redis's clock was */
 	uint8_t opens;             /* epochs that supply answered */
 	uint16_t grants[SEGMENTS]; /* totals granted */
 	uint64_t words;            /* "sold out": epoch and until */
@@ -136,9 +140,9 @@ struct report {
 	int segment, received, sent, left;
 };
 struct reply exchange_lua(struct state *s, const struct sale *sale, struct report home, int want, int probes,
-			  const struct report *others, int count);
+			  const struct report *others, int count, int waited);
 struct reply flag_lua(struct state *s, int segment, int epoch, int until);
-struct reply supply_lua(struct state *s, int amount, int cancelled);
+struct reply supply_lua(struct state *s, int amount, int cancelled, int waited);
 
 /* steps.c */
 
@@ -147,12 +151,13 @@ enum kind {
 	CLAIM,        /* at claimer; granted or -1, taken */
 	CREDIT,       /* at segment; granted, taken */
 	DEBIT,        /* at segment; 1 to send back what is left */
-	EXCHANGE,     /* at segment; received, sent, left, want, probes; another's report, segment -1 without one */
+	EXCHANGE,     /* at segment; received, sent, left, want, probes; another's report, segment -1 without one; waited */
 	FLAG,         /* at segment; epoch, until or 0 */
 	COMMIT,       /* at supplier: MySQL has it */
-	SUPPLY,       /* at supplier; amount, cancelled */
+	SUPPLY,       /* at supplier; amount, cancelled, waited */
 	ACKNOWLEDGE,  /* at supplier */
 	TICK,
+	SET_BACK, /* Redis's clock */
 	KEEP,    /* a worker keeps the hub's word for a tick, and knows who has won */
 	REFUSE,  /* at claimer: by such a worker */
 	ANSWER,  /* at claimer: a worker tells it what the hub said */
@@ -163,7 +168,7 @@ enum kind {
 
 struct step {
 	uint8_t kind, at;
-	int8_t args[9];
+	int8_t args[10];
 };
 
 enum { STEPS_MOST = 1024 };
@@ -174,6 +179,12 @@ struct reply step_take(struct state *s, const struct sale *sale, const struct st
 void drop_inert(struct state *s, const struct sale *sale);
 const char *step_text(char text[160], const struct sale *sale, const struct step *step, const struct reply *reply);
 const char *state_text(char text[320], const struct sale *sale, const struct state *s);
+
+/* A lease until then has run out, or is longer than one can be: void. */
+static inline bool is_over(const struct state *s, int until)
+{
+	return until <= s->clock || until > s->clock + LEASE;
+}
 
 static inline int user_of(int claimer)
 {
@@ -224,6 +235,8 @@ enum mutant {
 	NO_REDELIVERY,
 	GRANT_AT_ONCE,
 	WORDS_OUTLIVE_SUPPLY,
+	LEASE_OUTLIVES_CLOCK,
+	ANY_WAIT_OPENS,
 	MUTANTS
 };
 

@@ -23,5 +23,8 @@ const struct mutant_row mutants[MUTANTS] = {
 	[GRANT_AT_ONCE] = { BY_SEARCH, "grant-at-once", "the hub grants while workers keep its word of before" },
 	[WORDS_OUTLIVE_SUPPLY] = { BY_SEARCH, "words-outlive-supply",
 				   "supply does not wait for workers that keep the hub's word" },
+	[LEASE_OUTLIVES_CLOCK] = { BY_SEARCH, "lease-outlives-clock",
+				   "claim believes a lease from before Redis's clock was set back" },
+	[ANY_WAIT_OPENS] = { BY_TWO_SUPPLIES, "any-wait-opens", "who has waited for an earlier opening ends this one" },
 	[NO_REDELIVERY] = { BY_BUYER, "no-redelivery", "a probe does not deliver what its segment never got" },
 };

@@ -3,12 +3,12 @@
 
 usage: replay.py [TRACES [SEED]]
 
-Time. The model counts ticks, a lease being one; Redis has its own clock. A moment of the model, `until`, stands in
-Redis as BASE + (until - clock) hours, BASE being when the test began: what is over there is over here, for as long as
-the test takes. When the model's clock ticks, the leases in the segments are moved an hour back instead. So `until` is
-compared to the millisecond, through every max(); only the moment in the hub's "sold out" is Redis's own, and must be a
-second ahead. When the sale `reopened`, the model knows only as this tick or an earlier one: before every step Redis is
-told now, or long ago. The sale is always open: t0 and t1 are 0.
+Time. The model counts ticks, a lease being two; Redis has its own clock, and the scripts are given a lease of two hours. A
+moment of the model, `until`, stands in Redis as BASE + (until - clock) hours, BASE being when the test began: what is over
+there is over here, for as long as the test takes. When the model's clock ticks, the leases in the segments are moved an
+hour back instead; when it is set back, they are moved so far ahead that they are void. So `until` is compared to the
+millisecond, through every max(); only the moment in the hub's "sold out" is Redis's own, and must be a lease ahead. The
+sale is always open: t0 and t1 are 0.
 """
 
 import json
@@ -33,6 +33,7 @@ TRACES = int(sys.argv[1]) if len(sys.argv) > 1 else 20000 if SOAK else 400
 SEED = int(sys.argv[2]) if len(sys.argv) > 2 else int.from_bytes(os.urandom(4), "big")
 
 GENERATION, HOUR = 7, 3600 * 1000
+LEASE, FAR = 2 * HOUR, 6  # FAR: the model's moment that is void
 BASE = int(time.time() * 1000)
 SCRIPTS = ("open_hub", "open_segment", "claim", "debit", "exchange", "flag", "supply")
 
@@ -46,14 +47,20 @@ BROKEN = (
     ("no candidates are left out", "exchange", "#candidates >= tonumber(ARGV[7])", "false"),
     ("no epoch check", "flag", "epoch >= known and ", ""),
     ("\"sold out\" over stock", "flag", " and tonumber(s[2]) == 0", ""),
-    ("a shorter lease wins", "flag", "math.max(moment, tonumber(s[4]))", "moment"),
+    ("a shorter lease wins", "flag", "lease <= last and lease or 0", "0"),
+    ("a lease of any length", "claim", "and lease <= now + 1000 ", ""),
+    ("a word from before the clock was set back", "flag", "if moment > last + 250 then moment = 0 end", ""),
+    ("such a lease is kept", "flag", "lease <= last and lease or 0", "lease"),
     ("amounts instead of totals", "claim", "left + granted - received", "left + granted"),
     ("a credit keeps the lease", "claim", ", 'until', 0)", ")"),
     ("no look for the owner", "claim", "if mine then", "if false then"),
     ("one unit is kept", "debit", "local units = left\n", "local units = math.max(1, left - 1)\n"),
     ("the epoch stays", "supply", "epoch = epoch + 1", "epoch = epoch"),
-    ("grants while workers believe the old word", "exchange", "rest > 0 and", "false and"),
-    ("when it opened again is not kept", "supply", "redis.call('HSET', KEYS[1], 'reopened', now)", ""),
+    ("grants while workers believe the old word", "exchange", "tonumber(ARGV[9]) ~= epoch", "false"),
+    ("who has waited long enough is not believed", "exchange", "tonumber(ARGV[9]) ~= epoch", "true"),
+    ("any wait counts", "exchange", "tonumber(ARGV[9]) ~= epoch", "not tonumber(ARGV[9])"),
+    ("the supplier's wait does not count", "supply", " and tonumber(ARGV[4]) ~= epoch", ""),
+    ("that it opens again is not kept", "supply", "    opening = true\n", ""),
     ("a late total counts", "supply", "math.max(tonumber(h[2]), tonumber(ARGV[2]))", "tonumber(ARGV[2])"),
 )
 
@@ -115,6 +122,7 @@ def load(redis, script=None, old="", new=""):
     if script:
         assert old in texts[script], f"{script}.lua has no {old!r} any more"
         texts[script] = texts[script].replace(old, new)
+    texts |= {name: texts[name].replace("+ 1000", f"+ {LEASE}") for name in ("claim", "flag", "exchange")}
     return dict(zip(SCRIPTS, redis.all([("SCRIPT", "LOAD", texts[name]) for name in SCRIPTS])))
 
 
@@ -123,7 +131,6 @@ class Replay:
 
     def __init__(self, redis, shas, sale):
         self.redis, self.shas, self.sale, self.clock = redis, shas, sale, 0
-        self.reopened = 0  # in the tick of the model
         self.hub = f"{sale['trace']}:hub"
         made = [self.script("open_hub", [self.hub], sale["amount"], sale["segments"], sale["each"], sale["extra"])]
         if not sale["opening"]:
@@ -139,7 +146,7 @@ class Replay:
 
     def moment(self, until):
         """A moment of the model, in Redis's milliseconds."""
-        return BASE + (until - self.clock) * HOUR if until else 0
+        return BASE + 1000 * HOUR if until == FAR else BASE + (until - self.clock) * HOUR if until else 0
 
     def open_segment(self, at, units):
         return self.script("open_segment", self.keys(at)[:1], 0, 0, units)
@@ -159,19 +166,23 @@ class Replay:
         return self.script("debit", self.keys(at)[:1], half)
 
     def exchange(self, at, *args):
-        others = " ".join(map(str, args[5:])) if args[5] >= 0 else ""
-        return self.script("exchange", [self.hub], at, *args[:5], others)
+        others = " ".join(map(str, args[5:9])) if args[5] >= 0 else ""
+        return self.script("exchange", [self.hub], at, *args[:5], others, args[9])
 
     def flag(self, at, epoch, until):
         return self.script("flag", self.keys(at)[:1], epoch, self.moment(until))
 
-    def supply(self, _, amount, cancelled):
-        return self.script("supply", [self.hub], amount, cancelled)
+    def supply(self, _, amount, cancelled, waited):
+        return self.script("supply", [self.hub], amount, cancelled, waited)
 
     def tick(self, step):
         """The leases move, not the clock."""
         self.clock = step["clock"]
         self.redis.all([("HINCRBY", self.keys(i)[0], "until", -HOUR) for i, s in enumerate(step["segments"])
+                        if s.get("until", 0) not in (0, FAR)])
+
+    def set_back(self, step):
+        self.redis.all([("HSET", self.keys(i)[0], "until", self.moment(FAR)) for i, s in enumerate(step["segments"])
                         if s.get("until")])
 
     def reads(self):
@@ -182,31 +193,24 @@ class Replay:
         return reads
 
     def take(self, step):
-        if step["step"] == "tick":
-            self.tick(step)
-            reply = None
+        if step["step"] in ("tick", "set_back"):
+            getattr(self, step["step"])(step)
             slots = self.redis.all(self.reads())
         else:
             began = int(time.time() * 1000)
             command = getattr(self, step["step"])(step["at"], *step["args"])
-            moment = ("HSET", self.hub, "reopened", began if self.reopened else 0)
-            _, reply, *slots = self.redis.all([moment, command, *self.reads()])
+            reply, *slots = self.redis.all([command, *self.reads()])
             if step["step"] in ("claim", "credit"):
                 reply = words(*reply)
             self.check_reply(step, reply, began)
         self.check_slots(step, slots)
-        self.reopened = step["hub"]["reopened"]
 
     @staticmethod
     def check_reply(step, got, began):
         wanted, now = step["reply"], int(time.time() * 1000)
         same(got[0], wanted[0], "reply")
-        if step["step"] == "supply" and 0 <= got[3] <= 600:
-            got = [*got[:3], int(got[3] > 0)]
-        if got[0] == "LATER" and 0 < got[1] <= 600:
-            got, wanted = got[:1], wanted[:1]
         if step["step"] == "exchange" and got[0] == "SOLDOUT":
-            if not began + 1000 <= got[2] <= now + 1000:
+            if not began + LEASE <= got[2] <= now + LEASE:
                 raise Different(f"the lease is {got[2] - now} ms")
             got, wanted = got[:2], wanted[:2]
         if got[0] == "WON":
@@ -219,9 +223,7 @@ class Replay:
 
     def check_slots(self, step, slots):
         hub, rest = pairs(slots[0]), slots[1:]
-        if step["step"] != "tick":
-            hub["reopened"] = str(int(int(hub["reopened"]) > 0))
-            same_fields(hub, step["hub"], "hub")
+        same_fields({"opening": "0"} | hub, step["hub"], "hub")
         for i, segment in enumerate(step["segments"]):
             got, owners, orders = pairs(rest[3 * i]), pairs(rest[3 * i + 1]), rest[3 * i + 2]
             if not segment:

@@ -1,8 +1,8 @@
 /*
  * lua/, line by line, with the names of the Lua. What the model leaves out: the generation (FENCED is only said where
  * no segment was made yet), the window and the states paused and ended, and the order list's contents. Redis's TIME is
- * the clock of the state; LEASE is the second of a flag, KEPT the 600 ms for which workers keep the hub's word and for
- * which the hub waits after a re-opening (a tick: reopened is a bit).
+ * the clock of the state; when it is set back, it is the moments of leases that change, to FAR. LEASE is the second of a
+ * flag, KEPT the 600 ms for which workers keep the hub's word.
  */
 #include "model/model.h"
 
@@ -47,6 +47,11 @@ static void credit(struct segment *g, int granted)
 	}
 }
 
+static bool is_lease(const struct state *s, int until)
+{
+	return until <= s->clock + LEASE;
+}
+
 struct reply claim_lua(struct state *s, int segment, int user, int granted, int taken)
 {
 	struct segment *g = &s->segments[segment];
@@ -63,7 +68,7 @@ struct reply claim_lua(struct state *s, int segment, int user, int granted, int 
 	if (mine->order && keeps(NO_OWNER_LOOKUP))
 		return REPLY(MINE, mine->order);
 	if (g->left == 0) {
-		if (s->clock < g->until)
+		if (s->clock < g->until && (is_lease(s, g->until) || !keeps(LEASE_OUTLIVES_CLOCK)))
 			return REPLY(SOLDOUT, g->epoch);
 		return REPLY(NEED, g->received, keeps(RETURN_AMOUNTS) ? g->sent : 0);
 	}
@@ -123,6 +128,11 @@ static void hear(struct hub *h, const struct report *r)
 		h->empty |= one_segment(r->segment);
 }
 
+static bool ends_opening(const struct hub *h, int waited)
+{
+	return waited == h->epoch || (waited && !keeps(ANY_WAIT_OPENS));
+}
+
 static struct reply grant(struct hub *h, const struct sale *sale, int i, int want)
 {
 	int avail = h->avail;
@@ -150,7 +160,7 @@ static struct reply totals(const struct hub *h, int i, enum word word)
 }
 
 struct reply exchange_lua(struct state *s, const struct sale *sale, struct report home, int want, int probes,
-			  const struct report *others, int count)
+			  const struct report *others, int count, int waited)
 {
 	struct hub *h = &s->hub;
 	int i = home.segment;
@@ -164,8 +174,11 @@ struct reply exchange_lua(struct state *s, const struct sale *sale, struct repor
 		hear(h, &others[k]);
 	if (want == 0)
 		return totals(h, i, OK);
-	if (h->avail > 0 && h->reopened && keeps(GRANT_AT_ONCE))
-		return REPLY(LATER, 1);
+	if (h->avail > 0 && h->opening && keeps(GRANT_AT_ONCE)) {
+		if (!ends_opening(h, waited))
+			return REPLY(LATER, h->epoch);
+		h->opening = 0;
+	}
 	if (h->avail > 0)
 		return grant(h, sale, i, want);
 	if (h->empty == all_segments(sale))
@@ -195,7 +208,8 @@ struct reply flag_lua(struct state *s, int segment, int epoch, int until)
 		took = epoch > g->epoch || !keeps(ANY_EPOCH_OPENS);
 	} else {
 		took = (epoch >= g->epoch || !keeps(NO_EPOCH_CHECK)) && g->left == 0;
-		until = max(keeps(RELATIVE_LEASE) ? until : s->clock + LEASE, g->until);
+		until = keeps(RELATIVE_LEASE) ? until : s->clock + LEASE;
+		until = max(is_lease(s, until) ? until : 0, is_lease(s, g->until) ? g->until : 0);
 	}
 	if (took) {
 		g->epoch = epoch;
@@ -204,7 +218,7 @@ struct reply flag_lua(struct state *s, int segment, int epoch, int until)
 	return REPLY(OK, took);
 }
 
-struct reply supply_lua(struct state *s, int amount, int cancelled)
+struct reply supply_lua(struct state *s, int amount, int cancelled, int waited)
 {
 	struct hub *h = &s->hub;
 	amount = max(h->amount, amount);
@@ -212,15 +226,17 @@ struct reply supply_lua(struct state *s, int amount, int cancelled)
 	int units = amount + cancelled - h->amount - h->cancelled;
 	if (!keeps(SUPPLY_AMOUNTS))
 		units = 1;
+	if (ends_opening(h, waited))
+		h->opening = 0;
 	if (units > 0) {
 		if (h->sold_out) {
 			h->epoch += keeps(SUPPLY_KEEPS_EPOCH);
-			h->reopened = 1;
+			h->opening = 1;
 		}
 		h->amount = amount;
 		h->cancelled = cancelled;
 		h->avail += units;
 		h->sold_out = 0;
 	}
-	return REPLY(OK, h->epoch, units, h->reopened);
+	return REPLY(OK, h->epoch, units, h->opening);
 }

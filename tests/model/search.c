@@ -158,7 +158,7 @@ static struct state core_of(const struct state *s)
 	memset(core.grants, 0, sizeof core.grants);
 	memset(core.reports, 0, sizeof core.reports);
 	for (int i = 0; i < SEGMENTS; i++)
-		if (core.segments[i].until <= core.clock)
+		if (is_over(&core, core.segments[i].until))
 			core.segments[i].until = 0;
 	return core;
 }

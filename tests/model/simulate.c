@@ -223,7 +223,7 @@ static struct reply run_hub(const struct call *c)
 	struct refill *f = c->refill;
 	int count = f->reports;
 	f->reports = 0; /* none comes while the hub is asked */
-	return exchange_lua(&sim.state, &sim.sale, f->home, c->want, f->probes, f->heard, count);
+	return exchange_lua(&sim.state, &sim.sale, f->home, c->want, f->probes, f->heard, count, 0);
 }
 
 static void send_some(struct refill *f, int units, int granted, int taken)

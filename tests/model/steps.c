@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { VALUES = COUNT_MOST + 1, REPORTS = VALUES * VALUES * 2, UNTILS = CLOCK_MOST + LEASE };
+enum { VALUES = COUNT_MOST + 1, REPORTS = VALUES * VALUES * 2, UNTILS = FAR };
 
 static_assert(REPORTS <= REPORT_WORDS * 64 && VALUES * UNTILS <= 64, "every message has its bit");
 static_assert(sizeof(struct state) == 40 + SEGMENTS * REPORT_WORDS * sizeof(uint64_t), "no padding, or hashes differ");
@@ -118,7 +118,7 @@ static void drop_inert_words(struct state *s, const struct sale *sale)
 		bool surpassed = told_everywhere(s, sale, epoch + 1);
 		s->opens &= ~(1u << epoch);
 		for (int until = 1; until <= UNTILS; until++)
-			if (surpassed || until <= s->clock)
+			if (surpassed || is_over(s, until))
 				s->words &= ~word_bit(epoch, until);
 	}
 }
@@ -127,7 +127,7 @@ void drop_inert(struct state *s, const struct sale *sale)
 {
 	for (int i = 0; i < sale->segments; i++) {
 		struct segment *g = &s->segments[i];
-		if (g->until <= s->clock)
+		if (is_over(s, g->until))
 			g->until = 0;
 		s->grants[i] &= ~((2u << g->received) - 1);
 		drop_inert_reports(s, i);
@@ -173,6 +173,24 @@ static bool is_home(const struct sale *sale, int i)
 	return false;
 }
 
+/* The same, from who has waited for an opening. */
+static void add_waited(struct steps *to, const struct state *s, int arg)
+{
+	struct step step = to->list[to->count - 1];
+	if (!s->hub.opening || !s->hub.waited)
+		return;
+	assert(to->count < STEPS_MOST);
+	step.args[arg] = s->hub.waited;
+	to->list[to->count++] = step;
+}
+
+static void add_question(struct steps *to, const struct state *s, int i, struct saying r, int want)
+{
+	add(to, EXCHANGE, i, r.received, r.sent, !r.zero, want);
+	if (want > 0)
+		add_waited(to, s, 9);
+}
+
 /* Where a report was dropped, its question may still be put; with left 1 it says nothing more. */
 static void add_exchanges(struct steps *to, const struct state *s, const struct sale *sale, int i)
 {
@@ -180,10 +198,10 @@ static void add_exchanges(struct steps *to, const struct state *s, const struct 
 		for (int number = next_report(s, i, 0); number >= 0; number = next_report(s, i, number + 1)) {
 			struct saying r = report_of(number);
 			if (want == 0 || r.zero)
-				add(to, EXCHANGE, i, r.received, r.sent, !r.zero, want);
+				add_question(to, s, i, r, want);
 		}
 		if (want > 0 && s->asked >> i & 1)
-			add(to, EXCHANGE, i, 0, 0, 1, want);
+			add_question(to, s, i, (struct saying){ 0, 0, false }, want);
 	}
 }
 
@@ -213,6 +231,7 @@ static void add_supplies(struct steps *to, const struct state *s, const struct s
 	for (int late = 0; late <= other; late++) {
 		bool seller = k == SELLER || (other && !late), canceller = k == CANCELLER || (other && !late);
 		add(to, SUPPLY, k, sale->units + (seller ? sale->adds : 0), canceller, 0, 0);
+		add_waited(to, s, 2);
 	}
 }
 
@@ -277,6 +296,8 @@ int steps_of(const struct state *s, const struct sale *sale, struct step list[ST
 		add(&to, SCAN, i, 0, 0, 0, 0);
 	if (s->clock < sale->ticks)
 		add(&to, TICK, 0, 0, 0, 0, 0);
+	if (sale->set_back && !s->set_back)
+		add(&to, SET_BACK, 0, 0, 0, 0, 0);
 	return to.count;
 }
 
@@ -307,6 +328,18 @@ static void keep(struct state *s, const struct sale *sale)
 			s->losers |= 1u << c;
 }
 
+/* Every moment before is one that does not come again. */
+static void set_back(struct state *s)
+{
+	s->set_back = 1;
+	for (int i = 0; i < SEGMENTS; i++)
+		s->segments[i].until = s->segments[i].until ? FAR : 0;
+	for (int epoch = 0; epoch < VALUES; epoch++)
+		for (int until = 1; until < FAR; until++)
+			if (s->words & word_bit(epoch, until))
+				s->words = (s->words & ~word_bit(epoch, until)) | word_bit(epoch, FAR);
+}
+
 /* The worker of claimer 0 reads left, or avail (after the segments' numbers comes the hub). */
 static void scan(struct state *s, const struct sale *sale, int at)
 {
@@ -329,7 +362,7 @@ static struct reply run(struct state *s, const struct sale *sale, const struct s
 		return debit_lua(s, step->at, a[0]);
 	case EXCHANGE:
 		return exchange_lua(s, sale, (struct report){ step->at, a[0], a[1], a[2] }, a[3], a[4],
-				    &(struct report){ a[5], a[6], a[7], a[8] }, a[5] >= 0);
+				    &(struct report){ a[5], a[6], a[7], a[8] }, a[5] >= 0, a[9]);
 	case FLAG:
 		r = flag_lua(s, step->at, a[0], a[1]);
 		if (a[1] == 0)
@@ -339,7 +372,7 @@ static struct reply run(struct state *s, const struct sale *sale, const struct s
 		s->suppliers[step->at].supply = COMMITTED;
 		return r;
 	case SUPPLY:
-		r = supply_lua(s, a[0], a[1]);
+		r = supply_lua(s, a[0], a[1], a[2]);
 		hear(&s->suppliers[step->at], s, r.values[0], r.values[2]);
 		return r;
 	case ACKNOWLEDGE:
@@ -349,8 +382,11 @@ static struct reply run(struct state *s, const struct sale *sale, const struct s
 	case TICK:
 		s->clock++;
 		s->emptied -= s->emptied > 0;
-		s->hub.reopened = 0;
+		s->hub.waited = s->hub.opening ? s->hub.epoch : s->hub.waited;
 		s->losers = 0;
+		return r;
+	case SET_BACK:
+		set_back(s);
 		return r;
 	case KEEP:
 		keep(s, sale);
@@ -402,6 +438,7 @@ static const struct {
 	[SUPPLY] = { "supply by supplier", { "amount", "cancelled" }, 0 },
 	[ACKNOWLEDGE] = { "all is acknowledged to supplier", { NULL }, 0 },
 	[TICK] = { "the clock ticks", { NULL }, 0 },
+	[SET_BACK] = { "Redis's clock is set back", { NULL }, 0 },
 	[KEEP] = { "a worker keeps the hub's word", { NULL }, 0 },
 	[REFUSE] = { "a worker that kept the word refuses user", { NULL }, 1 },
 	[ANSWER] = { "\"sold out\" is told to user", { NULL }, 1 },
@@ -413,7 +450,7 @@ const char *step_text(char text[160], const struct sale *sale, const struct step
 {
 	bool plain = step->kind == CLAIM && step->args[0] < 0;
 	int n = snprintf(text, 160, "%s", texts[step->kind].verb);
-	if (step->kind != TICK && step->kind != KEEP)
+	if (step->kind != TICK && step->kind != SET_BACK && step->kind != KEEP)
 		n += snprintf(text + n, 160 - n, " %d", step->at + texts[step->kind].first);
 	if (step->kind == CLAIM)
 		n += snprintf(text + n, 160 - n, " at segment %d", sale->home[step->at]);

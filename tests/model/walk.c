@@ -35,12 +35,13 @@ static const struct {
 	[CLAIM] = { "claim", 2, 6 },
 	[CREDIT] = { "credit", 2, 3 },
 	[DEBIT] = { "debit", 1, 2 },
-	[EXCHANGE] = { "exchange", 9, 8 },
+	[EXCHANGE] = { "exchange", 10, 8 },
 	[FLAG] = { "flag", 2, 6 },
 	[COMMIT] = { NULL, 0, 1 },
-	[SUPPLY] = { "supply", 2, 2 },
+	[SUPPLY] = { "supply", 3, 2 },
 	[ACKNOWLEDGE] = { NULL, 0, 1 },
 	[TICK] = { "tick", 0, 1 },
+	[SET_BACK] = { "set_back", 0, 1 },
 	[KEEP] = { NULL, 0, 1 },
 	[REFUSE] = { NULL, 0, 1 },
 	[ANSWER] = { NULL, 0, 1 },
@@ -58,7 +59,8 @@ static struct sale random_sale(void)
 			     .ticks = CLOCK_MOST,
 			     .want = 3,
 			     .opening = below(4) == 0,
-			     .requests = true };
+			     .requests = true,
+			     .set_back = true };
 	int share = below(sale.units + 1);
 	for (int i = 0; i < sale.segments; i++)
 		sale.first[i] = share / sale.segments + (i < share % sale.segments);
@@ -116,8 +118,8 @@ static void print_sale(int number, const struct sale *sale)
 static void print_hub(const struct state *s, const struct sale *sale)
 {
 	const struct hub *h = &s->hub;
-	printf(", \"hub\": {\"amount\": %d, \"cancelled\": %d, \"avail\": %d, \"sold_out\": %d, \"epoch\": %d, \"reopened\": %d",
-	       h->amount, h->cancelled, h->avail, h->sold_out, h->epoch, h->reopened);
+	printf(", \"hub\": {\"amount\": %d, \"cancelled\": %d, \"avail\": %d, \"sold_out\": %d, \"epoch\": %d, \"opening\": %d",
+	       h->amount, h->cancelled, h->avail, h->sold_out, h->epoch, h->opening);
 	for (int i = 0; i < sale->segments; i++)
 		printf(", \"G%d\": %d, \"R%d\": %d", i, h->with[i].granted, i, h->with[i].taken);
 	printf(", \"empty\": \"");

@@ -330,7 +330,7 @@ static const struct forgery forgeries[] = {
 	{ "ours, expired", BYTES(HEADER), BYTES(OUR_PAYLOAD("1799999970", "1800000000", "customer", "bob", "42")), NULL, STATUS_EXPIRED_TOKEN },
 	{ "ours, just expired", BYTES(HEADER), BYTES(OUR_PAYLOAD("1799999971", "1800000000", "customer", "bob", "42")), NULL, STATUS_OK },
 	{ "ours, years ahead", BYTES(HEADER), BYTES(OUR_PAYLOAD("1900000000", "1800000000", "customer", "bob", "42")), NULL, STATUS_BAD_TOKEN },
-	{ "ours, iat ahead", BYTES(HEADER), BYTES(OUR_PAYLOAD("1800000060", "1800000031", "customer", "bob", "42")), NULL, STATUS_BAD_TOKEN },
+	{ "ours, iat ahead", BYTES(HEADER), BYTES(OUR_PAYLOAD("1800000060", "1800000031", "customer", "bob", "42")), NULL, STATUS_OK },
 	{ "ours, kind admin", BYTES(HEADER), BYTES(OUR_PAYLOAD("1800000060", "1800000000", "admin", "bob", "42")), NULL, STATUS_BAD_TOKEN },
 	{ "ours, sub 0", BYTES(HEADER), BYTES(OUR_PAYLOAD("1800000060", "1800000000", "customer", "bob", "0")), NULL, STATUS_BAD_TOKEN },
 	{ "ours, sub 42x", BYTES(HEADER), BYTES(OUR_PAYLOAD("1800000060", "1800000000", "customer", "bob", "42x")), NULL, STATUS_BAD_TOKEN },
@@ -398,7 +398,7 @@ static const struct forgery forgeries[] = {
 	{ "nbf is ahead", BYTES(HEADER), BYTES(BUT_NBF(",\"nbf\":1800000031")), NULL, STATUS_BAD_TOKEN },
 	{ "nbf is just ahead", BYTES(HEADER), BYTES(BUT_NBF(",\"nbf\":1800000030")), NULL, STATUS_OK },
 	{ "iat is missing", BYTES(HEADER), BYTES(BUT_IAT("")), NULL, STATUS_BAD_TOKEN },
-	{ "iat is ahead", BYTES(HEADER), BYTES(BUT_IAT(",\"iat\":1800000031")), NULL, STATUS_BAD_TOKEN },
+	{ "iat is ahead", BYTES(HEADER), BYTES(BUT_IAT(",\"iat\":1800000031")), NULL, STATUS_OK },
 
 	/* who */
 	{ "iss is missing", BYTES(HEADER), BYTES(BUT_ISS("")), NULL, STATUS_BAD_TOKEN },
