@@ -714,6 +714,44 @@ static void a_grant_sends_as_many_as_it_has_units_for(void **state)
 		assert_true(asked[i].ends == 1 && asked[i].status == (i < 2 ? STATUS_CREATED : STATUS_SOLD_OUT));
 }
 
+/* "exchange" for one claim, at the end of which the epoch stands for which the worker has waited. */
+static void expect_question(const char *behind)
+{
+	char wanted[80];
+	snprintf(wanted, sizeof wanted, "%s%s", ASK("25", "0", "1"), behind);
+	assert_string_equal(shorthand(fake_redis_oldest(), 0), wanted);
+}
+
+static void a_sale_opens_for_a_worker_that_has_waited(void **state)
+{
+	(void)state;
+	struct asked a, b;
+	submit(&a, user_of(0, 0));
+	for (int i = 0; !a.ends && i < 100; i++) {
+		fake_redis_answer("NEED 25 0");
+		if (a.ends) /* it has waited long enough */
+			break;
+		expect_question("");
+		fake_redis_answer("LATER 2");
+		while (!a.ends && !fake_redis_waiting())
+			pass_time();
+	}
+	assert_int_equal(a.status, STATUS_BUSY);
+	now_ms += 600;
+	submit(&b, user_of(0, 1));
+	fake_redis_answer("NEED 25 0");
+	expect_question("  2");
+	fake_redis_answer("LATER 4"); /* it has opened and sold out since, and opens again */
+	while (!fake_redis_waiting())
+		pass_time();
+	fake_redis_answer("NEED 25 0");
+	expect_question("");
+	fake_redis_answer("GRANT 30 0");
+	fake_redis_answer("WON 26 4 1700");
+	fake_redis_answer("1");
+	assert_int_equal(b.status, STATUS_CREATED);
+}
+
 static void segments_refill_side_by_side(void **state)
 {
 	(void)state;
@@ -842,6 +880,7 @@ int main(void)
 		CASE(who_comes_while_a_refill_runs_waits_for_it),
 		CASE(nobody_is_sold_out_without_a_last_question),
 		CASE(a_grant_sends_as_many_as_it_has_units_for),
+		CASE(a_sale_opens_for_a_worker_that_has_waited),
 		CASE(segments_refill_side_by_side),
 		CASE(a_coupon_outlives_its_place_in_the_cache),
 		CASE(random_replies_end_every_claim_once),
