@@ -1,0 +1,309 @@
+/*
+ * A slot whose server is in another life is inspected before anything is sold from it.
+ *
+ * TODAY (src/sale/inspect.c): hub and suspects are held; their numbers, MySQL's cursors and the host's marks are
+ * compared; then all of them are opened or closed, each from the hold.
+ * NEXT: read the segment; MySQL gives a base; the hub is told, and totals are exchanged; rows are written back; the
+ * segment is opened if it still is what was read. A hub is opened at once, and then hears every segment.
+ */
+#include "model/lossy/lossy.h"
+
+#include <string.h>
+
+static int fence_of(const struct state *s, int shard)
+{
+	return shard == HUB ? s->hub.now.fence : s->segments[shard].now.fence;
+}
+
+static void set_fence(struct state *s, int shard, int fence)
+{
+	if (shard == HUB)
+		s->hub.now.fence = (uint8_t)fence;
+	else
+		s->segments[shard].now.fence = (uint8_t)fence;
+}
+
+bool needs_inspection(const struct state *s, int shard)
+{
+	int fence = fence_of(s, shard);
+	return fence != s->life[shard] && fence != CLOSED;
+}
+
+/* TODAY */
+
+static bool first_and_last(const struct segment *g, int *first, int *last)
+{
+	*first = *last = 0;
+	for (int c = 0; c < CLAIMERS; c++) {
+		int n = g->own[c].listed ? g->own[c].number : 0;
+		if (n && (!*first || n < *first))
+			*first = n;
+		if (n > *last)
+			*last = n;
+	}
+	return *last > 0;
+}
+
+static bool list_is_whole(const struct segment *g, int cursor)
+{
+	int first, last;
+	if (!first_and_last(g, &first, &last))
+		return cursor > g->last;
+	return first <= cursor && last == g->last;
+}
+
+static bool segment_is_whole(const struct state *s, int i, int host)
+{
+	const struct segment *g = &s->segments[i].now;
+	int cursor = s->db.cursor[i].next;
+	return g->last >= cursor - 1 && g->last >= s->marks[host][i] && s->hub.now.with[i].taken <= g->sent &&
+	       g->left == g->received - g->sent - g->last && list_is_whole(g, cursor);
+}
+
+static bool all_is_whole(const struct state *s, const struct sale *sale, unsigned suspects, int host)
+{
+	bool whole = s->hub.now.fence != CLOSED;
+	for (int i = 0; i < sale->segments; i++) {
+		const struct segment *g = &s->segments[i].now;
+		whole &= g->fence != CLOSED && g->received <= s->hub.now.with[i].granted;
+		if (suspects >> i & 1)
+			whole &= segment_is_whole(s, i, host);
+	}
+	return whole;
+}
+
+static bool hold(struct state *s, const struct sale *sale, int host)
+{
+	unsigned suspects = 0;
+	for (int i = 0; i < sale->segments; i++)
+		suspects |= needs_inspection(s, i) ? bit(i) : 0;
+	if (!suspects && !needs_inspection(s, HUB))
+		return false;
+	if (s->hub.now.fence != CLOSED)
+		suspects |= bit(HUB);
+	s->job = (struct inspection){ .phase = HAS_HELD, .host = (uint8_t)host, .suspects = (uint8_t)suspects };
+	for (int shard = 0; shard < SHARDS; shard++)
+		if (suspects >> shard & 1)
+			set_fence(s, shard, HELD);
+	return true;
+}
+
+static enum word go_on_today(struct state *s, const struct sale *sale)
+{
+	struct inspection *job = &s->job;
+	if (job->phase == HAS_HELD) {
+		job->whole = all_is_whole(s, sale, job->suspects, job->host);
+		job->phase = HAS_READ;
+		return OK;
+	}
+	for (int shard = 0; shard < SHARDS; shard++)
+		if (job->suspects >> shard & 1 && fence_of(s, shard) == HELD)
+			set_fence(s, shard, job->whole ? s->life[shard] : CLOSED);
+	memset(job, 0, sizeof *job);
+	return OK;
+}
+
+/* NEXT */
+
+static bool read_slot(struct state *s, int shard, int host)
+{
+	if (!needs_inspection(s, shard))
+		return false;
+	s->job = (struct inspection){ .phase = HAS_READ,
+				      .target = (uint8_t)shard,
+				      .host = (uint8_t)host,
+				      .fence = (uint8_t)fence_of(s, shard),
+				      .life = s->life[shard] };
+	if (shard != HUB) {
+		const struct segment *g = &s->segments[shard].now;
+		s->job.received = g->received;
+		s->job.sent = g->sent;
+		s->job.sold = g->sold;
+		s->job.last = g->last;
+	}
+	return true;
+}
+
+static enum word give_up(struct state *s, enum word why)
+{
+	memset(&s->job, 0, sizeof s->job);
+	return why;
+}
+
+static enum word open_hub(struct state *s)
+{
+	struct hub *h = &s->hub.now;
+	struct inspection *job = &s->job;
+	if (job->phase == HAS_READ) {
+		job->hub_inc = ++s->db.hub_inc;
+		job->phase = HAS_BASE;
+		return OK;
+	}
+	if (h->fence != job->fence)
+		return give_up(s, OTHER);
+	h->fence = job->life;
+	h->inc = job->hub_inc;
+	h->heard = 0;
+	if (keeps(MARKS_SURVIVE)) {
+		h->empty = 0;
+		h->sold_out = 0;
+	}
+	return give_up(s, OK);
+}
+
+/* Those that MySQL has, by rows and held units, above the segment's last; *last is raised to the highest. */
+static int write_back(const struct inspection *job, struct segment *g)
+{
+	int units = 0, last = g->last;
+	if (!keeps(NO_WRITE_BACK))
+		return 0;
+	for (int c = 0; c < CLAIMERS; c++)
+		if (job->row[c] > g->last) {
+			g->own[c] = (struct own){ .number = job->row[c] };
+			last = job->row[c] > last ? job->row[c] : last;
+			units++;
+		}
+	for (int n = g->last + 1; n < 16; n++)
+		if (job->held >> n & 1) {
+			last = n > last ? n : last;
+			units++;
+		}
+	g->sold += (uint8_t)units;
+	g->last = (uint8_t)last;
+	return units;
+}
+
+/* The hub first: its mark goes, totals are exchanged, and what the rows need is taken from it. */
+static enum word tell_hub(struct state *s, const struct sale *sale)
+{
+	struct hub *h = &s->hub.now;
+	struct inspection *job = &s->job;
+	int i = job->target, inc = keeps(INC_BY_LIFE) ? job->inc : job->life;
+	struct segment after = { .last = job->last, .sold = job->sold };
+	if (!hub_is_open(s))
+		return FENCED;
+	if (keeps(INC_BY_LIFE) && inc < h->with[i].inc)
+		return give_up(s, REPLACED);
+	h->with[i].inc = (uint8_t)inc;
+	if (job->sent > h->with[i].taken) {
+		h->avail += (int8_t)(job->sent - h->with[i].taken);
+		h->with[i].taken = job->sent;
+	}
+	write_back(job, &after);
+	int need = h->with[i].taken + after.sold;
+	if (need < job->received)
+		need = job->received;
+	if (need > h->with[i].granted && keeps(NO_NEED)) {
+		if (h->avail < need - h->with[i].granted && hub_heard_all(s, sale)) {
+			set_fence(s, i, CLOSED);
+			return give_up(s, REGRESS);
+		}
+		h->avail -= (int8_t)(need - h->with[i].granted);
+		h->with[i].granted = (uint8_t)need;
+	}
+	if (keeps(MARK_STAYS)) {
+		h->empty &= ~bit(i);
+		h->sold_out = 0;
+	}
+	h->heard |= bit(i);
+	job->granted = h->with[i].granted;
+	job->taken = h->with[i].taken;
+	job->hub_inc = (uint8_t)hub_inc(h);
+	job->phase = HUB_TOLD;
+	return OK;
+}
+
+static bool is_as_read(const struct segment *g, const struct inspection *job)
+{
+	return !keeps(NO_COMPARISON) || (g->fence == job->fence && g->sold == job->sold && g->last == job->last &&
+					 g->received == job->received && g->sent == job->sent);
+}
+
+static enum word write_segment(struct state *s)
+{
+	struct inspection *job = &s->job;
+	struct segment *g = &s->segments[job->target].now;
+	if (!is_as_read(g, job))
+		return give_up(s, OTHER);
+	write_back(job, g);
+	if (keeps(NO_GRANTED) && job->granted > g->received)
+		g->received = job->granted;
+	if (keeps(NO_TAKEN) && job->taken > g->sent)
+		g->sent = job->taken;
+	int left = g->received - g->sent - g->sold;
+	if (left < 0) {
+		g->fence = CLOSED;
+		return give_up(s, REGRESS);
+	}
+	g->left = (uint8_t)left;
+	job->received = g->received;
+	job->sent = g->sent;
+	job->sold = g->sold;
+	job->last = g->last;
+	job->phase = WRITTEN;
+	return OK;
+}
+
+static enum word open_segment(struct state *s)
+{
+	struct inspection *job = &s->job;
+	struct segment *g = &s->segments[job->target].now;
+	if (s->losers && keeps(WORDS_OUTLIVE))
+		return LATER;
+	if (!is_as_read(g, job))
+		return give_up(s, OTHER);
+	g->fence = keeps(LIFE_AT_SENDING) ? job->life : s->life[job->target];
+	g->hub_inc = job->hub_inc;
+	g->inc = job->inc;
+	if (keeps(NUMBERS_GO_ON))
+		g->last = (uint8_t)(job->inc * RANGE);
+	if (keeps(HUB_LAST))
+		return give_up(s, OK);
+	job->phase = OPENED;
+	return OK;
+}
+
+static enum word go_on_next(struct state *s, const struct sale *sale)
+{
+	struct inspection *job = &s->job;
+	if (job->target == HUB)
+		return open_hub(s);
+	switch ((enum job_phase)job->phase) {
+	case HAS_READ:
+		give_base(s, sale, job);
+		job->phase = HAS_BASE;
+		return OK;
+	case HAS_BASE:
+		return keeps(HUB_LAST) ? tell_hub(s, sale) : write_segment(s);
+	case HUB_TOLD:
+		return write_segment(s);
+	case WRITTEN:
+		return open_segment(s);
+	case OPENED:
+		return tell_hub(s, sale) == OK ? give_up(s, OK) : FENCED;
+	default:
+		return NOTHING;
+	}
+}
+
+bool begin_inspection(struct state *s, const struct sale *sale, int shard, int host)
+{
+	return rules == TODAY ? hold(s, sale, host) : read_slot(s, shard, host);
+}
+
+enum word go_on_inspecting(struct state *s, const struct sale *sale)
+{
+	return rules == TODAY ? go_on_today(s, sale) : go_on_next(s, sale);
+}
+
+/* By another process than the one that stands still. */
+void inspect(struct state *s, const struct sale *sale, int shard, int host)
+{
+	struct inspection other = s->job;
+	memset(&s->job, 0, sizeof s->job);
+	if (begin_inspection(s, sale, shard, host))
+		while (s->job.phase != NO_JOB)
+			if (go_on_inspecting(s, sale) != OK)
+				memset(&s->job, 0, sizeof s->job);
+	s->job = other;
+}
