@@ -11,7 +11,6 @@ static void forget_all(struct state *s)
 {
 	memset(s->reports, 0, sizeof s->reports);
 	memset(s->grants, 0, sizeof s->grants);
-	memset(s->hearings, 0, sizeof s->hearings);
 	memset(&s->drain, 0, sizeof s->drain);
 	memset(&s->job, 0, sizeof s->job);
 	s->losers = 0;

@@ -83,14 +83,31 @@ const size_t fault_count = COUNT(faults);
 
 enum { MESSAGES = LATE_GRANTS | LATE_REPORTS, STALLS = LATE_DRAIN | LATE_INSPECTOR };
 
+#define ONE(units_, first_) .segments = 1, .units = (units_), .claimers = 2, .first = { first_ }
+#define TWO(units_, a, b) .segments = 2, .units = (units_), .claimers = 2, .first = { a, b }, .home = { 0, 1 }
+#define FAILS(shards, failovers_, copies_) .fails = (shards), .failovers = (failovers_), .copies = (copies_)
+#define WAIT(replicas, hosts_) .wait = (replicas), .hosts = (hosts_), .watch = ALL
+
 static const struct sale quick[] = {
-	{ "one segment fails over", .segments = 1, .units = 2, .claimers = 2, .first = { 1 }, .hosts = 2, .copies = 1,
-	  .failovers = 1, .fails = SEGMENT_0, .faults = MESSAGES, .watch = ALL },
+	{ "a segment fails over", ONE(2, 1), FAILS(SEGMENT_0, 1, 1), WAIT(0, 2), .faults = MESSAGES | WORDS | LATE_ANSWERS },
+	{ "a segment fails over, with WAIT", ONE(2, 1), FAILS(SEGMENT_0, 1, 1), WAIT(1, 2), .faults = MESSAGES | WORDS },
+	{ "a segment fails over, stalls", ONE(2, 1), FAILS(SEGMENT_0, 1, 1), WAIT(0, 1), .faults = STALLS | LATE_ANSWERS },
+	{ "a segment fails over twice, stalls", ONE(2, 1), FAILS(SEGMENT_0, 2, 1), WAIT(0, 1), .faults = LATE_INSPECTOR },
+	{ "a segment fails over twice, drainer", ONE(2, 2), FAILS(SEGMENT_0, 2, 1), WAIT(0, 2), .faults = LATE_DRAIN },
+	{ "a segment fails over, to a stale and a staler replica", ONE(2, 2), FAILS(SEGMENT_0, 2, 2), WAIT(0, 2), .faults = LATE_DRAIN },
+	{ "a segment fails over, to a stale and a staler replica, with WAIT", ONE(2, 2), FAILS(SEGMENT_0, 2, 2), WAIT(1, 1), .faults = LATE_DRAIN },
+	{ "the hub fails over", ONE(2, 1), FAILS(THE_HUB, 1, 1), WAIT(0, 1), .faults = MESSAGES | WORDS },
+	{ "the hub fails over, stalls", ONE(2, 1), FAILS(THE_HUB, 2, 1), WAIT(0, 1), .faults = MESSAGES | STALLS },
+	{ "hub or segment fail over", ONE(2, 1), FAILS(THE_HUB | SEGMENT_0, 2, 1), WAIT(0, 1), .faults = MESSAGES },
+	{ "hub or segment fail over, with WAIT", ONE(2, 1), FAILS(THE_HUB | SEGMENT_0, 2, 1), WAIT(1, 1), .faults = MESSAGES },
+	{ "hub or segment fail over, stalls", ONE(2, 1), FAILS(THE_HUB | SEGMENT_0, 2, 1), WAIT(0, 1), .faults = LATE_INSPECTOR },
+	{ "one of two segments fails over", TWO(2, 1, 0), FAILS(SEGMENT_0, 1, 1), WAIT(0, 1), .faults = MESSAGES | WORDS },
+	{ "one of two segments fails over, with WAIT", TWO(2, 1, 0), FAILS(SEGMENT_0, 1, 1), WAIT(1, 1), .faults = MESSAGES | WORDS },
+	{ "the hub of two segments fails over", TWO(2, 1, 0), FAILS(THE_HUB, 1, 1), WAIT(0, 1), .faults = MESSAGES | WORDS },
 };
 
 static const struct sale more[] = {
-	{ "one segment fails over", .segments = 1, .units = 2, .claimers = 2, .first = { 1 }, .hosts = 2, .copies = 1,
-	  .failovers = 1, .fails = SEGMENT_0, .faults = MESSAGES | STALLS, .watch = ALL },
+	{ "any of three shards fails over", TWO(2, 1, 0), FAILS(SEGMENT_0 | SEGMENT_1 | THE_HUB, 1, 1), WAIT(0, 1), .faults = MESSAGES | WORDS | LATE_DRAIN },
 };
 
 const struct sales quick_sales = { quick, COUNT(quick) }, long_sales = { more, COUNT(more) };

@@ -21,19 +21,26 @@ int units_in_mysql(const struct state *s)
 void drain_peek(struct state *s, const struct sale *sale, int i)
 {
 	struct drain *d = &s->drain;
-	*d = (struct drain){ .phase = PEEKED, .segment = (uint8_t)i, .inc = s->segments[i].now.inc };
+	*d = (struct drain){ .phase = PEEKED,
+			     .segment = (uint8_t)i,
+			     .inc = s->segments[i].now.inc,
+			     .lost = s->segments[i].now.listed };
 	for (int c = 0; c < sale->claimers; c++)
 		if (home_of(sale, c) == i && s->segments[i].now.own[c].listed)
 			d->number[c] = s->segments[i].now.own[c].number;
 }
 
-/* The claimer of the lowest number above one; -1 when there is none. */
-static int next_record(const struct drain *d, int above)
+/* The lowest number above one; 0 when there is none. *c: whose it is; -1: it is named lost. */
+static int next_record(const struct drain *d, int above, int *c)
 {
-	int found = -1;
-	for (int c = 0; c < CLAIMERS; c++)
-		if (d->number[c] > above && (found < 0 || d->number[c] < d->number[found]))
-			found = c;
+	unsigned lost = d->lost & ~(bit(above + 1) - 1);
+	int found = lost ? __builtin_ctz(lost) : 0;
+	*c = -1;
+	for (int k = 0; k < CLAIMERS; k++)
+		if (d->number[k] > above && (!found || d->number[k] < found)) {
+			found = d->number[k];
+			*c = k;
+		}
 	return found;
 }
 
@@ -81,6 +88,11 @@ static void revive(struct state *s, const struct sale *sale, int i, int c, int n
 
 static bool commit_next(struct state *s, const struct sale *sale, int i, int c, int number)
 {
+	if (c < 0) {
+		s->db.dead[i] |= bit(number);
+		s->db.held[i] |= bit(number);
+		return true;
+	}
 	if (user_of_row(s, sale, i, number) >= 0)
 		return s->db.row[c] == number;
 	if (number > s->db.cursor[i].next)
@@ -99,15 +111,15 @@ static bool commit_next(struct state *s, const struct sale *sale, int i, int c, 
 enum word drain_commit(struct state *s, const struct sale *sale)
 {
 	struct drain *d = &s->drain;
-	int i = d->segment, upto = 0;
+	int i = d->segment, upto = 0, c;
 	if (rules == NEXT && d->inc != s->db.cursor[i].inc && keeps(ANY_BASE_DRAINS)) {
 		*d = (struct drain){ 0 };
 		return REPLACED;
 	}
-	for (int c = next_record(d, 0); c >= 0; c = next_record(d, upto)) {
-		if (!(rules == TODAY ? commit_today : commit_next)(s, sale, i, c, d->number[c]))
+	for (int n = next_record(d, 0, &c); n; n = next_record(d, upto, &c)) {
+		if (!(rules == TODAY ? commit_today : commit_next)(s, sale, i, c, n))
 			break;
-		upto = d->number[c];
+		upto = n;
 	}
 	*d = (struct drain){ .phase = COMMITTED, .segment = (uint8_t)i, .inc = d->inc, .upto = (uint8_t)upto };
 	if (!upto)
@@ -124,27 +136,10 @@ bool drain_all(struct state *s, const struct sale *sale)
 		if (s->drain.phase == COMMITTED)
 			trim(s, i, s->drain.inc, s->drain.upto);
 		for (int c = 0; c < sale->claimers; c++)
-			whole &= !s->segments[i].now.own[c].listed;
+			whole &= !s->segments[i].now.own[c].listed && !s->segments[i].now.listed;
 	}
 	memset(&s->drain, 0, sizeof s->drain);
 	return whole;
-}
-
-/* NEXT: numbers above all that the segment and MySQL have, and up to the host's mark, are named lost; they hold units.
- */
-static void name_lost(struct state *s, const struct inspection *job)
-{
-	int i = job->target, highest = job->last;
-	for (int c = 0; c < CLAIMERS; c++)
-		if (job->row[c] > highest)
-			highest = job->row[c];
-	for (int n = highest + 1; n <= s->marks[job->host][i]; n++) {
-		if (n % RANGE == 0 || s->db.dead[i] >> n & 1)
-			continue;
-		s->db.dead[i] |= bit(n);
-		if (keeps(NO_HOLDING))
-			s->db.held[i] |= bit(n);
-	}
 }
 
 /* NEXT: one transaction on the cursor's row gives the base, and reads what MySQL has of the segment. */
@@ -157,8 +152,8 @@ void give_base(struct state *s, const struct sale *sale, struct inspection *job)
 		highest = job->last;
 	for (int c = 0; c < sale->claimers; c++)
 		job->row[c] = home_of(sale, c) == i ? s->db.row[c] : 0;
-	name_lost(s, job);
 	job->held = s->db.held[i];
+	job->dead = s->db.dead[i];
 	job->inc = keeps(NUMBERS_GO_ON) ? (uint8_t)(highest / RANGE + 1) : s->db.cursor[i].inc;
 	s->db.cursor[i].inc = job->inc;
 	if (keeps(NUMBERS_GO_ON))

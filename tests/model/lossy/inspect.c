@@ -120,6 +120,7 @@ static bool read_slot(struct state *s, int shard, int host)
 		s->job.sent = g->sent;
 		s->job.sold = g->sold;
 		s->job.last = g->last;
+		s->job.mark = s->marks[host][shard];
 	}
 	return true;
 }
@@ -151,26 +152,49 @@ static enum word open_hub(struct state *s)
 	return give_up(s, OK);
 }
 
-/* Those that MySQL has, by rows and held units, above the segment's last; *last is raised to the highest. */
+/*
+ * What MySQL has above the segment's last number, by rows and held units; and numbers that this host was told of and
+ * nobody has, which are named lost and hold a unit. All of them count as sold, and the last number is raised.
+ */
 static int write_back(const struct inspection *job, struct segment *g)
 {
 	int units = 0, last = g->last;
+	unsigned lost = 0;
 	if (!keeps(NO_WRITE_BACK))
 		return 0;
-	for (int c = 0; c < CLAIMERS; c++)
-		if (job->row[c] > g->last) {
-			g->own[c] = (struct own){ .number = job->row[c] };
-			last = job->row[c] > last ? job->row[c] : last;
-			units++;
-		}
-	for (int n = g->last + 1; n < 16; n++)
-		if (job->held >> n & 1) {
-			last = n > last ? n : last;
-			units++;
-		}
+	for (int n = g->last + 1; n < 16; n++) {
+		bool named = n > job->mark / RANGE * RANGE && n <= job->mark && keeps(NO_HOLDING);
+		int c = 0;
+		while (c < CLAIMERS && job->row[c] != n)
+			c++;
+		if (c < CLAIMERS)
+			g->own[c] = (struct own){ .number = (uint8_t)n };
+		else if (job->held >> n & 1 || (named && !(job->dead >> n & 1)))
+			lost |= bit(n);
+		else
+			continue;
+		last = n;
+		units++;
+	}
+	g->lost |= (uint16_t)lost;
+	g->listed |= (uint16_t)(lost & ~job->held);
 	g->sold += (uint8_t)units;
 	g->last = (uint8_t)last;
 	return units;
+}
+
+static bool is_as_read(const struct segment *g, const struct inspection *job)
+{
+	return !keeps(NO_COMPARISON) || (g->fence == job->fence && g->sold == job->sold && g->last == job->last &&
+					 g->received == job->received && g->sent == job->sent);
+}
+
+static enum word close_segment(struct state *s)
+{
+	struct segment *g = &s->segments[s->job.target].now;
+	if (is_as_read(g, &s->job))
+		g->fence = CLOSED;
+	return give_up(s, REGRESS);
 }
 
 /* The hub first: its mark goes, totals are exchanged, and what the rows need is taken from it. */
@@ -194,10 +218,8 @@ static enum word tell_hub(struct state *s, const struct sale *sale)
 	if (need < job->received)
 		need = job->received;
 	if (need > h->with[i].granted && keeps(NO_NEED)) {
-		if (h->avail < need - h->with[i].granted && hub_heard_all(s, sale)) {
-			set_fence(s, i, CLOSED);
-			return give_up(s, REGRESS);
-		}
+		if (h->avail < need - h->with[i].granted && hub_heard_all(s, sale))
+			return close_segment(s);
 		h->avail -= (int8_t)(need - h->with[i].granted);
 		h->with[i].granted = (uint8_t)need;
 	}
@@ -211,12 +233,6 @@ static enum word tell_hub(struct state *s, const struct sale *sale)
 	job->hub_inc = (uint8_t)hub_inc(h);
 	job->phase = HUB_TOLD;
 	return OK;
-}
-
-static bool is_as_read(const struct segment *g, const struct inspection *job)
-{
-	return !keeps(NO_COMPARISON) || (g->fence == job->fence && g->sold == job->sold && g->last == job->last &&
-					 g->received == job->received && g->sent == job->sent);
 }
 
 static enum word write_segment(struct state *s)

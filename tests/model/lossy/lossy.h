@@ -87,6 +87,8 @@ struct segment {
 	uint8_t inc : 3, last : 5;
 	struct own own[CLAIMERS];
 	uint8_t zero;
+	uint16_t lost, listed; /* numbers that are named lost and hold a unit; those that MySQL does not know yet */
+	uint8_t zeros[4];
 };
 
 struct hub {
@@ -100,7 +102,7 @@ struct hub {
 	uint8_t zero;
 };
 
-/* A report or a hearing (received, sent), or a grant (granted, taken). */
+/* A report (received, sent), or a grant (granted, taken). */
 struct message {
 	uint8_t there : 1, zero : 1, hub_inc : 3, seg_inc : 3; /* zero: nothing was left */
 	uint8_t in : 4, out : 4;
@@ -120,20 +122,22 @@ enum drain_phase { NO_BATCH, PEEKED, COMMITTED };
 struct drain {
 	uint8_t phase : 2, segment : 2, inc : 4;
 	uint8_t number[CLAIMERS];
+	uint16_t lost;
 	uint8_t upto, zero;
 };
 
 enum job_phase { NO_JOB, HAS_READ, HAS_HELD, HAS_BASE, HUB_TOLD, WRITTEN, OPENED };
 
 struct inspection {
-	uint16_t held;
+	uint16_t held, dead;
+	uint8_t mark;
 	uint8_t phase : 3, target : 2, host : 1, whole : 1, : 1;
 	uint8_t fence : 3, life : 2, hub_inc : 3;
 	uint8_t received : 4, sent : 4; /* as they were read, and later as they were written */
 	uint8_t sold : 4, suspects : 3, : 1;
 	uint8_t granted : 4, taken : 4; /* as the hub has them */
 	uint8_t last : 5, inc : 3;
-	uint8_t row[CLAIMERS], zero;
+	uint8_t row[CLAIMERS], zero[2];
 };
 
 enum answer { NO_ANSWER, IS_WON, IS_MINE };
@@ -152,7 +156,7 @@ struct state {
 		struct hub now, copy[COPIES];
 	} hub;
 	struct database db;
-	struct message reports[SEGMENTS], grants[SEGMENTS], hearings[SEGMENTS];
+	struct message reports[SEGMENTS], grants[SEGMENTS];
 	uint8_t losers; /* whom a worker refuses that keeps the hub's word */
 	uint8_t failovers;
 	uint8_t life[SHARDS], recovered;
@@ -160,7 +164,7 @@ struct state {
 	struct inspection job;
 	struct claimer claimers[CLAIMERS];
 	uint8_t marks[HOSTS][SEGMENTS];
-	uint8_t spare[6]; /* zero; search.c has a use for it */
+	uint8_t zero[4];
 };
 
 /* scripts.c */
@@ -184,7 +188,6 @@ enum word exchange(struct state *s, const struct sale *sale, int i, struct messa
 		   struct message *grant);
 enum word confirm(struct state *s, int i, int c, int number);
 enum word hear_hub(struct state *s, int i, struct message *hearing);    /* at the segment */
-enum word hear_segment(struct state *s, int i, struct message hearing); /* at the hub */
 enum word trim(struct state *s, int i, int inc, int upto);
 
 /* database.c */
@@ -218,8 +221,7 @@ enum kind {
 	REPORT,    /* segment, want, way: a late one */
 	CREDIT,    /* segment: a late grant */
 	REDELIVER, /* segment, way */
-	HEAR,      /* segment, way */
-	HEARD,     /* segment: a late hearing */
+	HEAR,      /* segment, way: it learns of a new hub, and reports */
 	REPLICATE, /* shard, copy */
 	FAILOVER,  /* shard, copy */
 	DRAIN,     /* segment, trimmed or not */

@@ -55,7 +55,7 @@ static const char *check_numbers(const struct state *s, const struct sale *sale)
 
 static unsigned known_numbers(const struct state *s, const struct sale *sale, int i)
 {
-	unsigned known = s->db.held[i];
+	unsigned known = s->db.held[i] | s->segments[i].now.lost;
 	for (int c = 0; c < sale->claimers; c++)
 		if (home_of(sale, c) == i)
 			known |= bit(s->segments[i].now.own[c].number) | bit(s->db.row[c]);

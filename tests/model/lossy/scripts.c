@@ -137,11 +137,12 @@ static void drop_listed(struct segment *g, int number)
 	for (int c = 0; c < CLAIMERS; c++)
 		if (g->own[c].listed && g->own[c].number == number)
 			g->own[c].listed = 0;
+	g->listed &= (uint16_t)~bit(number);
 }
 
 static int first_listed(const struct segment *g)
 {
-	int first = 0;
+	int first = g->listed ? __builtin_ctz(g->listed) : 0;
 	for (int c = 0; c < CLAIMERS; c++)
 		if (g->own[c].listed && (!first || g->own[c].number < first))
 			first = g->own[c].number;
@@ -203,14 +204,29 @@ static bool is_for_others(const struct hub *h, int i, struct message r)
 	       (is_replaced(r.hub_inc, hub_inc(h)) && keeps(REPORT_ANY_HUB));
 }
 
+/* NEXT: the first report to a hub in a new incarnation. It raises what the hub has forgotten. */
+static void hear(struct hub *h, int i, struct message r)
+{
+	if (h->heard >> i & 1)
+		return;
+	h->heard |= bit(i);
+	h->with[i].inc = r.seg_inc;
+	if (r.in > h->with[i].granted && keeps(NO_RAISE)) {
+		h->avail -= (int8_t)(r.in - h->with[i].granted);
+		h->with[i].granted = r.in;
+		h->empty &= ~bit(i);
+	}
+}
+
 enum word exchange(struct state *s, const struct sale *sale, int i, struct message r, int want, struct message *to)
 {
 	struct hub *h = &s->hub.now;
-	bool all = hub_heard_all(s, sale);
 	if (!hub_is_open(s))
 		return FENCED;
 	if (is_for_others(h, i, r))
 		return REPLACED;
+	if (rules == NEXT)
+		hear(h, i, r);
 	if (r.in > h->with[i].granted) {
 		h->fence = CLOSED;
 		return REGRESS;
@@ -220,6 +236,7 @@ enum word exchange(struct state *s, const struct sale *sale, int i, struct messa
 		h->empty |= bit(i);
 	if (!want)
 		return OK;
+	bool all = hub_heard_all(s, sale);
 	if (h->avail > 0)
 		return all || !keeps(GRANT_UNHEARD) ? grant(s, sale, i, want, to) : LATER;
 	if (h->empty == bit(sale->segments) - 1) {
@@ -229,23 +246,4 @@ enum word exchange(struct state *s, const struct sale *sale, int i, struct messa
 		return SOLDOUT;
 	}
 	return NONE;
-}
-
-/* NEXT: a hub in a new incarnation hears a segment in its old one. */
-enum word hear_segment(struct state *s, int i, struct message m)
-{
-	struct hub *h = &s->hub.now;
-	if (!hub_is_open(s))
-		return FENCED;
-	if (is_replaced(m.hub_inc, hub_inc(h)) || (is_replaced(m.seg_inc, h->with[i].inc) && keeps(INC_BY_LIFE)))
-		return REPLACED;
-	h->with[i].inc = m.seg_inc;
-	take_back(h, i, m.out);
-	if (m.in > h->with[i].granted && keeps(NO_RAISE)) {
-		h->avail -= (int8_t)(m.in - h->with[i].granted);
-		h->with[i].granted = m.in;
-		h->empty &= ~bit(i);
-	}
-	h->heard |= bit(i);
-	return OK;
 }

@@ -8,11 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WORDS_ALL = sizeof(struct state) / sizeof(uint64_t), LAST = WORDS_ALL - 1, COPY_WORDS = SHARDS * (COPIES + 1) };
+enum { WORDS_ALL = sizeof(struct state) / sizeof(uint64_t), SEGMENT_WORDS = sizeof(struct segment) / sizeof(uint64_t) };
 
 static_assert(sizeof(struct state) % sizeof(uint64_t) == 0, "no padding, or hashes differ");
-static_assert(sizeof(struct segment) == 8 && sizeof(struct hub) == 8, "a slot is a word");
-static_assert(LAST <= 24, "spare has a bit for each word");
+static_assert(sizeof(struct segment) % sizeof(uint64_t) == 0 && sizeof(struct hub) == sizeof(uint64_t), "slots are words");
 
 union packed {
 	struct state state;
@@ -50,39 +49,40 @@ static void *grown(void *old, size_t size)
 	return p;
 }
 
-static void difference(union packed *p)
+static void differ(uint64_t *words, int length)
 {
-	for (int w = 0; w < COPY_WORDS; w++)
-		if (w % (COPIES + 1))
-			p->words[w] ^= p->words[w - w % (COPIES + 1)];
+	for (int w = 0; w < COPIES * length; w++)
+		words[length + w] ^= words[w % length];
 }
 
-static int pack(uint64_t to[WORDS_ALL], const struct state *s)
+static void difference(union packed *p)
+{
+	for (int i = 0; i < SEGMENTS; i++)
+		differ(p->words + i * (COPIES + 1) * SEGMENT_WORDS, SEGMENT_WORDS);
+	differ(p->words + SEGMENTS * (COPIES + 1) * SEGMENT_WORDS, 1);
+}
+
+static int pack(uint64_t to[WORDS_ALL + 1], const struct state *s)
 {
 	union packed p = { .state = *s };
-	uint32_t present = 0;
 	int n = 1;
 	difference(&p);
-	for (int w = 0; w < LAST; w++)
+	*to = 0;
+	for (int w = 0; w < WORDS_ALL; w++)
 		if (p.words[w]) {
-			present |= 1u << w;
+			*to |= UINT64_C(1) << w;
 			to[n++] = p.words[w];
 		}
-	memcpy(p.state.spare, &present, 3);
-	to[0] = p.words[LAST];
 	return n;
 }
 
 static void unpack(struct state *s, const uint64_t *words)
 {
 	union packed p = { .words = { 0 } };
-	uint32_t present = 0;
-	p.words[LAST] = *words++;
-	memcpy(&present, p.state.spare, 3);
-	for (int w = 0; w < LAST; w++)
+	uint64_t present = *words++;
+	for (int w = 0; w < WORDS_ALL; w++)
 		if (present >> w & 1)
 			p.words[w] = *words++;
-	memset(p.state.spare, 0, sizeof p.state.spare);
 	difference(&p);
 	*s = p.state;
 }
@@ -124,7 +124,7 @@ static void append(struct set *t, const uint64_t *words, int n, uint32_t parent)
 		t->room = t->room ? t->room * 2 : 1024;
 		t->nodes = grown(t->nodes, t->room * sizeof *t->nodes);
 	}
-	if (t->word_count + WORDS_ALL > t->word_room) { /* so that a comparison never reads beyond the end */
+	if (t->word_count + WORDS_ALL + 1 > t->word_room) { /* so that a comparison never reads beyond the end */
 		t->word_room = t->word_room ? t->word_room + t->word_room / 2 : 16384;
 		t->words = grown(t->words, t->word_room * sizeof *t->words);
 	}
@@ -135,7 +135,7 @@ static void append(struct set *t, const uint64_t *words, int n, uint32_t parent)
 
 static void put(struct set *t, const struct state *s, uint32_t parent)
 {
-	uint64_t words[WORDS_ALL];
+	uint64_t words[WORDS_ALL + 1];
 	int n = pack(words, s);
 	uint64_t h = hash_of(words, n);
 	size_t at = h & t->mask;

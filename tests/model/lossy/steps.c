@@ -67,7 +67,8 @@ static void add_answers(struct steps *to, const struct state *s, const struct sa
 		return;
 	if (p->answer == IS_MINE || !sale->wait || is_replicated(s, sale, c))
 		add(to, TELL, c, 0, AT_ONCE);
-	add(to, DROP, c, 0, AT_ONCE);
+	if (sale->wait)
+		add(to, DROP, c, 0, AT_ONCE);
 }
 
 static enum word tell(struct state *s, const struct sale *sale, int c)
@@ -125,6 +126,8 @@ static enum word claim_and_answer(struct state *s, const struct sale *sale, int 
 	p->answer = word == WON ? IS_WON : IS_MINE;
 	p->number = (uint8_t)number;
 	p->life = s->life[i];
+	if (!sale->wait && !(sale->faults & LATE_ANSWERS))
+		tell(s, sale, c);
 	return word;
 }
 
@@ -204,27 +207,18 @@ static void add_hearings(struct steps *to, const struct state *s, const struct s
 		if (sale->faults & LATE_REPORTS)
 			add(to, HEAR, i, 0, WAITS);
 	}
-	if (s->hearings[i].there)
-		add(to, HEARD, i, 0, AT_ONCE);
 }
 
-static enum word hear_step(struct state *s, const struct step *step)
+static enum word hear_step(struct state *s, const struct sale *sale, const struct step *step)
 {
-	struct message hearing;
-	enum word word = hear_hub(s, step->at, &hearing);
+	struct message report;
+	enum word word = hear_hub(s, step->at, &report);
 	if (word != OK)
 		return word;
 	if (step->way == AT_ONCE)
-		return hear_segment(s, step->at, hearing);
-	s->hearings[step->at] = hearing;
+		return exchange(s, sale, step->at, report, 0, NULL);
+	s->reports[step->at] = report;
 	return OK;
-}
-
-static enum word heard_step(struct state *s, int i)
-{
-	struct message hearing = s->hearings[i];
-	memset(&s->hearings[i], 0, sizeof hearing);
-	return hear_segment(s, i, hearing);
 }
 
 /* Servers */
@@ -287,7 +281,7 @@ static void fail_over(struct state *s, const struct sale *sale, int shard, int k
 
 static bool has_listed(const struct state *s, int i)
 {
-	bool any = false;
+	bool any = s->segments[i].now.listed;
 	for (int c = 0; c < CLAIMERS; c++)
 		any |= s->segments[i].now.own[c].listed;
 	return any;
@@ -298,9 +292,10 @@ static void add_drains(struct steps *to, const struct state *s, const struct sal
 	for (int i = 0; i < sale->segments; i++)
 		if (has_listed(s, i)) {
 			add(to, DRAIN, i, 1, AT_ONCE);
-			add(to, DRAIN, i, 0, AT_ONCE);
-			if (sale->faults & LATE_DRAIN)
+			if (sale->faults & LATE_DRAIN) {
+				add(to, DRAIN, i, 0, AT_ONCE);
 				add(to, PEEK, i, 0, AT_ONCE);
+			}
 		}
 	if (s->drain.phase == PEEKED)
 		add(to, COMMIT, 0, 0, AT_ONCE);
@@ -340,7 +335,7 @@ static void add_inspections(struct steps *to, const struct state *s, const struc
 	unsigned shards = (bit(sale->segments) - 1) | bit(HUB);
 	int bases = sale->bases ? sale->bases : RANGES_MOST;
 	for (int shard = 0; shard < SHARDS; shard++) {
-		bool more = shard == HUB || s->db.cursor[shard].inc + 1 < bases;
+		bool more = (shard == HUB ? s->db.hub_inc : s->db.cursor[shard].inc) + 1 < bases;
 		if (!(shards >> shard & 1) || !needs_inspection(s, shard) || !more)
 			continue;
 		for (int host = 0; host < sale->hosts; host++) {
@@ -423,9 +418,7 @@ static enum word take(struct state *s, const struct sale *sale, const struct ste
 	case REDELIVER:
 		return deliver(s, step->at, totals_of(&s->hub.now, step->at), step->way);
 	case HEAR:
-		return hear_step(s, step);
-	case HEARD:
-		return heard_step(s, step->at);
+		return hear_step(s, sale, step);
 	case REPLICATE:
 		replicate(s, step->at, step->arg);
 		return NOTHING;

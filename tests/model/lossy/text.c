@@ -2,6 +2,7 @@
 #include "model/lossy/lossy.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static const char *const texts[KINDS] = {
 	[CLAIM] = "customer %d claims",
@@ -12,7 +13,6 @@ static const char *const texts[KINDS] = {
 	[CREDIT] = "a late grant arrives at segment %d",
 	[REDELIVER] = "the hub's totals are told to segment %d again",
 	[HEAR] = "segment %d learns of the new hub and says what it has",
-	[HEARD] = "a late answer of segment %d arrives at the new hub",
 	[REPLICATE] = "a replica of shard %d catches up",
 	[FAILOVER] = "the server of shard %d is lost, and a replica promoted",
 	[DRAIN] = "orders of segment %d go into MySQL",
@@ -51,51 +51,80 @@ static void print_step(int number, const struct step *step, enum word word)
 	printf("%s%s\n", word ? " -> " : "", word ? word_names[word] : "");
 }
 
-static void print_fence(int fence)
+static int put_fence(char *to, int fence)
 {
 	static const char *const names[] = { [HELD] = "held", [SUSPECT] = "suspect", [CLOSED] = "closed" };
-	if (fence < HELD)
-		printf("fence %d", fence);
-	else
-		printf("%s", names[fence]);
+	return fence < HELD ? sprintf(to, "fence %d", fence) : sprintf(to, "%s", names[fence]);
 }
 
-static void print_segment(const struct sale *sale, const struct segment *g, int i)
+static void put_segment(char *to, const struct state *s, const struct sale *sale, int i)
 {
-	print_fence(g->fence);
-	printf(" left %d I %d O %d sold %d last %d", g->left, g->received, g->sent, g->sold, g->last);
+	const struct segment *g = &s->segments[i].now;
+	to += sprintf(to, "segment %d, life %d: ", i, s->life[i]);
+	to += put_fence(to, g->fence);
+	to += sprintf(to, ", left %d I %d O %d sold %d last %d", g->left, g->received, g->sent, g->sold, g->last);
 	if (rules == NEXT)
-		printf(" inc %d hub %d", g->inc, g->hub_inc);
+		to += sprintf(to, ", base %d, hub %d, lost %x", g->inc * RANGE, g->hub_inc, g->lost);
 	for (int c = 0; c < sale->claimers; c++)
 		if (home_of(sale, c) == i && g->own[c].number)
-			printf(" %d:%d%s", c, g->own[c].number, g->own[c].listed ? "*" : "");
+			to += sprintf(to, ", customer %d has %d%s", c, g->own[c].number, g->own[c].listed ? " (listed)" : "");
 }
 
-static void print_hub(const struct sale *sale, const struct hub *h)
+static void put_mysql(char *to, const struct state *s, const struct sale *sale)
 {
-	print_fence(h->fence);
-	printf(" avail %d", h->avail);
+	to += sprintf(to, "MySQL:");
 	for (int i = 0; i < sale->segments; i++)
-		printf(" G%d %d R%d %d%s", i, h->with[i].granted, i, h->with[i].taken,
-		       h->empty >> i & 1 ? " empty" : "");
-	if (rules == NEXT)
-		printf(" inc %d knows %d %d heard %d", h->inc, h->with[0].inc, h->with[1].inc, h->heard);
-	printf("%s", h->sold_out ? " SOLD OUT" : "");
+		to += sprintf(to, " next %d base %d dead %x held %x;", s->db.cursor[i].next, s->db.cursor[i].inc * RANGE,
+			      s->db.dead[i], s->db.held[i]);
+	for (int c = 0; c < sale->claimers; c++)
+		if (s->db.row[c])
+			to += sprintf(to, " customer %d has %d", c, s->db.row[c]);
 }
 
+static void put_hub(char *to, const struct state *s, const struct sale *sale)
+{
+	const struct hub *h = &s->hub.now;
+	to += sprintf(to, "hub, life %d: ", s->life[HUB]);
+	to += put_fence(to, h->fence);
+	to += sprintf(to, ", avail %d", h->avail);
+	for (int i = 0; i < sale->segments; i++) {
+		to += sprintf(to, ", %d: G %d R %d", i, h->with[i].granted, h->with[i].taken);
+		if (rules == NEXT)
+			to += sprintf(to, " inc %d", h->with[i].inc);
+		to += sprintf(to, "%s", h->empty >> i & 1 ? " empty" : "");
+	}
+	if (rules == NEXT)
+		to += sprintf(to, ", inc %d heard %x", h->inc, h->heard);
+	sprintf(to, "%s", h->sold_out ? ", SOLD OUT" : "");
+}
+
+static void put_people(char *to, const struct state *s, const struct sale *sale)
+{
+	to += sprintf(to, "told:");
+	for (int c = 0; c < sale->claimers; c++)
+		to += sprintf(to, " %x (gone %x)", s->claimers[c].told, s->claimers[c].gone);
+	for (int host = 0; host < sale->hosts; host++)
+		for (int i = 0; i < sale->segments; i++)
+			to += sprintf(to, ", mark of host %d for %d: %d", host, i, s->marks[host][i]);
+	if (s->losers)
+		sprintf(to, "; refused: %x", s->losers);
+}
+
+/* Only what has changed. */
 static void print_state(const struct state *s, const struct sale *sale)
 {
-	for (int i = 0; i < sale->segments; i++) {
-		printf("#        segment %d, life %d: ", i, s->life[i]);
-		print_segment(sale, &s->segments[i].now, i);
-		printf("; MySQL: next %d base %d dead %x held %x mark %d %d\n", s->db.cursor[i].next,
-		       s->db.cursor[i].inc * RANGE, s->db.dead[i], s->db.held[i], s->marks[0][i], s->marks[1][i]);
+	static char before[SEGMENTS + 3][400];
+	char now[SEGMENTS + 3][400] = { "" };
+	for (int i = 0; i < sale->segments; i++)
+		put_segment(now[i], s, sale, i);
+	put_hub(now[SEGMENTS], s, sale);
+	put_mysql(now[SEGMENTS + 1], s, sale);
+	put_people(now[SEGMENTS + 2], s, sale);
+	for (int k = 0; k < SEGMENTS + 3; k++) {
+		if (*now[k] && strcmp(now[k], before[k]) != 0)
+			printf("#        %s\n", now[k]);
+		memcpy(before[k], now[k], sizeof now[k]);
 	}
-	printf("#        hub, life %d: ", s->life[HUB]);
-	print_hub(sale, &s->hub.now);
-	for (int c = 0; c < sale->claimers; c++)
-		printf("; %d: row %d told %x gone %x", c, s->db.row[c], s->claimers[c].told, s->claimers[c].gone);
-	printf("\n");
 }
 
 void print_trace(const struct sale *sale, const struct finding *f)
