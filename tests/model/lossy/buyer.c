@@ -95,7 +95,7 @@ const char *check_buyers(const struct state *from, const struct sale *sale)
 	forget_all(&s);
 	heal(&s, sale);
 	if (any_is_closed(&s, sale))
-		return sale->watch & R5_OPEN ? "R5: a slot that comes back is closed" : NULL;
+		return sale->watch & R5_OPEN ? check_open(&s, sale) : NULL;
 	if (!all_is_open(&s, sale))
 		return "R2: a slot does not open";
 	for (int c = 0; c < sale->claimers; c++)

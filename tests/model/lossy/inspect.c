@@ -152,35 +152,59 @@ static enum word open_hub(struct state *s)
 	return give_up(s, OK);
 }
 
-/*
- * What MySQL has above the segment's last number, by rows and held units; and numbers that this host was told of and
- * nobody has, which are named lost and hold a unit. All of them count as sold, and the last number is raised.
- */
-static int write_back(const struct inspection *job, struct segment *g)
+static int user_of(const struct inspection *job, int number)
 {
-	int units = 0, last = g->last;
-	unsigned lost = 0;
-	if (!keeps(NO_WRITE_BACK))
-		return 0;
-	for (int n = g->last + 1; n < 16; n++) {
-		bool named = n > job->mark / RANGE * RANGE && n <= job->mark && keeps(NO_HOLDING);
-		int c = 0;
-		while (c < CLAIMERS && job->row[c] != n)
-			c++;
-		if (c < CLAIMERS)
-			g->own[c] = (struct own){ .number = (uint8_t)n };
-		else if (job->held >> n & 1 || (named && !(job->dead >> n & 1)))
-			lost |= bit(n);
-		else
+	for (int c = 0; c < CLAIMERS; c++)
+		if (job->row[c] == number)
+			return c;
+	return -1;
+}
+
+/* A number that was named lost keeps its unit. */
+static bool takes_over(const struct inspection *job, struct segment *g, int number)
+{
+	if (!number || !keeps(NO_TAKING_OVER))
+		return false;
+	if (job->held >> number & 1)
+		g->lost |= (uint16_t)bit(number);
+	return !(job->held >> number & 1);
+}
+
+/*
+ * What MySQL has above the segment's last number, by rows and held units: it counts as sold, and raises the last number.
+ * A row replaces its customer's entry, and takes over the unit of that.
+ */
+static void write_back(const struct inspection *job, struct segment *g)
+{
+	for (int n = g->last + 1; n < 16 && keeps(NO_WRITE_BACK); n++) {
+		int c = user_of(job, n);
+		if (c < 0 && !(job->held >> n & 1))
 			continue;
-		last = n;
-		units++;
+		if (c < 0)
+			g->lost |= (uint16_t)bit(n);
+		if (c < 0 || !takes_over(job, g, g->own[c].number))
+			g->sold++;
+		if (c >= 0)
+			g->own[c] = (struct own){ .number = (uint8_t)n };
+		g->last = (uint8_t)n;
 	}
-	g->lost |= (uint16_t)lost;
-	g->listed |= (uint16_t)(lost & ~job->held);
-	g->sold += (uint8_t)units;
-	g->last = (uint8_t)last;
-	return units;
+}
+
+/* Numbers that this host was told of and nobody has are named lost, and hold units, as long as there are any. */
+static void name_lost(const struct inspection *job, struct segment *g)
+{
+	int first = job->mark / RANGE * RANGE + 1;
+	for (int n = first > g->last ? first : g->last + 1; n <= job->mark && keeps(NO_HOLDING); n++) {
+		if (user_of(job, n) >= 0 || job->dead >> n & 1)
+			continue;
+		if (!g->left && keeps(HOLDS_MORE))
+			return;
+		g->left--;
+		g->sold++;
+		g->lost |= (uint16_t)bit(n);
+		g->listed |= (uint16_t)bit(n);
+		g->last = (uint8_t)n;
+	}
 }
 
 static bool is_as_read(const struct segment *g, const struct inspection *job)
@@ -203,7 +227,7 @@ static enum word tell_hub(struct state *s, const struct sale *sale)
 	struct hub *h = &s->hub.now;
 	struct inspection *job = &s->job;
 	int i = job->target, inc = keeps(INC_BY_LIFE) ? job->inc : job->life;
-	struct segment after = { .last = job->last, .sold = job->sold };
+	struct segment after = s->segments[i].now;
 	if (!hub_is_open(s))
 		return FENCED;
 	if (keeps(INC_BY_LIFE) && inc < h->with[i].inc)
@@ -213,6 +237,8 @@ static enum word tell_hub(struct state *s, const struct sale *sale)
 		h->avail += (int8_t)(job->sent - h->with[i].taken);
 		h->with[i].taken = job->sent;
 	}
+	after.last = job->last;
+	after.sold = job->sold;
 	write_back(job, &after);
 	int need = h->with[i].taken + after.sold;
 	if (need < job->received)
@@ -227,7 +253,8 @@ static enum word tell_hub(struct state *s, const struct sale *sale)
 		h->empty &= ~bit(i);
 		h->sold_out = 0;
 	}
-	h->heard |= bit(i);
+	if (!keeps(TOLD_IS_HEARD))
+		h->heard |= bit(i);
 	job->granted = h->with[i].granted;
 	job->taken = h->with[i].taken;
 	job->hub_inc = (uint8_t)hub_inc(h);
@@ -252,6 +279,7 @@ static enum word write_segment(struct state *s)
 		return give_up(s, REGRESS);
 	}
 	g->left = (uint8_t)left;
+	name_lost(job, g);
 	job->received = g->received;
 	job->sent = g->sent;
 	job->sold = g->sold;
@@ -268,7 +296,7 @@ static enum word open_segment(struct state *s)
 		return LATER;
 	if (!is_as_read(g, job))
 		return give_up(s, OTHER);
-	g->fence = keeps(LIFE_AT_SENDING) ? job->life : s->life[job->target];
+	g->fence = job->life;
 	g->hub_inc = job->hub_inc;
 	g->inc = job->inc;
 	if (keeps(NUMBERS_GO_ON))
@@ -282,6 +310,8 @@ static enum word open_segment(struct state *s)
 static enum word go_on_next(struct state *s, const struct sale *sale)
 {
 	struct inspection *job = &s->job;
+	if (job->life != s->life[job->target] && keeps(ANY_LIFE_ACTS))
+		return give_up(s, OTHER);
 	if (job->target == HUB)
 		return open_hub(s);
 	switch ((enum job_phase)job->phase) {

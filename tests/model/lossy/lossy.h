@@ -269,6 +269,7 @@ static inline unsigned bit(int n)
 bool is_order(const struct state *s, const struct sale *sale, int c, int number); /* it is somewhere */
 bool all_is_open(const struct state *s, const struct sale *sale);
 int unsold(const struct state *s, const struct sale *sale);
+const char *check_open(const struct state *s, const struct sale *sale);
 const char *check_state(const struct state *s, const struct sale *sale);
 
 /* buyer.c */

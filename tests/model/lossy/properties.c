@@ -145,9 +145,18 @@ static const char *check_named(const struct state *s, const struct sale *sale)
 	return NULL;
 }
 
-static const char *check_open(const struct state *s, const struct sale *sale)
+/* More orders than units: what an earlier server had sold, and another one since. */
+static bool contradicts(const struct state *s, const struct sale *sale)
 {
-	return any_is_closed(s, sale) ? "R5: a slot is closed" : NULL;
+	int units = 0;
+	for (int i = 0; i < sale->segments; i++)
+		units += __builtin_popcount(known_numbers(s, sale, i));
+	return units > sale->units;
+}
+
+const char *check_open(const struct state *s, const struct sale *sale)
+{
+	return any_is_closed(s, sale) && !contradicts(s, sale) ? "R5: a slot is closed, and nothing contradicts" : NULL;
 }
 
 const char *check_state(const struct state *s, const struct sale *sale)
