@@ -91,22 +91,24 @@ enum { MESSAGES = LATE_GRANTS | LATE_REPORTS, STALLS = LATE_DRAIN | LATE_INSPECT
 static const struct sale quick[] = {
 	{ "a segment fails over", ONE(2, 1), FAILS(SEGMENT_0, 1, 1), WAIT(0, 2), .faults = MESSAGES | WORDS | LATE_ANSWERS },
 	{ "a segment fails over, with WAIT", ONE(2, 1), FAILS(SEGMENT_0, 1, 1), WAIT(1, 2), .faults = MESSAGES | WORDS },
-	{ "a segment fails over, stalls", ONE(2, 1), FAILS(SEGMENT_0, 1, 1), WAIT(0, 1), .faults = STALLS | LATE_ANSWERS },
+	{ "the last unit, with WAIT", ONE(1, 1), FAILS(THE_HUB | SEGMENT_0, 2, 1), WAIT(1, 1), .faults = MESSAGES | WORDS },
+	{ "a segment fails over, stalls", ONE(2, 1), FAILS(SEGMENT_0, 1, 1), WAIT(0, 1), .faults = STALLS },
 	{ "a segment fails over twice, stalls", ONE(2, 1), FAILS(SEGMENT_0, 2, 1), WAIT(0, 1), .faults = LATE_INSPECTOR },
 	{ "a segment fails over twice, drainer", ONE(2, 2), FAILS(SEGMENT_0, 2, 1), WAIT(0, 2), .faults = LATE_DRAIN },
 	{ "a segment fails over, to a stale and a staler replica", ONE(2, 2), FAILS(SEGMENT_0, 2, 2), WAIT(0, 2), .faults = LATE_DRAIN },
-	{ "a segment fails over, to a stale and a staler replica, with WAIT", ONE(2, 2), FAILS(SEGMENT_0, 2, 2), WAIT(1, 1), .faults = LATE_DRAIN },
 	{ "the hub fails over", ONE(2, 1), FAILS(THE_HUB, 1, 1), WAIT(0, 1), .faults = MESSAGES | WORDS },
-	{ "the hub fails over, stalls", ONE(2, 1), FAILS(THE_HUB, 2, 1), WAIT(0, 1), .faults = MESSAGES | STALLS },
 	{ "hub or segment fail over", ONE(2, 1), FAILS(THE_HUB | SEGMENT_0, 2, 1), WAIT(0, 1), .faults = MESSAGES },
-	{ "hub or segment fail over, with WAIT", ONE(2, 1), FAILS(THE_HUB | SEGMENT_0, 2, 1), WAIT(1, 1), .faults = MESSAGES },
 	{ "hub or segment fail over, stalls", ONE(2, 1), FAILS(THE_HUB | SEGMENT_0, 2, 1), WAIT(0, 1), .faults = LATE_INSPECTOR },
 	{ "one of two segments fails over", TWO(2, 1, 0), FAILS(SEGMENT_0, 1, 1), WAIT(0, 1), .faults = MESSAGES | WORDS },
-	{ "one of two segments fails over, with WAIT", TWO(2, 1, 0), FAILS(SEGMENT_0, 1, 1), WAIT(1, 1), .faults = MESSAGES | WORDS },
 	{ "the hub of two segments fails over", TWO(2, 1, 0), FAILS(THE_HUB, 1, 1), WAIT(0, 1), .faults = MESSAGES | WORDS },
 };
 
 static const struct sale more[] = {
+	{ "a segment fails over, to a stale and a staler replica, with WAIT", ONE(2, 2), FAILS(SEGMENT_0, 2, 2), WAIT(1, 1), .faults = LATE_DRAIN },
+	{ "the hub fails over, stalls", ONE(2, 1), FAILS(THE_HUB, 2, 1), WAIT(0, 1), .faults = MESSAGES | STALLS },
+	{ "hub or segment fail over, with WAIT", ONE(2, 1), FAILS(THE_HUB | SEGMENT_0, 2, 1), WAIT(1, 1), .faults = MESSAGES },
+	{ "one of two segments fails over, with WAIT", TWO(2, 1, 0), FAILS(SEGMENT_0, 1, 1), WAIT(1, 1), .faults = MESSAGES | WORDS },
+	{ "a segment fails over, stalls and late answers", ONE(2, 1), FAILS(SEGMENT_0, 1, 1), WAIT(0, 1), .faults = STALLS | LATE_ANSWERS },
 	{ "any of three shards fails over", TWO(2, 1, 0), FAILS(SEGMENT_0 | SEGMENT_1 | THE_HUB, 1, 1), WAIT(0, 1), .faults = MESSAGES | WORDS | LATE_DRAIN },
 };
 

@@ -307,10 +307,12 @@ static enum word open_segment(struct state *s)
 	return OK;
 }
 
+/* A connection ends with its server, so scripts at the slot itself are only sent in the life that was read. */
 static enum word go_on_next(struct state *s, const struct sale *sale)
 {
 	struct inspection *job = &s->job;
-	if (job->life != s->life[job->target] && keeps(ANY_LIFE_ACTS))
+	bool acts_there = job->phase >= (job->target == HUB ? HAS_BASE : HUB_TOLD);
+	if (acts_there && job->life != s->life[job->target] && keeps(ANY_LIFE_ACTS))
 		return give_up(s, OTHER);
 	if (job->target == HUB)
 		return open_hub(s);
