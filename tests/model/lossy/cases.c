@@ -78,6 +78,18 @@ const struct fault_row faults[] = {
 	    .fails = SEGMENT_0,
 	    .faults = WORDS,
 	    .watch = R3_WINNERS } },
+	{ "B7",
+	  "a recovery on one of two hosts gives a number of the other again",
+	  { .segments = 1,
+	    .units = 2,
+	    .claimers = 2,
+	    .first = { 2 },
+	    .hosts = 2,
+	    .copies = 1,
+	    .failovers = 1,
+	    .fails = SEGMENT_0,
+	    .faults = RECOVERY,
+	    .watch = R1_NUMBERS | AFTER_RECOVERY } },
 };
 const size_t fault_count = COUNT(faults);
 
@@ -94,6 +106,7 @@ static const struct sale quick[] = {
 	{ "the last unit, with WAIT", ONE(1, 1), FAILS(THE_HUB | SEGMENT_0, 2, 1), WAIT(1, 1), .faults = MESSAGES | WORDS },
 	{ "a segment fails over, stalls", ONE(2, 1), FAILS(SEGMENT_0, 1, 1), WAIT(0, 1), .faults = STALLS },
 	{ "a segment fails over twice, stalls", ONE(2, 1), FAILS(SEGMENT_0, 2, 1), WAIT(0, 1), .faults = LATE_INSPECTOR },
+	{ "a segment fails over twice, late messages", ONE(1, 1), FAILS(SEGMENT_0, 2, 1), WAIT(1, 1), .faults = MESSAGES | LATE_INSPECTOR, .bases = 4 },
 	{ "a segment fails over twice, drainer", ONE(2, 2), FAILS(SEGMENT_0, 2, 1), WAIT(0, 2), .faults = LATE_DRAIN },
 	{ "a segment fails over, to a stale and a staler replica", ONE(2, 2), FAILS(SEGMENT_0, 2, 2), WAIT(0, 2), .faults = LATE_DRAIN },
 	{ "the hub fails over", ONE(2, 1), FAILS(THE_HUB, 1, 1), WAIT(0, 1), .faults = MESSAGES | WORDS },
@@ -112,13 +125,14 @@ static const struct sale more[] = {
 	{ "any of three shards fails over", TWO(2, 1, 0), FAILS(SEGMENT_0 | SEGMENT_1 | THE_HUB, 1, 1), WAIT(0, 1), .faults = MESSAGES | WORDS | LATE_DRAIN },
 };
 
+const size_t implied_count = 9;
 const struct sales quick_sales = { quick, COUNT(quick) }, long_sales = { more, COUNT(more) };
 
 enum rules rules = NEXT;
 enum mutant mutant = NO_MUTANT;
 
 const struct mutant_row mutants[MUTANTS] = {
-#define MUTANT(id, name, what) [id] = { name, what },
+#define MUTANT(id, found, name, what) [id] = { found, name, what },
 #include "model/lossy/mutants.def"
 #undef MUTANT
 };

@@ -77,9 +77,8 @@ static bool commit_today(struct state *s, const struct sale *sale, int i, int c,
 /* An order that was named lost is back: it becomes one, while its unit is there. */
 static void revive(struct state *s, const struct sale *sale, int i, int c, int number)
 {
-	if (s->db.row[c])
-		return;
-	if (!(s->db.held[i] >> number & 1) && units_in_mysql(s) >= sale->units)
+	bool has_unit = s->db.held[i] >> number & 1 || units_in_mysql(s) < sale->units || !keeps(REVIVES_ANY);
+	if (s->db.row[c] || !has_unit || !keeps(NO_REVIVAL))
 		return;
 	s->db.dead[i] &= ~bit(number);
 	s->db.held[i] &= ~bit(number);
@@ -152,6 +151,11 @@ void give_base(struct state *s, const struct sale *sale, struct inspection *job)
 		highest = job->last;
 	for (int c = 0; c < sale->claimers; c++)
 		job->row[c] = home_of(sale, c) == i ? s->db.row[c] : 0;
+	for (int n = job->last + 1; n <= job->mark && !keeps(NAMED_IN_MYSQL); n++)
+		if (n > job->mark / RANGE * RANGE && user_of_row(s, sale, i, n) < 0) {
+			s->db.dead[i] |= bit(n);
+			s->db.held[i] |= bit(n);
+		}
 	job->held = s->db.held[i];
 	job->dead = s->db.dead[i];
 	job->inc = keeps(NUMBERS_GO_ON) ? (uint8_t)(highest / RANGE + 1) : s->db.cursor[i].inc;

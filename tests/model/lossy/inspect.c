@@ -194,7 +194,7 @@ static void write_back(const struct inspection *job, struct segment *g)
 static void name_lost(const struct inspection *job, struct segment *g)
 {
 	int first = job->mark / RANGE * RANGE + 1;
-	for (int n = first > g->last ? first : g->last + 1; n <= job->mark && keeps(NO_HOLDING); n++) {
+	for (int n = first > g->last ? first : g->last + 1; n <= job->mark && keeps(NO_HOLDING) && keeps(NAMED_IN_MYSQL); n++) {
 		if (user_of(job, n) >= 0 || job->dead >> n & 1)
 			continue;
 		if (!g->left && keeps(HOLDS_MORE))
@@ -216,7 +216,7 @@ static bool is_as_read(const struct segment *g, const struct inspection *job)
 static enum word close_segment(struct state *s)
 {
 	struct segment *g = &s->segments[s->job.target].now;
-	if (is_as_read(g, &s->job))
+	if (is_as_read(g, &s->job) || !keeps(CLOSES_ANY))
 		g->fence = CLOSED;
 	return give_up(s, REGRESS);
 }

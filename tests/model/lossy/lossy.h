@@ -70,6 +70,7 @@ enum watch {
 	R4_NAMED = 32,   /* an order that is gone is named */
 	R5_OPEN = 64,    /* nothing is closed */
 	ALL = 127,
+	AFTER_RECOVERY = 128, /* only what goes wrong after a recovery counts */
 };
 
 /* A fence: the life of the server in which the slot is known to be whole, counted from 0, or one of these. */
@@ -303,8 +304,10 @@ struct fault_row {
 extern const struct fault_row faults[]; /* that TODAY has */
 extern const size_t fault_count;
 extern const struct sales quick_sales, long_sales; /* of NEXT */
+extern const size_t implied_count;                 /* of the quick ones: where an implied rule is broken */
 
 struct mutant_row {
+	enum { IMPLIED, NOTICED } found;
 	const char *name, *what;
 };
 

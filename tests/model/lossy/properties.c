@@ -80,6 +80,8 @@ static const char *check_books(const struct state *s, const struct sale *sale)
 {
 	int sold = 0;
 	const char *wrong = NULL;
+	if (units_in_mysql(s) > sale->units)
+		return "R2: MySQL has more orders and held units than there are units";
 	if (!all_is_open(s, sale))
 		return NULL;
 	for (int i = 0; i < sale->segments && !wrong; i++) {
@@ -168,6 +170,8 @@ const char *check_state(const struct state *s, const struct sale *sale)
 		       { R3_TRUTH, check_truth },     { R3_WINNERS, check_winners }, { R4_NAMED, check_named },
 		       { R5_OPEN, check_open } };
 	const char *wrong = NULL;
+	if (sale->watch & AFTER_RECOVERY && !s->recovered)
+		return NULL;
 	for (size_t k = 0; k < sizeof checks / sizeof checks[0] && !wrong; k++)
 		if (sale->watch & checks[k].what)
 			wrong = checks[k].fn(s, sale);

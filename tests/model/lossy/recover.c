@@ -43,12 +43,18 @@ static void rescue(struct state *s, const struct sale *sale, int i, int number, 
 		s->db.row[c] = (uint8_t)number;
 }
 
+static bool misses_numbers(const struct state *s, const struct sale *sale, int i, int last)
+{
+	unsigned all = (bit(last + 1) - 1) & ~1u;
+	return (taken_numbers(s, sale, i) & all) != all;
+}
+
 static void rescue_all(struct state *s, const struct sale *sale, int i, int last)
 {
 	for (int c = 0; c < sale->claimers; c++)
 		if (home_of(sale, c) == i)
 			rescue(s, sale, i, s->segments[i].now.own[c].number, c);
-	for (int c = 0; c < sale->claimers; c++)
+	for (int c = 0; c < sale->claimers && misses_numbers(s, sale, i, last); c++)
 		for (int n = 1; n <= last && home_of(sale, c) == i; n++)
 			if (s->claimers[c].told >> n & 1)
 				rescue(s, sale, i, n, c);

@@ -185,7 +185,7 @@ static void take_back(struct hub *h, int i, int sent)
 static enum word grant(struct state *s, const struct sale *sale, int i, int want, struct message *to)
 {
 	struct hub *h = &s->hub.now;
-	if (rules == NEXT && s->losers && keeps(WORDS_OUTLIVE))
+	if (rules == NEXT && s->losers && keeps(WORDS_OUTLIVE_GRANT))
 		return LATER;
 	int units = max(want, 2 * h->avail / sale->segments);
 	units = units < h->avail ? units : h->avail;
