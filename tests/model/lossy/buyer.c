@@ -39,7 +39,7 @@ static void heal(struct state *s, const struct sale *sale)
 		take_all(s, sale, DOUBT);
 		for (int shard = SHARDS - 1; shard >= 0; shard--)
 			if (shard == HUB || shard < sale->segments)
-				inspect(s, sale, shard, 0);
+				inspect(s, sale, shard, 0, 0);
 		take_all(s, sale, HEAR);
 	}
 }

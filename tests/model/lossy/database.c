@@ -21,10 +21,9 @@ int units_in_mysql(const struct state *s)
 void drain_peek(struct state *s, const struct sale *sale, int i)
 {
 	struct drain *d = &s->drain;
-	*d = (struct drain){ .phase = PEEKED,
-			     .segment = (uint8_t)i,
-			     .inc = s->segments[i].now.inc,
-			     .lost = s->segments[i].now.listed };
+	*d = (struct drain){
+		.phase = PEEKED, .segment = (uint8_t)i, .inc = s->segments[i].now.inc, .lost = s->segments[i].now.listed
+	};
 	for (int c = 0; c < sale->claimers; c++)
 		if (home_of(sale, c) == i && s->segments[i].now.own[c].listed)
 			d->number[c] = s->segments[i].now.own[c].number;
@@ -151,17 +150,23 @@ void give_base(struct state *s, const struct sale *sale, struct inspection *job)
 		highest = job->last;
 	for (int c = 0; c < sale->claimers; c++)
 		job->row[c] = home_of(sale, c) == i ? s->db.row[c] : 0;
-	for (int n = job->last + 1; n <= job->mark && !keeps(NAMED_IN_MYSQL); n++)
-		if (n > job->mark / RANGE * RANGE && user_of_row(s, sale, i, n) < 0) {
-			s->db.dead[i] |= bit(n);
-			s->db.held[i] |= bit(n);
-		}
 	job->held = s->db.held[i];
 	job->dead = s->db.dead[i];
 	job->inc = keeps(NUMBERS_GO_ON) ? (uint8_t)(highest / RANGE + 1) : s->db.cursor[i].inc;
 	s->db.cursor[i].inc = job->inc;
 	if (keeps(NUMBERS_GO_ON))
 		s->db.cursor[i].next = (uint8_t)(job->inc * RANGE + 1);
+}
+
+void name_in_mysql(struct state *s, const struct sale *sale, struct inspection *job)
+{
+	int i = job->target;
+	for (int n = job->last + 1; n <= job->mark; n++)
+		if (n > job->mark / RANGE * RANGE && user_of_row(s, sale, i, n) < 0) {
+			s->db.dead[i] |= bit(n);
+			s->db.held[i] |= bit(n);
+		}
+	job->held = s->db.held[i];
 }
 
 /* NEXT: a customer asks for orders that it was told of. What owners, lists, rows and dead letters lack is named. */

@@ -3,7 +3,7 @@
  *
  * TODAY (src/sale/inspect.c): hub and suspects are held; their numbers, MySQL's cursors and the host's marks are
  * compared; then all of them are opened or closed, each from the hold.
- * NEXT: read the segment; MySQL gives a base; the hub is told, and totals are exchanged; rows are written back; the
+ * NEXT: MySQL gives a base; the segment is read; the hub is told, and totals are exchanged; rows are written back; the
  * segment is opened if it still is what was read. A hub is opened at once, and then hears every segment.
  */
 #include "model/lossy/lossy.h"
@@ -81,7 +81,7 @@ static bool hold(struct state *s, const struct sale *sale, int host)
 		return false;
 	if (s->hub.now.fence != CLOSED)
 		suspects |= bit(HUB);
-	s->job = (struct inspection){ .phase = HAS_HELD, .host = (uint8_t)host, .suspects = (uint8_t)suspects };
+	s->job = (struct inspection){ .phase = 1, .host = (uint8_t)host, .suspects = (uint8_t)suspects };
 	for (int shard = 0; shard < SHARDS; shard++)
 		if (suspects >> shard & 1)
 			set_fence(s, shard, HELD);
@@ -91,9 +91,9 @@ static bool hold(struct state *s, const struct sale *sale, int host)
 static enum word go_on_today(struct state *s, const struct sale *sale)
 {
 	struct inspection *job = &s->job;
-	if (job->phase == HAS_HELD) {
+	if (job->phase == 1) {
 		job->whole = all_is_whole(s, sale, job->suspects, job->host);
-		job->phase = HAS_READ;
+		job->phase = 2;
 		return OK;
 	}
 	for (int shard = 0; shard < SHARDS; shard++)
@@ -105,43 +105,55 @@ static enum word go_on_today(struct state *s, const struct sale *sale)
 
 /* NEXT */
 
-static bool read_slot(struct state *s, int shard, int host)
+static enum word read_slot(struct state *s, const struct sale *sale)
 {
+	struct inspection *job = &s->job;
+	int shard = job->target;
 	if (!needs_inspection(s, shard))
-		return false;
-	s->job = (struct inspection){ .phase = HAS_READ,
-				      .target = (uint8_t)shard,
-				      .host = (uint8_t)host,
-				      .fence = (uint8_t)fence_of(s, shard),
-				      .life = s->life[shard] };
-	if (shard != HUB) {
-		const struct segment *g = &s->segments[shard].now;
-		s->job.received = g->received;
-		s->job.sent = g->sent;
-		s->job.sold = g->sold;
-		s->job.last = g->last;
-		s->job.mark = s->marks[host][shard];
-	}
-	return true;
+		return OTHER;
+	job->fence = (uint8_t)fence_of(s, shard);
+	job->life = s->life[shard];
+	if (shard == HUB)
+		return OK;
+	const struct segment *g = &s->segments[shard].now;
+	job->received = g->received;
+	job->sent = g->sent;
+	job->sold = g->sold;
+	job->last = g->last;
+	job->mark = s->marks[job->host][shard];
+	for (int c = 0; c < CLAIMERS; c++)
+		job->own[c] = g->own[c].number;
+	if (!keeps(NAMED_IN_MYSQL))
+		name_in_mysql(s, sale, job);
+	return OK;
 }
 
-static enum word give_up(struct state *s, enum word why)
+static enum word take_base(struct state *s, const struct sale *sale)
 {
-	memset(&s->job, 0, sizeof s->job);
-	return why;
+	give_base(s, sale, &s->job);
+	return OK;
 }
 
-static enum word open_hub(struct state *s)
+static enum word count_hub(struct state *s, const struct sale *sale)
+{
+	(void)sale;
+	s->job.hub_inc = ++s->db.hub_inc;
+	return OK;
+}
+
+/* A connection ends with its server, so a script at the slot itself is only sent in the life that was read. */
+static bool is_same_life(const struct state *s)
+{
+	return s->job.life == s->life[s->job.target] || !keeps(ANY_LIFE_ACTS);
+}
+
+static enum word open_hub(struct state *s, const struct sale *sale)
 {
 	struct hub *h = &s->hub.now;
 	struct inspection *job = &s->job;
-	if (job->phase == HAS_READ) {
-		job->hub_inc = ++s->db.hub_inc;
-		job->phase = HAS_BASE;
-		return OK;
-	}
-	if (h->fence != job->fence)
-		return give_up(s, OTHER);
+	(void)sale;
+	if (h->fence != job->fence || !is_same_life(s))
+		return OTHER;
 	h->fence = job->life;
 	h->inc = job->hub_inc;
 	h->heard = 0;
@@ -149,7 +161,7 @@ static enum word open_hub(struct state *s)
 		h->empty = 0;
 		h->sold_out = 0;
 	}
-	return give_up(s, OK);
+	return OK;
 }
 
 static int user_of(const struct inspection *job, int number)
@@ -171,8 +183,8 @@ static bool takes_over(const struct inspection *job, struct segment *g, int numb
 }
 
 /*
- * What MySQL has above the segment's last number, by rows and held units: it counts as sold, and raises the last number.
- * A row replaces its customer's entry, and takes over the unit of that.
+ * What MySQL has above the segment's last number, by rows and held units: it counts as sold, and raises the last
+ * number. A row replaces its customer's entry, and takes over the unit of that.
  */
 static void write_back(const struct inspection *job, struct segment *g)
 {
@@ -194,7 +206,8 @@ static void write_back(const struct inspection *job, struct segment *g)
 static void name_lost(const struct inspection *job, struct segment *g)
 {
 	int first = job->mark / RANGE * RANGE + 1;
-	for (int n = first > g->last ? first : g->last + 1; n <= job->mark && keeps(NO_HOLDING) && keeps(NAMED_IN_MYSQL); n++) {
+	for (int n = first > g->last ? first : g->last + 1;
+	     n <= job->mark && keeps(NO_HOLDING) && keeps(NAMED_IN_MYSQL); n++) {
 		if (user_of(job, n) >= 0 || job->dead >> n & 1)
 			continue;
 		if (!g->left && keeps(HOLDS_MORE))
@@ -207,18 +220,20 @@ static void name_lost(const struct inspection *job, struct segment *g)
 	}
 }
 
-static bool is_as_read(const struct segment *g, const struct inspection *job)
+static bool is_as_read(const struct state *s)
 {
-	return !keeps(NO_COMPARISON) || (g->fence == job->fence && g->sold == job->sold && g->last == job->last &&
-					 g->received == job->received && g->sent == job->sent);
+	const struct inspection *job = &s->job;
+	const struct segment *g = &s->segments[job->target].now;
+	bool same = g->fence == job->fence && g->sold == job->sold && g->last == job->last &&
+		    g->received == job->received && g->sent == job->sent;
+	return is_same_life(s) && (same || !keeps(NO_COMPARISON));
 }
 
 static enum word close_segment(struct state *s)
 {
-	struct segment *g = &s->segments[s->job.target].now;
-	if (is_as_read(g, &s->job) || !keeps(CLOSES_ANY))
-		g->fence = CLOSED;
-	return give_up(s, REGRESS);
+	if (is_as_read(s) || !keeps(CLOSES_ANY))
+		s->segments[s->job.target].now.fence = CLOSED;
+	return REGRESS;
 }
 
 /* The hub first: its mark goes, totals are exchanged, and what the rows need is taken from it. */
@@ -227,18 +242,18 @@ static enum word tell_hub(struct state *s, const struct sale *sale)
 	struct hub *h = &s->hub.now;
 	struct inspection *job = &s->job;
 	int i = job->target, inc = keeps(INC_BY_LIFE) ? job->inc : job->life;
-	struct segment after = s->segments[i].now;
 	if (!hub_is_open(s))
 		return FENCED;
 	if (keeps(INC_BY_LIFE) && inc < h->with[i].inc)
-		return give_up(s, REPLACED);
+		return REPLACED;
 	h->with[i].inc = (uint8_t)inc;
 	if (job->sent > h->with[i].taken) {
 		h->avail += (int8_t)(job->sent - h->with[i].taken);
 		h->with[i].taken = job->sent;
 	}
-	after.last = job->last;
-	after.sold = job->sold;
+	struct segment after = { .last = job->last, .sold = job->sold };
+	for (int c = 0; c < CLAIMERS; c++)
+		after.own[c].number = job->own[c];
 	write_back(job, &after);
 	int need = h->with[i].taken + after.sold;
 	if (need < job->received)
@@ -258,16 +273,16 @@ static enum word tell_hub(struct state *s, const struct sale *sale)
 	job->granted = h->with[i].granted;
 	job->taken = h->with[i].taken;
 	job->hub_inc = (uint8_t)hub_inc(h);
-	job->phase = HUB_TOLD;
 	return OK;
 }
 
-static enum word write_segment(struct state *s)
+static enum word write_segment(struct state *s, const struct sale *sale)
 {
 	struct inspection *job = &s->job;
 	struct segment *g = &s->segments[job->target].now;
-	if (!is_as_read(g, job))
-		return give_up(s, OTHER);
+	(void)sale;
+	if (!is_as_read(s))
+		return OTHER;
 	write_back(job, g);
 	if (keeps(NO_GRANTED) && job->granted > g->received)
 		g->received = job->granted;
@@ -276,7 +291,7 @@ static enum word write_segment(struct state *s)
 	int left = g->received - g->sent - g->sold;
 	if (left < 0) {
 		g->fence = CLOSED;
-		return give_up(s, REGRESS);
+		return REGRESS;
 	}
 	g->left = (uint8_t)left;
 	name_lost(job, g);
@@ -284,59 +299,66 @@ static enum word write_segment(struct state *s)
 	job->sent = g->sent;
 	job->sold = g->sold;
 	job->last = g->last;
-	job->phase = WRITTEN;
 	return OK;
 }
 
-static enum word open_segment(struct state *s)
+static enum word open_segment(struct state *s, const struct sale *sale)
 {
 	struct inspection *job = &s->job;
 	struct segment *g = &s->segments[job->target].now;
 	if (s->losers && keeps(WORDS_OUTLIVE))
 		return LATER;
-	if (!is_as_read(g, job))
-		return give_up(s, OTHER);
+	(void)sale;
+	if (!is_as_read(s))
+		return OTHER;
 	g->fence = job->life;
 	g->hub_inc = job->hub_inc;
 	g->inc = job->inc;
 	if (keeps(NUMBERS_GO_ON))
 		g->last = (uint8_t)(job->inc * RANGE);
-	if (keeps(HUB_LAST))
-		return give_up(s, OK);
-	job->phase = OPENED;
 	return OK;
 }
 
-/* A connection ends with its server, so scripts at the slot itself are only sent in the life that was read. */
+typedef enum word inspection_step(struct state *s, const struct sale *sale);
+
+static inspection_step *const *steps_at(int shard)
+{
+	static inspection_step *const hub[] = { read_slot, count_hub, open_hub, NULL };
+	static inspection_step *const segment[] = { take_base, read_slot, tell_hub, write_segment, open_segment, NULL };
+	static inspection_step *const base_late[] = {
+		read_slot, take_base, tell_hub, write_segment, open_segment, NULL
+	};
+	static inspection_step *const hub_last[] = {
+		take_base, read_slot, write_segment, open_segment, tell_hub, NULL
+	};
+	if (shard == HUB)
+		return hub;
+	return !keeps(BASE_LATE) ? base_late : keeps(HUB_LAST) ? segment : hub_last;
+}
+
 static enum word go_on_next(struct state *s, const struct sale *sale)
 {
-	struct inspection *job = &s->job;
-	bool acts_there = job->phase >= (job->target == HUB ? HAS_BASE : HUB_TOLD);
-	if (acts_there && job->life != s->life[job->target] && keeps(ANY_LIFE_ACTS))
-		return give_up(s, OTHER);
-	if (job->target == HUB)
-		return open_hub(s);
-	switch ((enum job_phase)job->phase) {
-	case HAS_READ:
-		give_base(s, sale, job);
-		job->phase = HAS_BASE;
-		return OK;
-	case HAS_BASE:
-		return keeps(HUB_LAST) ? tell_hub(s, sale) : write_segment(s);
-	case HUB_TOLD:
-		return write_segment(s);
-	case WRITTEN:
-		return open_segment(s);
-	case OPENED:
-		return tell_hub(s, sale) == OK ? give_up(s, OK) : FENCED;
-	default:
-		return NOTHING;
-	}
+	inspection_step *const *steps = steps_at(s->job.target);
+	enum word word = steps[s->job.phase](s, sale);
+	if (word == OK)
+		s->job.phase++;
+	if ((word == OK && !steps[s->job.phase]) || word == OTHER || word == REPLACED || word == REGRESS)
+		memset(&s->job, 0, sizeof s->job);
+	return word;
+}
+
+/* The first step of it. */
+static bool begin_next(struct state *s, const struct sale *sale, int shard, int host)
+{
+	if (!needs_inspection(s, shard))
+		return false;
+	s->job = (struct inspection){ .target = (uint8_t)shard, .host = (uint8_t)host };
+	return go_on_next(s, sale) == OK;
 }
 
 bool begin_inspection(struct state *s, const struct sale *sale, int shard, int host)
 {
-	return rules == TODAY ? hold(s, sale, host) : read_slot(s, shard, host);
+	return rules == TODAY ? hold(s, sale, host) : begin_next(s, sale, shard, host);
 }
 
 enum word go_on_inspecting(struct state *s, const struct sale *sale)
@@ -345,12 +367,12 @@ enum word go_on_inspecting(struct state *s, const struct sale *sale)
 }
 
 /* By another process than the one that stands still. */
-void inspect(struct state *s, const struct sale *sale, int shard, int host)
+void inspect(struct state *s, const struct sale *sale, int shard, int host, int steps)
 {
 	struct inspection other = s->job;
 	memset(&s->job, 0, sizeof s->job);
 	if (begin_inspection(s, sale, shard, host))
-		while (s->job.phase != NO_JOB)
+		while (s->job.phase && --steps)
 			if (go_on_inspecting(s, sale) != OK)
 				memset(&s->job, 0, sizeof s->job);
 	s->job = other;

@@ -56,9 +56,11 @@ enum faults {
 	LATE_REPORTS = 2,   /* what a segment says of itself may wait */
 	LATE_DRAIN = 4,     /* a drainer may stand still with what it has peeked, and with what it is to trim */
 	LATE_INSPECTOR = 8, /* an inspector may stand still between any two of its steps */
-	WORDS = 16,         /* workers keep the hub's "sold out" and a list of winners */
-	RECOVERY = 32,      /* a closed sale is recovered, by host 0 */
-	LATE_ANSWERS = 64,  /* what a worker tells a customer may wait */
+	WORDS = 16,
+	KILLED_INSPECTOR = 128,
+	/* another one may be killed between its steps */ /* workers keep the hub's "sold out" and a list of winners */
+	RECOVERY = 32,                                    /* a closed sale is recovered, by host 0 */
+	LATE_ANSWERS = 64,                                /* what a worker tells a customer may wait */
 };
 
 enum watch {
@@ -127,18 +129,16 @@ struct drain {
 	uint8_t upto, zero;
 };
 
-enum job_phase { NO_JOB, HAS_READ, HAS_HELD, HAS_BASE, HUB_TOLD, WRITTEN, OPENED };
-
 struct inspection {
 	uint16_t held, dead;
 	uint8_t mark;
-	uint8_t phase : 3, target : 2, host : 1, whole : 1, : 1;
+	uint8_t phase : 3, target : 2, host : 1, whole : 1, : 1; /* phase: steps that are done */
 	uint8_t fence : 3, life : 2, hub_inc : 3;
 	uint8_t received : 4, sent : 4; /* as they were read, and later as they were written */
 	uint8_t sold : 4, suspects : 3, : 1;
 	uint8_t granted : 4, taken : 4; /* as the hub has them */
 	uint8_t last : 5, inc : 3;
-	uint8_t row[CLAIMERS], zero[2];
+	uint8_t row[CLAIMERS], own[CLAIMERS], zero;
 };
 
 enum answer { NO_ANSWER, IS_WON, IS_MINE };
@@ -165,7 +165,7 @@ struct state {
 	struct inspection job;
 	struct claimer claimers[CLAIMERS];
 	uint8_t marks[HOSTS][SEGMENTS];
-	uint8_t zero[4];
+	uint8_t zero[2];
 };
 
 /* scripts.c */
@@ -188,7 +188,7 @@ enum word debit(struct state *s, int i, struct message *report);
 enum word exchange(struct state *s, const struct sale *sale, int i, struct message report, int want,
 		   struct message *grant);
 enum word confirm(struct state *s, int i, int c, int number);
-enum word hear_hub(struct state *s, int i, struct message *hearing);    /* at the segment */
+enum word hear_hub(struct state *s, int i, struct message *hearing); /* at the segment */
 enum word trim(struct state *s, int i, int inc, int upto);
 
 /* database.c */
@@ -197,7 +197,8 @@ int units_in_mysql(const struct state *s);
 void drain_peek(struct state *s, const struct sale *sale, int i);
 enum word drain_commit(struct state *s, const struct sale *sale);
 bool drain_all(struct state *s, const struct sale *sale); /* at once; false when something is left */
-void give_base(struct state *s, const struct sale *sale, struct inspection *job);
+void give_base(struct state *s, const struct sale *sale, struct inspection *job); /* MySQL's part of an inspection */
+void name_in_mysql(struct state *s, const struct sale *sale, struct inspection *job); /* a mutant */
 void look_for_order(struct state *s, const struct sale *sale, int c);
 
 /* inspect.c */
@@ -205,7 +206,8 @@ void look_for_order(struct state *s, const struct sale *sale, int c);
 bool needs_inspection(const struct state *s, int shard);
 bool begin_inspection(struct state *s, const struct sale *sale, int shard, int host);
 enum word go_on_inspecting(struct state *s, const struct sale *sale);
-void inspect(struct state *s, const struct sale *sale, int shard, int host); /* all of it at once */
+/* At once; steps: 0 for all, or after how many the process is killed. */
+void inspect(struct state *s, const struct sale *sale, int shard, int host, int steps);
 
 /* recover.c */
 
@@ -229,7 +231,7 @@ enum kind {
 	PEEK,      /* segment */
 	COMMIT,
 	TRIM,
-	INSPECT, /* shard, host */
+	INSPECT, /* shard, host; way: 0, or after how many steps it is killed */
 	BEGIN,   /* shard, host */
 	GO_ON,
 	DOUBT, /* segment */
@@ -304,10 +306,29 @@ struct fault_row {
 extern const struct fault_row faults[]; /* that TODAY has */
 extern const size_t fault_count;
 extern const struct sales quick_sales, long_sales; /* of NEXT */
-extern const size_t implied_count;                 /* of the quick ones: where an implied rule is broken */
+
+/* The quick sales of NEXT. */
+enum quick {
+	ONCE,
+	ONCE_WAIT,
+	ONCE_STALLS,
+	LAST_UNIT,
+	TWICE_STALLS,
+	TWICE_LATE,
+	TWICE_DRAIN,
+	STALER,
+	STALER_STALLS,
+	HUB_ONCE,
+	BOTH,
+	BOTH_STALLS,
+	ONE_OF_TWO,
+	HUB_OF_TWO,
+	SALES
+};
 
 struct mutant_row {
-	enum { IMPLIED, NOTICED } found;
+	enum { IMPLIED, NOTICED } found; /* implied by other rules: nothing goes wrong */
+	enum quick sale;
 	const char *name, *what;
 };
 

@@ -11,7 +11,8 @@
 enum { WORDS_ALL = sizeof(struct state) / sizeof(uint64_t), SEGMENT_WORDS = sizeof(struct segment) / sizeof(uint64_t) };
 
 static_assert(sizeof(struct state) % sizeof(uint64_t) == 0, "no padding, or hashes differ");
-static_assert(sizeof(struct segment) % sizeof(uint64_t) == 0 && sizeof(struct hub) == sizeof(uint64_t), "slots are words");
+static_assert(sizeof(struct segment) % sizeof(uint64_t) == 0 && sizeof(struct hub) == sizeof(uint64_t),
+	      "slots are words");
 
 union packed {
 	struct state state;

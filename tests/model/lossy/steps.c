@@ -340,6 +340,8 @@ static void add_inspections(struct steps *to, const struct state *s, const struc
 			continue;
 		for (int host = 0; host < sale->hosts; host++) {
 			add(to, INSPECT, shard, host, AT_ONCE);
+			for (int steps = 1; steps < 5 && sale->faults & KILLED_INSPECTOR && shard != HUB; steps++)
+				add(to, INSPECT, shard, host, (enum way)steps);
 			if (sale->faults & LATE_INSPECTOR)
 				add(to, BEGIN, shard, host, AT_ONCE);
 		}
@@ -435,7 +437,7 @@ static enum word take(struct state *s, const struct sale *sale, const struct ste
 	case TRIM:
 		return trim_step(s);
 	case INSPECT:
-		inspect(s, sale, step->at, step->arg);
+		inspect(s, sale, step->at, step->arg, step->way);
 		return NOTHING;
 	case BEGIN:
 		begin_inspection(s, sale, step->at, step->arg);

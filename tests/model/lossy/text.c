@@ -35,6 +35,8 @@ static void print_step(int number, const struct step *step, enum word word)
 	printf(texts[step->kind], step->at);
 	if (step->kind == INSPECT || step->kind == BEGIN)
 		printf(" by host %d", step->arg);
+	if (step->kind == INSPECT && step->way)
+		printf(", which is killed after %d steps", step->way);
 	if (step->kind == REPLICATE || step->kind == FAILOVER)
 		printf(", copy %d", step->arg);
 	if (step->kind == DRAIN && !step->arg)
@@ -44,9 +46,9 @@ static void print_step(int number, const struct step *step, enum word word)
 	if (step->kind == CLAIM && step->arg == 2)
 		printf(", finds nothing, and the hub is asked");
 	if ((step->kind == CLAIM && step->arg == 1) ||
-	    (step->way == WAITS && step->kind != CLAIM && step->kind != REPORT))
+	    (step->way == WAITS && step->kind != CLAIM && step->kind != REPORT && step->kind != INSPECT))
 		printf("; the message waits");
-	else if (step->way == WAITS)
+	else if (step->way == WAITS && step->kind != INSPECT)
 		printf("; the grant waits");
 	printf("%s%s\n", word ? " -> " : "", word ? word_names[word] : "");
 }
@@ -67,15 +69,16 @@ static void put_segment(char *to, const struct state *s, const struct sale *sale
 		to += sprintf(to, ", base %d, hub %d, lost %x", g->inc * RANGE, g->hub_inc, g->lost);
 	for (int c = 0; c < sale->claimers; c++)
 		if (home_of(sale, c) == i && g->own[c].number)
-			to += sprintf(to, ", customer %d has %d%s", c, g->own[c].number, g->own[c].listed ? " (listed)" : "");
+			to += sprintf(to, ", customer %d has %d%s", c, g->own[c].number,
+				      g->own[c].listed ? " (listed)" : "");
 }
 
 static void put_mysql(char *to, const struct state *s, const struct sale *sale)
 {
 	to += sprintf(to, "MySQL:");
 	for (int i = 0; i < sale->segments; i++)
-		to += sprintf(to, " next %d base %d dead %x held %x;", s->db.cursor[i].next, s->db.cursor[i].inc * RANGE,
-			      s->db.dead[i], s->db.held[i]);
+		to += sprintf(to, " next %d base %d dead %x held %x;", s->db.cursor[i].next,
+			      s->db.cursor[i].inc * RANGE, s->db.dead[i], s->db.held[i]);
 	for (int c = 0; c < sale->claimers; c++)
 		if (s->db.row[c])
 			to += sprintf(to, " customer %d has %d", c, s->db.row[c]);
