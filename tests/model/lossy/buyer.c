@@ -35,7 +35,7 @@ static void take_all(struct state *s, const struct sale *sale, enum kind kind)
 
 static void heal(struct state *s, const struct sale *sale)
 {
-	for (int round = 0; round < 3; round++) {
+	for (int round = 0; round < 4; round++) {
 		take_all(s, sale, DOUBT);
 		for (int shard = SHARDS - 1; shard >= 0; shard--)
 			if (shard == HUB || shard < sale->segments)

@@ -128,9 +128,14 @@ static const struct sale quick[SALES] = {
 			 .faults = MESSAGES | WORDS },
 	[HUB_OF_TWO] = { "the hub of two segments fails over", TWO(2, 1, 0), FAILS(THE_HUB, 1, 1), WAIT(0, 1),
 			 .faults = MESSAGES | WORDS },
+	[BOTH_OF_TWO] = { "the last unit of two segments, hub and segment fail over", TWO(1, 1, 0),
+			  FAILS(SEGMENT_0 | THE_HUB, 2, 1), WAIT(1, 1), .faults = 0 },
 };
 
 static const struct sale more[] = {
+	{ "the last unit of two segments, any two shards fail over", TWO(1, 1, 0), FAILS(SEGMENT_0 | THE_HUB, 2, 1),
+	  WAIT(1, 1), .faults = LATE_REPORTS | WORDS },
+
 	{ "a segment fails over, processes stand still, answers are late", ONE(2, 1), FAILS(SEGMENT_0, 1, 1),
 	  WAIT(0, 1), .faults = LATE_DRAIN | LATE_INSPECTOR | LATE_ANSWERS },
 	{ "a stale and a staler replica, with WAIT", ONE(2, 2), FAILS(SEGMENT_0, 2, 2), WAIT(1, 1),
@@ -145,8 +150,10 @@ static const struct sale more[] = {
 	  .faults = MESSAGES | WORDS },
 	{ "three customers of one segment", .segments = 1, .units = 2, .claimers = 3, .first = { 1 },
 	  FAILS(SEGMENT_0, 1, 1), WAIT(0, 2), .faults = MESSAGES | WORDS },
-	{ "the last unit of two segments, any two shards fail over", TWO(1, 1, 0), FAILS(SEGMENT_0 | THE_HUB, 2, 1),
-	  WAIT(1, 1), .faults = LATE_REPORTS | WORDS },
+	{ "two segments, all may fail over, twice", TWO(1, 1, 0), FAILS(SEGMENT_0 | SEGMENT_1 | THE_HUB, 2, 1),
+	  WAIT(1, 1), .faults = 0 },
+	{ "two segments, all may fail over, three times", TWO(1, 1, 0), FAILS(SEGMENT_0 | SEGMENT_1 | THE_HUB, 3, 1),
+	  WAIT(0, 1), .faults = 0 },
 	{ "three units", .segments = 1, .units = 3, .claimers = 3, .first = { 2 }, FAILS(SEGMENT_0 | THE_HUB, 2, 1),
 	  WAIT(0, 1), .faults = 0 },
 };

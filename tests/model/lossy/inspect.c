@@ -294,12 +294,57 @@ static enum word write_segment(struct state *s, const struct sale *sale)
 		return REGRESS;
 	}
 	g->left = (uint8_t)left;
-	name_lost(job, g);
+	g->hub_inc = job->hub_inc;
 	job->received = g->received;
 	job->sent = g->sent;
 	job->sold = g->sold;
 	job->last = g->last;
 	return OK;
+}
+
+/* After a failover of hub and segment both may have forgotten a return, which another segment has sold since. */
+static bool give_back(struct state *s, int i)
+{
+	struct segment *g = &s->segments[i].now;
+	int units = -s->hub.now.avail < g->left ? -s->hub.now.avail : g->left;
+	if (!units || !is_as_read(s) || !keeps(NO_GIVING))
+		return false;
+	g->left -= (uint8_t)units;
+	g->sent += (uint8_t)units;
+	s->job.sent = g->sent;
+	return true;
+}
+
+static bool others_may_give(const struct state *s, const struct sale *sale)
+{
+	for (int i = 0; i < sale->segments; i++)
+		if (!segment_is_open(s, i) && s->segments[i].now.left)
+			return true;
+	return false;
+}
+
+/* The segment's numbers stand still now, and are what the hub hears. None opens before all were heard. */
+static enum word settle(struct state *s, const struct sale *sale)
+{
+	struct hub *h = &s->hub.now;
+	struct inspection *job = &s->job;
+	int i = job->target;
+	if (!hub_is_open(s))
+		return FENCED;
+	if (hub_inc(h) != job->hub_inc || !is_as_read(s))
+		return OTHER;
+	h->heard |= bit(i);
+	if (!hub_heard_all(s, sale) && keeps(OPENS_UNHEARD))
+		return LATER;
+	if (h->avail >= 0 || !hub_heard_all(s, sale))
+		return OK;
+	if (give_back(s, i)) {
+		h->avail += (int8_t)(job->sent - h->with[i].taken);
+		h->with[i].taken = job->sent;
+	} else if (!others_may_give(s, sale)) {
+		return close_segment(s);
+	}
+	return h->avail < 0 ? LATER : OK;
 }
 
 static enum word open_segment(struct state *s, const struct sale *sale)
@@ -311,6 +356,7 @@ static enum word open_segment(struct state *s, const struct sale *sale)
 	(void)sale;
 	if (!is_as_read(s))
 		return OTHER;
+	name_lost(job, g);
 	g->fence = job->life;
 	g->hub_inc = job->hub_inc;
 	g->inc = job->inc;
@@ -324,7 +370,8 @@ typedef enum word inspection_step(struct state *s, const struct sale *sale);
 static inspection_step *const *steps_at(int shard)
 {
 	static inspection_step *const hub[] = { read_slot, count_hub, open_hub, NULL };
-	static inspection_step *const segment[] = { take_base, read_slot, tell_hub, write_segment, open_segment, NULL };
+	static inspection_step *const segment[] = { take_base, read_slot,    tell_hub, write_segment,
+						    settle,    open_segment, NULL };
 	static inspection_step *const base_late[] = {
 		read_slot, take_base, tell_hub, write_segment, open_segment, NULL
 	};

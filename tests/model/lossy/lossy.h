@@ -14,7 +14,8 @@
  *   database.c    MySQL and the drainer             buyer.c       from here, without further faults, is all sold?
  *   inspect.c     a slot that comes back            search.c      all states, and the shortest way to a wrong one
  *   recover.c     a slot that was closed            cases.c       the sales that are searched, and the mutants
- *   steps.c       what may happen next              text.c        for people
+ *   steps.c       what may happen next              take.c        and what that does
+ *   text.c        for people
  */
 #ifndef LOSSY_LOSSY_H
 #define LOSSY_LOSSY_H
@@ -251,6 +252,9 @@ struct step {
 	uint8_t kind, at, arg, way;
 };
 
+/* What may be done with a claim that finds nothing left: its question waits, or is put at once. */
+enum { QUESTION_WAITS = 1, ASKS = 2 };
+
 enum { STEPS_MOST = 128 };
 
 void state_init(struct state *s, const struct sale *sale);
@@ -260,6 +264,18 @@ enum word step_take(struct state *s, const struct sale *sale, const struct step 
 static inline int home_of(const struct sale *sale, int c)
 {
 	return sale->home[c];
+}
+
+/* A claimer's requests go to this host. */
+static inline int host_of(const struct sale *sale, int c)
+{
+	return c % sale->hosts;
+}
+
+/* It may fail over, from here on. */
+static inline bool fails(const struct sale *sale, const struct state *s, int shard)
+{
+	return sale->fails >> shard & 1 && s->failovers < sale->failovers;
 }
 
 static inline unsigned bit(int n)
@@ -323,6 +339,7 @@ enum quick {
 	BOTH_STALLS,
 	ONE_OF_TWO,
 	HUB_OF_TWO,
+	BOTH_OF_TWO,
 	SALES
 };
 
