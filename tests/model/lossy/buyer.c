@@ -1,0 +1,108 @@
+/*
+ * From a state, without further faults: what stands still is forgotten, messages are lost, servers and MySQL are there.
+ * Everything is inspected, heard and drained, and every customer without an order claims as src/sale/transfer.c does.
+ * Then as long as a unit is left everyone has one, and all orders are in MySQL.
+ */
+#include "model/lossy/lossy.h"
+
+#include <string.h>
+
+static void forget_all(struct state *s)
+{
+	memset(s->reports, 0, sizeof s->reports);
+	memset(s->grants, 0, sizeof s->grants);
+	memset(&s->drain, 0, sizeof s->drain);
+	memset(&s->job, 0, sizeof s->job);
+	s->losers = 0;
+	for (int c = 0; c < CLAIMERS; c++)
+		s->claimers[c].answer = s->claimers[c].number = 0;
+}
+
+static void take(struct state *s, const struct sale *sale, enum kind kind, int at, int arg)
+{
+	struct step step = { (uint8_t)kind, (uint8_t)at, (uint8_t)arg, AT_ONCE };
+	step_take(s, sale, &step);
+}
+
+static void take_all(struct state *s, const struct sale *sale, enum kind kind)
+{
+	struct step list[STEPS_MOST];
+	int count = steps_of(s, sale, list);
+	for (int k = 0; k < count; k++)
+		if (list[k].kind == kind && list[k].way == AT_ONCE)
+			take(s, sale, kind, list[k].at, 0);
+}
+
+static void heal(struct state *s, const struct sale *sale)
+{
+	for (int round = 0; round < 4; round++) {
+		take_all(s, sale, DOUBT);
+		for (int shard = SHARDS - 1; shard >= 0; shard--)
+			if (shard == HUB || shard < sale->segments)
+				inspect(s, sale, shard, 0, 0);
+		take_all(s, sale, HEAR);
+	}
+}
+
+/* False: told "sold out". */
+static bool buy(struct state *s, const struct sale *sale, int c)
+{
+	int i = home_of(sale, c), number;
+	for (int tries = 0; tries < 6; tries++) {
+		struct message grant;
+		if (hub_is_open(s) && s->hub.now.sold_out)
+			return false;
+		if (claim(s, i, c, &number) != NEED)
+			return true;
+		enum word word = exchange(s, sale, i, report_of(&s->segments[i].now), 1, &grant);
+		if (word == GRANT)
+			credit(s, i, grant);
+		for (int j = 0; j < sale->segments && word == NONE; j++) {
+			take(s, sale, REDELIVER, j, 0);
+			if (j != i)
+				take(s, sale, DEBIT, j, 0);
+		}
+	}
+	return true;
+}
+
+static const char *check_sold(const struct state *s, const struct sale *sale)
+{
+	bool all = true;
+	for (int c = 0; c < sale->claimers; c++)
+		all &= s->segments[home_of(sale, c)].now.own[c].number > 0;
+	return all || !unsold(s, sale) ? NULL : "R2: units are left, and a customer cannot have one";
+}
+
+static const char *check_drained(const struct state *s, const struct sale *sale)
+{
+	for (int c = 0; c < sale->claimers; c++) {
+		int number = s->segments[home_of(sale, c)].now.own[c].number;
+		if (number && s->db.row[c] != number)
+			return "R3: an order never gets to MySQL";
+		if (number && s->db.dead[home_of(sale, c)] >> number & 1)
+			return "R4: an order was named lost, and its customer has it";
+	}
+	return NULL;
+}
+
+const char *check_buyers(const struct state *from, const struct sale *sale)
+{
+	struct state s = *from;
+	const char *wrong;
+	if (!(sale->watch & R2_BOOKS))
+		return NULL;
+	forget_all(&s);
+	heal(&s, sale);
+	if (any_is_closed(&s, sale))
+		return sale->watch & R5_OPEN ? check_open(&s, sale) : NULL;
+	if (!all_is_open(&s, sale))
+		return "R2: a slot does not open";
+	for (int c = 0; c < sale->claimers; c++)
+		buy(&s, sale, c);
+	drain_all(&s, sale);
+	wrong = check_sold(&s, sale);
+	if (!wrong)
+		wrong = check_drained(&s, sale);
+	return wrong ? wrong : check_state(&s, sale);
+}

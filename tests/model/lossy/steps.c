@@ -1,0 +1,195 @@
+/* What may happen next. */
+#include "model/lossy/lossy.h"
+
+#include <assert.h>
+
+struct steps {
+	struct step *list;
+	int count;
+};
+
+static void add(struct steps *to, enum kind kind, int at, int arg, enum way way)
+{
+	assert(to->count < STEPS_MOST);
+	to->list[to->count++] = (struct step){ (uint8_t)kind, (uint8_t)at, (uint8_t)arg, (uint8_t)way };
+}
+
+static void add_claims(struct steps *to, const struct state *s, const struct sale *sale, int c)
+{
+	int i = home_of(sale, c);
+	const struct segment *g = &s->segments[i].now;
+	if (s->claimers[c].answer || !segment_is_open(s, i))
+		return;
+	if (g->own[c].number || g->left) {
+		add(to, CLAIM, c, 0, AT_ONCE);
+		return;
+	}
+	if (sale->faults & LATE_REPORTS)
+		add(to, CLAIM, c, QUESTION_WAITS, AT_ONCE);
+	add(to, CLAIM, c, ASKS, AT_ONCE);
+	if (sale->faults & LATE_GRANTS)
+		add(to, CLAIM, c, ASKS, WAITS);
+}
+
+/* WAIT speaks of this connection's writes, and a connection ends with its server. */
+static bool is_replicated(const struct state *s, const struct sale *sale, int c)
+{
+	const struct claimer *p = &s->claimers[c];
+	int i = home_of(sale, c);
+	if (p->life != s->life[i])
+		return false;
+	for (int k = 0; k < sale->copies && fails(sale, s, i); k++)
+		if (s->segments[i].copy[k].own[c].number == p->number)
+			return true;
+	return !fails(sale, s, i);
+}
+
+static void add_answers(struct steps *to, const struct state *s, const struct sale *sale, int c)
+{
+	const struct claimer *p = &s->claimers[c];
+	if (!p->answer)
+		return;
+	if (p->answer == IS_MINE || !sale->wait || is_replicated(s, sale, c))
+		add(to, TELL, c, 0, AT_ONCE);
+	if (sale->wait)
+		add(to, DROP, c, 0, AT_ONCE);
+}
+
+static void add_messages(struct steps *to, const struct state *s, const struct sale *sale, int i)
+{
+	bool waits = sale->faults & LATE_GRANTS;
+	if (segment_is_open(s, i)) {
+		add(to, DEBIT, i, 0, AT_ONCE);
+		if (sale->faults & LATE_REPORTS)
+			add(to, DEBIT, i, 0, WAITS);
+	}
+	if (s->reports[i].there && hub_is_open(s)) {
+		add(to, REPORT, i, 0, AT_ONCE);
+		add(to, REPORT, i, 1, AT_ONCE);
+		if (waits)
+			add(to, REPORT, i, 1, WAITS);
+	}
+	if (s->grants[i].there && segment_is_open(s, i))
+		add(to, CREDIT, i, 0, AT_ONCE);
+	if (hub_is_open(s) && s->hub.now.with[i].granted > s->segments[i].now.received && hub_heard_all(s, sale)) {
+		if (segment_is_open(s, i))
+			add(to, REDELIVER, i, 0, AT_ONCE);
+		if (waits)
+			add(to, REDELIVER, i, 0, WAITS);
+	}
+}
+
+static void add_hearings(struct steps *to, const struct state *s, const struct sale *sale, int i)
+{
+	if (rules == TODAY || !hub_is_open(s))
+		return;
+	if (!(s->hub.now.heard >> i & 1) && segment_is_open(s, i)) {
+		add(to, HEAR, i, 0, AT_ONCE);
+		if (sale->faults & LATE_REPORTS)
+			add(to, HEAR, i, 0, WAITS);
+	}
+}
+
+static void add_failures(struct steps *to, const struct state *s, const struct sale *sale)
+{
+	for (int shard = 0; shard < SHARDS; shard++)
+		for (int k = 0; k < sale->copies && fails(sale, s, shard); k++) {
+			add(to, REPLICATE, shard, k, AT_ONCE);
+			add(to, FAILOVER, shard, k, AT_ONCE);
+		}
+}
+
+static bool has_listed(const struct state *s, int i)
+{
+	bool any = s->segments[i].now.listed;
+	for (int c = 0; c < CLAIMERS; c++)
+		any |= s->segments[i].now.own[c].listed;
+	return any;
+}
+
+static void add_drains(struct steps *to, const struct state *s, const struct sale *sale)
+{
+	for (int i = 0; i < sale->segments; i++)
+		if (has_listed(s, i)) {
+			add(to, DRAIN, i, 1, AT_ONCE);
+			if (sale->faults & LATE_DRAIN) {
+				add(to, DRAIN, i, 0, AT_ONCE);
+				add(to, PEEK, i, 0, AT_ONCE);
+			}
+		}
+	if (s->drain.phase == PEEKED)
+		add(to, COMMIT, 0, 0, AT_ONCE);
+	if (s->drain.phase == COMMITTED)
+		add(to, TRIM, 0, 0, AT_ONCE);
+}
+
+/* NEXT: MySQL or the hub know a later incarnation than the one that was opened: look again. */
+static bool is_outdated(const struct state *s, int i)
+{
+	const struct segment *g = &s->segments[i].now;
+	return rules == NEXT && segment_is_open(s, i) && keeps(NO_SUSPECT) &&
+	       (s->db.cursor[i].inc != g->inc ||
+		(hub_is_open(s) && is_replaced(segment_inc(g), s->hub.now.with[i].inc)));
+}
+
+static void add_inspections(struct steps *to, const struct state *s, const struct sale *sale)
+{
+	unsigned shards = (bit(sale->segments) - 1) | bit(HUB);
+	int bases = sale->bases ? sale->bases : RANGES_MOST;
+	for (int shard = 0; shard < SHARDS; shard++) {
+		bool more = (shard == HUB ? s->db.hub_inc : s->db.cursor[shard].inc) + 1 < bases;
+		if (!(shards >> shard & 1) || !needs_inspection(s, shard) || !more)
+			continue;
+		for (int host = 0; host < sale->hosts; host++) {
+			add(to, INSPECT, shard, host, AT_ONCE);
+			for (int steps = 1; steps < 6 && sale->faults & KILLED_INSPECTOR && shard != HUB; steps++)
+				add(to, INSPECT, shard, host, (enum way)steps);
+			if (sale->faults & LATE_INSPECTOR)
+				add(to, BEGIN, shard, host, AT_ONCE);
+		}
+	}
+	if (s->job.phase)
+		add(to, GO_ON, 0, 0, AT_ONCE);
+	for (int i = 0; i < sale->segments; i++)
+		if (is_outdated(s, i))
+			add(to, DOUBT, i, 0, AT_ONCE);
+	if (sale->faults & RECOVERY && any_is_closed(s, sale) && !s->recovered)
+		add(to, RECOVER, 0, 0, AT_ONCE);
+}
+
+static bool may_read_winners(const struct state *s, const struct sale *sale)
+{
+	bool open = true;
+	for (int i = 0; i < sale->segments; i++)
+		open &= segment_is_open(s, i);
+	return hub_is_open(s) && s->hub.now.sold_out && (open || rules == TODAY || !keeps(LIST_WITHOUT_FENCE));
+}
+
+static bool may_look(const struct state *s, const struct sale *sale, int c)
+{
+	int i = home_of(sale, c);
+	return rules == NEXT && segment_is_open(s, i) && s->claimers[c].gone & ~s->db.dead[i];
+}
+
+int steps_of(const struct state *s, const struct sale *sale, struct step list[STEPS_MOST])
+{
+	struct steps to = { list, 0 };
+	for (int c = 0; c < sale->claimers; c++) {
+		add_claims(&to, s, sale, c);
+		add_answers(&to, s, sale, c);
+		if (may_look(s, sale, c))
+			add(&to, LOOK, c, 0, AT_ONCE);
+	}
+	for (int i = 0; i < sale->segments; i++) {
+		add_messages(&to, s, sale, i);
+		add_hearings(&to, s, sale, i);
+	}
+	add_failures(&to, s, sale);
+	add_drains(&to, s, sale);
+	add_inspections(&to, s, sale);
+	if (sale->faults & WORDS && may_read_winners(s, sale))
+		add(&to, KEEP, 0, 0, AT_ONCE);
+	if (s->losers)
+		add(&to, FORGET, 0, 0, AT_ONCE);
+	return to.count;
+}
