@@ -13,6 +13,7 @@
 #include "base/parse.h"
 #include "sale/audit_part.h"
 #include "sale/dead.h"
+#include "sale/drain_batch.h"
 #include "sale/failure.h"
 #include "sale/fence.h"
 #include "sale/key.h"
@@ -35,7 +36,7 @@ enum status audit_find(struct service *svc, struct arena *a, const char *name, i
 		return failure_of_db(svc->db, "audit");
 	*ids = arena_alloc(a, (size_t)(rows.count + 1) * sizeof **ids);
 	for (*count = 0; *count < rows.count; (*count)++)
-		(*ids)[*count] = rows.values[*count].number;
+		(*ids)[*count] = db_row(&rows, *count)->number;
 	return name && !rows.count ? STATUS_NO_SUCH_COUPON : STATUS_OK;
 }
 
@@ -66,8 +67,9 @@ static enum status read_coupon(struct service *svc, struct arena *a, int64_t id,
 		return failure_of_db(svc->db, "audit");
 	if (!rows.count)
 		return STATUS_NO_SUCH_COUPON;
-	const struct db_value *v = rows.values;
-	publish_row(&out->coupon, v, &out->published);
+	const struct db_value *v = db_row(&rows, 0);
+	if (publish_row(svc->db, &out->coupon, v, &out->published))
+		return failure_of_db(svc->db, "audit");
 	out->counted = v[15].number;
 	out->cancelled = v[16].number;
 	out->rows = v[17].number;
@@ -83,11 +85,11 @@ static enum status read_coupon(struct service *svc, struct arena *a, int64_t id,
 static enum status read_dead(struct service *svc, struct arena *a, struct audit *out)
 {
 	struct db_rows rows;
-	if (db_query(svc->db, a, "SELECT SUM(state = ?), SUM(state = ?) FROM dead_letters WHERE coupon_id = ?", &rows,
-		     DB_N(DEAD_OPEN), DB_N(DEAD_DROPPED), DB_N(out->coupon.id)))
+	if (db_query_row(svc->db, a, "SELECT SUM(state = ?), SUM(state = ?) FROM dead_letters WHERE coupon_id = ?",
+			 &rows, DB_N(DEAD_OPEN), DB_N(DEAD_DROPPED), DB_N(out->coupon.id)))
 		return failure_of_db(svc->db, "audit");
-	out->dead = rows.values[0].number;
-	out->dropped = rows.values[1].number;
+	out->dead = db_row(&rows, 0)[0].number;
+	out->dropped = db_row(&rows, 0)[1].number;
 	return STATUS_OK;
 }
 
@@ -99,9 +101,13 @@ static enum status read_cursors(struct service *svc, struct arena *a, struct aud
 		return failure_of_db(svc->db, "audit");
 	for (int i = 0; i < out->coupon.segments; i++)
 		out->segments[i].cursor = 1;
-	for (int i = 0; i < rows.count; i++)
-		if (rows.values[2 * i].number < out->coupon.segments)
-			out->segments[rows.values[2 * i].number].cursor = rows.values[2 * i + 1].number;
+	for (int i = 0; i < rows.count; i++) {
+		int64_t segment, next;
+		if (cursor_row(svc->db, db_row(&rows, i), &segment, &next))
+			return failure_of_db(svc->db, "audit");
+		if (segment < out->coupon.segments)
+			out->segments[segment].cursor = next;
+	}
 	return STATUS_OK;
 }
 

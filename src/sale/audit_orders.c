@@ -223,7 +223,7 @@ static void check_index(struct compare *c)
 static bool is_among(const struct db_rows *rows, int64_t user)
 {
 	for (int i = 0; i < rows->count; i++)
-		if (rows->values[i].number == user)
+		if (db_row(rows, i)->number == user)
 			return true;
 	return false;
 }
@@ -295,7 +295,7 @@ static void check_cursor(struct compare *c)
 		c->status = failure_of_db(c->svc->db, "audit");
 		return;
 	}
-	int64_t next = rows.count ? rows.values[0].number : 1;
+	int64_t next = rows.count ? db_row(&rows, 0)->number : 1;
 	if (next <= c->last_row)
 		add(c, (struct finding){ .kind = FINDING_CURSOR_BEHIND, .is = next, .want = c->last_row });
 }

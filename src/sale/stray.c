@@ -49,8 +49,8 @@ static void take_key(struct ids *ids, struct str key)
 {
 	struct str rest = key, piece;
 	int64_t id;
-	if (parse_split(&rest, '{', &piece) && parse_split(&rest, ':', &piece) && parse_int(piece, 1, INT64_MAX, &id) &&
-	    (str_eq(rest, STR("h}:hub")) || str_eq(rest, STR("h}:d"))))
+	if (parse_split(&rest, '{', &piece) && parse_split(&rest, ':', &piece) &&
+	    parse_int(piece, 1, NUMBER_MAX, &id) && (str_eq(rest, STR("h}:hub")) || str_eq(rest, STR("h}:d"))))
 		add_id(ids, id);
 }
 
@@ -93,7 +93,7 @@ static enum status read_order_ids(struct service *svc, struct ids *ids)
 			      "LEFT JOIN coupons c ON c.id = o.coupon_id WHERE c.id IS NULL",
 			      &rows);
 	for (int i = 0; !failed && i < rows.count; i++)
-		add_id(ids, rows.values[i].number);
+		add_id(ids, db_row(&rows, i)->number);
 	arena_release(&a);
 	return failed ? failure_of_db(svc->db, "strays") : STATUS_OK;
 }
@@ -119,9 +119,9 @@ static enum status keep_unknown(struct service *svc, struct ids *ids)
 		buf_puts(&sql, ") ORDER BY id");
 		failed = db_run(svc->db, &a, sql.p, v, SOME, &rows, NULL);
 		for (int i = 0, k = 0; !failed && i < n; i++) {
-			while (k < rows.count && rows.values[k].number < ids->at[from + i])
+			while (k < rows.count && db_row(&rows, k)->number < ids->at[from + i])
 				k++;
-			if (k == rows.count || rows.values[k].number != ids->at[from + i])
+			if (k == rows.count || db_row(&rows, k)->number != ids->at[from + i])
 				ids->at[kept++] = ids->at[from + i];
 		}
 	}
@@ -206,9 +206,9 @@ enum status stray_read(struct service *svc, struct arena *a, int64_t coupon, str
 	}
 	if (status != STATUS_OK)
 		return status;
-	if (db_query(svc->db, a, "SELECT COUNT(*) FROM orders WHERE coupon_id = ?", &rows, DB_N(coupon)))
+	if (db_query_row(svc->db, a, "SELECT COUNT(*) FROM orders WHERE coupon_id = ?", &rows, DB_N(coupon)))
 		return failure_of_db(svc->db, "strays");
-	s->rows = rows.values[0].number;
+	s->rows = db_row(&rows, 0)->number;
 	return STATUS_OK;
 }
 
@@ -256,6 +256,6 @@ enum status stray_users(struct service *svc, struct arena *a, int most, struct s
 	*users = arena_alloc(a, (size_t)(rows.count + 1) * sizeof **users);
 	for (*count = 0; *count < rows.count; ++*count)
 		(*users)[*count] =
-			(struct stray_user){ rows.values[2 * *count].number, rows.values[2 * *count + 1].number };
+			(struct stray_user){ db_row(&rows, *count)[0].number, db_row(&rows, *count)[1].number };
 	return STATUS_OK;
 }
