@@ -23,7 +23,7 @@ bool revoke_read_entry(struct str entry, struct revocation *r)
 	struct str rest = entry, jti;
 	char *end;
 	if (entry.n >= sizeof((struct service *)0)->revoked_last || !parse_split(&rest, ':', &jti) || jti.n != JTI ||
-	    !parse_int(rest, 0, INT64_MAX, &r->expires_s))
+	    !parse_int(rest, 0, NUMBER_MAX, &r->expires_s))
 		return false;
 	r->id = strtoull(jti.p, &end, 16);
 	return end == jti.p + JTI;

@@ -13,6 +13,7 @@
 #include "base/arena.h"
 #include "base/conf.h"
 #include "base/loop.h"
+#include "base/parse.h"
 
 enum redis_end {
 	REDIS_ANSWER,  /* the reply is there, and is not an error */
