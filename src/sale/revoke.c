@@ -101,7 +101,8 @@ void revoke_refresh(struct service *svc)
 	int64_t now = clock_mono_ms();
 	if (svc->revoked_read_ms && now - svc->revoked_read_ms < EVERY_MS)
 		return;
-	for (bool more = true; more;) {
+	bool more = true;
+	for (int pages = 0; more && pages <= 2 * REVOKED_MAX / PAGE; pages++) { /* the set is bounded, so is this */
 		struct arena a = { 0 };
 		const struct redis_reply *page;
 		query(svc, &c);

@@ -64,7 +64,8 @@ static enum status tell_hub(struct service *svc, struct arena *a, const struct s
 	if (redis_call(svc->redis_now, a, &c, &reply) != REDIS_ANSWER)
 		return STATUS_UNAVAILABLE;
 	*epoch = redis_number_at(reply, 1);
-	*wait_ms = redis_number_at(reply, 3);
+	if (!redis_number_in(redis_at(reply, 3), 0, LEASE_MS + SKEW_MS, wait_ms))
+		*wait_ms = LEASE_MS + SKEW_MS;
 	if (str_eq(redis_text_at(reply, 0), STR("OK")))
 		return STATUS_OK;
 	fence_doubt(svc->redis_now, s->coupon, s->segments);
