@@ -130,6 +130,15 @@ static const struct redis_reply *ask(struct service *svc, struct arena *a, struc
 	return reply;
 }
 
+/* Totals of all segments are added up, four of each: none that can be is larger, and no sum overflows. */
+static int64_t units(const struct redis_reply *reply)
+{
+	const int64_t most = NUMBER_MAX / 1024;
+	int64_t number = 0;
+	redis_number_in(reply, -most, most, &number);
+	return number;
+}
+
 static enum status read_segment(struct service *svc, struct arena *a, struct audit *out, int i)
 {
 	static const char *const fields[] = { "left", "n", "I", "O", "fence" };
@@ -141,14 +150,14 @@ static enum status read_segment(struct service *svc, struct arena *a, struct aud
 	for (int k = 0; k < 5; k++)
 		redis_put_text(&c, fields[k]);
 	const struct redis_reply *reply = ask(svc, a, &c, &s);
-	seg->left = redis_number_at(reply, 0);
-	seg->sold = redis_number_at(reply, 1);
-	seg->received = redis_number_at(reply, 2);
-	seg->sent = redis_number_at(reply, 3);
+	seg->left = units(redis_at(reply, 0));
+	seg->sold = units(redis_at(reply, 1));
+	seg->received = units(redis_at(reply, 2));
+	seg->sent = units(redis_at(reply, 3));
 	struct str fence = redis_text_at(reply, 4);
 	redis_command(&c, "LLEN");
 	key_put(&c, KEY_ORDERS, out->coupon.id, i);
-	seg->queued = redis_number(ask(svc, a, &c, &s));
+	seg->queued = units(ask(svc, a, &c, &s));
 	if (s == STATUS_OK)
 		check_fence(out, fence, i, FINDING_SEGMENT_GENERATION, FINDING_SEGMENT_CLOSED);
 	return s;
@@ -158,7 +167,7 @@ static int64_t hub_total(const struct redis_reply *hub, char kind, int segment)
 {
 	char name[16];
 	snprintf(name, sizeof name, "%c%d", kind, segment);
-	return redis_number(redis_member(hub, name));
+	return units(redis_member(hub, name));
 }
 
 static const struct redis_reply *read_hub(struct service *svc, struct arena *a, const struct audit *out, enum status *s)
@@ -171,7 +180,7 @@ static const struct redis_reply *read_hub(struct service *svc, struct arena *a, 
 
 static int64_t field(const struct redis_reply *hub, const char *name)
 {
-	return redis_number(redis_member(hub, name));
+	return units(redis_member(hub, name));
 }
 
 /* Comparing units. before, after: the hub, read before the segments and after them. */

@@ -12,6 +12,7 @@
 #include "sale/claim.h"
 #include "sale/failure.h"
 #include "sale/key.h"
+#include "sale/record.h"
 
 enum { WINDOW = 1 << 20, SOME = 500, USERS = 64, STEP = 16384 };
 
@@ -331,6 +332,8 @@ enum status audit_orders(struct service *svc, struct audit *audit, int segment, 
 	struct compare c = { .svc = svc, .audit = audit, .segment = segment, .manner = manner };
 	int64_t window = manner->window ? manner->window : WINDOW;
 	c.sold = audit->segments[segment].sold > 0 ? audit->segments[segment].sold : 0;
+	if (c.sold > SEQUENCE_MAX)
+		c.sold = SEQUENCE_MAX;
 	if (c.sold < window)
 		window = c.sold > 0 ? c.sold : 1;
 	c.user = malloc((size_t)window * sizeof *c.user);
