@@ -209,6 +209,8 @@ static void on_tale(redisAsyncContext *ac, void *raw, void *context)
 	const redisReply *reply = raw;
 	if (!reply)
 		return; /* lost again */
+	if (t->at)
+		l->learning = false;
 	if (reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "NOPERM", 6) != 0) {
 		if (!l->up && !l->refused)
 			refused(l, reply);
@@ -237,6 +239,7 @@ static void on_tale(redisAsyncContext *ac, void *raw, void *context)
 static void ask_life(struct link *l)
 {
 	l->learned_ms = clock_mono_ms();
+	l->learning = true;
 	for (size_t i = 0; i < sizeof tales / sizeof tales[0]; i++)
 		redisAsyncCommand(l->ac, on_tale, (void *)&tales[i], "INFO %s", tales[i].section);
 }
@@ -394,10 +397,12 @@ void link_hurry(struct link *l)
 	connect_now(l);
 }
 
+/* The oldest thing that it owes us: a connection, an answer to a call, or one to our own question when nobody calls. */
 static bool is_late(const struct link *l)
 {
-	int64_t since = l->up && l->first ? l->first->sent_ms : l->dialed_ms;
-	return (!l->up || l->first) && clock_mono_ms() - since > l->redis->conf->redis_timeout_ms;
+	int64_t since = !l->up ? l->dialed_ms : l->first ? l->first->sent_ms : l->learned_ms;
+	bool owes = !l->up || l->first || l->learning;
+	return owes && clock_mono_ms() - since > l->redis->conf->redis_timeout_ms;
 }
 
 /* hiredis tells of the end of a connection only when there was one. */
@@ -422,7 +427,7 @@ static void on_watch(struct loop_timer *t)
 	else if (late)
 		hang_up(l);
 	l->was_late = late;
-	if (l->ac && l->up && clock_mono_ms() - l->learned_ms > LEARN_MS)
+	if (l->ac && l->up && !l->learning && clock_mono_ms() - l->learned_ms > LEARN_MS)
 		ask_life(l);
 	loop_timer_set(l->redis->loop, &l->watch, WATCH_MS);
 }

@@ -53,6 +53,7 @@ struct link {
 	bool was_late;         /* when it was looked at last */
 	bool served;           /* it was up since it was dialed */
 	bool refused;          /* problem is what the server said */
+	bool learning;         /* it was asked for its life, at learned_ms, and has not answered */
 	char problem[512];     /* why it is not up; empty when it is */
 	const char *violation; /* NULL, or how its last reply broke the protocol */
 	char run[REDIS_RUN + 1], told[REDIS_RUN];

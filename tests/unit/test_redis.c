@@ -304,6 +304,21 @@ static void an_array_that_is_announced_too_large_ends_the_connection(void **stat
 	assert_int_equal(ask("GET").end, REDIS_ANSWER);
 }
 
+/* Half a reply, and nobody calls: the questions that we ask ourselves notice it, else the map would never be read. */
+static void a_reply_that_does_not_end_ends_the_connection(void **state)
+{
+	(void)state;
+	map = "*1\r\n*3\r\n";
+	open_at("cluster:127.0.0.1:7000");
+	pass(100);
+	assert_false(redis_is_up(redis));
+	map = ALL_AT(LOOPBACK, "7000");
+	pass(3 * conf.redis_timeout_ms);
+	assert_true(redis_is_up(redis));
+	assert_int_equal(peer_dials(NULL), 2);
+	assert_int_equal(ask("GET").end, REDIS_ANSWER);
+}
+
 /* A name server that does not answer costs those who wait for that node, and nobody else. */
 static void a_name_is_looked_up_beside_the_loop(void **state)
 {
@@ -420,7 +435,8 @@ UNIT_MAIN(EACH(a_node_without_a_host_is_the_one_that_was_asked), EACH(a_map_that
 	  EACH(a_map_is_read_to_its_last_slot), EACH(a_redirection_that_leads_nowhere_is_an_error_of_its_call),
 	  EACH(a_cluster_names_so_many_nodes_and_no_more), EACH(a_reply_that_nobody_asked_for_ends_the_connection),
 	  EACH(two_replies_to_one_command_end_the_connection),
-	  EACH(an_array_that_is_announced_too_large_ends_the_connection), EACH(a_name_is_looked_up_beside_the_loop),
+	  EACH(an_array_that_is_announced_too_large_ends_the_connection),
+	  EACH(a_reply_that_does_not_end_ends_the_connection), EACH(a_name_is_looked_up_beside_the_loop),
 	  EACH(a_name_is_dialled_at_its_address), EACH(a_node_that_no_slot_names_is_forgotten),
 	  EACH(a_node_of_the_settings_that_left_is_tried_now_and_then), EACH(numbers_are_bounded),
 	  EACH(a_word_that_is_too_long_is_an_error_of_its_call))
