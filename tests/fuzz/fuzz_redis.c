@@ -89,8 +89,16 @@ static struct coupon *coupon_new(void)
 {
 	struct coupon *c = calloc(1, sizeof *c);
 	assert(c);
-	*c = (struct coupon){ .id = 7, .seller = 3, .generation = 5, .amount = 100, .segments = 4, .created_ms = 1,
-			      .seller_name = STR("s"), .name = STR("n"), .description = STR("d"), .holders = 1 };
+	*c = (struct coupon){ .id = 7,
+			      .seller = 3,
+			      .generation = 5,
+			      .amount = 100,
+			      .segments = 4,
+			      .created_ms = 1,
+			      .seller_name = STR("s"),
+			      .name = STR("n"),
+			      .description = STR("d"),
+			      .holders = 1 };
 	c->refills = arena_alloc(&c->arena, 4 * sizeof(struct refill *));
 	c->marks = arena_alloc(&c->arena, 4 * sizeof *c->marks);
 	return c;
