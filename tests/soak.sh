@@ -8,7 +8,7 @@ top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 build=$(realpath -m -- "${SECKILL_BUILD:-$top/build}")
 seconds=${1:-60}
 [[ $seconds =~ ^[0-9]+$ ]] || { echo "usage: $0 [SECONDS]" >&2 && exit 64; }
-steps=(model points storms restores upgrade fuzz sanitizers bare)
+steps=(model points storms restores upgrade fuzz mutations sanitizers bare)
 
 # check DIRECTORY TESTS: that of the programs, and which tests; after a failure, what they printed.
 check() {
@@ -30,17 +30,25 @@ step_upgrade() { top_srcdir=$top top_builddir=$build python3 -B "$top/tests/upgr
 step_fuzz() { SECKILL_BUILD=$build bash "$top/tests/fuzz/soak.sh" "$seconds"; }
 
 # A pool restarts a worker that a sanitizer has stopped: reports go to files, and each of them is a failure.
-step_sanitizers() {
+sanitized() {
 	local dir=$build/asan reports code
 	mkdir -p "$dir" && rm -f "$dir"/report.*
 	(cd "$dir" && { [ -f Makefile ] || "$(realpath --relative-to=. "$top")/configure" -q --enable-asan --enable-ubsan; } &&
 		make -j2 >make.log 2>&1) || { tail -n 30 "$dir/make.log" >&2 && return 1; }
 	# libfcgi asks for as much memory as a hostile record says, and is told that there is not as much.
-	ASAN_OPTIONS=log_path=$dir/report:allocator_may_return_null=1 UBSAN_OPTIONS=log_path=$dir/report:print_stacktrace=1 check "$dir" '$(it_tests)'
+	ASAN_OPTIONS=log_path=$dir/report:allocator_may_return_null=1 UBSAN_OPTIONS=log_path=$dir/report:print_stacktrace=1 check "$dir" "$1"
 	code=$?
 	reports=$(find "$dir" -maxdepth 1 -name 'report.*' -exec grep -lE 'ERROR: |runtime error: ' {} +)
 	[ -z "$reports" ] || { echo "sanitizers reported: $reports" >&2 && return 1; }
 	return $code
+}
+
+# shellcheck disable=SC2016 # make's variable
+step_sanitizers() { sanitized '$(it_tests)'; }
+
+step_mutations() {
+	IT_MUTATIONS=${IT_MUTATIONS:-300} sanitized tests/it/mutations.py || return
+	grep -E '^# IT_SEED' "$build/asan/tests/it/mutations.log"
 }
 
 step_bare() { top_srcdir=$top top_builddir=$build python3 -B "$top/tests/bare.py"; }

@@ -6,6 +6,12 @@
 
 #include "base/arena.h"
 
+/*
+ * No number of ours is larger: 2^53, up to which Lua's doubles are exact. For what comes from a store: a sum of 512 of
+ * them does not overflow, nor does one of them in seconds when it is counted in milliseconds.
+ */
+#define NUMBER_MAX ((int64_t)1 << 53)
+
 /* The whole text is a decimal number within the bounds: no sign but '-', no spaces. */
 bool parse_int(struct str text, int64_t min, int64_t max, int64_t *value);
 

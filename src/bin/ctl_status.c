@@ -185,7 +185,7 @@ static enum status put_from_mysql(struct ctl *c, const char *title)
 		     &rows, DB_N(DEAD_OPEN), DB_N(title != NULL), DB_S(seller), DB_S(name)))
 		return failure_of_db(c->service->db, "status");
 	for (int i = 0; i < rows.count; i++) {
-		const struct db_value *v = rows.values + (ptrdiff_t)rows.columns * i;
+		const struct db_value *v = db_row(&rows, i);
 		PUT_COUPON(c, v[0].text, v[1].text, { "id", v[2].number }, { "segments", v[3].number },
 			   { "amount", v[4].number }, { "cancelled", v[5].number }, { "rows", v[6].number },
 			   { "dead_letters", v[7].number });

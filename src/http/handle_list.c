@@ -206,7 +206,7 @@ static int64_t coupon_of_member(struct str member)
 	struct str rest = member, id;
 	int64_t value = 0;
 	parse_split(&rest, '-', &id);
-	parse_int(id, 1, INT64_MAX, &value);
+	parse_int(id, 1, NUMBER_MAX, &value);
 	return value;
 }
 

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "sale/coupon.h"
 #include "sale/failure.h"
 #include "sale/key.h"
 
@@ -113,8 +114,11 @@ enum status abandoned_remove(struct service *svc, struct arena *a, int64_t *from
 		     &rows, DB_N(after), DB_N(clock_ms() - AGE_MS)))
 		return failure_of_db(svc->db, "abandoned");
 	for (int i = 0; i < rows.count && s == STATUS_OK; i++) {
-		const struct db_value *v = rows.values + (ptrdiff_t)2 * i;
-		s = remove_one(svc, a, v[0].number, (int)v[1].number);
+		const struct db_value *v = db_row(&rows, i);
+		int64_t segments;
+		if (db_int(svc->db, &v[1], 1, SEGMENTS_MAX, &segments))
+			return failure_of_db(svc->db, "abandoned");
+		s = remove_one(svc, a, v[0].number, (int)segments);
 		if (s == STATUS_OK && rows.count == PAGE)
 			*from = v[0].number;
 	}

@@ -13,6 +13,7 @@
 #include "base/parse.h"
 #include "sale/audit_part.h"
 #include "sale/dead.h"
+#include "sale/drain_batch.h"
 #include "sale/failure.h"
 #include "sale/fence.h"
 #include "sale/key.h"
@@ -35,7 +36,7 @@ enum status audit_find(struct service *svc, struct arena *a, const char *name, i
 		return failure_of_db(svc->db, "audit");
 	*ids = arena_alloc(a, (size_t)(rows.count + 1) * sizeof **ids);
 	for (*count = 0; *count < rows.count; (*count)++)
-		(*ids)[*count] = rows.values[*count].number;
+		(*ids)[*count] = db_row(&rows, *count)->number;
 	return name && !rows.count ? STATUS_NO_SUCH_COUPON : STATUS_OK;
 }
 
@@ -66,8 +67,9 @@ static enum status read_coupon(struct service *svc, struct arena *a, int64_t id,
 		return failure_of_db(svc->db, "audit");
 	if (!rows.count)
 		return STATUS_NO_SUCH_COUPON;
-	const struct db_value *v = rows.values;
-	publish_row(&out->coupon, v, &out->published);
+	const struct db_value *v = db_row(&rows, 0);
+	if (publish_row(svc->db, &out->coupon, v, &out->published))
+		return failure_of_db(svc->db, "audit");
 	out->counted = v[15].number;
 	out->cancelled = v[16].number;
 	out->rows = v[17].number;
@@ -83,11 +85,11 @@ static enum status read_coupon(struct service *svc, struct arena *a, int64_t id,
 static enum status read_dead(struct service *svc, struct arena *a, struct audit *out)
 {
 	struct db_rows rows;
-	if (db_query(svc->db, a, "SELECT SUM(state = ?), SUM(state = ?) FROM dead_letters WHERE coupon_id = ?", &rows,
-		     DB_N(DEAD_OPEN), DB_N(DEAD_DROPPED), DB_N(out->coupon.id)))
+	if (db_query_row(svc->db, a, "SELECT SUM(state = ?), SUM(state = ?) FROM dead_letters WHERE coupon_id = ?",
+			 &rows, DB_N(DEAD_OPEN), DB_N(DEAD_DROPPED), DB_N(out->coupon.id)))
 		return failure_of_db(svc->db, "audit");
-	out->dead = rows.values[0].number;
-	out->dropped = rows.values[1].number;
+	out->dead = db_row(&rows, 0)[0].number;
+	out->dropped = db_row(&rows, 0)[1].number;
 	return STATUS_OK;
 }
 
@@ -99,9 +101,13 @@ static enum status read_cursors(struct service *svc, struct arena *a, struct aud
 		return failure_of_db(svc->db, "audit");
 	for (int i = 0; i < out->coupon.segments; i++)
 		out->segments[i].cursor = 1;
-	for (int i = 0; i < rows.count; i++)
-		if (rows.values[2 * i].number < out->coupon.segments)
-			out->segments[rows.values[2 * i].number].cursor = rows.values[2 * i + 1].number;
+	for (int i = 0; i < rows.count; i++) {
+		int64_t segment, next;
+		if (cursor_row(svc->db, db_row(&rows, i), &segment, &next))
+			return failure_of_db(svc->db, "audit");
+		if (segment < out->coupon.segments)
+			out->segments[segment].cursor = next;
+	}
 	return STATUS_OK;
 }
 
@@ -124,6 +130,15 @@ static const struct redis_reply *ask(struct service *svc, struct arena *a, struc
 	return reply;
 }
 
+/* Totals of all segments are added up, four of each: none that can be is larger, and no sum overflows. */
+static int64_t units(const struct redis_reply *reply)
+{
+	const int64_t most = NUMBER_MAX / 1024;
+	int64_t number = 0;
+	redis_number_in(reply, -most, most, &number);
+	return number;
+}
+
 static enum status read_segment(struct service *svc, struct arena *a, struct audit *out, int i)
 {
 	static const char *const fields[] = { "left", "n", "I", "O", "fence" };
@@ -135,14 +150,14 @@ static enum status read_segment(struct service *svc, struct arena *a, struct aud
 	for (int k = 0; k < 5; k++)
 		redis_put_text(&c, fields[k]);
 	const struct redis_reply *reply = ask(svc, a, &c, &s);
-	seg->left = redis_number_at(reply, 0);
-	seg->sold = redis_number_at(reply, 1);
-	seg->received = redis_number_at(reply, 2);
-	seg->sent = redis_number_at(reply, 3);
+	seg->left = units(redis_at(reply, 0));
+	seg->sold = units(redis_at(reply, 1));
+	seg->received = units(redis_at(reply, 2));
+	seg->sent = units(redis_at(reply, 3));
 	struct str fence = redis_text_at(reply, 4);
 	redis_command(&c, "LLEN");
 	key_put(&c, KEY_ORDERS, out->coupon.id, i);
-	seg->queued = redis_number(ask(svc, a, &c, &s));
+	seg->queued = units(ask(svc, a, &c, &s));
 	if (s == STATUS_OK)
 		check_fence(out, fence, i, FINDING_SEGMENT_GENERATION, FINDING_SEGMENT_CLOSED);
 	return s;
@@ -152,7 +167,7 @@ static int64_t hub_total(const struct redis_reply *hub, char kind, int segment)
 {
 	char name[16];
 	snprintf(name, sizeof name, "%c%d", kind, segment);
-	return redis_number(redis_member(hub, name));
+	return units(redis_member(hub, name));
 }
 
 static const struct redis_reply *read_hub(struct service *svc, struct arena *a, const struct audit *out, enum status *s)
@@ -165,7 +180,7 @@ static const struct redis_reply *read_hub(struct service *svc, struct arena *a, 
 
 static int64_t field(const struct redis_reply *hub, const char *name)
 {
-	return redis_number(redis_member(hub, name));
+	return units(redis_member(hub, name));
 }
 
 /* Comparing units. before, after: the hub, read before the segments and after them. */

@@ -12,6 +12,7 @@
 #include "sale/claim.h"
 #include "sale/failure.h"
 #include "sale/key.h"
+#include "sale/record.h"
 
 enum { WINDOW = 1 << 20, SOME = 500, USERS = 64, STEP = 16384 };
 
@@ -223,7 +224,7 @@ static void check_index(struct compare *c)
 static bool is_among(const struct db_rows *rows, int64_t user)
 {
 	for (int i = 0; i < rows->count; i++)
-		if (rows->values[i].number == user)
+		if (db_row(rows, i)->number == user)
 			return true;
 	return false;
 }
@@ -295,7 +296,7 @@ static void check_cursor(struct compare *c)
 		c->status = failure_of_db(c->svc->db, "audit");
 		return;
 	}
-	int64_t next = rows.count ? rows.values[0].number : 1;
+	int64_t next = rows.count ? db_row(&rows, 0)->number : 1;
 	if (next <= c->last_row)
 		add(c, (struct finding){ .kind = FINDING_CURSOR_BEHIND, .is = next, .want = c->last_row });
 }
@@ -331,6 +332,8 @@ enum status audit_orders(struct service *svc, struct audit *audit, int segment, 
 	struct compare c = { .svc = svc, .audit = audit, .segment = segment, .manner = manner };
 	int64_t window = manner->window ? manner->window : WINDOW;
 	c.sold = audit->segments[segment].sold > 0 ? audit->segments[segment].sold : 0;
+	if (c.sold > SEQUENCE_MAX)
+		c.sold = SEQUENCE_MAX;
 	if (c.sold < window)
 		window = c.sold > 0 ? c.sold : 1;
 	c.user = malloc((size_t)window * sizeof *c.user);

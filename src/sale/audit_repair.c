@@ -175,13 +175,14 @@ static enum repair_end count_drained(struct job *j, int64_t *count)
 	const struct finding *f = j->finding;
 	const struct db_value v[] = { DB_N(j->audit->coupon.id), DB_N(f->segment), DB_N(f->is), DB_N(f->want) };
 	struct db_rows rows;
-	if (db_query(j->svc->db, j->arena,
-		     "SELECT COUNT(*) FROM (SELECT seq FROM orders WHERE coupon_id = ? AND segment = ? AND "
-		     "seq BETWEEN ? AND ? UNION SELECT seq FROM dead_letters WHERE coupon_id = ? AND segment = ? AND "
-		     "seq BETWEEN ? AND ?) t",
-		     &rows, v[0], v[1], v[2], v[3], v[0], v[1], v[2], v[3]))
+	if (db_query_row(
+		    j->svc->db, j->arena,
+		    "SELECT COUNT(*) FROM (SELECT seq FROM orders WHERE coupon_id = ? AND segment = ? AND "
+		    "seq BETWEEN ? AND ? UNION SELECT seq FROM dead_letters WHERE coupon_id = ? AND segment = ? AND "
+		    "seq BETWEEN ? AND ?) t",
+		    &rows, v[0], v[1], v[2], v[3], v[0], v[1], v[2], v[3]))
 		return away(j);
-	*count = rows.values[0].number;
+	*count = db_row(&rows, 0)->number;
 	return REPAIR_DONE;
 }
 

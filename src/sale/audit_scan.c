@@ -20,7 +20,7 @@ static void see_owners(const struct scan *s, const struct redis_reply *fields)
 {
 	for (size_t i = 0; i + 1 < redis_count(fields); i += 2) {
 		struct sighting one = { 0 };
-		if (!parse_int(redis_text_at(fields, i), 1, INT64_MAX, &one.user) ||
+		if (!parse_int(redis_text_at(fields, i), 1, NUMBER_MAX, &one.user) ||
 		    !parse_int(redis_text_at(fields, i + 1), 1, INT32_MAX, &one.sequence))
 			one.sequence = 0;
 		s->see(s->context, &one);
@@ -99,7 +99,7 @@ enum status scan_dead(const struct scan *s)
 			break;
 		}
 		for (int i = 0; i < rows.count; i++) {
-			const struct db_value *v = rows.values + (ptrdiff_t)i * rows.columns;
+			const struct db_value *v = db_row(&rows, i);
 			struct record r = { 0 };
 			record_read(v[2].text, &r);
 			id = v[0].number;
@@ -117,7 +117,7 @@ enum status scan_dead(const struct scan *s)
 static void see_rows(const struct scan *s, const struct db_rows *rows)
 {
 	for (int i = 0; i < rows->count; i++) {
-		const struct db_value *v = rows->values + (ptrdiff_t)i * rows->columns;
+		const struct db_value *v = db_row(rows, i);
 		s->see(s->context, &(struct sighting){ .sequence = v[0].number,
 						       .user = v[1].number,
 						       .claimed_ms = v[2].number,
@@ -145,7 +145,7 @@ enum status scan_rows(const struct scan *s, int64_t first, int64_t last)
 		}
 		see_rows(s, &rows);
 		if (rows.count)
-			first = rows.values[(ptrdiff_t)(rows.count - 1) * rows.columns].number + 1;
+			first = db_row(&rows, rows.count - 1)->number + 1;
 	} while (rows.count == PAGE);
 	arena_release(&page);
 	return status;

@@ -7,6 +7,7 @@
 #include "base/parse.h"
 #include "sale/fence.h"
 #include "sale/key.h"
+#include "sale/record.h"
 #include "sale/scripts.h"
 #include "sale/sold_out.h"
 #include "sale/transfer.h"
@@ -272,13 +273,19 @@ static void on_broken(struct claim *c, const struct claim_answer *said)
 	claim_end(c, STATUS_FENCED);
 }
 
+/* How many numbers an answer begins with, and the least and the most that the first of them may be. */
 static const struct {
 	const char *word;
 	void (*fn)(struct claim *c, const struct claim_answer *said);
+	int numbers;
+	int64_t least, most;
 } answers[] = {
-	{ "WON", on_won },       { "MINE", on_mine },       { "SOLDOUT", on_sold_out }, { "FULL", on_full },
-	{ "NEED", on_need },     { "EARLY", on_early },     { "ENDED", on_ended },      { "PAUSED", on_paused },
-	{ "FENCED", on_fenced }, { "REGRESS", on_regress }, { "BROKEN", on_broken },
+	{ "WON", on_won, 3, 1, SEQUENCE_MAX }, { "MINE", on_mine, 1, 1, SEQUENCE_MAX },
+	{ "SOLDOUT", on_sold_out, 0, 0, 0 },   { "FULL", on_full, 0, 0, 0 },
+	{ "NEED", on_need, 2, 0, NUMBER_MAX }, { "EARLY", on_early, 1, 0, NUMBER_MAX },
+	{ "ENDED", on_ended, 0, 0, 0 },        { "PAUSED", on_paused, 0, 0, 0 },
+	{ "FENCED", on_fenced, 0, 0, 0 },      { "REGRESS", on_regress, 0, 0, 0 },
+	{ "BROKEN", on_broken, 0, 0, 0 },
 };
 
 struct claim_answer claim_answer(const struct redis_reply *reply)
@@ -289,8 +296,11 @@ struct claim_answer claim_answer(const struct redis_reply *reply)
 	if (!said.rest.p)
 		said.rest = STR("");
 	rest = said.rest;
-	for (int i = 0; i < 4 && parse_split(&rest, ' ', &number); i++)
-		parse_int(number, 0, INT64_MAX, &said.number[i]);
+	for (int i = 0; i < 4 && parse_split(&rest, ' ', &number); i++) {
+		if (!parse_int(number, 0, NUMBER_MAX, &said.number[i]))
+			break;
+		said.numbers++;
+	}
 	return said;
 }
 
@@ -306,11 +316,15 @@ static void on_claim(void *context, enum redis_end end, const struct redis_reply
 		return;
 	}
 	struct claim_answer said = claim_answer(reply);
-	for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++)
-		if (str_eq(said.word, str_of(answers[i].word))) {
+	for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++) {
+		bool is_whole = !answers[i].numbers ||
+				(said.numbers >= answers[i].numbers && said.number[0] >= answers[i].least &&
+				 said.number[0] <= answers[i].most);
+		if (is_whole && str_eq(said.word, str_of(answers[i].word))) {
 			answers[i].fn(c, &said);
 			return;
 		}
+	}
 	log_error_limited("claim_reply_unreadable", LOG_STR("word", said.word));
 	claim_end(c, STATUS_INTERNAL);
 }

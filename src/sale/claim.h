@@ -65,6 +65,7 @@ void claim_credit_command(struct redis_command *cmd, const struct coupon *coupon
 /* An answer of that script: its word, the numbers behind it, and all that is behind it. */
 struct claim_answer {
 	struct str word, rest;
+	int numbers; /* how many there are, each from 0 to NUMBER_MAX */
 	int64_t number[4];
 };
 struct claim_answer claim_answer(const struct redis_reply *reply);

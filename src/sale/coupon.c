@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/parse.h"
 #include "sale/key.h"
 #include "sale/sold_out.h"
@@ -136,24 +137,34 @@ static void keep(struct coupons *cs, struct coupon *c)
 
 /* Reading a descriptor: a table of its fields. */
 
+/* A number has a least value. A text has a rule: names become names of files, and all of them parts of an answer. */
 static const struct {
 	const char *name;
 	size_t offset;
-	bool is_text;
+	int64_t least;
+	bool (*rule)(struct str text);
 } fields[] = {
-	{ "id", offsetof(struct coupon, id), false },
-	{ "seller", offsetof(struct coupon, seller), false },
-	{ "gen", offsetof(struct coupon, generation), false },
-	{ "amount", offsetof(struct coupon, amount), false },
-	{ "stock", offsetof(struct coupon, stock), false },
-	{ "t0", offsetof(struct coupon, starts_ms), false },
-	{ "t1", offsetof(struct coupon, ends_ms), false },
-	{ "created", offsetof(struct coupon, created_ms), false },
-	{ "pay", offsetof(struct coupon, pay_within_s), false },
-	{ "seller_name", offsetof(struct coupon, seller_name), true },
-	{ "name", offsetof(struct coupon, name), true },
-	{ "description", offsetof(struct coupon, description), true },
+	{ "id", offsetof(struct coupon, id), 1, NULL },
+	{ "seller", offsetof(struct coupon, seller), 1, NULL },
+	{ "gen", offsetof(struct coupon, generation), 1, NULL },
+	{ "amount", offsetof(struct coupon, amount), 0, NULL },
+	{ "stock", offsetof(struct coupon, stock), 0, NULL },
+	{ "t0", offsetof(struct coupon, starts_ms), 0, NULL },
+	{ "t1", offsetof(struct coupon, ends_ms), 0, NULL },
+	{ "created", offsetof(struct coupon, created_ms), 0, NULL },
+	{ "pay", offsetof(struct coupon, pay_within_s), 0, NULL },
+	{ "seller_name", offsetof(struct coupon, seller_name), 0, parse_is_name },
+	{ "name", offsetof(struct coupon, name), 0, parse_is_name },
+	{ "description", offsetof(struct coupon, description), 0, parse_is_utf8 },
 };
+
+static bool read_text(struct coupon *c, const struct redis_reply *value, bool (*rule)(struct str), struct str *text)
+{
+	if (redis_type(value) != REDIS_TEXT || !rule(redis_text(value)))
+		return false;
+	*text = arena_str(&c->arena, redis_text(value));
+	return true;
+}
 
 static bool read_hash_key(struct coupon *c, struct str key)
 {
@@ -167,17 +178,15 @@ bool coupon_read(struct coupon *c, const struct redis_reply *descriptor)
 {
 	for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
 		const struct redis_reply *value = redis_member(descriptor, fields[i].name);
-		if (!value)
-			return false;
 		void *at = (char *)c + fields[i].offset;
-		if (fields[i].is_text)
-			*(struct str *)at = arena_str(&c->arena, redis_text(value));
-		else
-			*(int64_t *)at = redis_number(value);
+		if (fields[i].rule ? !read_text(c, value, fields[i].rule, at)
+				   : !redis_number_in(value, fields[i].least, NUMBER_MAX, at))
+			return false;
 	}
-	c->segments = (int)redis_number(redis_member(descriptor, "segments"));
-	if (c->segments < 1 || c->segments > SEGMENTS_MAX)
+	int64_t segments;
+	if (!redis_number_in(redis_member(descriptor, "segments"), 1, SEGMENTS_MAX, &segments))
 		return false;
+	c->segments = (int)segments;
 	return read_hash_key(c, redis_text(redis_member(descriptor, "key")));
 }
 
@@ -195,6 +204,7 @@ struct find {
 	struct service *svc;
 	coupon_done *done;
 	void *context;
+	int64_t id;
 };
 
 static void answer(struct find *f, enum status s, struct coupon *c)
@@ -215,7 +225,9 @@ static void on_descriptor(void *context, enum redis_end end, const struct redis_
 		abort();
 	c->arena.block_size = BLOCK_SIZE;
 	coupon_hold(c);
-	bool known = coupon_read(c, reply);
+	bool known = coupon_read(c, reply) && c->id == f->id;
+	if (!known && redis_count(reply)) /* like one that is missing: the cold pool writes it again from MySQL */
+		log_error_limited("descriptor_unreadable", LOG_INT("coupon", f->id));
 	c->read_ms = clock_mono_ms();
 	if (known)
 		keep(f->svc->coupons, c);
@@ -226,6 +238,7 @@ static void on_descriptor(void *context, enum redis_end end, const struct redis_
 static void read_descriptor(struct find *f, int64_t id)
 {
 	struct redis_command cmd;
+	f->id = id;
 	redis_command(&cmd, "HGETALL");
 	key_put(&cmd, KEY_DESCRIPTOR, id, 0);
 	redis_send(f->svc->redis, &cmd, on_descriptor, f);
@@ -247,7 +260,7 @@ static struct find *find_new(struct service *svc, coupon_done *done, void *conte
 	struct find *f = malloc(sizeof *f);
 	if (!f)
 		abort();
-	*f = (struct find){ svc, done, context };
+	*f = (struct find){ .svc = svc, .done = done, .context = context };
 	return f;
 }
 

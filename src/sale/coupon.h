@@ -62,7 +62,7 @@ void coupon_drop(struct coupon *c);
 /* Redis answered FENCED: this copy is of an older generation. The next find reads it anew. */
 void coupon_forget(struct coupons *cs, struct coupon *c);
 
-/* A descriptor's fields and values as HGETALL gives them; false when one is missing. */
+/* A descriptor's fields and values as HGETALL gives them; false when one is missing, or is not what it may be. */
 bool coupon_read(struct coupon *c, const struct redis_reply *descriptor);
 
 #endif

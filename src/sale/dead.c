@@ -1,6 +1,7 @@
 #include "sale/dead.h"
 
 #include "base/clock.h"
+#include "sale/coupon.h"
 #include "sale/failure.h"
 #include "sale/key.h"
 #include "sale/record.h"
@@ -9,20 +10,24 @@
 	"d.id, d.coupon_id, d.seq, d.segment, d.state, d.at_ms, d.ended_at_ms, d.record, d.reason, d.end_reason, "     \
 	"u.name, c.name"
 
-static struct dead_letter read_row(const struct db_value *v)
+static int read_row(struct db *db, const struct db_value *v, struct dead_letter *d)
 {
-	return (struct dead_letter){ .id = v[0].number,
-				     .coupon = v[1].number,
-				     .sequence = v[2].number,
-				     .segment = (int)v[3].number,
-				     .state = (enum dead_state)v[4].number,
-				     .at_ms = v[5].number,
-				     .ended_ms = v[6].number,
-				     .record = v[7].text,
-				     .reason = v[8].text,
-				     .end_reason = v[9].text,
-				     .seller_name = v[10].text,
-				     .coupon_name = v[11].text };
+	int64_t segment, state;
+	if (db_int(db, &v[3], 0, SEGMENTS_MAX - 1, &segment) || db_int(db, &v[4], DEAD_OPEN, DEAD_RESOLD, &state))
+		return -1;
+	*d = (struct dead_letter){ .id = v[0].number,
+				   .coupon = v[1].number,
+				   .sequence = v[2].number,
+				   .segment = (int)segment,
+				   .state = (enum dead_state)state,
+				   .at_ms = v[5].number,
+				   .ended_ms = v[6].number,
+				   .record = v[7].text,
+				   .reason = v[8].text,
+				   .end_reason = v[9].text,
+				   .seller_name = v[10].text,
+				   .coupon_name = v[11].text };
+	return 0;
 }
 
 enum status dead_list(struct service *svc, struct arena *a, int64_t after, bool all, int limit,
@@ -37,16 +42,17 @@ enum status dead_list(struct service *svc, struct arena *a, int64_t after, bool 
 		return failure_of_db(svc->db, "dead letters");
 	*letters = arena_alloc(a, (size_t)(rows.count + 1) * sizeof **letters);
 	for (*count = 0; *count < rows.count; (*count)++)
-		(*letters)[*count] = read_row(rows.values + (ptrdiff_t)*count * rows.columns);
+		if (read_row(svc->db, db_row(&rows, *count), &(*letters)[*count]))
+			return failure_of_db(svc->db, "dead letters");
 	return STATUS_OK;
 }
 
 enum status dead_count(struct service *svc, struct arena *a, int64_t *count)
 {
 	struct db_rows rows;
-	if (db_query(svc->db, a, "SELECT COUNT(*) FROM dead_letters WHERE state = ?", &rows, DB_N(DEAD_OPEN)))
+	if (db_query_row(svc->db, a, "SELECT COUNT(*) FROM dead_letters WHERE state = ?", &rows, DB_N(DEAD_OPEN)))
 		return failure_of_db(svc->db, "dead letters");
-	*count = rows.values[0].number;
+	*count = db_row(&rows, 0)->number;
 	return STATUS_OK;
 }
 
@@ -60,7 +66,7 @@ enum status dead_order(struct service *svc, struct arena *a, int64_t coupon, int
 		    "SELECT record FROM dead_letters WHERE coupon_id = ? AND segment = ? AND seq = ? ORDER BY id LIMIT 1",
 		    &rows, DB_N(coupon), DB_N(segment), DB_N(sequence)))
 		return failure_of_db(svc->db, "dead letters");
-	if (!rows.count || !record_read(rows.values[0].text, &r))
+	if (!rows.count || !record_read(db_row(&rows, 0)->text, &r))
 		return STATUS_NO_SUCH_ORDER;
 	*user = r.user;
 	*claimed_ms = r.claimed_ms;
@@ -82,7 +88,8 @@ static int lock_letter(struct service *svc, struct arena *a, int64_t id, struct 
 		*refusal = "there is no such dead letter";
 		return 0;
 	}
-	*d = read_row(rows.values);
+	if (read_row(svc->db, db_row(&rows, 0), d))
+		return -1;
 	*refusal = ends[d->state];
 	return 0;
 }

@@ -86,7 +86,7 @@ static bool read_work(struct str member, struct work *w)
 {
 	struct str rest = member, id;
 	int64_t segments;
-	if (!parse_split(&rest, ':', &id) || !parse_int(id, 1, INT64_MAX, &w->coupon) ||
+	if (!parse_split(&rest, ':', &id) || !parse_int(id, 1, NUMBER_MAX, &w->coupon) ||
 	    !parse_int(rest, 1, SEGMENTS_MAX, &segments))
 		return false;
 	w->segments = (int)segments;
@@ -190,12 +190,15 @@ static bool list_next(struct drain *d, struct arena *a, struct works *w)
 		return false;
 	w->at = arena_alloc(a, (size_t)(rows.count + 1) * sizeof *w->at);
 	for (; w->count < rows.count && (d->sweep_hurries || slots < SWEEP_SLOTS); w->count++) {
-		const struct db_value *v = rows.values + (ptrdiff_t)2 * w->count;
-		slots += (int)v[1].number + 1;
+		const struct db_value *v = db_row(&rows, w->count);
+		int64_t segments;
+		if (db_int(d->svc->db, &v[1], 1, SEGMENTS_MAX, &segments))
+			return false;
+		slots += (int)segments + 1;
 		w->at[w->count] = (struct work){ .coupon = v[0].number,
-						 .segments = (int)v[1].number,
+						 .segments = (int)segments,
 						 .member = str_of(arena_printf(a, "%lld:%d", (long long)v[0].number,
-									       (int)v[1].number)) };
+									       (int)segments)) };
 	}
 	if (slots > SWEEP_SLOTS)
 		d->sweep_ms += (int64_t)SWEEP_SLOT_MS * (slots - SWEEP_SLOTS);

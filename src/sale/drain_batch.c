@@ -21,6 +21,11 @@ void batch_init(struct batch *b, struct service *svc, struct arena *a, int64_t c
 	b->records = arena_alloc(a, (size_t)b->capacity * sizeof *b->records);
 }
 
+int cursor_row(struct db *db, const struct db_value *row, int64_t *segment, int64_t *next)
+{
+	return db_int(db, &row[0], 0, INT32_MAX, segment) || db_int(db, &row[1], 1, (int64_t)SEQUENCE_MAX + 1, next);
+}
+
 /* Reading */
 
 struct peek {
@@ -118,9 +123,13 @@ static int lock_cursors(struct batch *b)
 		return -1;
 	for (int i = 0; i < b->segments; i++)
 		b->segment[i].next = 0;
-	for (int i = 0; i < rows.count; i++)
-		if (rows.values[2 * i].number < b->segments)
-			b->segment[rows.values[2 * i].number].next = rows.values[2 * i + 1].number;
+	for (int i = 0; i < rows.count; i++) {
+		int64_t segment, next;
+		if (cursor_row(b->svc->db, db_row(&rows, i), &segment, &next))
+			return -1;
+		if (segment < b->segments)
+			b->segment[segment].next = next;
+	}
 	for (int i = 0; i < b->segments; i++)
 		if (b->segment[i].waits && !b->segment[i].next && make_cursor(b, i))
 			return -1;
@@ -135,7 +144,7 @@ static int check_redelivered(struct batch *b, const struct record *r)
 	if (db_query(b->svc->db, b->arena, "SELECT user_id FROM orders WHERE coupon_id = ? AND segment = ? AND seq = ?",
 		     &rows, DB_N(b->coupon), DB_N(r->segment), DB_N(r->sequence)))
 		return -1;
-	if (rows.count && rows.values[0].number != r->user) {
+	if (rows.count && db_row(&rows, 0)->number != r->user) {
 		log_error_limited("drain_sequence_reused", LOG_INT("coupon", b->coupon), LOG_INT("segment", r->segment),
 				  LOG_INT("sequence", r->sequence), LOG_INT("user", r->user));
 		b->segment[r->segment].skip = true;

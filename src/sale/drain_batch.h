@@ -32,6 +32,12 @@ struct batch {
 	int64_t oldest_ms; /* when the oldest order of the batch was claimed; 0: none */
 };
 
+/*
+ * A row of drain_cursors that begins with segment and next_seq; the segment may be beyond those of its coupon. Not 0:
+ * it is none, and the database has failed for this reason.
+ */
+int cursor_row(struct db *db, const struct db_value *row, int64_t *segment, int64_t *next) MUST_CHECK;
+
 /* Everything lives in the arena. */
 void batch_init(struct batch *b, struct service *svc, struct arena *a, int64_t coupon, int segments);
 

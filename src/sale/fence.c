@@ -21,7 +21,7 @@ int64_t fence_layout(struct str fence)
 	struct str number = leading_number(fence);
 	int64_t layout = LAYOUT;
 	if (number.n < fence.n && fence.p[number.n] == ':')
-		parse_int(number, 0, INT64_MAX, &layout);
+		parse_int(number, 0, NUMBER_MAX, &layout);
 	return layout;
 }
 
@@ -29,7 +29,7 @@ int64_t fence_generation(struct str fence)
 {
 	int64_t generation = 0;
 	if (fence_layout(fence) == LAYOUT)
-		parse_int(leading_number(fence), 1, INT64_MAX, &generation);
+		parse_int(leading_number(fence), 1, NUMBER_MAX, &generation);
 	return generation;
 }
 
@@ -91,7 +91,7 @@ int64_t fence_held_ms(struct str fence)
 	if (parse_split(&rest, '@', &piece) && str_starts(rest, STR("?"))) {
 		rest = (struct str){ rest.p + 1, rest.n - 1 };
 		parse_split(&rest, '.', &piece);
-		parse_int(piece, 1, INT64_MAX, &ms);
+		parse_int(piece, 1, NUMBER_MAX, &ms);
 	}
 	return ms;
 }

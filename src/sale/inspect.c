@@ -173,7 +173,7 @@ static bool inspect_member(struct service *svc, struct arena *a, struct str memb
 	struct str rest = member, piece;
 	struct redis_command c;
 	int64_t coupon = 0;
-	if (parse_split(&rest, ':', &piece) && parse_int(piece, 1, INT64_MAX, &coupon)) {
+	if (parse_split(&rest, ':', &piece) && parse_int(piece, 1, NUMBER_MAX, &coupon)) {
 		enum status s = inspect_coupon(svc, a, coupon);
 		if (s != STATUS_NO_SUCH_COUPON)
 			return s != STATUS_UNAVAILABLE;
@@ -220,7 +220,7 @@ static bool read_title(struct service *svc, struct arena *a, int64_t id, struct 
 		     DB_N(id)))
 		return false;
 	if (rows.count)
-		*title = title_of(a, rows.values[0].text, rows.values[1].text);
+		*title = title_of(a, db_row(&rows, 0)[0].text, db_row(&rows, 0)[1].text);
 	else if (stray_names(svc, a, id, &s) == STATUS_OK)
 		*title = str_of(arena_printf(a, "%.*s/%.*s (%lld, not in MySQL)", (int)s.seller_name.n, s.seller_name.p,
 					     (int)s.name.n, s.name.p, (long long)id));
@@ -242,7 +242,7 @@ enum status inspect_closed(struct service *svc, struct arena *a, struct str **ti
 	for (size_t i = 0; i < redis_count(members); i++) {
 		struct str rest = redis_text_at(members, i), id;
 		int64_t coupon;
-		if (!parse_split(&rest, ':', &id) || !parse_int(id, 1, INT64_MAX, &coupon))
+		if (!parse_split(&rest, ':', &id) || !parse_int(id, 1, NUMBER_MAX, &coupon))
 			continue;
 		if (!read_title(svc, a, coupon, &(*titles)[*count]))
 			return STATUS_UNAVAILABLE;

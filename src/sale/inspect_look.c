@@ -9,6 +9,7 @@
 
 #include "base/fault.h"
 #include "base/parse.h"
+#include "sale/drain_batch.h"
 #include "sale/failure.h"
 #include "sale/fence.h"
 #include "sale/scripts.h"
@@ -22,12 +23,16 @@ enum status inspection_begin(struct inspection *in, int64_t id)
 		     "SELECT segments, generation, hash_key FROM coupons WHERE id = ? AND published = 1", &rows,
 		     DB_N(id)))
 		return failure_of_db(in->svc->db, "inspect");
-	if (!rows.count || rows.values[2].text.n != SIPHASH_KEY)
+	const struct db_value *v = db_row(&rows, 0);
+	int64_t segments;
+	if (!rows.count || v[2].text.n != SIPHASH_KEY)
 		return STATUS_NO_SUCH_COUPON;
+	if (db_int(in->svc->db, &v[0], 1, SEGMENTS_MAX, &segments) ||
+	    db_int(in->svc->db, &v[1], 1, NUMBER_MAX, &in->coupon.generation))
+		return failure_of_db(in->svc->db, "inspect");
 	in->coupon.id = id;
-	in->coupon.segments = (int)rows.values[0].number;
-	in->coupon.generation = rows.values[1].number;
-	memcpy(in->coupon.hash_key, rows.values[2].text.p, SIPHASH_KEY);
+	in->coupon.segments = (int)segments;
+	memcpy(in->coupon.hash_key, v[2].text.p, SIPHASH_KEY);
 	in->segments = arena_alloc(in->arena, (size_t)in->coupon.segments * sizeof *in->segments);
 	return STATUS_OK;
 }
@@ -40,9 +45,13 @@ static enum status read_cursors(struct inspection *in)
 		return failure_of_db(in->svc->db, "inspect");
 	for (int i = 0; i < in->coupon.segments; i++)
 		in->segments[i].cursor = 1;
-	for (int i = 0; i < rows.count; i++)
-		if (rows.values[2 * i].number < in->coupon.segments)
-			in->segments[rows.values[2 * i].number].cursor = rows.values[2 * i + 1].number;
+	for (int i = 0; i < rows.count; i++) {
+		int64_t segment, next;
+		if (cursor_row(in->svc->db, db_row(&rows, i), &segment, &next))
+			return failure_of_db(in->svc->db, "inspect");
+		if (segment < in->coupon.segments)
+			in->segments[segment].cursor = next;
+	}
 	return STATUS_OK;
 }
 

@@ -25,7 +25,7 @@ static int ask(struct db *db, struct arena *a, const char *sql, int64_t *number)
 	struct db_rows rows;
 	if (db_query(db, a, sql, &rows) < 0)
 		return -1;
-	*number = rows.count ? rows.values[0].number : 0;
+	*number = rows.count ? db_row(&rows, 0)->number : 0;
 	return 0;
 }
 

@@ -49,10 +49,11 @@ static enum status read_coupon(struct service *svc, struct arena *a, struct orde
 		return failure_of_db(svc->db, "order");
 	if (!rows.count)
 		return STATUS_NO_SUCH_ORDER;
-	o->seller = rows.values[0].number;
-	o->seller_name = rows.values[1].text;
-	o->coupon_name = rows.values[2].text;
-	o->stock = rows.values[3].number;
+	const struct db_value *v = db_row(&rows, 0);
+	o->seller = v[0].number;
+	o->seller_name = v[1].text;
+	o->coupon_name = v[2].text;
+	o->stock = v[3].number;
 	return STATUS_OK;
 }
 
@@ -106,10 +107,14 @@ static enum status read_row(struct service *svc, struct arena *a, struct order *
 		return failure_of_db(svc->db, "order");
 	if (!rows.count)
 		return STATUS_NO_SUCH_ORDER;
-	o->user = rows.values[0].number;
-	o->status = (enum order_status)rows.values[1].number;
-	o->claimed_ms = rows.values[2].number;
-	o->confirmed_ms = rows.values[3].number;
+	const struct db_value *v = db_row(&rows, 0);
+	int64_t status;
+	if (db_int(svc->db, &v[1], ORDER_QUEUED, ORDER_FAILED, &status))
+		return failure_of_db(svc->db, "order");
+	o->user = v[0].number;
+	o->status = (enum order_status)status;
+	o->claimed_ms = v[2].number;
+	o->confirmed_ms = v[3].number;
 	return STATUS_OK;
 }
 
@@ -139,7 +144,7 @@ enum status order_read(struct service *svc, struct arena *a, struct order *o)
 static bool is_confirmed(const struct db_rows *rows, const struct order *o)
 {
 	for (int i = 0; i < rows->count; i++) {
-		const struct db_value *v = rows->values + (ptrdiff_t)i * rows->columns;
+		const struct db_value *v = db_row(rows, i);
 		if (v[0].number == o->coupon && v[1].number == o->segment && v[2].number == o->sequence)
 			return true;
 	}
@@ -163,7 +168,7 @@ static enum status list_queued(struct service *svc, struct arena *a, int64_t use
 		     "SELECT coupon_id, segment, seq FROM orders WHERE user_id = ? ORDER BY claimed_at_ms DESC LIMIT ?",
 		     &confirmed, DB_N(user), DB_N(2 * RECENT)))
 		return failure_of_db(svc->db, "orders");
-	for (size_t i = 0; i + 1 < redis_count(index); i += 2) {
+	for (size_t i = 0; i + 1 < redis_count(index) && *count < RECENT; i += 2) {
 		struct order o = { .user = user, .claimed_ms = redis_number_at(index, i + 1) };
 		if (!order_parse(redis_text_at(index, i), &o) || is_confirmed(&confirmed, &o) ||
 		    read_coupon(svc, a, &o) != STATUS_OK)
@@ -199,13 +204,17 @@ static enum status list_rows(struct service *svc, struct arena *a, int64_t user,
 		    "WHERE o.user_id = ? ORDER BY o.claimed_at_ms DESC, o.coupon_id DESC LIMIT ? OFFSET ?",
 		    &rows, DB_N(user), DB_N(limit), DB_N(offset)))
 		return failure_of_db(svc->db, "orders");
-	for (int i = 0; i < rows.count; i++) {
-		const struct db_value *v = rows.values + (ptrdiff_t)i * rows.columns;
+	for (int i = 0; i < rows.count && i < limit; i++) {
+		const struct db_value *v = db_row(&rows, i);
+		int64_t segment, status;
+		if (db_int(svc->db, &v[1], 0, SEGMENTS_MAX - 1, &segment) ||
+		    db_int(svc->db, &v[3], ORDER_QUEUED, ORDER_FAILED, &status))
+			return failure_of_db(svc->db, "orders");
 		const struct order row = { .coupon = v[0].number,
-					   .segment = (int)v[1].number,
+					   .segment = (int)segment,
 					   .sequence = v[2].number,
 					   .user = user,
-					   .status = (enum order_status)v[3].number,
+					   .status = (enum order_status)status,
 					   .claimed_ms = v[4].number,
 					   .confirmed_ms = v[5].number,
 					   .seller_name = v[6].text,

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/parse.h"
 #include "base/random.h"
 #include "sale/abandoned.h"
 #include "sale/directory.h"
@@ -31,9 +32,12 @@ int publish_segments(const struct conf *conf, int64_t amount, int wanted)
 	return (int)at_most(wanted ? wanted : default_segments(conf, amount), at_most(amount, conf->segments_max));
 }
 
-void publish_row(struct coupon *c, const struct db_value *row, bool *published)
+int publish_row(struct db *db, struct coupon *c, const struct db_value *row, bool *published)
 {
-	c->id = row[0].number;
+	int64_t segments;
+	if (db_int(db, &row[0], 1, NUMBER_MAX, &c->id) || db_int(db, &row[9], 1, SEGMENTS_MAX, &segments) ||
+	    db_int(db, &row[12], 1, NUMBER_MAX, &c->generation))
+		return -1;
 	c->seller = row[1].number;
 	c->seller_name = row[2].text;
 	c->name = row[3].text;
@@ -42,12 +46,12 @@ void publish_row(struct coupon *c, const struct db_value *row, bool *published)
 	c->stock = row[6].number;
 	c->starts_ms = row[7].number;
 	c->ends_ms = row[8].number;
-	c->segments = (int)row[9].number;
+	c->segments = (int)segments;
 	c->pay_within_s = row[10].number;
 	memcpy(c->hash_key, row[11].text.p, row[11].text.n < SIPHASH_KEY ? row[11].text.n : SIPHASH_KEY);
-	c->generation = row[12].number;
 	c->created_ms = row[13].number;
 	*published = row[14].number != 0;
+	return 0;
 }
 
 /* Redis */
@@ -339,7 +343,8 @@ static enum status resume(struct service *svc, struct arena *a, const struct cou
 		return failure_of_db(svc->db, "create");
 	if (!rows.count)
 		return STATUS_NO_SUCH_COUPON;
-	publish_row(&c, rows.values, &published);
+	if (publish_row(svc->db, &c, db_row(&rows, 0), &published))
+		return failure_of_db(svc->db, "create");
 	if (published && check_hub(svc, a, &c) == STATUS_OK)
 		publish_enter(svc, a, &c); /* its first creation may have died right before that */
 	if (published || !is_same(&c, wanted))
@@ -370,9 +375,9 @@ enum status publish_create(struct service *svc, struct arena *a, struct coupon *
 	struct db_rows got, released;
 	struct str lock =
 		str_of(arena_printf(a, "seckill.%lld.%lld", (long long)c->seller, (long long)key_hash(c->name)));
-	if (db_query(svc->db, a, "SELECT GET_LOCK(?, ?)", &got, DB_S(lock), DB_N(LOCK_S)))
+	if (db_query_row(svc->db, a, "SELECT GET_LOCK(?, ?)", &got, DB_S(lock), DB_N(LOCK_S)))
 		return failure_of_db(svc->db, "create");
-	if (got.values[0].number != 1)
+	if (db_row(&got, 0)->number != 1)
 		return STATUS_BUSY;
 	enum status s = create_locked(svc, a, c, r);
 	if (db_query(svc->db, a, "SELECT RELEASE_LOCK(?)", &released, DB_S(lock)))
@@ -389,7 +394,8 @@ enum status publish_heal(struct service *svc, struct arena *a, struct str seller
 		return failure_of_db(svc->db, "heal");
 	if (!rows.count)
 		return STATUS_NO_SUCH_COUPON;
-	publish_row(&c, rows.values, &published);
+	if (publish_row(svc->db, &c, db_row(&rows, 0), &published))
+		return failure_of_db(svc->db, "heal");
 	if (!published)
 		return publish(svc, a, &c);
 	enum status s = check_hub(svc, a, &c);

@@ -34,10 +34,13 @@ enum status publish_heal(struct service *svc, struct arena *a, struct str seller
 /* The entries by which a coupon is found and described: written again. STATUS_OK, STATUS_UNAVAILABLE. */
 enum status publish_enter(struct service *svc, struct arena *a, const struct coupon *c);
 
-/* Columns of coupons that publish_row reads, for a SELECT joined with users u. */
+/*
+ * Columns of coupons that publish_row reads, for a SELECT joined with users u. Not 0: the row is none of a coupon, and
+ * the database has failed for this reason.
+ */
 #define PUBLISH_COLUMNS                                                                                                \
 	"c.id, c.seller_id, u.name, c.name, c.description, c.amount, c.stock, c.starts_at_ms, c.ends_at_ms, "          \
 	"c.segments, c.pay_within_s, c.hash_key, c.generation, c.created_at_ms, c.published"
-void publish_row(struct coupon *c, const struct db_value *row, bool *published);
+int publish_row(struct db *db, struct coupon *c, const struct db_value *row, bool *published) MUST_CHECK;
 
 #endif

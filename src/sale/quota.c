@@ -24,22 +24,22 @@ static enum status check_on_sale(struct service *svc, struct arena *a, int64_t s
 	struct db_rows rows;
 	if (!conf->coupons_per_seller && !conf->segments_per_seller)
 		return STATUS_OK;
-	if (db_query(svc->db, a,
-		     "SELECT COUNT(*), COALESCE(SUM(segments), 0) FROM coupons "
-		     "WHERE seller_id = ? AND (ends_at_ms = 0 OR ends_at_ms > ?)",
-		     &rows, DB_N(seller), DB_N(clock_ms())))
+	if (db_query_row(svc->db, a,
+			 "SELECT COUNT(*), COALESCE(SUM(segments), 0) FROM coupons "
+			 "WHERE seller_id = ? AND (ends_at_ms = 0 OR ends_at_ms > ?)",
+			 &rows, DB_N(seller), DB_N(clock_ms())))
 		return failure_of_db(svc->db, "quota");
-	if (conf->coupons_per_seller && rows.values[0].number > conf->coupons_per_seller)
+	if (conf->coupons_per_seller && db_row(&rows, 0)[0].number > conf->coupons_per_seller)
 		r->detail = arena_printf(a,
 					 "you may have %d coupons on sale (coupons_per_seller): wait until one of them "
 					 "ends, or ask the operator for more",
 					 conf->coupons_per_seller);
-	else if (conf->segments_per_seller && rows.values[1].number > conf->segments_per_seller)
+	else if (conf->segments_per_seller && db_row(&rows, 0)[1].number > conf->segments_per_seller)
 		r->detail = arena_printf(a,
 					 "your coupons on sale may have %d segments in all (segments_per_seller), and "
 					 "with this one they would have %lld: choose fewer segments, wait until a "
 					 "coupon ends, or ask the operator for more",
-					 conf->segments_per_seller, (long long)rows.values[1].number);
+					 conf->segments_per_seller, (long long)db_row(&rows, 0)[1].number);
 	return r->detail ? STATUS_QUOTA_EXCEEDED : STATUS_OK;
 }
 
@@ -52,14 +52,14 @@ static enum status check_rate(struct service *svc, struct arena *a, int64_t sell
 	struct db_rows rows;
 	if (!most)
 		return STATUS_OK;
-	if (db_query(svc->db, a,
-		     "SELECT COUNT(*), MIN(created_at_ms) FROM coupons "
-		     "WHERE seller_id = ? AND created_at_ms > ? AND created_at_ms < ?",
-		     &rows, DB_N(seller), DB_N(now_ms - MINUTE_MS), DB_N(now_ms + MINUTE_MS)))
+	if (db_query_row(svc->db, a,
+			 "SELECT COUNT(*), MIN(created_at_ms) FROM coupons "
+			 "WHERE seller_id = ? AND created_at_ms > ? AND created_at_ms < ?",
+			 &rows, DB_N(seller), DB_N(now_ms - MINUTE_MS), DB_N(now_ms + MINUTE_MS)))
 		return failure_of_db(svc->db, "quota");
-	if (rows.values[0].number <= most)
+	if (db_row(&rows, 0)[0].number <= most)
 		return STATUS_OK;
-	oldest_ms = rows.values[1].number < now_ms ? rows.values[1].number : now_ms;
+	oldest_ms = db_row(&rows, 0)[1].number < now_ms ? db_row(&rows, 0)[1].number : now_ms;
 	r->retry_after_s = (int)((oldest_ms + MINUTE_MS - now_ms) / 1000 + 1);
 	r->detail = arena_printf(a, "you may create %d coupons within a minute (creations_per_minute): wait %d s", most,
 				 r->retry_after_s);

@@ -6,6 +6,8 @@
 
 #include "base/str.h"
 
+#define SEQUENCE_MAX INT32_MAX
+
 struct record {
 	int segment; /* whose list it was on: the reader's to set */
 	int64_t sequence, user, claimed_ms;

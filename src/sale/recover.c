@@ -40,7 +40,8 @@ static enum status read_coupon(struct recover *r, int64_t id)
 		return failure_of_db(r->svc->db, "recover");
 	if (!rows.count)
 		return STATUS_NO_SUCH_COUPON;
-	publish_row(&r->coupon, rows.values, &published);
+	if (publish_row(r->svc->db, &r->coupon, db_row(&rows, 0), &published))
+		return failure_of_db(r->svc->db, "recover");
 	return published ? STATUS_OK : publish_again(r);
 }
 
@@ -103,9 +104,10 @@ static enum status lock(struct recover *r)
 		return failure_of_db(r->svc->db, "recover");
 	if (!coupon.count)
 		return STATUS_BUSY;
-	r->coupon.amount = coupon.values[0].number;
-	r->room = coupon.values[0].number - coupon.values[1].number;
-	r->cancelled = coupon.values[2].number;
+	const struct db_value *v = db_row(&coupon, 0);
+	r->coupon.amount = v[0].number;
+	r->room = v[0].number - v[1].number;
+	r->cancelled = v[2].number;
 	return STATUS_OK;
 }
 
@@ -261,14 +263,14 @@ static int count(struct recover *r)
 	struct db_rows rows;
 	if (db_exec(r->svc->db, "UPDATE coupons SET sold = sold + ? WHERE id = ?", NULL, DB_N(r->out->rescued),
 		    DB_N(r->coupon.id)) ||
-	    db_query(
+	    db_query_row(
 		    r->svc->db, r->arena,
 		    "SELECT (SELECT COUNT(*) FROM orders WHERE coupon_id = ?), "
 		    "(SELECT COUNT(*) FROM dead_letters WHERE coupon_id = ? AND seq IS NOT NULL AND state NOT IN (?, ?))",
 		    &rows, DB_N(r->coupon.id), DB_N(r->coupon.id), DB_N(DEAD_RETRIED), DB_N(DEAD_RESOLD)))
 		return -1;
-	r->out->orders = rows.values[0].number;
-	r->dead = rows.values[1].number;
+	r->out->orders = db_row(&rows, 0)[0].number;
+	r->dead = db_row(&rows, 0)[1].number;
 	return 0;
 }
 
@@ -325,9 +327,9 @@ enum status recover_coupon(struct service *svc, struct arena *a, int64_t coupon,
 	struct db_rows got, released;
 	*out = (struct recovery){ 0 };
 	struct str name = str_of(arena_printf(a, "seckill.recover.%lld", (long long)coupon));
-	if (db_query(svc->db, a, "SELECT GET_LOCK(?, ?)", &got, DB_S(name), DB_N(LOCK_S)))
+	if (db_query_row(svc->db, a, "SELECT GET_LOCK(?, ?)", &got, DB_S(name), DB_N(LOCK_S)))
 		return failure_of_db(svc->db, "recover");
-	if (got.values[0].number != 1)
+	if (db_row(&got, 0)->number != 1)
 		return STATUS_BUSY;
 	redis_wait_up(svc->redis_now);
 	enum status s = recover_locked(&r, coupon);

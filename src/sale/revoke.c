@@ -23,7 +23,7 @@ bool revoke_read_entry(struct str entry, struct revocation *r)
 	struct str rest = entry, jti;
 	char *end;
 	if (entry.n >= sizeof((struct service *)0)->revoked_last || !parse_split(&rest, ':', &jti) || jti.n != JTI ||
-	    !parse_int(rest, 0, INT64_MAX, &r->expires_s))
+	    !parse_int(rest, 0, NUMBER_MAX, &r->expires_s))
 		return false;
 	r->id = strtoull(jti.p, &end, 16);
 	return end == jti.p + JTI;
@@ -101,7 +101,8 @@ void revoke_refresh(struct service *svc)
 	int64_t now = clock_mono_ms();
 	if (svc->revoked_read_ms && now - svc->revoked_read_ms < EVERY_MS)
 		return;
-	for (bool more = true; more;) {
+	bool more = true;
+	for (int pages = 0; more && pages <= 2 * REVOKED_MAX / PAGE; pages++) { /* the set is bounded, so is this */
 		struct arena a = { 0 };
 		const struct redis_reply *page;
 		query(svc, &c);

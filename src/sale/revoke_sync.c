@@ -100,14 +100,15 @@ static bool copy_to_redis(struct revoke_sync *s, struct arena *a)
 		     &rows, DB_S(((struct str){ after.bytes, sizeof after.bytes })), DB_N(time(NULL) - REVOKED_KEEP_S),
 		     DB_N(BATCH)))
 		return mysql_failed(s);
-	for (int i = 0; i < rows.count; i++)
-		r[i] = (struct revocation){ revoke_read_id(rows.values[2 * i].text), rows.values[2 * i + 1].number };
-	if (!enter(s, r, rows.count))
+	int count = rows.count < BATCH ? rows.count : BATCH;
+	for (int i = 0; i < count; i++)
+		r[i] = (struct revocation){ revoke_read_id(db_row(&rows, i)[0].text), db_row(&rows, i)[1].number };
+	if (!enter(s, r, count))
 		return false;
-	s->back = rows.count < BATCH;
+	s->back = count < BATCH;
 	s->hurry &= !s->back;
-	if (rows.count)
-		s->after = r[rows.count - 1].id;
+	if (count)
+		s->after = r[count - 1].id;
 	return true;
 }
 

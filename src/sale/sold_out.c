@@ -12,7 +12,8 @@ enum {
 	CROWD = 16,     /* losers that make it worth the while */
 	IDLE_MS = 2000, /* after the last claim that needed it */
 	PAGE = 1000,
-	WINNERS_MAX = 1 << 21
+	WINNERS_MAX = 1 << 21,
+	PAGES_MAX = 4 * (WINNERS_MAX / PAGE) /* a page may have fewer than it could: but a scan has an end */
 };
 
 struct sold_out {
@@ -26,6 +27,7 @@ struct sold_out {
 	int64_t complete; /* the epoch of which all winners are known; -1: of none */
 	int64_t too_many; /* the epoch that has more winners than are kept; -1: none */
 	int64_t reading;  /* the epoch for which they are being read */
+	int pages;        /* of these winners, so far */
 	int segment;      /* whose owners are being read; -1: nobody's */
 	int64_t *winners; /* open addressing, 0 is free */
 	size_t size, count;
@@ -89,14 +91,18 @@ static void on_owners(void *context, enum redis_end end, const struct redis_repl
 	struct sold_out *s = context;
 	const struct redis_reply *page = redis_at(reply, 1);
 	struct str cursor = redis_text_at(reply, 0);
-	if (s->count > WINNERS_MAX)
+	bool too_many = s->count > WINNERS_MAX || ++s->pages > PAGES_MAX;
+	if (too_many)
 		s->too_many = s->reading;
-	if (end != REDIS_ANSWER || !page || s->count > WINNERS_MAX) {
+	if (end != REDIS_ANSWER || !page || too_many) {
 		end_reading(s, false);
 		return;
 	}
-	for (size_t i = 0; i + 1 < redis_count(page); i += 2)
-		add_winner(s, redis_number_at(page, i));
+	for (size_t i = 0; i + 1 < redis_count(page); i += 2) {
+		int64_t user;
+		if (redis_number_in(redis_at(page, i), 1, NUMBER_MAX, &user))
+			add_winner(s, user);
+	}
 	if (!str_eq(cursor, STR("0"))) {
 		read_owners(s, cursor);
 	} else if (++s->segment < s->coupon->segments) {
@@ -124,7 +130,7 @@ static void read_winners(struct sold_out *s)
 		return;
 	forget_winners(s);
 	grow(s);
-	s->segment = 0;
+	s->segment = s->pages = 0;
 	s->reading = s->epoch;
 	coupon_hold(s->coupon);
 	read_owners(s, STR("0"));
@@ -164,15 +170,17 @@ static void on_word(void *context, enum redis_end end, const struct redis_reply 
 	struct sold_out *s = context;
 	struct str fence = redis_text_at(reply, 0);
 	s->asking = false;
-	bool ours = end == REDIS_ANSWER && is_ours(s, fence);
-	if (ours && redis_number_at(reply, 1) == 1) {
-		s->epoch = redis_number_at(reply, 2);
+	int64_t epoch = 0;
+	bool sold_out = end == REDIS_ANSWER && is_ours(s, fence) && redis_number_at(reply, 1) == 1 &&
+			redis_number_in(redis_at(reply, 2), 0, NUMBER_MAX, &epoch);
+	if (sold_out) {
+		s->epoch = epoch;
 		s->until_ms = s->sent_ms + SOLD_OUT_LEASE_MS;
 		marker_leave(&s->marker, s->until_ms - clock_mono_ms());
 		read_winners(s);
 		loop_timer_set(s->svc->loop, &s->renew, RENEW_MS);
 	}
-	if (end == REDIS_ANSWER && !(ours && redis_number_at(reply, 1) == 1)) {
+	if (end == REDIS_ANSWER && !sold_out) {
 		s->until_ms = 0;
 		marker_take_back(&s->marker);
 	}

@@ -68,10 +68,13 @@ static int read_rows(struct service *svc, const struct coupon *c, struct sources
 		     &rows, DB_N(c->id), DB_N(s->segment), DB_N(*after)))
 		return -1;
 	for (int i = 0; i < rows.count; i++) {
-		const struct db_value *v = rows.values + (ptrdiff_t)3 * i;
-		add(s, (struct source_claim){ v[1].number, v[0].number, v[2].number, IN_MYSQL, 0 });
-		sources_take(s, v[0].number);
-		*after = v[0].number;
+		const struct db_value *v = db_row(&rows, i);
+		int64_t sequence;
+		if (db_int(svc->db, &v[0], *after + 1, INT32_MAX, &sequence))
+			return -1;
+		add(s, (struct source_claim){ v[1].number, sequence, v[2].number, IN_MYSQL, 0 });
+		sources_take(s, sequence);
+		*after = sequence;
 	}
 	return rows.count;
 }
@@ -85,9 +88,12 @@ static int read_dead(struct service *svc, const struct coupon *c, struct sources
 		     &rows, DB_N(c->id), DB_N(s->segment)))
 		return -1;
 	for (int i = 0; i < rows.count; i++) {
-		const struct db_value *v = rows.values + (ptrdiff_t)2 * i;
-		sources_take(s, v[0].number);
-		if (record_read(v[1].text, &r) && r.sequence == v[0].number)
+		const struct db_value *v = db_row(&rows, i);
+		int64_t sequence;
+		if (db_int(svc->db, &v[0], 1, INT32_MAX, &sequence))
+			return -1;
+		sources_take(s, sequence);
+		if (record_read(v[1].text, &r) && r.sequence == sequence)
 			add(s, (struct source_claim){ r.user, r.sequence, r.claimed_ms, DEAD_LETTER, 0 });
 	}
 	return 0;
@@ -99,8 +105,8 @@ static int read_cursor(struct service *svc, const struct coupon *c, struct sourc
 	if (db_query(svc->db, a, "SELECT next_seq FROM drain_cursors WHERE coupon_id = ? AND segment = ?", &rows,
 		     DB_N(c->id), DB_N(s->segment)))
 		return -1;
-	if (rows.count)
-		s->cursor = rows.values[0].number;
+	if (rows.count && db_int(svc->db, db_row(&rows, 0), 1, (int64_t)SEQUENCE_MAX + 1, &s->cursor))
+		return -1;
 	if (s->cursor - 1 > s->last)
 		s->last = s->cursor - 1;
 	return 0;
@@ -201,7 +207,7 @@ static bool is_of(const struct coupon *c, struct str order, int64_t *segment, in
 {
 	struct str rest = order, piece;
 	int64_t coupon;
-	return parse_split(&rest, '-', &piece) && parse_int(piece, 1, INT64_MAX, &coupon) && coupon == c->id &&
+	return parse_split(&rest, '-', &piece) && parse_int(piece, 1, NUMBER_MAX, &coupon) && coupon == c->id &&
 	       parse_split(&rest, '-', &piece) && parse_int(piece, 0, c->segments - 1, segment) &&
 	       parse_int(rest, 1, INT32_MAX, sequence);
 }
@@ -224,7 +230,7 @@ static int64_t user_of_key(struct str key)
 	struct str rest = key, piece;
 	int64_t user = 0;
 	if (parse_split(&rest, '{', &piece) && parse_split(&rest, '}', &piece))
-		parse_int(piece, 1, INT64_MAX, &user);
+		parse_int(piece, 1, NUMBER_MAX, &user);
 	return user;
 }
 

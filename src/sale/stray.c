@@ -50,8 +50,8 @@ static void take_key(struct ids *ids, struct str key)
 {
 	struct str rest = key, piece;
 	int64_t id;
-	if (parse_split(&rest, '{', &piece) && parse_split(&rest, ':', &piece) && parse_int(piece, 1, INT64_MAX, &id) &&
-	    (str_eq(rest, STR("h}:hub")) || str_eq(rest, STR("h}:d"))))
+	if (parse_split(&rest, '{', &piece) && parse_split(&rest, ':', &piece) &&
+	    parse_int(piece, 1, NUMBER_MAX, &id) && (str_eq(rest, STR("h}:hub")) || str_eq(rest, STR("h}:d"))))
 		add_id(ids, id);
 }
 
@@ -98,7 +98,7 @@ static enum status read_order_ids(struct service *svc, struct ids *ids)
 				  "SELECT coupon_id FROM orders WHERE coupon_id > ? ORDER BY coupon_id LIMIT 1", &rows,
 				  DB_N(last));
 		if (!failed && rows.count)
-			add_id(ids, last = rows.values[0].number);
+			add_id(ids, last = db_row(&rows, 0)->number);
 	} while (!failed && rows.count);
 	arena_release(&a);
 	return failed ? failure_of_db(svc->db, "strays") : STATUS_OK;
@@ -125,9 +125,9 @@ static enum status keep_unknown(struct service *svc, struct ids *ids)
 		buf_puts(&sql, ") ORDER BY id");
 		failed = db_run(svc->db, &a, sql.p, v, SOME, &rows, NULL);
 		for (int i = 0, k = 0; !failed && i < n; i++) {
-			while (k < rows.count && rows.values[k].number < ids->at[from + i])
+			while (k < rows.count && db_row(&rows, k)->number < ids->at[from + i])
 				k++;
-			if (k == rows.count || rows.values[k].number != ids->at[from + i])
+			if (k == rows.count || db_row(&rows, k)->number != ids->at[from + i])
 				ids->at[kept++] = ids->at[from + i];
 		}
 	}
@@ -222,9 +222,9 @@ enum status stray_read(struct service *svc, struct arena *a, int64_t coupon, str
 	}
 	if (status != STATUS_OK)
 		return status;
-	if (db_query(svc->db, a, "SELECT COUNT(*) FROM orders WHERE coupon_id = ?", &rows, DB_N(coupon)))
+	if (db_query_row(svc->db, a, "SELECT COUNT(*) FROM orders WHERE coupon_id = ?", &rows, DB_N(coupon)))
 		return failure_of_db(svc->db, "strays");
-	s->rows = rows.values[0].number;
+	s->rows = db_row(&rows, 0)->number;
 	return STATUS_OK;
 }
 
@@ -277,7 +277,7 @@ static int count_orders(struct service *svc, struct arena *a, struct stray_user 
 	struct db_rows rows;
 	if (db_query(svc->db, a, "SELECT COUNT(*) FROM orders WHERE user_id = ?", &rows, DB_N(u->user)))
 		return -1;
-	u->orders = rows.values[0].number;
+	u->orders = db_row(&rows, 0)->number;
 	return 0;
 }
 
@@ -298,8 +298,8 @@ enum status stray_users(struct service *svc, struct arena *a, int most, struct s
 			"ORDER BY user_id LIMIT 1000) o LEFT JOIN users u ON u.id = o.user_id ORDER BY o.user_id",
 			&rows, DB_N(last));
 		for (int i = 0; !failed && i < rows.count && *count < most; i++) {
-			last = rows.values[2 * i].number;
-			if (!rows.values[2 * i + 1].number)
+			last = db_row(&rows, i)[0].number;
+			if (!db_row(&rows, i)[1].number)
 				continue;
 			(*users)[*count].user = last;
 			failed = count_orders(svc, a, &(*users)[*count]);

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
+#include "sale/coupon.h"
 #include "sale/failure.h"
 #include "sale/fence.h"
 #include "sale/key.h"
@@ -19,12 +20,15 @@ struct supply {
 
 #define SUPPLY_COLUMNS "SELECT id, generation, amount, cancelled, segments, ends_at_ms FROM coupons "
 
-static enum status first_row(const struct db_rows *rows, struct supply *s)
+static enum status first_row(struct db *db, const struct db_rows *rows, struct supply *s)
 {
-	const struct db_value *v = rows->values;
+	const struct db_value *v = db_row(rows, 0);
+	int64_t segments;
 	if (!rows->count)
 		return STATUS_NO_SUCH_COUPON;
-	*s = (struct supply){ v[0].number, v[1].number, v[2].number, v[3].number, (int)v[4].number, v[5].number };
+	if (db_int(db, &v[4], 1, SEGMENTS_MAX, &segments))
+		return failure_of_db(db, "supply");
+	*s = (struct supply){ v[0].number, v[1].number, v[2].number, v[3].number, (int)segments, v[5].number };
 	return STATUS_OK;
 }
 
@@ -34,7 +38,7 @@ static enum status read_named(struct service *svc, struct arena *a, int64_t sell
 	if (db_query(svc->db, a, SUPPLY_COLUMNS "WHERE seller_id = ? AND name = ? AND published = 1", &rows,
 		     DB_N(seller), DB_S(name)))
 		return failure_of_db(svc->db, "supply");
-	return first_row(&rows, s);
+	return first_row(svc->db, &rows, s);
 }
 
 static enum status read_published(struct service *svc, struct arena *a, int64_t coupon, struct supply *s)
@@ -42,7 +46,7 @@ static enum status read_published(struct service *svc, struct arena *a, int64_t 
 	struct db_rows rows;
 	if (db_query(svc->db, a, SUPPLY_COLUMNS "WHERE id = ? AND published = 1", &rows, DB_N(coupon)))
 		return failure_of_db(svc->db, "supply");
-	return first_row(&rows, s);
+	return first_row(svc->db, &rows, s);
 }
 
 /* Tells the hub the totals; the epoch is then the oldest whose flags are good. */

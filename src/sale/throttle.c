@@ -52,7 +52,9 @@ enum status throttle_login(struct service *svc, struct str account, struct str a
 	put_keys(&c, account, address);
 	redis_put_int(&c, 1000LL * svc->conf->login_delay_s);
 	enum redis_end end = redis_call(svc->redis_now, &a, &c, &reply);
-	int64_t wait_ms = end == REDIS_ANSWER ? redis_number(reply) : 0;
+	int64_t longest_ms = 1000LL * svc->conf->login_delay_s, wait_ms = 0;
+	if (end == REDIS_ANSWER && !redis_number_in(reply, 0, longest_ms, &wait_ms))
+		wait_ms = longest_ms;
 	if (end != REDIS_ANSWER)
 		log_warn_limited("logins_not_counted", LOG_TEXT("reason", "no answer of Redis"));
 	arena_release(&a);

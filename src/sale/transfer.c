@@ -94,6 +94,15 @@ static void send_all(struct refill *r, const struct totals *credit)
 	}
 }
 
+/* Numbers of an answer, one after the other; false when one of them is none, or below 0. */
+static bool read_numbers(const struct redis_reply *reply, size_t first, int count, int64_t *const to[])
+{
+	for (int i = 0; i < count; i++)
+		if (!redis_number_in(redis_at(reply, first + (size_t)i), 0, NUMBER_MAX, to[i]))
+			return false;
+	return true;
+}
+
 static bool is(const struct redis_reply *reply, const char *word)
 {
 	return str_eq(redis_text_at(reply, 0), str_of(word));
@@ -112,6 +121,13 @@ static enum status refusal(struct refill *r, struct str word, struct str fence, 
 	fence_doubt(redis, r->coupon->id, r->coupon->segments);
 	bool closed = fence_read(fence, r->coupon->generation) == FENCE_CLOSED;
 	return closed ? STATUS_FENCED : STATUS_PENDING;
+}
+
+/* An answer with numbers that no script gives. */
+static enum status unreadable(const char *script)
+{
+	log_error_limited("script_reply_unreadable", LOG_TEXT("script", script));
+	return STATUS_INTERNAL;
 }
 
 /* Counted by who is told of it: when a worker is killed before that, by nobody, and later by whoever repeats the total.
@@ -224,8 +240,11 @@ static void on_debited(void *context, enum redis_end end, const struct redis_rep
 				      p->segment));
 		return;
 	}
-	struct report heard = { p->segment, redis_number_at(reply, 2), redis_number_at(reply, 3),
-				redis_number_at(reply, 1) };
+	struct report heard = { .segment = p->segment };
+	if (!read_numbers(reply, 1, 3, (int64_t *const[]){ &heard.left, &heard.received, &heard.sent })) {
+		probe_over(p, unreadable("debit"));
+		return;
+	}
 	p->refill->heard[p->refill->reports++] = heard;
 	count_move(p->refill, COUNT_stock_moves_total__return, COUNT_stock_units_total__return,
 		   heard.sent - p->totals.taken);
@@ -235,12 +254,20 @@ static void on_debited(void *context, enum redis_end end, const struct redis_rep
 		probe_over(p, STATUS_OK);
 }
 
-static void probe(struct refill *r, int segment, struct totals totals)
+static struct probe *probe_new(struct refill *r)
 {
-	struct probe *p = malloc(sizeof *p);
+	struct probe *p = calloc(1, sizeof *p);
 	if (!p)
 		abort();
-	*p = (struct probe){ r, segment, totals };
+	p->refill = r;
+	return p;
+}
+
+static void probe(struct refill *r, int segment, struct totals totals)
+{
+	struct probe *p = probe_new(r);
+	p->segment = segment;
+	p->totals = totals;
 	struct redis_command cmd;
 	redis_script(&cmd, &script_debit, 1);
 	key_put(&cmd, KEY_SEGMENT, r->coupon->id, segment);
@@ -256,14 +283,16 @@ static void probe_all(struct refill *r, const struct redis_reply *none)
 	FAULT(transfer_none);
 	r->outstanding = 1; /* this loop, as a probe may be over before it returns */
 	for (size_t i = 3; i + 2 < count && r->outstanding <= PROBES_MAX; i += 3) {
+		int64_t segment;
+		struct totals totals;
 		r->outstanding++;
-		probe(r, (int)redis_number_at(none, i),
-		      (struct totals){ redis_number_at(none, i + 1), redis_number_at(none, i + 2) });
+		if (read_numbers(none, i, 3, (int64_t *const[]){ &segment, &totals.granted, &totals.taken }) &&
+		    segment < r->coupon->segments)
+			probe(r, (int)segment, totals);
+		else
+			probe_over(probe_new(r), unreadable("exchange"));
 	}
-	struct probe *loop = calloc(1, sizeof *loop);
-	if (!loop)
-		abort();
-	loop->refill = r;
+	struct probe *loop = probe_new(r);
 	if (r->probes < PROBES_MAX)
 		r->probes *= 2;
 	probe_over(loop, STATUS_OK);
@@ -284,11 +313,6 @@ static void leave_flag(struct refill *r, int64_t epoch, int64_t until)
 	redis_send(r->service->redis, &cmd, NULL, NULL);
 }
 
-static struct totals totals_in(const struct redis_reply *reply)
-{
-	return (struct totals){ redis_number_at(reply, 1), redis_number_at(reply, 2) };
-}
-
 /* Claims have joined since the hub was asked: those for whom there is a unit go, the others ask for theirs. */
 static void send_some(struct refill *r, int64_t units, struct totals totals)
 {
@@ -304,9 +328,10 @@ static void send_some(struct refill *r, int64_t units, struct totals totals)
 	ask_hub(r);
 }
 
-static void on_grant(struct refill *r, const struct redis_reply *reply)
+static void on_grant(struct refill *r, const struct redis_reply *reply, const int64_t number[2])
 {
-	struct totals totals = totals_in(reply);
+	struct totals totals = { number[0], number[1] };
+	(void)reply;
 	int64_t units = totals.granted - r->home.received;
 	FAULT(transfer_granted);
 	count_move(r, COUNT_stock_moves_total__grant, COUNT_stock_units_total__grant, units);
@@ -316,9 +341,9 @@ static void on_grant(struct refill *r, const struct redis_reply *reply)
 		send_all(r, &totals);
 }
 
-static void on_none(struct refill *r, const struct redis_reply *reply)
+static void on_none(struct refill *r, const struct redis_reply *reply, const int64_t number[2])
 {
-	struct totals totals = totals_in(reply);
+	struct totals totals = { number[0], number[1] };
 	if (totals.granted > r->home.received) /* an earlier grant to us was not credited */
 		send_all(r, &totals);
 	else if (r->home.left) /* the segment knows better: it may not be empty */
@@ -330,10 +355,11 @@ static void on_none(struct refill *r, const struct redis_reply *reply)
 }
 
 /* They ask their segment once more, which has the flag by now: a copy of a claim may have won meanwhile elsewhere. */
-static void on_sold_out(struct refill *r, const struct redis_reply *reply)
+static void on_sold_out(struct refill *r, const struct redis_reply *reply, const int64_t number[2])
 {
+	(void)reply;
 	FAULT(transfer_sold_out);
-	leave_flag(r, redis_number_at(reply, 1), redis_number_at(reply, 2));
+	leave_flag(r, number[0], number[1]);
 	send_all(r, NULL);
 }
 
@@ -341,24 +367,30 @@ static void on_sold_out(struct refill *r, const struct redis_reply *reply)
  * Units were added a moment ago; they are for nobody before all workers have forgotten that none was left. Whoever has
  * waited for that may say so to the hub: the seller's worker, or this one.
  */
-static void on_later(struct refill *r, const struct redis_reply *reply)
+static void on_later(struct refill *r, const struct redis_reply *reply, const int64_t number[2])
 {
 	struct coupon *c = r->coupon;
-	int64_t epoch = redis_number_at(reply, 1);
+	(void)reply;
+	int64_t epoch = number[0];
 	if (epoch != c->later_epoch)
 		c->later_ms = clock_mono_ms();
 	c->later_epoch = epoch;
 	end_all(r, STATUS_PENDING);
 }
 
+/* How many numbers an answer begins with, of which each is at hand then. */
 static const struct {
 	const char *word;
-	void (*fn)(struct refill *r, const struct redis_reply *reply);
-} answers[] = { { "GRANT", on_grant }, { "NONE", on_none }, { "SOLDOUT", on_sold_out }, { "LATER", on_later } };
+	int numbers;
+	void (*fn)(struct refill *r, const struct redis_reply *reply, const int64_t number[2]);
+} answers[] = {
+	{ "GRANT", 2, on_grant }, { "NONE", 2, on_none }, { "SOLDOUT", 2, on_sold_out }, { "LATER", 1, on_later }
+};
 
 static void on_hub(void *context, enum redis_end end, const struct redis_reply *reply)
 {
 	struct refill *r = context;
+	int64_t number[2] = { 0 };
 	if (end != REDIS_ANSWER) {
 		end_all(r, failures[end]);
 		return;
@@ -369,7 +401,10 @@ static void on_hub(void *context, enum redis_end end, const struct redis_reply *
 	}
 	for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++)
 		if (is(reply, answers[i].word)) {
-			answers[i].fn(r, reply);
+			if (read_numbers(reply, 1, answers[i].numbers, (int64_t *const[]){ &number[0], &number[1] }))
+				answers[i].fn(r, reply, number);
+			else
+				end_all(r, unreadable("exchange"));
 			return;
 		}
 	end_all(r, refusal(r, redis_text_at(reply, 0), redis_text_at(reply, 1), KEY_HUB, 0));

@@ -16,6 +16,11 @@
 
 enum { BATCH = 500, ROUNDS = 4, BULK_COLUMNS = 3 };
 
+static struct user user_row(const struct db_value *v)
+{
+	return (struct user){ .id = v[0].number, .kind = (enum user_kind)v[1].number };
+}
+
 enum status user_find(struct service *s, struct arena *a, struct str name, struct user *user)
 {
 	struct db_rows rows;
@@ -23,7 +28,7 @@ enum status user_find(struct service *s, struct arena *a, struct str name, struc
 		return failure_of_db(s->db, "user_find");
 	if (rows.count == 0)
 		return STATUS_UNKNOWN_USER;
-	*user = (struct user){ .id = rows.values[0].number, .kind = (enum user_kind)rows.values[1].number };
+	*user = user_row(db_row(&rows, 0));
 	return STATUS_OK;
 }
 
@@ -102,9 +107,11 @@ enum status user_list_sellers(struct service *s, struct arena *a, int64_t after,
 		    &rows, DB_N(clock_ms()), DB_N(after), DB_N(most)) < 0)
 		return failure_of_db(s->db, "user_list");
 	*sellers = arena_alloc(a, (size_t)(rows.count + 1) * sizeof **sellers);
-	for (const struct db_value *v = rows.values; *count < rows.count; v += rows.columns)
-		(*sellers)[(*count)++] =
+	for (; *count < rows.count; ++*count) {
+		const struct db_value *v = db_row(&rows, *count);
+		(*sellers)[*count] =
 			(struct seller){ v[0].number, v[1].text, v[2].number, v[3].number, v[4].number != 0 };
+	}
 	return STATUS_OK;
 }
 
@@ -124,10 +131,10 @@ enum status user_login(struct service *s, struct arena *a, struct str name, stru
 	struct db_rows rows;
 	if (db_query(s->db, a, "SELECT id, kind, password FROM users WHERE name = ?", &rows, DB_S(name)) < 0)
 		return failure_of_db(s->db, "user_login");
-	struct str stored = rows.count ? rows.values[2].text : STR("");
+	struct str stored = db_row(&rows, 0)[2].text;
 	if (!password_verify(password, stored, s->conf->password_cost))
 		return STATUS_WRONG_LOGIN;
-	*user = (struct user){ .id = rows.values[0].number, .kind = (enum user_kind)rows.values[1].number };
+	*user = user_row(db_row(&rows, 0));
 	if (!password_is_current(stored, s->conf->password_cost))
 		rehash(s, user->id, stored, password);
 	return STATUS_OK;
@@ -175,7 +182,7 @@ static enum status bulk_find(struct service *s, struct arena *a, struct bulk *b)
 		return failure_of_db(s->db, "users_find");
 	enum status status = STATUS_OK;
 	for (int i = 0; status == STATUS_OK && i < rows.count; i++)
-		status = bulk_take(b, rows.values + (size_t)i * (size_t)rows.columns);
+		status = bulk_take(b, db_row(&rows, i));
 	return status;
 }
 

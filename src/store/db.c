@@ -4,12 +4,14 @@
  * costs a poll(2) and saves every caller a retry after a restart of MySQL.
  */
 #include <assert.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/fault.h"
+#include "base/parse.h"
 #include "store/db_connection.h"
 
 /* The schema may be migrated, or restored from a backup, beside a program that is connected. */
@@ -131,12 +133,14 @@ static int command(struct db *db, const char *sql)
 static void set_options(MYSQL *m, const struct conf *conf)
 {
 	unsigned timeout = (unsigned)conf->mysql_timeout_s, off = 0;
+	unsigned long packet = PACKET_MAX;
 	unsigned protocol = *conf->mysql_socket ? MYSQL_PROTOCOL_SOCKET : MYSQL_PROTOCOL_TCP;
 	mysql_options(m, MYSQL_OPT_CONNECT_TIMEOUT, &timeout);
 	mysql_options(m, MYSQL_OPT_READ_TIMEOUT, &timeout);
 	mysql_options(m, MYSQL_OPT_WRITE_TIMEOUT, &timeout);
 	mysql_options(m, MYSQL_OPT_LOCAL_INFILE, &off);
 	mysql_options(m, MYSQL_OPT_PROTOCOL, &protocol);
+	mysql_options(m, MYSQL_OPT_MAX_ALLOWED_PACKET, &packet);
 	mysql_options(m, MYSQL_SET_CHARSET_NAME, "utf8mb4");
 }
 
@@ -164,9 +168,11 @@ static int read_schema(struct db *db, int *version)
 	MYSQL_RES *result = mysql_store_result(db->mysql);
 	if (!result)
 		return fail_mysql(db);
-	MYSQL_ROW row = mysql_fetch_row(result);
+	MYSQL_ROW row = mysql_num_fields(result) ? mysql_fetch_row(result) : NULL;
+	int64_t number = 0;
 	if (row && row[0])
-		*version = atoi(row[0]);
+		parse_int(str_of(row[0]), 0, INT_MAX, &number);
+	*version = (int)number;
 	mysql_free_result(result);
 	return 0;
 }
@@ -322,6 +328,8 @@ void db_rollback(struct db *db)
 
 static const char *durability_problem(struct arena *a, const struct db_value *v)
 {
+	if (v[3].type != DB_TEXT)
+		return "MySQL does not tell its settings";
 	if (v[0].number != 1)
 		return arena_printf(a, "innodb_flush_log_at_trx_commit is %lld, must be 1", (long long)v[0].number);
 	if (v[1].number && v[2].number != 1)
@@ -334,12 +342,12 @@ static const char *durability_problem(struct arena *a, const struct db_value *v)
 int db_check_durable(struct db *db, struct arena *arena, const char **problem)
 {
 	struct db_rows rows;
-	if (db_query(db, arena,
-		     "SELECT @@GLOBAL.innodb_flush_log_at_trx_commit, @@GLOBAL.log_bin, @@GLOBAL.sync_binlog, "
-		     "CONCAT(@@SESSION.sql_mode, '')",
-		     &rows) < 0)
+	if (db_query_row(db, arena,
+			 "SELECT @@GLOBAL.innodb_flush_log_at_trx_commit, @@GLOBAL.log_bin, @@GLOBAL.sync_binlog, "
+			 "CONCAT(@@SESSION.sql_mode, '')",
+			 &rows))
 		return -1;
-	*problem = durability_problem(arena, rows.values);
+	*problem = durability_problem(arena, db_row(&rows, 0));
 	return 0;
 }
 

@@ -48,11 +48,22 @@ struct db_value {
 #define DB_S(value) ((struct db_value){ .type = DB_TEXT, .text = (value) })
 #define DB_NIL      ((struct db_value){ .type = DB_NULL })
 
-/* Rows of a result, row by row: value(r, c) = values[r * columns + c]. Lives in the caller's arena. */
+/*
+ * Rows of a result, row by row, in the caller's arena. db_row's values may be read up to column DB_COLUMNS: what the
+ * server did not send, a row or a column, is DB_NULL. The text of a value that is none is empty, never NULL. Whole
+ * numbers are within NUMBER_MAX: a result with another one is an error.
+ */
+enum { DB_COLUMNS = 32 };
+
 struct db_rows {
 	int count, columns;
-	struct db_value *values;
+	const struct db_value *values;
 };
+
+static inline const struct db_value *db_row(const struct db_rows *rows, int i)
+{
+	return rows->values + (size_t)i * (size_t)rows->columns;
+}
 
 struct db;
 
@@ -88,6 +99,14 @@ int db_run(struct db *db, struct arena *arena, const char *sql, const struct db_
 	db_run(db, NULL, sql, DB_LIST_(__VA_ARGS__), DB_COUNT_(__VA_ARGS__), NULL, affected)
 #define db_query(db, arena, sql, rows, ...)                                                                            \
 	db_run(db, arena, sql, DB_LIST_(__VA_ARGS__), DB_COUNT_(__VA_ARGS__), rows, NULL)
+
+/* The same for a statement that gives a row at least: without one it fails. Not 0: it failed. */
+#define db_query_row(db, arena, sql, rows, ...)                                                                        \
+	(db_query(db, arena, sql, rows __VA_OPT__(, ) __VA_ARGS__) || db_has_row(db, rows))
+int db_has_row(struct db *db, const struct db_rows *rows) MUST_CHECK;
+
+/* Of a row: a whole number within bounds. Else it fails, and *number stays. For what counts, or is an index, a size. */
+int db_int(struct db *db, const struct db_value *v, int64_t min, int64_t max, int64_t *number) MUST_CHECK;
 
 /*
  * Whether the server would take a statement: it is prepared, which looks at tables, columns and rights, and never run.

@@ -15,7 +15,8 @@
 /* my_bool in one library, bool in the other */
 #define FLAG __typeof__(*((MYSQL_BIND *)0)->is_null)
 
-enum { STATEMENTS = 64 };
+/* Our largest statement and our largest row have a few ten thousand bytes. */
+enum { STATEMENTS = 64, PACKET_MAX = 16 << 20 };
 
 struct statement {
 	MYSQL_STMT *stmt; /* NULL: a free place */

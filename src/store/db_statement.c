@@ -1,9 +1,35 @@
-/* Statements are prepared once per connection and found again by their text. */
-#include <assert.h>
+/*
+ * Statements are prepared once per connection and found again by their text. What the server says of one, its
+ * parameters, columns and rows, is compared with what we sent and have room for: a server that errs there is not
+ * asked again on this connection.
+ */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/parse.h"
 #include "store/db_connection.h"
+
+static const struct db_value nothing[DB_COLUMNS] = { [0 ... DB_COLUMNS - 1] = { .type = DB_NULL, .text = { "", 0 } } };
+
+/* The server's answer cannot be what it seems. */
+static int distrust(struct db *db, const char *problem)
+{
+	return db_fail(db, DB_AWAY, 0, problem);
+}
+
+int db_has_row(struct db *db, const struct db_rows *rows)
+{
+	return rows->count > 0 ? 0 : distrust(db, "MySQL sent no row where there is always one");
+}
+
+int db_int(struct db *db, const struct db_value *v, int64_t min, int64_t max, int64_t *number)
+{
+	if (v->type != DB_INT || v->number < min || v->number > max)
+		return db_fail(db, DB_BROKEN, 0, "a number in MySQL is out of its bounds");
+	*number = v->number;
+	return 0;
+}
 
 static void statement_forget(struct statement *s)
 {
@@ -130,7 +156,8 @@ static void bind_value(MYSQL_BIND *b, const struct db_value *v)
 
 static int execute(struct db *db, struct statement *s, const struct db_value *params, int count)
 {
-	assert(count == s->params);
+	if (count != s->params)
+		return distrust(db, "MySQL counts other parameters in a statement than it has");
 	for (int i = 0; i < count; i++)
 		bind_value(&s->binds[i], &params[i]);
 	if ((count && mysql_stmt_bind_param(s->stmt, s->binds)) || mysql_stmt_execute(s->stmt))
@@ -138,7 +165,7 @@ static int execute(struct db *db, struct statement *s, const struct db_value *pa
 	return 0;
 }
 
-enum { SHORT_TEXT = 64 };
+enum { SHORT_TEXT = 64, ROWS_MAX = 1 << 24 };
 
 struct column {
 	bool whole; /* a whole number */
@@ -181,18 +208,23 @@ static void bind_column(MYSQL_BIND *b, struct column *c, const MYSQL_FIELD *f)
 	}
 }
 
-static int bind_columns(struct statement *s, struct arena *arena, struct column **columns)
+/* How many there are; -1, and it has failed. */
+static int bind_columns(struct db *db, struct statement *s, struct arena *arena, struct column **columns)
 {
 	MYSQL_RES *meta = mysql_stmt_result_metadata(s->stmt);
 	if (!meta)
-		return -1;
+		return fail_statement(db, s->stmt);
 	unsigned n = mysql_num_fields(meta);
-	MYSQL_BIND *binds = arena_alloc(arena, n * sizeof *binds);
-	*columns = arena_alloc(arena, n * sizeof **columns);
-	for (unsigned i = 0; i < n; i++)
-		bind_column(&binds[i], &(*columns)[i], &mysql_fetch_fields(meta)[i]);
+	const MYSQL_FIELD *fields = mysql_fetch_fields(meta);
+	bool well = fields && n > 0 && n <= DB_COLUMNS && n == mysql_stmt_field_count(s->stmt);
+	MYSQL_BIND *binds = arena_alloc(arena, DB_COLUMNS * sizeof *binds);
+	*columns = arena_alloc(arena, DB_COLUMNS * sizeof **columns);
+	for (unsigned i = 0; well && i < n; i++)
+		bind_column(&binds[i], &(*columns)[i], &fields[i]);
 	mysql_free_result(meta);
-	return mysql_stmt_bind_result(s->stmt, binds) ? -1 : 0;
+	if (!well)
+		return distrust(db, "MySQL sent other columns than it announced");
+	return mysql_stmt_bind_result(s->stmt, binds) ? fail_statement(db, s->stmt) : (int)n;
 }
 
 static bool fetch_text(MYSQL_STMT *stmt, unsigned i, char *to, unsigned long length)
@@ -208,46 +240,58 @@ static bool fetch_text(MYSQL_STMT *stmt, unsigned i, char *to, unsigned long len
 	return !mysql_stmt_fetch_column(stmt, &b, i, 0);
 }
 
-static bool read_value(MYSQL_STMT *stmt, struct arena *arena, const struct column *c, unsigned i, struct db_value *v)
+static int read_value(struct db *db, MYSQL_STMT *stmt, struct arena *arena, const struct column *c, unsigned i,
+		      struct db_value *v)
 {
-	*v = DB_NIL;
+	*v = nothing[0];
 	if (c->is_null)
-		return true;
+		return 0;
 	if (c->whole) {
-		*v = DB_N(c->number);
-		return true;
+		v->type = DB_INT;
+		v->number = c->number;
+		return db_int(db, v, -NUMBER_MAX, NUMBER_MAX, &v->number);
 	}
+	if (c->length > PACKET_MAX)
+		return distrust(db, "MySQL sent a text that is too long");
 	bool fits = c->length <= sizeof c->text;
 	char *text = arena_alloc(arena, c->length + 1);
 	if (fits)
 		memcpy(text, c->text, c->length);
 	*v = DB_S(((struct str){ text, c->length }));
-	return fits || fetch_text(stmt, i, text, c->length);
+	return fits || fetch_text(stmt, i, text, c->length) ? 0 : fail_statement(db, stmt);
 }
 
-static int fetch_row(struct statement *s, struct arena *arena, struct column *columns, int n, struct db_value *values)
+static int fetch_row(struct db *db, struct statement *s, struct arena *arena, struct column *columns, int n,
+		     struct db_value *values)
 {
 	int result = mysql_stmt_fetch(s->stmt);
+	if (result == MYSQL_NO_DATA)
+		return distrust(db, "MySQL sent fewer rows than it counted");
 	if (result != 0 && result != MYSQL_DATA_TRUNCATED) /* truncated: long texts, see read_value */
-		return -1;
+		return fail_statement(db, s->stmt);
 	for (int i = 0; i < n; i++)
-		if (!read_value(s->stmt, arena, &columns[i], (unsigned)i, &values[i]))
+		if (read_value(db, s->stmt, arena, &columns[i], (unsigned)i, &values[i]) < 0)
 			return -1;
 	return 0;
 }
 
-static int fetch_rows(struct statement *s, struct arena *arena, struct db_rows *rows)
+static int fetch_rows(struct db *db, struct statement *s, struct arena *arena, struct db_rows *rows)
 {
-	struct column *columns;
-	if (bind_columns(s, arena, &columns) < 0 || mysql_stmt_store_result(s->stmt))
+	struct column *columns = NULL;
+	int width = bind_columns(db, s, arena, &columns);
+	if (width < 0)
 		return -1;
-	rows->columns = (int)mysql_stmt_field_count(s->stmt);
-	int count = (int)mysql_stmt_num_rows(s->stmt);
-	size_t width = (size_t)rows->columns;
-	rows->values = arena_alloc(arena, (size_t)count * width * sizeof *rows->values);
-	for (; rows->count < count; rows->count++)
-		if (fetch_row(s, arena, columns, rows->columns, rows->values + (size_t)rows->count * width) < 0)
+	if (mysql_stmt_store_result(s->stmt))
+		return fail_statement(db, s->stmt);
+	uint64_t count = mysql_stmt_num_rows(s->stmt);
+	if (count > ROWS_MAX)
+		return distrust(db, "MySQL sent too many rows");
+	struct db_value *values = arena_alloc(arena, ((size_t)count * (size_t)width + DB_COLUMNS) * sizeof *values);
+	memcpy(values + (size_t)count * (size_t)width, nothing, sizeof nothing);
+	for (int i = 0; i < (int)count; i++)
+		if (fetch_row(db, s, arena, columns, width, values + (size_t)i * (size_t)width) < 0)
 			return -1;
+	*rows = (struct db_rows){ .count = (int)count, .columns = width, .values = values };
 	return 0;
 }
 
@@ -255,20 +299,23 @@ int db_run(struct db *db, struct arena *arena, const char *sql, const struct db_
 	   struct db_rows *rows, int64_t *affected)
 {
 	if (rows)
-		*rows = (struct db_rows){ 0 };
+		*rows = (struct db_rows){ .values = nothing };
 	if (db_open(db) < 0)
 		return -1;
 	struct statement *s = statement_get(db, sql);
 	if (!s || execute(db, s, params, count) < 0)
 		return -1;
-	if (mysql_stmt_field_count(s->stmt) > 0) {
-		/* An error may stand behind the last row: a result is read to its end, wanted or not. */
-		if (rows ? fetch_rows(s, arena, rows) < 0 : mysql_stmt_store_result(s->stmt))
-			return fail_statement(db, s->stmt);
-	} else {
+	int result = 0;
+	if (mysql_stmt_field_count(s->stmt) == 0) {
 		if (affected)
 			*affected = (int64_t)mysql_stmt_affected_rows(s->stmt);
+	} else if (rows) {
+		result = fetch_rows(db, s, arena, rows);
+	} else if (mysql_stmt_store_result(
+			   s->stmt)) { /* an error may stand behind the last row: read it, wanted or not */
+		result = fail_statement(db, s->stmt);
 	}
-	mysql_stmt_free_result(s->stmt);
-	return 0;
+	if (db->mysql) /* else the statement is gone with its connection */
+		mysql_stmt_free_result(s->stmt);
+	return result;
 }

@@ -48,10 +48,19 @@ struct str redis_text(const struct redis_reply *r)
 int64_t redis_number(const struct redis_reply *r)
 {
 	int64_t value = 0;
-	if (redis_type(r) == REDIS_INT)
-		return ((const redisReply *)r)->integer;
-	parse_int(redis_text(r), INT64_MIN, INT64_MAX, &value);
+	redis_number_in(r, -NUMBER_MAX, NUMBER_MAX, &value);
 	return value;
+}
+
+bool redis_number_in(const struct redis_reply *r, int64_t min, int64_t max, int64_t *value)
+{
+	if (redis_type(r) != REDIS_INT)
+		return parse_int(redis_text(r), min, max, value);
+	int64_t number = ((const redisReply *)r)->integer;
+	if (number < min || number > max)
+		return false;
+	*value = number;
+	return true;
 }
 
 struct str redis_text_at(const struct redis_reply *r, size_t i)
@@ -211,8 +220,20 @@ void call_answered(struct link *l, struct call *call, redisReply *reply)
 		call_end(call, REDIS_ANSWER, reply);
 }
 
+static struct str name_of(const struct redis_command *c)
+{
+	const char *at = memchr(c->text, '\n', c->used);
+	return c->script ? str_of(c->script->name) : at ? (struct str){ at + 1, strcspn(at + 1, "\r") } : STR("-");
+}
+
 void redis_send(struct redis *r, const struct redis_command *c, redis_done *done, void *context)
 {
+	if (c->overlong) {
+		log_error_limited("redis_command_overlong", LOG_STR("command", name_of(c)));
+		if (done)
+			done(context, REDIS_BROKEN, NULL);
+		return;
+	}
 	struct call *call = call_new(r);
 	call->redis = r;
 	call->done = done;

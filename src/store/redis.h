@@ -13,6 +13,7 @@
 #include "base/arena.h"
 #include "base/conf.h"
 #include "base/loop.h"
+#include "base/parse.h"
 
 enum redis_end {
 	REDIS_ANSWER,  /* the reply is there, and is not an error */
@@ -29,7 +30,13 @@ enum redis_type redis_type(const struct redis_reply *r);
 size_t redis_count(const struct redis_reply *r);                           /* elements of a list, else 0 */
 const struct redis_reply *redis_at(const struct redis_reply *r, size_t i); /* NULL past the end */
 struct str redis_text(const struct redis_reply *r);                        /* "" unless text */
-int64_t redis_number(const struct redis_reply *r);                         /* an int, or text that is one; else 0 */
+/*
+ * An int, or text that is one, within NUMBER_MAX either way; else 0. Scripts calculate in doubles, so no sound number
+ * is larger; and the sum of a coupon's segments, or a second in milliseconds, fits in 64 bits.
+ */
+int64_t redis_number(const struct redis_reply *r);
+/* For a number that must be there: false when there is none within the bounds, and *value stays. */
+bool redis_number_in(const struct redis_reply *r, int64_t min, int64_t max, int64_t *value);
 /* Of a list: its i-th element as text or as a number. */
 struct str redis_text_at(const struct redis_reply *r, size_t i);
 int64_t redis_number_at(const struct redis_reply *r, size_t i);
@@ -45,7 +52,11 @@ struct redis_script {
 	const char *name, *text, *sha1;
 };
 
-/* A command under construction: words are copied as they are put. Up to 48 words, 4 KB. */
+/*
+ * A command under construction: words are copied as they are put. Up to 48 words, 4 KB. Words of our own are bounded by
+ * their callers; what was read from a store and goes back may have any length. A word that has no room makes the
+ * command `overlong`: it is not sent, and ends as REDIS_BROKEN.
+ */
 enum { REDIS_WORDS = 48, REDIS_TEXT_MAX = 4096 + REDIS_WORDS * 16 };
 
 struct redis_command {
@@ -53,7 +64,7 @@ struct redis_command {
 	struct str key;                    /* the first one, which decides the server; p is NULL: any server answers */
 	int server; /* -1, or which of redis_servers must answer: for questions about the server itself */
 	size_t run; /* where in text the run id of a fence is, or 0 */
-	bool batch;
+	bool batch, overlong;
 	int keys;        /* of a batch: how many of its words, the first ones, are keys, */
 	size_t keys_end; /* and where in text they end */
 	int argc;

@@ -15,8 +15,10 @@ static char *line_end(char *to)
 /* Returns where the word stands. */
 static const char *put(struct redis_command *c, struct str word)
 {
-	if (c->argc == REDIS_WORDS || sizeof c->text - c->used < word.n + FRAME)
-		abort(); /* every word is bounded by its caller */
+	if (c->argc == REDIS_WORDS || sizeof c->text - c->used < FRAME || sizeof c->text - c->used - FRAME < word.n) {
+		c->overlong = true;
+		return c->text;
+	}
 	char *to = c->text + c->used;
 	*to++ = '$';
 	to = line_end(to + buf_digits(to, (int64_t)word.n));
@@ -68,7 +70,7 @@ static void begin(struct redis_command *c, const struct redis_script *s)
 	c->key = (struct str){ 0 };
 	c->server = -1;
 	c->run = 0;
-	c->batch = false;
+	c->batch = c->overlong = false;
 	c->keys = c->argc = 0;
 	c->keys_end = c->used = 0;
 }

@@ -6,11 +6,13 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/lookup.h"
 
-enum { RETRY_MIN_MS = 50, RETRY_MAX_MS = 250, WATCH_MS = 50, LEARN_MS = 200 };
+enum { RETRY_MIN_MS = 50, RETRY_MAX_MS = 250, UNNEEDED_MAX_MS = 10000, WATCH_MS = 50, LEARN_MS = 200 };
 
 static struct link *of(void *member, size_t offset)
 {
@@ -133,10 +135,11 @@ static void on_cleanup(void *context)
 
 static void retry_later(struct link *l)
 {
-	if (l->redis->closing)
+	int most = route_needs(l) ? RETRY_MAX_MS : UNNEEDED_MAX_MS;
+	if (l->redis->closing || l->closing)
 		return;
-	loop_timer_set(l->redis->loop, &l->retry, l->retry_ms);
-	l->retry_ms = l->retry_ms * 2 > RETRY_MAX_MS ? RETRY_MAX_MS : l->retry_ms * 2;
+	loop_timer_set(l->redis->loop, &l->retry, l->retry_ms < most ? l->retry_ms : most);
+	l->retry_ms = l->retry_ms * 2 > most ? most : l->retry_ms * 2;
 }
 
 static void set_problem(struct link *l, bool refused, const char *text)
@@ -173,9 +176,9 @@ static void on_disconnect(const redisAsyncContext *ac, int status)
 {
 	struct link *l = ac->data;
 	l->up = false;
-	if (l->redis->closing)
+	if (l->redis->closing || l->closing)
 		return;
-	lost(l, "redis_lost", status == REDIS_OK ? "closed" : ac->errstr);
+	lost(l, "redis_lost", l->violation ? l->violation : status == REDIS_OK ? "closed" : ac->errstr);
 	retry_later(l);
 	route_link_changed(l);
 }
@@ -206,6 +209,8 @@ static void on_tale(redisAsyncContext *ac, void *raw, void *context)
 	const redisReply *reply = raw;
 	if (!reply)
 		return; /* lost again */
+	if (t->at)
+		l->learning = false;
 	if (reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "NOPERM", 6) != 0) {
 		if (!l->up && !l->refused)
 			refused(l, reply);
@@ -234,6 +239,7 @@ static void on_tale(redisAsyncContext *ac, void *raw, void *context)
 static void ask_life(struct link *l)
 {
 	l->learned_ms = clock_mono_ms();
+	l->learning = true;
 	for (size_t i = 0; i < sizeof tales / sizeof tales[0]; i++)
 		redisAsyncCommand(l->ac, on_tale, (void *)&tales[i], "INFO %s", tales[i].section);
 }
@@ -279,19 +285,15 @@ static void on_connect(const redisAsyncContext *ac, int status)
 	ask_life(l);
 }
 
-static redisAsyncContext *dial(const char *address)
+/* Of an address, where hiredis asks no name server. */
+static redisAsyncContext *dial(const char *host, int port)
 {
-	if (strncmp(address, "unix:", 5) == 0)
-		return redisAsyncConnectUnix(address + 5);
-	const char *colon = strrchr(address, ':');
-	char host[256];
-	snprintf(host, sizeof host, "%.*s", (int)(colon - address), address);
-	return redisAsyncConnect(host, atoi(colon + 1));
+	return port ? redisAsyncConnect(host, port) : redisAsyncConnectUnix(host);
 }
 
-static void connect_now(struct link *l)
+static void connect_to(struct link *l, const char *host, int port)
 {
-	redisAsyncContext *ac = dial(l->address);
+	redisAsyncContext *ac = dial(host, port);
 	if (!ac || ac->err) {
 		away(l, ac ? ac->errstr : "out of memory");
 		if (ac)
@@ -310,11 +312,72 @@ static void connect_now(struct link *l)
 	ac->ev.addWrite = want_write;
 	ac->ev.delWrite = drop_write;
 	ac->ev.cleanup = on_cleanup;
+	l->violation = NULL;
+	guard_replies(l);
 	l->io = (struct loop_io){ .fd = ac->c.fd, .fn = on_io };
 	redisAsyncSetDisconnectCallback(ac, on_disconnect);
 	redisAsyncSetConnectCallback(ac, on_connect);
 	if (loop_add(l->redis->loop, &l->io, EPOLLIN | EPOLLOUT | EPOLLRDHUP) < 0)
 		abort();
+}
+
+/* Names */
+
+static void stop_lookup(struct link *l)
+{
+	if (!l->lookup.fn)
+		return;
+	loop_remove(l->redis->loop, &l->lookup);
+	close(l->lookup.fd);
+	l->lookup.fn = NULL;
+}
+
+static void on_lookup(struct loop_io *io, uint32_t events)
+{
+	struct link *l = of(io, offsetof(struct link, lookup));
+	struct lookup found = lookup_end(io->fd);
+	char host[ADDRESS];
+	int port;
+	(void)events;
+	stop_lookup(l);
+	address_split(l->address, host, &port);
+	if (!found.problem) {
+		connect_to(l, found.address, port);
+		return;
+	}
+	away(l, found.problem);
+	retry_later(l);
+}
+
+/* A name server may be slow: the loop goes on meanwhile. */
+static void look_up(struct link *l, const char *host)
+{
+	int fd = lookup_start(host);
+	if (fd < 0) {
+		away(l, "the host's name cannot be looked up: no thread");
+		retry_later(l);
+		return;
+	}
+	if (!*l->problem)
+		set_problem(l, false, "the host's name is being looked up");
+	l->lookup = (struct loop_io){ .fd = fd, .fn = on_lookup };
+	if (loop_add(l->redis->loop, &l->lookup, EPOLLIN) < 0)
+		abort();
+}
+
+static void connect_now(struct link *l)
+{
+	char host[ADDRESS];
+	int port;
+	if (strncmp(l->address, "unix:", 5) == 0) {
+		connect_to(l, l->address + 5, 0);
+		return;
+	}
+	address_split(l->address, host, &port);
+	if (lookup_is_address(host))
+		connect_to(l, host, port);
+	else
+		look_up(l, host);
 }
 
 static void on_retry(struct loop_timer *t)
@@ -328,16 +391,18 @@ static void on_retry(struct loop_timer *t)
 
 void link_hurry(struct link *l)
 {
-	if (l->ac)
+	if (l->ac || l->lookup.fn)
 		return;
 	loop_timer_cancel(l->redis->loop, &l->retry);
 	connect_now(l);
 }
 
+/* The oldest thing that it owes us: a connection, an answer to a call, or one to our own question when nobody calls. */
 static bool is_late(const struct link *l)
 {
-	int64_t since = l->up && l->first ? l->first->sent_ms : l->dialed_ms;
-	return (!l->up || l->first) && clock_mono_ms() - since > l->redis->conf->redis_timeout_ms;
+	int64_t since = !l->up ? l->dialed_ms : l->first ? l->first->sent_ms : l->learned_ms;
+	bool owes = !l->up || l->first || l->learning;
+	return owes && clock_mono_ms() - since > l->redis->conf->redis_timeout_ms;
 }
 
 /* hiredis tells of the end of a connection only when there was one. */
@@ -362,7 +427,7 @@ static void on_watch(struct loop_timer *t)
 	else if (late)
 		hang_up(l);
 	l->was_late = late;
-	if (l->ac && l->up && clock_mono_ms() - l->learned_ms > LEARN_MS)
+	if (l->ac && l->up && !l->learning && clock_mono_ms() - l->learned_ms > LEARN_MS)
 		ask_life(l);
 	loop_timer_set(l->redis->loop, &l->watch, WATCH_MS);
 }
@@ -373,6 +438,7 @@ struct link *link_open(struct redis *r, const char *address)
 	if (!l)
 		abort();
 	l->redis = r;
+	l->named_ms = clock_mono_ms();
 	snprintf(l->address, sizeof l->address, "%s", address);
 	l->last = &l->first;
 	l->retry_ms = RETRY_MIN_MS;
@@ -385,9 +451,16 @@ struct link *link_open(struct redis *r, const char *address)
 	return l;
 }
 
+bool link_is_idle(const struct link *l)
+{
+	return !l->first && !l->gathered && !l->confirms;
+}
+
 void link_close(struct link *l)
 {
 	struct loop *loop = l->redis->loop;
+	l->closing = true;
+	stop_lookup(l);
 	loop_timer_cancel(loop, &l->retry);
 	loop_timer_cancel(loop, &l->watch);
 	loop_hook_remove(loop, &l->flush);

@@ -2,7 +2,7 @@
  * The inside of store/redis: a link is one connection to one server, a call
  * is one command on its way. redis.c owns calls, redis_link.c connections,
  * redis_route.c decides which connection a call takes, redis_batch.c makes
- * one command of many calls.
+ * one command of many calls, redis_guard.c checks what a server sends.
  */
 #ifndef STORE_REDIS_LINK_H
 #define STORE_REDIS_LINK_H
@@ -12,7 +12,7 @@
 
 #include "store/redis.h"
 
-enum { SLOTS = 16384 };
+enum { SLOTS = 16384, ADDRESS = 256 };
 
 struct call {
 	struct redis *redis;
@@ -39,17 +39,23 @@ struct call {
 struct link {
 	struct redis *redis;
 	struct link *next;
-	char address[256]; /* "unix:PATH" or "HOST:PORT" */
+	char address[ADDRESS]; /* "unix:PATH" or "HOST:PORT" */
+	bool kept;             /* the settings name it: it stays when no slot does */
+	bool closing;
+	int64_t named_ms; /* when a slot was last its own, or a redirection led here */
 	redisAsyncContext *ac;
 	struct loop_io io;
+	struct loop_io lookup; /* of the host's name, while its fn is set */
 	struct loop_hook flush;
 	struct loop_timer retry, watch;
 	bool up; /* connected, and it told its run id */
 	bool connecting, wants_write, watches_writes;
-	bool was_late;     /* when it was looked at last */
-	bool served;       /* it was up since it was dialed */
-	bool refused;      /* problem is what the server said */
-	char problem[512]; /* why it is not up; empty when it is */
+	bool was_late;         /* when it was looked at last */
+	bool served;           /* it was up since it was dialed */
+	bool refused;          /* problem is what the server said */
+	bool learning;         /* it was asked for its life, at learned_ms, and has not answered */
+	char problem[512];     /* why it is not up; empty when it is */
+	const char *violation; /* NULL, or how its last reply broke the protocol */
 	char run[REDIS_RUN + 1], told[REDIS_RUN];
 	int retry_ms;
 	int64_t dialed_ms, learned_ms;
@@ -70,6 +76,7 @@ struct redis {
 	bool mapped, refreshing;            /* the map was read; it is about to be read again */
 	struct link *asked;                 /* the last server whose map was asked for */
 	struct loop_timer refresh, unpark;  /* armed while there is reason */
+	struct loop_timer tidy;             /* cluster: looks for links that nobody needs any more */
 	struct call *parked, **parked_last; /* not executed yet, tried again until their time is over */
 	int outstanding;
 	struct call *spare; /* for the next calls */
@@ -82,9 +89,21 @@ struct redis {
 	const char *password;
 };
 
+/*
+ * redis_address.c: "HOST:PORT" of a name, an IPv4 or an IPv6 address. Without a host it is the one of `asked`, the
+ * address whose server said this (NULL: there must be one). False: it is no address; what is in `address` is undefined.
+ */
+bool address_put(char address[ADDRESS], struct str host, int64_t port, const char *asked);
+bool address_read(char address[ADDRESS], struct str text, const char *asked);
+void address_split(const char *address, char host[ADDRESS], int *port); /* of one that was read */
+
+/* redis_guard.c: from now on a reply that breaks the protocol ends the connection, and nothing else. */
+void guard_replies(struct link *l);
+
 /* redis_link.c: connects in the background, and again whenever the connection is lost. */
 struct link *link_open(struct redis *r, const char *address);
-void link_close(struct link *l); /* calls in flight end as REDIS_UNKNOWN */
+void link_close(struct link *l);         /* calls in flight end as REDIS_UNKNOWN */
+bool link_is_idle(const struct link *l); /* nothing is in flight, or about to leave */
 /* Queues a call, after ASKING when asking. False: there is no connection, the call is still the caller's. */
 bool link_send(struct link *l, struct call *call, bool asking);
 /* For redis_batch.c: puts a command on its way whose answer is the call's (and its mates'). False: as above. */
@@ -114,6 +133,7 @@ void route_close(struct redis *r);
 int route_slot(struct str key);
 void route_call(struct redis *r, struct call *call);
 void route_link_changed(struct link *l); /* it is up, or was lost */
+bool route_needs(const struct link *l);  /* else it is tried again less and less often */
 /* For a caller that waits: connections that were lost are tried at once, and whether one is on its way. */
 void route_hurry(struct redis *r);
 bool route_is_trying(const struct redis *r);

@@ -18,6 +18,9 @@
 
 enum { REFRESH_MS = 100, UNPARK_MS = 10, REDIRECTS_MAX = 16 };
 
+/* A cluster names its nodes as it likes: so many links at most, and none for long that no slot needs. */
+enum { LINKS_MAX = 256, TIDY_MS = 1000, UNNAMED_MS = 10000 };
+
 /* CRC-16/XMODEM, as the specification has it. */
 static uint16_t crc16(const char *p, size_t n)
 {
@@ -42,16 +45,30 @@ int route_slot(struct str key)
 	return crc16(key.p, key.n) % SLOTS;
 }
 
-static struct link *link_of(struct redis *r, const char *address)
+static struct link *link_find(struct redis *r, const char *address)
 {
 	struct link *l = r->links;
 	while (l && strcmp(l->address, address) != 0)
 		l = l->next;
-	if (l)
-		return l;
-	l = link_open(r, address);
-	l->next = r->links;
-	r->links = l;
+	return l;
+}
+
+/* NULL: there are too many already. */
+static struct link *link_of(struct redis *r, const char *address)
+{
+	struct link *l = link_find(r, address);
+	int count = 0;
+	for (const struct link *other = r->links; other; other = other->next)
+		count++;
+	if (!l && count == LINKS_MAX) {
+		log_error_limited("redis_too_many_nodes", LOG_INT("limit", LINKS_MAX));
+		return NULL;
+	}
+	if (!l) {
+		l = link_open(r, address);
+		l->next = r->links;
+		r->links = l;
+	}
 	return l;
 }
 
@@ -81,21 +98,44 @@ const char *redis_problem(const struct redis *r, bool *refused)
 	return any_up((struct redis *)r) ? "the map of the cluster is not known" : "no connection yet";
 }
 
+bool route_needs(const struct link *l)
+{
+	return !l->redis->cluster || !any_up(l->redis) || clock_mono_ms() - l->named_ms <= 2 * (int64_t)TIDY_MS;
+}
+
 void route_hurry(struct redis *r)
 {
 	for (struct link *l = r->links; l; l = l->next)
-		link_hurry(l);
+		if (route_needs(l))
+			link_hurry(l);
 }
 
 bool route_is_trying(const struct redis *r)
 {
 	for (const struct link *l = r->links; l; l = l->next)
-		if (l->ac && (!l->up || r->cluster))
+		if (l->lookup.fn || (l->ac && (!l->up || r->cluster)))
 			return true;
 	return false;
 }
 
 /* The map */
+
+static void refresh_soon(struct redis *r)
+{
+	if (!r->cluster || r->closing || r->refreshing)
+		return;
+	r->refreshing = true; /* not armed anew: many reasons in a row must not postpone it for ever */
+	loop_timer_set(r->loop, &r->refresh, REFRESH_MS);
+}
+
+/* It is needed again: what it waits for between tries may have grown long. */
+static void need(struct link *l)
+{
+	bool was_needed = route_needs(l);
+	l->named_ms = clock_mono_ms();
+	if (!was_needed)
+		link_hurry(l);
+}
 
 /* Whoever gets a slot may have been demoted and promoted since it told us of its life. */
 static void assign(struct redis *r, int slot, struct link *l)
@@ -106,57 +146,64 @@ static void assign(struct redis *r, int slot, struct link *l)
 	link_learn(l);
 }
 
-/* "HOST:PORT". A host that a node does not know or does not tell is the one at which it was asked. False: it is no
- * address.
+static const redisReply *element(const redisReply *list, size_t i, int type)
+{
+	bool there = list && list->type == REDIS_REPLY_ARRAY && i < list->elements;
+	return there && list->element[i]->type == type ? list->element[i] : NULL;
+}
+
+/* [first slot, last slot, [host, port, ...] of the master, ...]: a host that is nil or empty is the one that was asked.
  */
-static bool make_address(char address[256], const struct link *asked, struct str host, int64_t port)
+static struct link *read_range(struct redis *r, const struct link *asked, const redisReply *range, int64_t *first,
+			       int64_t *last)
 {
-	if (!host.n)
-		host = (struct str){ asked->address, (size_t)(strrchr(asked->address, ':') - asked->address) };
-	snprintf(address, 256, "%.*s:%lld", (int)host.n, host.p, (long long)port);
-	return host.n < 200 && !str_eq(host, STR("?")) && port >= 1 && port <= 65535;
+	char address[ADDRESS];
+	const redisReply *from = element(range, 0, REDIS_REPLY_INTEGER), *to = element(range, 1, REDIS_REPLY_INTEGER);
+	const redisReply *master = element(range, 2, REDIS_REPLY_ARRAY);
+	const redisReply *host = element(master, 0, REDIS_REPLY_STRING), *none = element(master, 0, REDIS_REPLY_NIL);
+	const redisReply *port = element(master, 1, REDIS_REPLY_INTEGER);
+	struct str name = host ? (struct str){ host->str, (size_t)host->len } : STR("");
+	if (!from || !to || from->integer < 0 || to->integer >= SLOTS || (!host && !none) || !port ||
+	    !address_put(address, name, port->integer, asked->address)) {
+		log_error_limited("redis_map_unreadable", LOG_TEXT("server", asked->address), LOG_STR("host", name));
+		return NULL;
+	}
+	*first = from->integer;
+	*last = to->integer;
+	return link_of(r, address);
 }
 
-/* FIRST LAST [HOST PORT ...] ...; a server may say anything else, which is no range. */
-static bool read_range(struct redis *r, const struct link *asked, const redisReply *range)
+/* A slot is in one range: so much work a map is at most, whatever it says. */
+static void read_map(struct redis *r, const struct link *asked, const redisReply *map)
 {
-	if (range->elements < 3 || range->element[2]->elements < 2)
-		return false;
-	const redisReply *first = range->element[0], *last = range->element[1];
-	const redisReply *host = range->element[2]->element[0], *port = range->element[2]->element[1];
-	if (first->type != REDIS_REPLY_INTEGER || last->type != REDIS_REPLY_INTEGER ||
-	    (host->type != REDIS_REPLY_STRING && host->type != REDIS_REPLY_NIL))
-		return false;
-	char address[256];
-	if (first->integer < 0 || first->integer >= SLOTS || last->integer < first->integer ||
-	    !make_address(address, asked, (struct str){ host->str, host->len }, port->integer))
-		return false;
-	struct link *l = link_of(r, address);
-	for (long long s = first->integer; s <= last->integer && s < SLOTS; s++)
-		assign(r, (int)s, l);
-	return true;
-}
-
-static void refresh_soon(struct redis *r)
-{
-	if (!r->cluster || r->closing || r->refreshing)
-		return;
-	r->refreshing = true; /* not armed anew: many reasons in a row must not postpone it for ever */
-	loop_timer_set(r->loop, &r->refresh, REFRESH_MS);
+	int64_t first, last, rest = SLOTS;
+	bool readable = false;
+	for (size_t i = 0; i < map->elements && i < SLOTS && rest > 0; i++) {
+		struct link *l = read_range(r, asked, map->element[i], &first, &last);
+		if (!l)
+			continue;
+		readable = true;
+		need(l);
+		for (; first <= last && rest > 0; first++, rest--)
+			assign(r, (int)first, l);
+	}
+	if (readable)
+		r->mapped = true;
+	else
+		refresh_soon(r);
 }
 
 static void on_slots(redisAsyncContext *ac, void *raw, void *context)
 {
 	struct redis *r = context;
 	const redisReply *reply = raw;
-	bool any = false;
 	if (r->closing)
 		return;
-	for (size_t i = 0; reply && i < reply->elements; i++)
-		any |= read_range(r, ac->data, reply->element[i]);
-	r->mapped |= any;
-	if (!any)
+	if (!reply || reply->type != REDIS_REPLY_ARRAY) {
 		refresh_soon(r);
+		return;
+	}
+	read_map(r, ac->data, reply);
 }
 
 /* Another one every time: a server that hangs still takes connections and questions. */
@@ -275,27 +322,32 @@ static void on_unpark(struct loop_timer *t)
 	}
 }
 
-/* "MOVED 3999 127.0.0.1:6381" */
-static bool redirected(const struct link *l, struct str error, char address[256])
+/* "MOVED 3999 127.0.0.1:6381": the link to that server, or NULL. An empty host means the one that we asked. */
+static struct link *redirected(struct link *l, struct call *call, struct str error)
 {
+	struct redis *r = call->redis;
 	struct str rest = error, word, slot;
-	int64_t port;
-	if (!parse_split(&rest, ' ', &word) || !parse_split(&rest, ' ', &slot) || !rest.p)
-		return false;
-	const char *colon = memrchr(rest.p, ':', rest.n);
-	return colon && parse_int((struct str){ colon + 1, rest.n - (size_t)(colon + 1 - rest.p) }, 1, 65535, &port) &&
-	       make_address(address, l, (struct str){ rest.p, (size_t)(colon - rest.p) }, port);
+	char address[ADDRESS];
+	if (r->closing || !r->cluster || call->redirects++ > REDIRECTS_MAX)
+		return NULL;
+	if (!parse_split(&rest, ' ', &word) || !parse_split(&rest, ' ', &slot) ||
+	    !address_read(address, rest, l->address))
+		return NULL;
+	struct link *to = link_of(r, address);
+	if (to)
+		need(to);
+	return to;
 }
 
 bool route_moved(struct link *l, struct call *call, struct str error)
 {
 	struct redis *r = call->redis;
-	char address[256];
-	if (r->closing || !r->cluster || !redirected(l, error, address) || call->redirects++ > REDIRECTS_MAX)
+	struct link *to = redirected(l, call, error);
+	if (!to)
 		return false;
 	call->reloaded = false; /* another server, which may not know the script either */
 	if (call->slot >= 0)
-		assign(r, call->slot, link_of(r, address));
+		assign(r, call->slot, to);
 	refresh_soon(r);
 	route_call(r, call);
 	return true;
@@ -303,13 +355,12 @@ bool route_moved(struct link *l, struct call *call, struct str error)
 
 bool route_ask(struct link *l, struct call *call, struct str error)
 {
-	struct redis *r = call->redis;
-	char address[256];
-	if (r->closing || !r->cluster || !redirected(l, error, address) || call->redirects++ > REDIRECTS_MAX)
+	struct link *to = redirected(l, call, error);
+	if (!to)
 		return false;
 	call->reloaded = false;
-	if (!link_send(link_of(r, address), call, true))
-		park(r, call);
+	if (!link_send(to, call, true))
+		park(call->redis, call);
 	return true;
 }
 
@@ -328,25 +379,44 @@ bool route_again(struct link *l, struct call *call, struct str error)
 
 /* Settings: unix:PATH, tcp:HOST:PORT, cluster:HOST:PORT,HOST:PORT,... */
 
-static bool is_host_port(struct str address)
-{
-	const char *colon = memrchr(address.p, ':', address.n);
-	int64_t port;
-	return colon && colon > address.p && address.n < 200 &&
-	       parse_int((struct str){ colon + 1, address.n - (size_t)(colon + 1 - address.p) }, 1, 65535, &port);
-}
-
 static const char *open_list(struct redis *r, struct str list)
 {
-	struct str address;
-	char text[256];
-	while (parse_split(&list, ',', &address)) {
-		if (!is_host_port(address))
+	struct str text;
+	char address[ADDRESS];
+	while (parse_split(&list, ',', &text)) {
+		struct link *l = address_read(address, text, NULL) ? link_of(r, address) : NULL;
+		if (!l)
 			return "redis must be unix:PATH, tcp:HOST:PORT or cluster:HOST:PORT,HOST:PORT,...";
-		snprintf(text, sizeof text, "%.*s", (int)address.n, address.p);
-		link_of(r, text);
+		l->kept = true;
 	}
 	return NULL;
+}
+
+/* A node that left the cluster: calls that it had are over, and nothing leads to it. */
+static void forget_unnamed(struct redis *r)
+{
+	for (struct link **at = &r->links, *l; (l = *at);) {
+		if (l->kept || clock_mono_ms() - l->named_ms <= UNNAMED_MS || !link_is_idle(l)) {
+			at = &l->next;
+			continue;
+		}
+		*at = l->next;
+		if (r->asked == l)
+			r->asked = NULL;
+		log_info("redis_node_forgotten", LOG_TEXT("server", l->address));
+		link_close(l);
+	}
+}
+
+static void on_tidy(struct loop_timer *t)
+{
+	struct redis *r = (struct redis *)((char *)t - offsetof(struct redis, tidy));
+	int64_t now = clock_mono_ms();
+	for (int slot = 0; slot < SLOTS; slot++)
+		if (r->slots[slot])
+			r->slots[slot]->named_ms = now;
+	forget_unnamed(r);
+	loop_timer_set(r->loop, &r->tidy, TIDY_MS);
 }
 
 const char *route_open(struct redis *r)
@@ -355,6 +425,7 @@ const char *route_open(struct redis *r)
 	const char *colon = strchr(setting, ':');
 	r->refresh.fn = on_refresh;
 	r->unpark.fn = on_unpark;
+	r->tidy.fn = on_tidy;
 	r->cluster = strncmp(setting, "cluster:", 8) == 0;
 	if (strncmp(setting, "unix:", 5) == 0 && setting[5]) {
 		link_of(r, setting);
@@ -367,6 +438,8 @@ const char *route_open(struct redis *r)
 	const char *problem = open_list(r, list);
 	if (problem)
 		route_close(r);
+	else if (r->cluster)
+		loop_timer_set(r->loop, &r->tidy, TIDY_MS);
 	return problem;
 }
 
@@ -375,6 +448,7 @@ void route_close(struct redis *r)
 	r->closing = true;
 	loop_timer_cancel(r->loop, &r->refresh);
 	loop_timer_cancel(r->loop, &r->unpark);
+	loop_timer_cancel(r->loop, &r->tidy);
 	for (struct link *l = r->links, *next; l; l = next) {
 		next = l->next;
 		link_close(l);

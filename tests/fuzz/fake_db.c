@@ -1,6 +1,6 @@
 #include "fuzz/fake_db.h"
 
-enum { COLUMNS = 24 };
+enum { COLUMNS = DB_COLUMNS };
 
 static const uint8_t *plan;
 static size_t planned, at;
@@ -42,10 +42,27 @@ int db_run(struct db *db, struct arena *arena, const char *sql, const struct db_
 	if (!rows)
 		return 0;
 	*rows = (struct db_rows){ .count = found, .columns = COLUMNS };
-	rows->values = arena_alloc(arena, COLUMNS * sizeof *rows->values);
+	struct db_value *values = arena_alloc(arena, COLUMNS * sizeof *values);
+	rows->values = values;
 	for (int i = 0; i < COLUMNS; i++)
-		rows->values[i] = (struct db_value){ .type = DB_INT, .number = 1, .text = STR("0123456789abcdef") };
+		values[i] = (struct db_value){ .type = DB_INT, .number = 1, .text = STR("0123456789abcdef") };
 	return 0;
+}
+
+int db_has_row(struct db *db, const struct db_rows *rows)
+{
+	(void)db;
+	failure = rows->count ? DB_NONE : DB_AWAY;
+	return rows->count ? 0 : -1;
+}
+
+int db_int(struct db *db, const struct db_value *v, int64_t min, int64_t max, int64_t *number)
+{
+	(void)db;
+	failure = v->number < min || v->number > max ? DB_BROKEN : DB_NONE;
+	if (failure == DB_NONE)
+		*number = v->number;
+	return failure == DB_NONE ? 0 : -1;
 }
 
 int db_begin(struct db *db)

@@ -426,6 +426,21 @@ def usage(it):
     same((done.returncode, done.stdout), (2, ""), "exit and output without MySQL")
 
 
+@case("numbers in Redis that cannot be are found, and the audit ends")
+def beyond(it):
+    for number in (2**63 - 1, 2**53 + 1, 2**43 + 1, -2**63, "x"):
+        sale = it.sale(amount=5, segments=2)
+        win(sale, it.customer())
+        sale.drained()
+        with Paused(it):
+            for field in ("left", "n", "I", "O"):
+                it.redis("HSET", sale.key("s", 0), field, number)
+                it.redis("HSET", sale.key("s", 1), field, number)
+            for field in ("avail", "G0", "R0", "G1", "R1", "cancelled"):
+                it.redis("HSET", sale.key("hub"), field, number)
+            audit(it, sale, code=1)
+
+
 @case("the JSON is an array of objects with the documented members")
 def members(it):
     it.client.close()  # it was idle for longer than nginx keeps it

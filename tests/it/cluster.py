@@ -123,6 +123,20 @@ def spread(it):
     assert len(found) == 3 and all(found), f"a master has no key of the coupon: {found}"
 
 
+@on_cluster("nodes that call themselves by no host, or by a name, are found; those who knew them otherwise go on")
+def called_otherwise(it):
+    users = it.users(40)
+    for kind, name in ("unknown-endpoint", ""), ("hostname", "localhost"), ("ip", ""):
+        nodes.call(kind, name)
+        it.dev("stop", "hot")  # new workers know what the nodes say, the cold ones and the drainers what they said
+        it.dev("start", "hot")
+        it.client.close()
+        sale = it.sale(amount=20, segments=10)
+        outcomes = sale.rush(users, connections=10)
+        nodes.call("ip", "")  # this test itself knows them by their addresses
+        sale.prove(outcomes)
+
+
 @on_cluster("an order that is missing in its customer's list, as its worker died in between, is entered by the drain")
 def healed_index(it):
     sale, user = it.sale(amount=3), it.customer()

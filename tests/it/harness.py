@@ -214,8 +214,8 @@ def _on_signal(number, frame):
     sys.exit(128 + number)
 
 
-def main(**settings):
-    """Runs the file's cases against an instance of their own."""
+def main(before=None, **settings):
+    """Runs the file's cases against an instance of their own. before: what it needs to be told before it starts."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _on_signal)
     need_all(*SERVERS)
@@ -223,6 +223,8 @@ def main(**settings):
     began = time.monotonic()
     try:
         try:
+            if before:
+                before(instance)
             instance.start()
         except Exception as problem:
             instance.print_logs()

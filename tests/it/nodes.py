@@ -155,6 +155,14 @@ class Cluster:
         """As `redis =` has it: two nodes are enough to find the others."""
         return "cluster:" + ",".join(n.address for n in self.nodes[2:4])
 
+    def call(self, kind, name):
+        """What the nodes call each other: cluster-preferred-endpoint-type, and the host's name. All know it then."""
+        for node in self.nodes:
+            node("CONFIG", "SET", "cluster-announce-hostname", name, "cluster-preferred-endpoint-type", kind)
+        hosts = {"ip": {"127.0.0.1"}, "hostname": {name}, "unknown-endpoint": {None}}[kind]
+        until(lambda: all({node[0] for n in self.nodes for row in n("CLUSTER", "SLOTS") for node in row[2:]} == hosts
+                          for _ in range(3)), 20, f"the nodes call each other {hosts}")
+
     def at(self, address):
         """Whatever host it names: a node may tell none."""
         return next(n for n in self.nodes if n.port == int(address.rpartition(":")[2]))

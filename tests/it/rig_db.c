@@ -55,9 +55,10 @@ static void put_row(struct arena *a, struct db_rows *rows, int columns)
 {
 	const int64_t coupon_row[] = { coupon.id, 1, coupon.amount, coupon.cancelled, coupon.segments, coupon.ends_ms };
 	*rows = (struct db_rows){ .count = 1, .columns = columns };
-	rows->values = arena_alloc(a, (size_t)columns * sizeof *rows->values);
+	struct db_value *values = arena_alloc(a, DB_COLUMNS * sizeof *values);
+	rows->values = values;
 	for (int i = 0; i < columns; i++)
-		rows->values[i] = DB_N(columns == 1 ? 1 : coupon_row[i]);
+		values[i] = DB_N(columns == 1 ? 1 : coupon_row[i]);
 }
 
 int db_run(struct db *db, struct arena *arena, const char *sql, const struct db_value *params, int count,
@@ -76,6 +77,21 @@ int db_run(struct db *db, struct arena *arena, const char *sql, const struct db_
 	}
 	fprintf(stderr, "rig: a statement that it does not know: %s\n", sql);
 	exit(1);
+}
+
+int db_has_row(struct db *db, const struct db_rows *rows)
+{
+	(void)db;
+	return rows->count ? 0 : -1;
+}
+
+int db_int(struct db *db, const struct db_value *v, int64_t min, int64_t max, int64_t *number)
+{
+	(void)db;
+	if (v->number < min || v->number > max)
+		return -1;
+	*number = v->number;
+	return 0;
 }
 
 int db_begin(struct db *db)

@@ -41,10 +41,18 @@ struct str redis_text(const struct redis_reply *r)
 int64_t redis_number(const struct redis_reply *r)
 {
 	int64_t value = 0;
-	if (redis_type(r) == REDIS_INT)
-		return r->number;
-	parse_int(redis_text(r), INT64_MIN, INT64_MAX, &value);
+	redis_number_in(r, -NUMBER_MAX, NUMBER_MAX, &value);
 	return value;
+}
+
+bool redis_number_in(const struct redis_reply *r, int64_t min, int64_t max, int64_t *value)
+{
+	if (redis_type(r) != REDIS_INT)
+		return parse_int(redis_text(r), min, max, value);
+	if (r->number < min || r->number > max)
+		return false;
+	*value = r->number;
+	return true;
 }
 
 struct str redis_text_at(const struct redis_reply *r, size_t i)

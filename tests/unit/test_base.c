@@ -1,11 +1,14 @@
 /* The small parts that everything else stands on: arena, buf, table, siphash, status. */
 #include "unit/unit.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/lookup.h"
 #include "base/siphash.h"
 #include "base/status.h"
 #include "base/table.h"
@@ -315,6 +318,29 @@ static void siphash_gives_the_reference_values(void **state)
 	}
 }
 
+/* Lookups */
+
+/* Without a name server: loopback's name is in a file, and the other one is too long for any. */
+static void a_host_is_looked_up_by_another_thread(void **state)
+{
+	(void)state;
+	char long_name[400];
+	memset(long_name, 'x', sizeof long_name - 1);
+	long_name[sizeof long_name - 1] = '\0';
+	const char *hosts[] = { "localhost", long_name };
+	for (size_t i = 0; i < COUNT_OF(hosts); i++) {
+		struct pollfd p = { .fd = lookup_start(hosts[i]), .events = POLLIN };
+		assert_true(p.fd >= 0);
+		assert_int_equal(poll(&p, 1, 20000), 1);
+		struct lookup found = lookup_end(p.fd);
+		close(p.fd);
+		expect(i ? found.problem != NULL : lookup_is_address(found.address), "%.20s: %s", hosts[i],
+		       found.problem ? found.problem : found.address);
+	}
+	close(lookup_start("localhost")); /* nobody waits for it */
+	assert_true(lookup_is_address("127.0.0.1") && lookup_is_address("::1") && !lookup_is_address("localhost"));
+}
+
 /* Statuses */
 
 static bool is_word(const char *s)
@@ -348,5 +374,6 @@ UNIT_MAIN(cmocka_unit_test(cleanups_run_newest_first_and_once), cmocka_unit_test
 	  cmocka_unit_test(a_buf_grows), cmocka_unit_test(integers_to_the_last),
 	  cmocka_unit_test(strings_are_escaped_for_json), cmocka_unit_test(json_commas_come_by_themselves),
 	  cmocka_unit_test(pieces_of_a_path_are_percent_encoded), cmocka_unit_test(a_table_behaves_like_a_set),
-	  cmocka_unit_test(siphash_gives_the_reference_values), cmocka_unit_test(every_status_has_a_code_of_its_own),
+	  cmocka_unit_test(siphash_gives_the_reference_values), cmocka_unit_test(a_host_is_looked_up_by_another_thread),
+	  cmocka_unit_test(every_status_has_a_code_of_its_own),
 	  cmocka_unit_test(every_error_tells_a_person_what_happened))

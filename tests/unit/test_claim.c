@@ -431,6 +431,132 @@ static void conversations_end_as_they_should(void **state)
 	}
 }
 
+/* What no script of ours says is an error of the claim that meets it, and of those that wait with it. */
+#define FEWER                                                                                                          \
+	"id 7 seller 3 gen 6 amount 100 stock 5 t0 0 t1 0 created 1 pay 0 seller_name s name n description d "         \
+	"segments 1 key :0123456789abcdef"
+
+static const struct conversation mutations[] = {
+	{ "won, without a number", STATUS_INTERNAL, { { CLAIM, "WON" } } },
+	{ "won, with half an answer", STATUS_INTERNAL, { { CLAIM, "WON 3 9" } } },
+	{ "won, with the number 0", STATUS_INTERNAL, { { CLAIM, "WON 0 9 1700" } } },
+	{ "won, below 0", STATUS_INTERNAL, { { CLAIM, "WON -1 9 1700" } } },
+	{ "won, beyond the last number", STATUS_INTERNAL, { { CLAIM, "WON 2147483648 9 1700" } } },
+	{ "won, beyond all numbers", STATUS_INTERNAL, { { CLAIM, "WON 9223372036854775808 9 1700" } } },
+	{ "mine, without a number", STATUS_INTERNAL, { { CLAIM, "MINE x" } } },
+	{ "a need of what", STATUS_INTERNAL, { { CLAIM, "NEED 25" } } },
+	{ "a need below 0", STATUS_INTERNAL, { { CLAIM, "NEED 25 -1" } } },
+	{ "a need beyond doubles", STATUS_INTERNAL, { { CLAIM, "NEED 9007199254740993 0" } } },
+	{ "early, but when", STATUS_INTERNAL, { { CLAIM, "EARLY soon" } } },
+	{ "a grant of nothing", STATUS_INTERNAL, { { CLAIM, "NEED 25 0" }, { ASK("25", "0", "1"), "[GRANT" } } },
+	{ "a grant of words", STATUS_INTERNAL, { { CLAIM, "NEED 25 0" }, { ASK("25", "0", "1"), "GRANT many 0" } } },
+	{ "a grant below 0", STATUS_INTERNAL, { { CLAIM, "NEED 25 0" }, { ASK("25", "0", "1"), "GRANT 26 -1" } } },
+	{ "a grant beyond doubles",
+	  STATUS_INTERNAL,
+	  { { CLAIM, "NEED 25 0" }, { ASK("25", "0", "1"), "GRANT 9223372036854775807 0" } } },
+	{ "sold out until nobody knows when",
+	  STATUS_INTERNAL,
+	  { { CLAIM, "NEED 25 0" }, { ASK("25", "0", "1"), "SOLDOUT -1 5000" } } },
+	{ "a segment beyond the coupon's",
+	  STATUS_INTERNAL,
+	  { { CLAIM, "NEED 25 0" }, { ASK("25", "0", "1"), "NONE 25 0 4 25 0" } } },
+	{ "a segment below 0",
+	  STATUS_INTERNAL,
+	  { { CLAIM, "NEED 25 0" }, { ASK("25", "0", "1"), "NONE 25 0 -1 25 0" } } },
+	{ "a segment beyond an int",
+	  STATUS_INTERNAL,
+	  { { CLAIM, "NEED 25 0" }, { ASK("25", "0", "1"), "NONE 25 0 4294967297 25 0" } } },
+	{ "a segment that sends back what is no number",
+	  STATUS_INTERNAL,
+	  { { CLAIM, "NEED 25 0" }, { ASK("25", "0", "1"), "NONE 25 0 1 25 0" }, { "debit s1 | 5 1", "OK 1 x 0" } } },
+	{ "an old generation, and now there are fewer segments",
+	  STATUS_CREATED,
+	  { { CLAIM, "FENCED 6@run" },
+	    FOUND("7"),
+	    { "HGETALL d", FEWER },
+	    { "claim s0 o0 q0 | 6 U", "NEED 25 0" },
+	    { "exchange hub | 6 0 25 0 0 1 1", "GRANT 26 0" },
+	    { "claim s0 o0 q0 | 6 U 26 0", "WON 26 0 1700" },
+	    { "ZADD sk:u:{U} 1700 7-0-26", "1" } } },
+};
+
+static void what_no_script_says_is_an_error_of_the_claim(void **state)
+{
+	for (size_t i = 0; i < COUNT_OF(mutations); i++) {
+		struct asked a;
+		if (i)
+			start(state);
+		play(&mutations[i], &a);
+		if (i + 1 < COUNT_OF(mutations))
+			stop(state);
+	}
+}
+
+/* In place of a descriptor: none that can be used is. */
+static void on_no_coupon(void *context, enum status s, struct coupon *c)
+{
+	*(enum status *)context = s;
+	assert_null(c);
+}
+
+static void a_descriptor_that_cannot_be_is_none(void **state)
+{
+	(void)state;
+#define WITH(id, gen, t0, seller_name, name, segments, key)                                                            \
+	"id " id " seller 3 gen " gen " amount 100 stock 5 t0 " t0 " t1 0 created 1 pay 0 seller_name " seller_name    \
+	" name " name " description d segments " segments " key :" key
+	static const char *const descriptors[] = {
+		WITH("8", "5", "0", "..", "n", "4", "0123456789abcdef"),
+		WITH("8", "5", "0", "s", "../../tmp/x", "4", "0123456789abcdef"),
+		WITH("8", "5", "0", "s", "", "4", "0123456789abcdef"),
+		WITH("8", "5", "0", "s\xff", "n", "4", "0123456789abcdef"),
+		WITH("8", "5", "0", "7", "n", "4", "0123456789abcdef"),
+		WITH("9", "5", "0", "s", "n", "4", "0123456789abcdef"),
+		WITH("8", "0", "0", "s", "n", "4", "0123456789abcdef"),
+		WITH("8", "5", "-1", "s", "n", "4", "0123456789abcdef"),
+		WITH("8", "5", "9223372036854775807", "s", "n", "4", "0123456789abcdef"),
+		WITH("8", "5", "0", "s", "n", "0", "0123456789abcdef"),
+		WITH("8", "5", "0", "s", "n", "257", "0123456789abcdef"),
+		WITH("8", "5", "0", "s", "n", "4294967300", "0123456789abcdef"),
+		WITH("8", "5", "0", "s", "n", "4", "0123456789abcde"),
+	};
+	for (size_t i = 0; i < COUNT_OF(descriptors); i++) {
+		enum status s = STATUS_OK;
+		coupon_find_id(&service, 8, on_no_coupon, &s);
+		fake_redis_answer(descriptors[i]);
+		expect(s == STATUS_NO_SUCH_COUPON, "descriptor %zu: %s", i, status_code(s));
+	}
+}
+
+/* Enough losers for a worker to ask for the word itself; the next claim finds out what it made of the answer. */
+static void a_word_that_cannot_be_ends_nothing(void **state)
+{
+	(void)state;
+	enum { CROWD = 16 };
+	static const char *const words[] = { ":5@run 1 -1", ":5@run 1 soon", ":5@run 1 9007199254740993", "nil",
+					     "[ ]" };
+	static struct conf conf;
+	conf_init(&conf);
+	service.conf = &conf;
+	for (size_t i = 0; i < COUNT_OF(words); i++) {
+		struct asked a;
+		for (int k = 0; k < CROWD; k++) {
+			submit(&a, user_of(0, k));
+			fake_redis_answer("SOLDOUT 1");
+			if (fake_redis_waiting())
+				break;
+		}
+		assert_string_equal(shorthand(fake_redis_oldest(), 0), "HMGET hub fence sold_out epoch");
+		fake_redis_answer(words[i]);
+		submit(&a, user_of(0, 0));
+		assert_int_equal(fake_redis_waiting(), 1); /* the segment is asked, as ever */
+		fake_redis_answer("MINE 1");
+		assert_int_equal(a.status, STATUS_ALREADY_CLAIMED);
+	}
+	service.conf = NULL;
+	conf_release(&conf);
+}
+
 /* Every conversation, cut at every step: the connection is lost there, and does not come back. */
 static void cut(const struct conversation *c, int at, const char *how)
 {
@@ -1034,6 +1160,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(conversations_end_as_they_should),
+		CASE(what_no_script_says_is_an_error_of_the_claim),
+		CASE(a_descriptor_that_cannot_be_is_none),
+		CASE(a_word_that_cannot_be_ends_nothing),
 		CASE(a_lost_connection_ends_every_claim_once),
 		CASE(without_a_connection_a_claim_is_refused_at_once),
 		CASE(the_answer_names_the_order),

@@ -49,13 +49,14 @@ static void select_rows(struct arena *a, const struct db_value *params, struct d
 {
 	uint64_t after = revoke_read_id(params[0].text);
 	*to = (struct db_rows){ .columns = 2 };
-	to->values = arena_alloc(a, (size_t)(2 * params[2].number + 1) * sizeof *to->values);
+	struct db_value *values = arena_alloc(a, (size_t)(2 * params[2].number + 1) * sizeof *values);
+	to->values = values;
 	for (int i = 0; i < row_count && to->count < params[2].number; i++)
 		if (rows[i].id > after && rows[i].expires_s > params[1].number) {
 			struct revoked_id id = revoke_id(rows[i].id);
 			struct str bytes = { arena_strndup(a, id.bytes, sizeof id.bytes), sizeof id.bytes };
-			to->values[2 * to->count] = DB_S(bytes);
-			to->values[2 * to->count++ + 1] = DB_N(rows[i].expires_s);
+			values[2 * to->count] = DB_S(bytes);
+			values[2 * to->count++ + 1] = DB_N(rows[i].expires_s);
 		}
 }
 

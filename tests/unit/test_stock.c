@@ -155,6 +155,28 @@ static void whoever_asks_during_a_read_gets_the_next_one(void **state)
 	assert_int_equal(late.queued, SMALL);
 }
 
+/* No sum of what Redis says overflows: what cannot be is 0. */
+static void numbers_beyond_all_bounds_are_none(void **state)
+{
+	(void)state;
+	struct asked one = { 0 };
+	stock_read(&service, coupons[0], true, on_stock, &one);
+	for (; fake_redis_waiting();) {
+		const char *sent = fake_redis_oldest();
+		if (strncmp(sent, "TIME", 4) == 0)
+			fake_redis_answer(":9223372036854775807 :0");
+		else if (strncmp(sent, "LLEN", 4) == 0)
+			fake_redis_answer("9223372036854775807");
+		else
+			fake_redis_answer(strstr(sent, "fence") ?
+						  ":5@run :9007199254740992 :7 :0 :9007199254740992" :
+						  ":9223372036854775807 :-9007199254740992");
+	}
+	assert_int_equal(one.status, STATUS_OK);
+	assert_true(one.left == (LARGE + 2) * ((int64_t)1 << 53));
+	assert_int_equal(one.queued, 0);
+}
+
 static void without_redis_all_end_at_once(void **state)
 {
 	(void)state;
@@ -181,4 +203,4 @@ static void a_connection_that_is_lost_in_between_ends_all(void **state)
 
 UNIT_MAIN(CASE(a_bounded_number_of_commands_is_under_way), CASE(a_small_sale_does_not_wait_for_large_ones),
 	  CASE(the_hub_is_read_after_the_segments), CASE(whoever_asks_during_a_read_gets_the_next_one),
-	  CASE(without_redis_all_end_at_once), CASE(a_connection_that_is_lost_in_between_ends_all))
+	  CASE(numbers_beyond_all_bounds_are_none), CASE(without_redis_all_end_at_once), CASE(a_connection_that_is_lost_in_between_ends_all))

@@ -1,0 +1,182 @@
+/*
+ * Replies of Redis, through the real hiredis, links, map and batches, with claims on top. The first byte says which
+ * setting (one server or a cluster) and whether the server's life and map are the input's, too; the rest are replies,
+ * byte for byte, one to each command as they come, with 0 bytes between. When they are used up the server is sound
+ * again: then every call has ended, and the next one is answered.
+ */
+#include "fuzz/fuzz.h"
+
+#include <assert.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/parse.h"
+#include "sale/claim.h"
+#include "sale/key.h"
+#include "sale/stock.h"
+#include "unit/peer.h"
+
+int64_t __wrap_clock_mono_ms(void);
+static int64_t now_ms = 1000000;
+
+int64_t __wrap_clock_mono_ms(void)
+{
+	return now_ms;
+}
+
+/* The log would be the most of the work. */
+void log_line(const char *level, const char *event, const struct log_pair *pairs)
+{
+	(void)level, (void)event, (void)pairs;
+}
+
+enum { CLUSTER = 1, ALL = 2, CLAIMS = 3, CALLS = CLAIMS + 2, TURNS = 6000 };
+
+static struct str replies;
+static int flags;
+
+#define SOUND_MAP "*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$9\r\n127.0.0.1\r\n:7000\r\n"
+
+static void say_soundly(const char *address, struct str command, struct buf *out)
+{
+	if (str_starts(command, STR("INFO")))
+		peer_answer_life(address, command, out);
+	else if (str_starts(command, STR("CLUSTER")))
+		buf_puts(out, SOUND_MAP);
+	else
+		buf_puts(out, "+OK\r\n");
+}
+
+static void say(const char *address, struct str command, struct buf *out)
+{
+	struct str next;
+	bool of_life = str_starts(command, STR("INFO")) || str_starts(command, STR("CLUSTER"));
+	if ((of_life && !(flags & ALL)) || !parse_split(&replies, '\0', &next))
+		say_soundly(address, command, out);
+	else
+		buf_put(out, next);
+}
+
+/* What is asked, and how often it ended */
+
+static int ends;
+
+static void on_reply(void *context, enum redis_end end, const struct redis_reply *reply)
+{
+	(void)context;
+	for (size_t i = 0; end == REDIS_ANSWER && i < redis_count(reply); i++)
+		assert(redis_number_at(reply, i) <= NUMBER_MAX && redis_number_at(reply, i) >= -NUMBER_MAX);
+	ends++;
+}
+
+static void on_claimed(struct claim *c, enum status s)
+{
+	(void)c;
+	assert(s != STATUS_PENDING);
+	ends++;
+}
+
+static void on_stock(void *context, enum status s, const struct stock *st)
+{
+	(void)context;
+	assert((s == STATUS_OK) == (st != NULL));
+	ends++;
+}
+
+static struct coupon *coupon_new(void)
+{
+	struct coupon *c = calloc(1, sizeof *c);
+	assert(c);
+	*c = (struct coupon){ .id = 7,
+			      .seller = 3,
+			      .generation = 5,
+			      .amount = 100,
+			      .segments = 4,
+			      .created_ms = 1,
+			      .seller_name = STR("s"),
+			      .name = STR("n"),
+			      .description = STR("d"),
+			      .holders = 1 };
+	c->refills = arena_alloc(&c->arena, 4 * sizeof(struct refill *));
+	c->marks = arena_alloc(&c->arena, 4 * sizeof *c->marks);
+	return c;
+}
+
+static bool turn_until(struct loop *loop, int wanted)
+{
+	for (int i = 0; i < TURNS && ends < wanted; i++, now_ms++)
+		loop_turn(loop, 0);
+	return ends == wanted;
+}
+
+static void ask_all(struct service *svc, struct coupon *c, struct claim *claims)
+{
+	struct redis_command cmd;
+	for (int i = 0; i < CLAIMS; i++) {
+		claims[i] = (struct claim){ .service = svc, .user = i + 1, .done = on_claimed };
+		claim_submit(&claims[i], c);
+	}
+	stock_read(svc, c, true, on_stock, NULL);
+	redis_command(&cmd, "HGETALL");
+	key_put(&cmd, KEY_DESCRIPTOR, 7, 0);
+	redis_send(svc->redis, &cmd, on_reply, NULL);
+}
+
+static struct board *one_board(void)
+{
+	static struct board *board;
+	const char *problem;
+	if (!board)
+		board = board_open("/nonexistent/board", &problem);
+	return board;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct conf conf;
+	const char *problem;
+	struct claim claims[CLAIMS];
+	if (!size)
+		return 0;
+	if (!conf.redis) {
+		conf_init(&conf);
+		conf.redis_timeout_ms = 200;
+		signal(SIGPIPE, SIG_IGN);
+	}
+	flags = data[0];
+	replies = size > 1 ? (struct str){ (const char *)data + 1, size - 1 } : (struct str){ 0 };
+	conf.redis = flags & CLUSTER ? "cluster:127.0.0.1:7000" : "tcp:127.0.0.1:7000";
+	struct loop *loop = loop_new();
+	peer_start(loop, say);
+	peer_lookup_address = "127.0.0.1";
+	struct service svc = { .conf = &conf, .board = one_board(), .loop = loop, .coupons = coupons_new() };
+	svc.marks = marks_open("/nonexistent/marks", &problem);
+	svc.redis = redis_new(loop, &conf, &problem);
+	assert(svc.redis);
+	struct coupon *c = coupon_new();
+	for (int i = 0; i < 50 && !redis_is_up(svc.redis); i++, now_ms++)
+		loop_turn(loop, 0);
+	ends = 0;
+	ask_all(&svc, c, claims);
+	assert(turn_until(loop, CALLS));
+
+	struct redis_command cmd;
+	replies = (struct str){ 0 };
+	for (int i = 0; i < TURNS && !redis_is_up(svc.redis); i++, now_ms++)
+		loop_turn(loop, 0);
+	assert(redis_is_up(svc.redis));
+	redis_command(&cmd, "GET");
+	redis_put_key(&cmd, STR("key"));
+	redis_send(svc.redis, &cmd, on_reply, NULL);
+	assert(turn_until(loop, CALLS + 1));
+
+	redis_free(svc.redis);
+	peer_stop();
+	coupon_drop(c);
+	coupons_free(svc.coupons);
+	marks_close(svc.marks);
+	loop_free(loop);
+	return 0;
+}
