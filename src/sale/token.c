@@ -231,7 +231,8 @@ static enum status judge(const struct tokens *ts, const struct claims *c, int64_
 	bool seller = str_eq(c->kind, STR("saler"));
 	if (!str_eq(c->issuer, own) || !str_eq(c->audience, own) || (!seller && !str_eq(c->kind, STR("customer"))) ||
 	    !parse_int(c->subject, 1, INT64_MAX, &t->user) || !read_hex(c->id, &t->id) ||
-	    c->not_before_s > now_s + LEEWAY_S || c->expires_s - c->issued_s > CONF_MAX_token_ttl_s)
+	    c->not_before_s > now_s + LEEWAY_S || c->issued_s > now_s + CLOCKS_APART_S + LEEWAY_S ||
+	    c->expires_s - c->issued_s > CONF_MAX_token_ttl_s)
 		return STATUS_BAD_TOKEN;
 	t->name = c->name;
 	t->kind = seller ? KIND_SELLER : KIND_CUSTOMER;
