@@ -184,6 +184,13 @@ static int64_t bounded(int64_t segments)
 	return segments > 0 && segments <= SEGMENTS_MAX ? segments : 0;
 }
 
+/* "?" in place of what is no name: it is shown to operators. */
+static struct str name_in(const struct redis_reply *reply, size_t i)
+{
+	struct str name = redis_text_at(reply, i);
+	return !name.n || parse_is_name(name) ? name : STR("?");
+}
+
 enum status stray_names(struct service *svc, struct arena *a, int64_t coupon, struct stray *s)
 {
 	*s = (struct stray){ .coupon = coupon };
@@ -195,8 +202,8 @@ enum status stray_names(struct service *svc, struct arena *a, int64_t coupon, st
 	redis_put_text(&c, "name");
 	redis_put_text(&c, "segments");
 	const struct redis_reply *reply = ask(svc, a, &c, &status);
-	s->seller_name = redis_text_at(reply, 0);
-	s->name = redis_text_at(reply, 1);
+	s->seller_name = name_in(reply, 0);
+	s->name = name_in(reply, 1);
 	s->segments = (int)bounded(redis_number_at(reply, 2));
 	redis_command(&c, "HGET");
 	key_put(&c, KEY_HUB, s->coupon, 0);

@@ -14,7 +14,7 @@
 struct stray {
 	int64_t coupon;
 	int segments;                 /* 0: neither hub nor descriptor is there */
-	struct str seller_name, name; /* of the descriptor; empty when it is gone */
+	struct str seller_name, name; /* of the descriptor; empty when it is gone, "?" when it is none */
 	int64_t sold, queued;         /* order numbers given out by Redis; of these, orders on its lists */
 	int64_t rows;                 /* orders in MySQL */
 };

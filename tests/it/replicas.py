@@ -25,6 +25,8 @@ def replica_of(master):
 
 @contextlib.contextmanager
 def stopped(some):
+    """They stand still, and this test asks others meanwhile."""
+    nodes.lost.update(some)
     for node in some:
         node.process.send_signal(signal.SIGSTOP)
     try:
@@ -32,6 +34,7 @@ def stopped(some):
     finally:
         for node in some:
             node.process.send_signal(signal.SIGCONT)
+        nodes.lost.difference_update(some)
 
 
 def segments_of(sale, master):
@@ -47,7 +50,6 @@ def fall_back(master, action):
         action()
         nodes.lost.add(master)
         master.kill()
-    nodes.lost.discard(replica)
     until(lambda: replica.info()["role"] == "master", 20, "the replica takes over")
     until(lambda: replica in nodes.masters(), 20, "the others know")
 
