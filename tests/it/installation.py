@@ -67,8 +67,8 @@ def type_in(text, folder, **names):
 class Node(Redis, Host):
     """A host with a Redis server, called like one."""
 
-    def __init__(self, number, secrets):
-        Host.__init__(self, f"redis{number}", 30 + number)
+    def __init__(self, number, secrets, clocks):
+        Host.__init__(self, f"redis{number}", 30 + number, clock_s=clocks.get(f"redis{number}", 0))
         Redis.__init__(self, str(self.files / "redis.sock"), (secrets / "redis-admin.password").read_text().strip())
         self.number, self.secrets, self.port = number, secrets, 6379
         self.data, self.at = self.files / "data", f"{self.address}:6379"
@@ -138,11 +138,11 @@ class Node(Redis, Host):
 class Nodes(Cluster):
     """The cluster of these hosts, called like a Redis. lost: nodes that are not to be asked now."""
 
-    def __init__(self, secrets):
+    def __init__(self, secrets, clocks):
         super().__init__()
         self.password = (secrets / "redis-admin.password").read_text().strip()
         for number in range(1, NODES + 1):
-            self.nodes.append(Node(number, secrets))
+            self.nodes.append(Node(number, secrets, clocks))
         until(lambda: all(n.answers() for n in self.nodes), 30, "six nodes answer")
         self.desk = self.nodes[0]  # on whose host redis-cli is run
 
@@ -195,8 +195,8 @@ class Nodes(Cluster):
 class Application(Host):
     """nginx, workers and drainers."""
 
-    def __init__(self, name, number, secrets, settings):
-        super().__init__(name, number, front=True)
+    def __init__(self, name, number, secrets, settings, clock_s):
+        super().__init__(name, number, front=True, clock_s=clock_s)
         self.secrets, self.settings = secrets, settings
         self.settle()
 
@@ -259,11 +259,11 @@ class Database(Host):
 class Installation(Instance):
     """
     What an Instance of one host is to its tests; settings are lines for the files of both hosts, as the chapter ends
-    with one: "wait_replicas = 1".
+    with one: "wait_replicas = 1". clocks: by how many seconds those of some hosts are ahead.
     """
 
-    def __init__(self, settings="wait_replicas = 1"):
-        self.names, self.settings = 0, settings
+    def __init__(self, settings="wait_replicas = 1", clocks=None):
+        self.names, self.settings, self.clocks = 0, settings, clocks or {}
         self.hosts, self.apps = [], []
 
     def __enter__(self):
@@ -287,11 +287,11 @@ class Installation(Instance):
         database = Database(secrets)
         self.hosts.append(database)
         self.database, self.sql = database, database.sql
-        self.nodes = self.redis = Nodes(secrets)
+        self.nodes = self.redis = Nodes(secrets, self.clocks)
         self.hosts += self.nodes.nodes
         self.nodes.create()
         for name, number in (("app1", 11), ("app2", 12)):
-            self.apps.append(Application(name, number, secrets, self.settings))
+            self.apps.append(Application(name, number, secrets, self.settings, self.clocks.get(name, 0)))
             self.apps[-1].up()
         self.hosts += self.apps
         until(lambda: all(app.ready() for app in self.apps), 30, "both hosts are ready", every=0.05)

@@ -13,11 +13,12 @@ import signal
 import subprocess
 import sys
 
+from harness import SOURCE
 from tap import bail_out, comment, need_all
 
 ROOT = pathlib.Path("/run/hosts")  # a file system in memory, inside only
 INSIDE = "SECKILL_INSIDE_NAMESPACES"
-TOOLS = ("ip", "unshare", "setpriv", "mount")
+TOOLS = ("ip", "unshare", "setpriv", "mount", "cc")
 
 
 def call(*words, **more):
@@ -58,6 +59,7 @@ def _begin():
     call("mount", "-t", "proc", "proc", "/proc")
     call("mount", "-t", "tmpfs", "tmpfs", "/run")
     ROOT.mkdir()
+    call("cc", "-O2", "-shared", "-fPIC", "-o", ROOT / "skew.so", SOURCE / "tests/it/skew.c")
     call("ip", "link", "set", "lo", "up")
     for name, address in (("back", None), ("island", None), ("front", "10.0.1.1/24")):
         call("ip", "link", "add", name, "type", "bridge")
@@ -69,13 +71,14 @@ def _begin():
 class Host:
     """
     10.0.0.NUMBER in the network "back", in which servers and workers talk; with front also 10.0.1.NUMBER, where this
-    process asks as a customer. files: a directory that no other host uses.
+    process asks as a customer. files: a directory that no other host uses. clock_s: how far its clock is ahead.
     """
 
-    def __init__(self, name, number, front=False):
+    def __init__(self, name, number, front=False, clock_s=0):
         self.name, self.address, self.files = name, f"10.0.0.{number}", ROOT / name
         self.front = f"10.0.1.{number}" if front else None
-        self.parts, self.environment, self.ports = {}, {}, []
+        self.parts, self.ports = {}, []
+        self.clock = {"LD_PRELOAD": str(ROOT / "skew.so"), "SKEW_S": str(clock_s)} if clock_s else {}
         call("ip", "netns", "add", name)
         call("ip", "-n", name, "link", "set", "lo", "up")
         self._plug(name, "eth0", self.address, "back")
@@ -111,7 +114,7 @@ class Host:
         (self.files / "log").mkdir(exist_ok=True)
         with open(self.files / "log" / f"{part}.log", "ab") as log:
             self.parts[part] = subprocess.Popen(self.words(*words), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                                env=environment | self.environment, start_new_session=True)
+                                                env=environment | self.clock, start_new_session=True)
 
     def signal(self, number, *parts):
         for part in parts or list(self.parts):
