@@ -612,7 +612,7 @@ class Storm:
         told = Told(self.history.events)
         for user in self.stuck:
             told.last.pop(user, None)
-        self.stores = Stores(self.sale, self.it.sql, self.it.redis, [user.id for user in self.users])
+        self.stores = Stores().read(self.sale, self.it.sql, self.it.redis, [user.id for user in self.users])
         self.told = told
         found = judge(told, self.stores)
         lost = lost_and_named(told, self.stores)

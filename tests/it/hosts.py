@@ -17,7 +17,9 @@ import traceback
 import netns
 from cluster_storm import Storm, back, counted, role
 from harness import BUILD, SERVERS
+from history import Event
 from installation import Installation, block
+from judge import RULES, Stores, Told, judge
 from stores import Redis, RedisError
 from tap import case, comment, run_cases, same, until
 
@@ -125,6 +127,46 @@ def redis_cli(it, word, **names):
     for old, new in names.items():
         words = [new if w == old else w for w in words]
     return it.nodes.cli(*words[words.index("--cluster") + 1:])
+
+
+def innocent():
+    """A sale of three units in one segment, two of them sold, to customers 1 and 2: what they were told, and the stores."""
+    stores = Stores()
+    vars(stores).update(
+        id=7, rows={(0, 1): 1, (0, 2): 2}, amount=3, dead={}, hub={"avail": "1", "G0": "2", "R0": "0"},
+        totals=[{"n": "2", "left": "0", "I": "2", "O": "0"}], owners=[{1: 1, 2: 2}], lists=[[]],
+        indexes={1: ["7-0-1"], 2: ["7-0-2"], 3: []})
+    return [Event(1, 0, 1, 201, None, "7-0-1"), Event(2, 0, 1, 201, None, "7-0-2"), Event(1, 2, 3, 200, None, "7-0-1")], stores
+
+
+CRIMES = {
+    "number twice": lambda events, s: events.append(Event(3, 4, 5, 201, None, "7-0-2")),
+    "two numbers": lambda events, s: events.append(Event(1, 4, 5, 201, None, "7-0-3")),
+    "lost in silence": lambda events, s: s.rows.pop((0, 2)),
+    "oversold": lambda events, s: setattr(s, "amount", 1),
+    "refused falsely": lambda events, s: events.append(Event(3, 4, 5, 410, "sold-out")),
+    "winner refused": lambda events, s: events.append(Event(1, 1.5, 1.6, 410, "sold-out")),
+    "unanswered": lambda events, s: events.append(Event(3, 4, 5, 503, "busy")),
+    "not drained": lambda events, s: s.lists[0].append("3|3|1"),
+    "row without owner": lambda events, s: s.owners[0].pop(2),
+    "units off the books": lambda events, s: s.hub.update(avail="0"),
+    "order not in its list": lambda events, s: s.indexes[2].clear(),
+    "list of no order": lambda events, s: s.indexes[3].append("7-0-9"),
+}
+
+
+def judged(it):
+    same(judge(Told(innocent()[0]), innocent()[1]), {}, "what is found where nothing is wrong")
+    same(set(CRIMES), {rule.__name__.replace("_", " ") for rule in RULES}, "rules")
+    for kind, commit in CRIMES.items():
+        events, stores = innocent()
+        commit(events, stores)
+        found = judge(Told(events), stores)
+        assert kind in found, f"{kind} is not found, but {found}"
+    events, stores = innocent()
+    stores.rows.pop((0, 2)), stores.owners[0].pop(2)
+    stores.dead[(0, 2)] = "lost"
+    same(judge(Told(events), stores), {}, "what is found where an order is lost and named")
 
 
 def chapter(it):
@@ -239,6 +281,7 @@ if SOAK:
     for number in WAITS:
         case(f"{SOAK} faults at wait_replicas {number}")(lambda it, number=number: soak(number))
 else:
+    case("the judge finds each kind of failure in what it reads, and nothing where there is none")(judged)
     case("the installation of docs/operations.md: check says ok on both hosts; a sale over both of them is exact")(chapter)
     case("the service's account may not move slots; the administrator's moves some while a sale goes on")(rights)
     case("a slot that was left half-way between two masters: the chapter's line puts it right")(half_moved)

@@ -9,10 +9,11 @@ NUMBER = ("n", "left", "I", "O")
 
 
 class Stores:
-    """Rows, dead letters, owners, lists, totals and customers' lists of one sale, at this moment."""
+    """Rows, dead letters, owners, lists, totals and customers' lists of one sale."""
 
-    def __init__(self, sale, sql, redis, users):
-        self.id, self.segments = sale.id, sale.segments
+    def read(self, sale, sql, redis, users):
+        """As they are at this moment."""
+        self.id = sale.id
         where = f"WHERE coupon_id = {sale.id}"
         self.rows = {(int(s), int(n)): int(user) for s, n, user, status in
                      sql(f"SELECT segment, seq, user_id, status FROM orders {where}") if status in "12"}
@@ -26,6 +27,7 @@ class Stores:
         self.lists = [redis("LRANGE", sale.key("q", i), 0, -1) for i in range(sale.segments)]
         self.indexes = {user: [entry for entry in redis("ZRANGE", "sk:u:{%d}" % user, 0, -1) if entry.startswith(f"{sale.id}-")]
                         for user in users}
+        return self
 
     def name(self, place):
         return "%d-%d-%d" % (self.id, *place)
