@@ -535,10 +535,9 @@ class Storm:
         """What an operator does: a half-moved slot is fixed, closed sales are recovered. Then everybody asks again."""
         n = self.nemesis
         until(lambda: all(node.answers() for node in n.nodes.nodes), 20, "all nodes answer")
-        n.nodes.until_whole()
         if n.half_moved:
-            n.note(f"half-moved slots: {[(slot, to.name) for slot, to in n.nodes.half_moved()]}")
-            n.nodes.finish()
+            until(self._finished, 20, "half-moved slots are finished", every=0.5)
+        n.nodes.until_whole()
         n.note("the cluster is whole")
         time.sleep(2)  # what is in flight has arrived by then, as promised
         until(lambda: all(app.ready() for app in self.it.apps), 30, "both hosts are ready", every=0.1)
@@ -551,6 +550,18 @@ class Storm:
             if not self._last_round():
                 break
         self._drained()
+
+    def _finished(self):
+        """False while a node has not heard of a failover yet."""
+        nodes, half = self.it.nodes, []
+        try:
+            half = nodes.half_moved()
+            nodes.finish()
+            return not nodes.half_moved()
+        except RedisError as problem:
+            self.nemesis.note(f"{problem}")
+        finally:
+            self.nemesis.note(f"half-moved slots: {[(slot, to.name) for slot, to in half]}")
 
     def _named_closed(self):
         """By either host, in three looks: an inspection may be on its way."""

@@ -215,7 +215,7 @@ def half_moved(it):
           5, "claims there are refused")
     text = block("finish()").replace("finish SLOT 10.0.0.31 10.0.0.32", f"finish {slot} {master.address} {to.address}")
     said = to.run("bash", "-euo", "pipefail", "-c", text, env=os.environ | {"REDISCLI_AUTH": it.nodes.password})
-    same(said.split(), ["OK"] * 3, f"what {text} prints")
+    same(said.split(), ["OK"] * 6, f"what {text} prints")
     same((it.nodes.half_moved(), it.nodes.master_of(slot)), ([], to), "slots on the way, its master")
     proven(it, sale, users)
 

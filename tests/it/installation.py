@@ -152,7 +152,11 @@ class Nodes(Cluster):
         self.until_whole()
 
     def until_whole(self, seconds=40):
-        until(lambda: all(n.whole() for n in self.nodes), seconds, "the cluster is whole", every=0.05)
+        try:
+            until(lambda: all(n.whole() for n in self.nodes), seconds, "the cluster is whole", every=0.05)
+        except AssertionError:
+            seen = {n.name: n.info() for n in self.nodes if n.answers()}
+            raise AssertionError(f"the cluster is not whole in {seconds} s: {seen}") from None
 
     def cli(self, *words):
         words = [w for w in words if w != "--cluster-yes"]
@@ -173,22 +177,31 @@ class Nodes(Cluster):
 
     def half_moved(self):
         """(slot, the master that waits for the rest of it)."""
-        return [(int(slot), node) for node in self.masters() for line in node("CLUSTER", "NODES").splitlines()
-                if "myself" in line for slot in re.findall(r"\[(\d+)-<-", line)]
+        return [(int(slot), node) for node in self.nodes for line in node("CLUSTER", "NODES").splitlines()
+                if "myself,master" in line for slot in re.findall(r"\[(\d+)-<-", line)]
+
+    def owner(self, slot):
+        """By its own word: the node that waits for a slot does not hear of a failover of the other one."""
+        return next((node for node in self.nodes for first, last, master, *_ in node("CLUSTER", "SLOTS")
+                     if first <= slot <= last and master[0] == node.address), None)
 
     def finish(self):
         """Moves what is left of such slots, as the chapter says. When keys are on both sides, the owner's count."""
         for slot, to in self.half_moved():
-            source = self.master_of(slot)
+            source = self.owner(slot) or to
+            if source is not to:  # after a failover neither side knows of the other
+                source("CLUSTER", "SETSLOT", slot, "MIGRATING", to("CLUSTER", "MYID"))
+                to("CLUSTER", "SETSLOT", slot, "NODE", source("CLUSTER", "MYID"))
+                to("CLUSTER", "SETSLOT", slot, "IMPORTING", source("CLUSTER", "MYID"))
             while source is not to and (keys := source("CLUSTER", "GETKEYSINSLOT", slot, 10)):
                 move = ["MIGRATE", to.address, to.port, "", 0, 5000, "AUTH2", "admin", self.password, "KEYS", *keys]
                 try:
                     source(*move)
                 except RedisError as problem:
-                    if not str(problem).startswith("BUSYKEY"):
+                    if "BUSYKEY" not in str(problem):
                         raise
                     source(*move[:6], "REPLACE", *move[6:])
-            for node in {to: 1, source: 1, **dict.fromkeys(self.masters())}:
+            for node in dict.fromkeys([to, source, *self.masters()]):
                 node("CLUSTER", "SETSLOT", slot, "NODE", to("CLUSTER", "MYID"))
 
 
