@@ -7,7 +7,6 @@ without having done anything (Unfit) when the cluster is not in a state in which
 import collections
 import contextlib
 import itertools
-import json
 import random
 import shutil
 import signal
@@ -451,8 +450,7 @@ class Storm:
         amount = amount or self.dice.randint(60, 400)
         self.sale = it.sale(amount=amount, segments=self.dice.choice([1, 3, 6, 12]))
         self.users = it.users(round(amount * self.dice.uniform(0.9, 1.6)))
-        self.history, self.over, self.closed, self.named = History(amount), threading.Event(), set(), 0
-        self.recovered = []
+        self.history, self.over, self.recovered = History(amount), threading.Event(), []
         self.nemesis = Nemesis(it, random.Random(self.dice.random()), self.sale)
         self.pace = LASTS_S * THREADS / amount  # seconds between two customers of a thread
         self.failures, self.stuck, self.acknowledged, self.lost = [], [], 0, 0
@@ -510,7 +508,6 @@ class Storm:
                     self._recover()
         finally:
             n.note("the faults are over")
-            self.calm = time.monotonic()
 
     def _strike(self, struck):
         n = self.nemesis
@@ -583,8 +580,6 @@ class Storm:
         done = app.ctl("--json", "recover", self.sale.title, settings="drain.conf")
         self.nemesis.note(f"recover on {app.name}: exit {done.returncode} {done.stdout.strip()} {done.stderr.strip()}")
         self.recovered.append((app.name, done.returncode, done.stdout.strip()))
-        if done.returncode == 0:
-            self.named += json.loads(done.stdout)["unknown"]
 
     def _last_round(self):
         """Everybody asks until there is an answer, for up to 20 s. True when the sale is closed (again)."""

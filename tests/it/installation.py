@@ -40,8 +40,8 @@ for part in "$@"; do
 done"""
 
 
-def commands(run, *parts):
-    done = subprocess.run(["bash", "-c", COMMANDS, "-", SOURCE, *parts], env=ENVIRONMENT | {"SECKILL_RUN": str(run)},
+def commands(run, *parts, what="command_for"):
+    done = subprocess.run(["bash", "-c", COMMANDS.replace("command_for", what), "-", SOURCE, *parts], env=ENVIRONMENT | {"SECKILL_RUN": str(run)},
                           capture_output=True, text=True, stdin=subprocess.DEVNULL)
     assert done.returncode == 0, done.stdout + done.stderr
     return {part: words.rstrip("\0").split("\0") for part, words in zip(parts, done.stdout.split("\1"))}
@@ -257,8 +257,7 @@ class Database(Host):
         self.sql = Sql(self.files / "etc/mysql-owner.cnf")
         self.up()
         until(self.answers, 60, "MariaDB answers")
-        call("bash", "-c", COMMANDS.replace("command_for", "migrate ; :"), "-", SOURCE, "once",
-             env=ENVIRONMENT | {"SECKILL_RUN": str(self.files)})
+        commands(self.files, "mysql", what="migrate ; command_for")
         root = f"| mariadb --no-defaults --socket={self.files}/mysql.sock -u root"
         type_in("cd" + block("bind-address").split("\ncd", 1)[1], self.files, **{"| mariadb": root})
 
