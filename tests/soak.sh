@@ -8,7 +8,7 @@ top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 build=$(realpath -m -- "${SECKILL_BUILD:-$top/build}")
 seconds=${1:-60}
 [[ $seconds =~ ^[0-9]+$ ]] || { echo "usage: $0 [SECONDS]" >&2 && exit 64; }
-steps=(model points storms restores upgrade fuzz mutations sanitizers bare)
+steps=(model points storms hosts restores upgrade fuzz mutations sanitizers bare)
 
 # check DIRECTORY TESTS: that of the programs, and which tests; after a failure, what they printed.
 check() {
@@ -23,6 +23,13 @@ step_points() { IT_SOAK=${IT_SOAK:-4} check "$build" tests/it/killpoints.py; }
 step_storms() {
 	IT_SOAK_KILLS=${IT_SOAK_KILLS:-1000} check "$build" tests/it/killstorm.py || return
 	grep -E '^# .* kills, IT_SEED' "$build/tests/it/killstorm.log"
+}
+
+step_hosts() {
+	IT_SOAK_FAULTS=${IT_SOAK_FAULTS:-300} check "$build" tests/it/hosts.py
+	local code=$?
+	grep -E '^# wait_replicas [0-9]+, IT_SEED' "$build/tests/it/hosts.log"
+	return $code
 }
 
 step_restores() { SECKILL_SOAK=1 check "$build" tests/it/restores.py; }

@@ -58,10 +58,10 @@ class Answer:
 
 
 class Client:
-    def __init__(self, port, timeout=20, address=None):
+    def __init__(self, port, timeout=20, address=None, host="127.0.0.1"):
         """address: another one of this machine to come from, in 127.0.0.0/8."""
         self.port = port
-        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout,
+        self.connection = http.client.HTTPConnection(host, port, timeout=timeout,
                                                      source_address=address and (address, 0))
 
     def ask(self, method, path, user=None, body=None, authorization=None, headers=()):

@@ -274,6 +274,7 @@ def bare(it, piece):
         assert "/" + (name[0] or name[1]) in installed, name
 
 
+HOSTS = "run by tests/it/hosts.py, in network namespaces"
 LONG = "takes long; tests/it/bench.py runs a short one"
 ENGINE = "needs a container engine"
 CONFIGURE = "./autogen.sh && ./configure && make && make check && make install"
@@ -308,6 +309,14 @@ WAYS = {
         "seckillctl -c DRAIN.CONF recover SELLER/COUPON": recover,
         "sold in Redis = rows in MySQL + on the lists + dead letters + dropped ones": "a sum",
         "for pid in $(pgrep -P MULTIWATCH_PID); do": "run by tests/it/deploy.py, as it stands",
+        "install -m 0600 /dev/null /etc/seckill/redis-replica.password": HOSTS,
+        r"replica=$(tr -d '\n' </etc/seckill/redis-replica.password | sha256sum | cut -d' ' -f1)": HOSTS,
+        "export REDISCLI_AUTH=$(cat /etc/seckill/redis-admin.password)": HOSTS,
+        r"printf '%s\n' 'bind-address = 10.0.0.21' >>/etc/mysql/mariadb.conf.d/60-seckill.cnf": HOSTS,
+        r"printf '%s\n' 'redis = cluster:10.0.0.31:6379,10.0.0.32:6379,10.0.0.33:6379' 'mysql_socket =' " "\\": HOSTS,
+        "redis-cli --user admin --cluster reshard 10.0.0.31:6379 --cluster-from SOURCE_ID --cluster-to TARGET_ID \\": HOSTS,
+        "finish() {": HOSTS, "redis-cli --cluster fix": "is what not to do",
+        "redis-cli --user admin --cluster call 10.0.0.32:6379 CLUSTER FORGET LOST_ID": HOSTS,
         "nginx -s reload": "run by tests/it/killstorm.py", "mariadb-dump --single-transaction": BARE},
     "docs/seckill-api.8": {"spawn-fcgi -n -s /run/seckill/hot.sock -M 0660 -b 4096 -- \\": pool},
     "docs/seckill-orderd.8": {"multiwatch -f 2 -r 1000 -t 100 -- \\": drainers},

@@ -1,0 +1,177 @@
+"""What a sale came to, read from raw SQL and raw Redis, and judged by what its customers were told.
+
+Nothing here asks the service or its audit. A rule yields what it finds wrong; its name is the kind of the failure.
+"""
+
+import collections
+
+NUMBER = ("n", "left", "I", "O")
+
+
+class Stores:
+    """Rows, dead letters, owners, lists, totals and customers' lists of one sale."""
+
+    def read(self, sale, sql, redis, users):
+        """As they are at this moment."""
+        self.id = sale.id
+        where = f"WHERE coupon_id = {sale.id}"
+        self.rows = {(int(s), int(n)): int(user) for s, n, user, status in
+                     sql(f"SELECT segment, seq, user_id, status FROM orders {where}") if status in "12"}
+        self.amount = sql.number(f"SELECT amount FROM coupons WHERE id = {sale.id}")
+        self.dead = {(int(s), int(n)): reason for s, n, reason in
+                     sql(f"SELECT segment, seq, reason FROM dead_letters {where} AND state IN (0, 2) AND seq IS NOT NULL")}
+        self.hub = pairs(redis("HGETALL", sale.key("hub")))
+        self.totals = [pairs(redis("HGETALL", sale.key("s", i))) for i in range(sale.segments)]
+        self.owners = [{int(user): int(n) for user, n in pairs(redis("HGETALL", sale.key("o", i))).items()}
+                       for i in range(sale.segments)]
+        self.lists = [redis("LRANGE", sale.key("q", i), 0, -1) for i in range(sale.segments)]
+        self.indexes = {user: [entry for entry in redis("ZRANGE", "sk:u:{%d}" % user, 0, -1) if entry.startswith(f"{sale.id}-")]
+                        for user in users}
+        return self
+
+    def name(self, place):
+        return "%d-%d-%d" % (self.id, *place)
+
+    def in_flight(self):
+        return sum(int(self.hub[f"G{i}"]) - int(t["I"]) + int(t["O"]) - int(self.hub[f"R{i}"])
+                   for i, t in enumerate(self.totals))
+
+    def units(self):
+        """Where the units are, as Redis has it."""
+        return {"hub": int(self.hub["avail"]), "in flight": self.in_flight(), "left": sum(int(t["left"]) for t in self.totals),
+                "sold": sum(int(t["n"]) for t in self.totals)}
+
+    def whole(self):
+        """Every part of the sale is there; else nothing can be said of units."""
+        return "avail" in self.hub and all(field in t for t in self.totals for field in NUMBER)
+
+
+def pairs(reply):
+    return dict(zip(reply[::2], reply[1::2]))
+
+
+def place(order):
+    return tuple(map(int, order.split("-")[1:]))
+
+
+class Told:
+    """What the customers were told, from the events of a history in the order in which they ended."""
+
+    def __init__(self, events):
+        self.orders, self.last, self.refused_later = collections.defaultdict(dict), {}, []
+        for e in sorted(events, key=lambda e: e.end):
+            known = self.orders.get(e.user)
+            if e.refused and known and e.start > min(first.end for first in known.values()):
+                self.refused_later.append(e)
+            if e.order:
+                self.orders[e.user].setdefault(place(e.order), e)
+            if not e.unknown:
+                self.last[e.user] = e
+        self.asked = {e.user for e in events}
+
+
+# The rules
+
+def number_twice(told, stores):
+    """A number was told to two customers, or is somebody else's row."""
+    users = collections.defaultdict(set)
+    for user, orders in told.orders.items():
+        for at in orders:
+            users[at].add(user)
+    for at, row in stores.rows.items():
+        if at in users:
+            users[at].add(row)
+    yield from (f"{stores.name(at)} is {sorted(some)}'s" for at, some in users.items() if len(some) > 1)
+
+
+def two_numbers(told, stores):
+    """A customer was told two numbers, and the first one was not named as lost."""
+    for user, orders in told.orders.items():
+        kept = [stores.name(at) for at in orders if at not in stores.dead]
+        if len(kept) > 1:
+            yield f"{user} was told {kept}"
+
+
+def lost_in_silence(told, stores):
+    """What was told is neither a row of that customer nor named as lost."""
+    for user, orders in told.orders.items():
+        for at, e in orders.items():
+            if stores.rows.get(at) != user and at not in stores.dead:
+                yield f"{stores.name(at)} of {user}, told with {e.status}"
+
+
+def oversold(told, stores):
+    held = len(stores.dead)
+    if len(stores.rows) + held > stores.amount:
+        yield f"{len(stores.rows)} rows and {held} units that are held, of {stores.amount}"
+    counts = collections.Counter(stores.rows.values())
+    yield from (f"{user} has {n} rows" for user, n in counts.items() if n > 1)
+
+
+def refused_falsely(told, stores):
+    """In the end a customer is told "sold out" while a unit is left."""
+    left = stores.amount - len(stores.rows) - len(stores.dead)
+    refused = [user for user, e in told.last.items() if e.refused]
+    if left > 0 and refused:
+        yield f"{left} units are left, and {len(refused)} customers are refused: {stores.units() if stores.whole() else '?'}"
+
+
+def winner_refused(told, stores):
+    """Who has a row is refused in the end; or was refused at some moment after he had been told his number."""
+    winners = set(stores.rows.values())
+    yield from (f"{user} has a row" for user, e in told.last.items() if e.refused and user in winners)
+    yield from (f"{e}" for e in told.refused_later if told.last.get(e.user) is not e and e.user in winners)
+
+
+def unanswered(told, stores):
+    """The faults are over, and a customer still gets no answer."""
+    yield from (f"{user}" for user in told.asked if user not in told.last)
+
+
+def not_drained(told, stores):
+    for i, owners in enumerate(stores.owners):
+        for user, n in owners.items():
+            if (i, n) not in stores.rows and (i, n) not in stores.dead:
+                yield f"{stores.name((i, n))} of {user} has an owner, and neither row nor dead letter"
+        yield from (f"{record!r} waits on the list of segment {i}" for record in stores.lists[i])
+
+
+def row_without_owner(told, stores):
+    for at, user in stores.rows.items():
+        if stores.owners[at[0]].get(user) != at[1]:
+            yield f"{stores.name(at)} of {user}: in Redis he owns {stores.owners[at[0]].get(user)}"
+
+
+def units_off_the_books(told, stores):
+    if not stores.whole():
+        yield "a part of the sale is gone"
+    elif sum(stores.units().values()) != stores.amount:
+        yield f"{stores.units()} make {sum(stores.units().values())}, not {stores.amount}"
+
+
+def order_not_in_its_list(told, stores):
+    """A customer's own list names his order."""
+    yield from (f"the list of {user} lacks {stores.name(at)}" for at, user in stores.rows.items()
+                if stores.name(at) not in stores.indexes.get(user, []))
+
+
+def list_of_no_order(told, stores):
+    """A customer's own list names nothing that he does not have."""
+    rows = {user: stores.name(at) for at, user in stores.rows.items()}
+    for user, entries in stores.indexes.items():
+        yield from (f"the list of {user} has {entry}" for entry in entries
+                    if entry != rows.get(user) and place(entry) not in stores.dead)
+
+
+RULES = (number_twice, two_numbers, lost_in_silence, oversold, refused_falsely, winner_refused, unanswered, not_drained,
+         row_without_owner, units_off_the_books, order_not_in_its_list, list_of_no_order)
+
+
+def judge(told, stores):
+    """Kind -> what was found."""
+    found = {rule.__name__.replace("_", " "): list(rule(told, stores)) for rule in RULES}
+    return {kind: texts for kind, texts in found.items() if texts}
+
+
+def lost_and_named(told, stores):
+    return sorted(stores.name(at) for orders in told.orders.values() for at in orders if at in stores.dead)
