@@ -175,7 +175,7 @@ def chapter(it):
             done = app.ctl("check", settings=settings)
             said = dict(line.split(None, 1) for line in done.stdout.splitlines())
             same((done.returncode, said), (0, {"redis": "ok", "mysql": "ok", "schema": "ok", "layout": "ok",
-                                               "account": f"ok for {role}"}), f"check on {app.name} with {settings}")
+                                               "account": f"ok for {role}", "board": "ok", "marks": "ok"}), f"check on {app.name} with {settings}")
     proven(it, it.sale(amount=120, segments=6), it.users(150))
 
 
