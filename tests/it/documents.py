@@ -281,9 +281,10 @@ CONFIGURE = "./autogen.sh && ./configure && make && make check && make install"
 WAYS = {
     "README.md": {
         "./dev up": dev, "running at http://127.0.0.1:8080": shown, "./dev status": run, "./dev logs": logs, "./dev down": down,
-        "./dev soak [SECONDS]": known, "client                                      winner: 201 + order number, the order is on "
-        "disk in Redis": "a picture", 'curl -X POST -H "Authorization: Bearer $TOKEN" http://127.0.0.1:8080/api/users/shop/'
-        "coupons/tv/claims": claim, "seckillctl audit": ctl, "seckillctl dead": known, "seckillctl recover": known,
+        "./dev soak [SECONDS]": known, "./dev coverage [TEST...]": known,
+        "client                                      winner: 201 + order number, the order is on disk in Redis": "a picture",
+        'curl -X POST -H "Authorization: Bearer $TOKEN" http://127.0.0.1:8080/api/users/shop/coupons/tv/claims': claim,
+        "seckillctl audit": ctl, "seckillctl dead": known, "seckillctl recover": known,
         "seckillctl config": ctl, CONFIGURE: BARE, "./dev bench": known, "./dev bench overload": known, "./dev bench growth": known,
         'SECKILL_SOAK=1 make -C build check TESTS="tests/model/model tests/model/replay.py tests/it/rig.py"': soak_model,
         "buildah bud --isolation chroot --network host": ENGINE, "docker-compose config": ENGINE, "docker compose up": ENGINE,
