@@ -286,7 +286,7 @@ WAYS = {
         'curl -X POST -H "Authorization: Bearer $TOKEN" http://127.0.0.1:8080/api/users/shop/coupons/tv/claims': claim,
         "seckillctl audit": ctl, "seckillctl dead": known, "seckillctl recover": known,
         "seckillctl config": ctl, CONFIGURE: BARE, "./dev bench": known, "./dev bench overload": known, "./dev bench growth": known,
-        'SECKILL_SOAK=1 make -C build check TESTS="tests/model/model tests/model/replay.py tests/it/rig.py"': soak_model,
+        'SECKILL_SOAK=1 make -C build check TESTS="tests/model/model tests/model/lossy/lossy tests/model/replay.py tests/it/rig.py"': soak_model,
         "buildah bud --isolation chroot --network host": ENGINE, "docker-compose config": ENGINE, "docker compose up": ENGINE,
         "src/bin/     mains: flags, signals, exit codes          src/http/   requests, routes, handlers, the event loop server":
         folders},
