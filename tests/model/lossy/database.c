@@ -162,7 +162,7 @@ void name_in_mysql(struct state *s, const struct sale *sale, struct inspection *
 {
 	int i = job->target;
 	for (int n = job->last + 1; n <= job->mark; n++)
-		if (n > job->mark / RANGE * RANGE && user_of_row(s, sale, i, n) < 0) {
+		if (n > (job->mark - 1) / RANGE * RANGE && user_of_row(s, sale, i, n) < 0) {
 			s->db.dead[i] |= bit(n);
 			s->db.held[i] |= bit(n);
 		}

@@ -205,7 +205,7 @@ static void write_back(const struct inspection *job, struct segment *g)
 /* Numbers that this host was told of and nobody has are named lost, and hold units, as long as there are any. */
 static void name_lost(const struct inspection *job, struct segment *g)
 {
-	int first = job->mark / RANGE * RANGE + 1;
+	int first = (job->mark - 1) / RANGE * RANGE + 1;
 	for (int n = first > g->last ? first : g->last + 1;
 	     n <= job->mark && keeps(NO_HOLDING) && keeps(NAMED_IN_MYSQL); n++) {
 		if (user_of(job, n) >= 0 || job->dead >> n & 1)

@@ -26,7 +26,7 @@
 
 enum { SEGMENTS = 2, CLAIMERS = 3, HOSTS = 2, COPIES = 2 };
 enum { HUB = SEGMENTS, SHARDS = SEGMENTS + 1 };
-enum { RANGE = 4, RANGES_MOST = 4 }; /* order numbers of one incarnation of a segment; bases that are explored */
+enum { RANGE = 3, RANGES_MOST = 5 }; /* order numbers of one incarnation of a segment; bases that are explored */
 
 extern enum rules { TODAY, NEXT } rules; /* in force */
 

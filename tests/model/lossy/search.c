@@ -190,9 +190,10 @@ static void trace_back(struct run *r, size_t number, const struct step *last)
 
 static bool in_bounds(const struct state *s, const struct sale *sale)
 {
+	int bases = sale->bases ? sale->bases : RANGES_MOST;
 	int most = sale->granted_most ? sale->granted_most : sale->units;
 	for (int i = 0; i < sale->segments; i++)
-		if (s->hub.now.with[i].granted > most)
+		if (s->hub.now.with[i].granted > most || s->db.cursor[i].inc >= bases)
 			return false;
 	return true;
 }
