@@ -88,8 +88,8 @@ static enum status lock_and_delete(struct service *svc, struct arena *a, int64_t
 
 static enum status remove_one(struct service *svc, struct arena *a, int64_t coupon, int segments)
 {
-	enum status s =
-		db_begin(svc->db) ? failure_of_db(svc->db, "abandoned") : lock_and_delete(svc, a, coupon, segments);
+	enum status s = db_begin_long(svc->db) ? failure_of_db(svc->db, "abandoned")
+					       : lock_and_delete(svc, a, coupon, segments);
 	if (s == STATUS_OK) {
 		log_info("creation_removed", LOG_INT("coupon", coupon));
 		return STATUS_OK;

@@ -31,7 +31,9 @@
 #include "sale/layout.h"
 #include "sale/supply.h"
 
-enum { LEASE_MS = 5000, COUNT_DEAD_MS = 5000, REMOVE_MS = 60000 };
+/* A batch takes some ms. A drainer that stands still keeps its lease, and its locks in MySQL (db_begin), for two
+ * seconds. */
+enum { LEASE_MS = 2000, COUNT_DEAD_MS = 5000, REMOVE_MS = 60000 };
 
 /* The sweep: coupons and slots (hub and segments) that it looks at in one step, and the time that a slot takes. */
 enum { SWEEP_COUPONS = 8, SWEEP_SLOTS = 40, SWEEP_SLOT_MS = 5 };

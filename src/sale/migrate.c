@@ -99,7 +99,7 @@ static enum status apply_newer(struct db *db, struct arena *a, const struct sql_
 	return STATUS_OK;
 }
 
-/* On the connection that db_begin pinned. */
+/* On the connection that db_begin_long pinned. */
 static enum status run_locked(struct db *db, struct arena *a, const struct sql_file *files, int count,
 			      struct migration *m, const char **problem)
 {
@@ -117,7 +117,7 @@ enum status migrate(struct db *db, struct arena *a, const struct sql_file *files
 		    const char **problem)
 {
 	*m = (struct migration){ 0 };
-	if (db_begin(db) < 0)
+	if (db_begin_long(db) < 0)
 		return failed(db, a, "migration", problem);
 	enum status status = run_locked(db, a, files, count, m, problem);
 	db_rollback(db);

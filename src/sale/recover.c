@@ -94,7 +94,7 @@ static enum status lock(struct recover *r)
 	enum status s = supply_read_hub(r->svc, r->arena, r->coupon.id, &amount, &cancelled);
 	if (s != STATUS_OK)
 		return s;
-	if (db_begin(r->svc->db) ||
+	if (db_begin_long(r->svc->db) ||
 	    db_query(r->svc->db, r->arena, "SELECT segment FROM drain_cursors WHERE coupon_id = ? FOR UPDATE", &cursors,
 		     DB_N(r->coupon.id)) ||
 	    supply_raise(r->svc, r->coupon.id, amount, cancelled) ||

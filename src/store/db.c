@@ -5,9 +5,12 @@
  */
 #include <assert.h>
 #include <limits.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "base/clock.h"
 #include "base/fault.h"
@@ -16,6 +19,12 @@
 
 /* The schema may be migrated, or restored from a backup, beside a program that is connected. */
 enum { SCHEMA_MS = 1000 };
+
+/*
+ * How long the server waits inside a transaction for the next statement before it rolls back and closes the connection.
+ * A process that is stopped, or whose host is cut off, would keep its row locks until then.
+ */
+enum { IDLE_S = 2, LONG_IDLE_S = 600 };
 
 /* clang-format off: a table */
 /* What is not here: 2000 to 2999 and 5000 to 5999 come from the client library, DB_AWAY; all else is DB_BROKEN. */
@@ -195,6 +204,31 @@ static int check_schema(struct db *db)
 	return db_fail(db, DB_SCHEMA, 0, text);
 }
 
+static int socket_of(MYSQL *m)
+{
+#ifdef MARIADB_BASE_VERSION
+	return (int)mysql_get_socket(m);
+#else
+	return (int)m->net.fd;
+#endif
+}
+
+/*
+ * A host that vanished sends no end of its connections: what is written, or asked of an idle one, must be confirmed in
+ * the time that the server has for everything else. Best effort; a unix socket has none of these options.
+ */
+static void notice_lost_host(MYSQL *m, const struct conf *conf)
+{
+	int timeout_ms = conf->mysql_timeout_s * 1000, on = 1, probes = 3;
+	int each_s = conf->mysql_timeout_s / probes > 0 ? conf->mysql_timeout_s / probes : 1;
+	int fd = socket_of(m);
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &each_s, sizeof each_s);
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &each_s, sizeof each_s);
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof timeout_ms);
+}
+
 /* The password is read again for each connection, so that it can be changed under a running program. */
 static bool log_in(MYSQL *m, const struct conf *c, const char *password)
 {
@@ -210,7 +244,10 @@ static int connect_with(struct db *db, const char *password)
 	if (!db->mysql)
 		abort();
 	set_options(db->mysql, db->conf);
+	db->idle_s = 0;
 	int result = log_in(db->mysql, db->conf, password) ? set_session(db) : fail_mysql(db);
+	if (result == 0 && !*db->conf->mysql_socket)
+		notice_lost_host(db->mysql, db->conf);
 	if (result == 0)
 		result = check_schema(db);
 	if (result < 0)
@@ -234,12 +271,7 @@ static int connect_now(struct db *db)
 /* The server speaks only when asked: an idle socket that has something to read has its end, or a farewell. */
 static bool hung_up(MYSQL *m)
 {
-#ifdef MARIADB_BASE_VERSION
-	int fd = (int)mysql_get_socket(m);
-#else
-	int fd = (int)m->net.fd;
-#endif
-	struct pollfd p = { .fd = fd, .events = POLLIN | POLLRDHUP };
+	struct pollfd p = { .fd = socket_of(m), .events = POLLIN | POLLRDHUP };
 	return poll(&p, 1, 0) > 0;
 }
 
@@ -296,13 +328,50 @@ int db_script(struct db *db, struct str sql)
 	return result;
 }
 
-int db_begin(struct db *db)
+static bool is_mariadb(const struct db *db)
+{
+	return strstr(mysql_get_server_info(db->mysql), "MariaDB");
+}
+
+/* MariaDB has a setting that counts in transactions only; MySQL's counts always, and is put back after each. */
+static int limit_idle(struct db *db, int seconds)
+{
+	char sql[80];
+	if (db->idle_s == seconds)
+		return 0;
+	snprintf(sql, sizeof sql, "SET SESSION %s = %d", is_mariadb(db) ? "idle_transaction_timeout" : "wait_timeout",
+		 seconds);
+	db->idle_s = seconds;
+	return command(db, sql);
+}
+
+/* The transaction has ended, whatever happens here. */
+static void unlimit_idle(struct db *db)
+{
+	if (is_mariadb(db))
+		return;
+	db->idle_s = 0;
+	if (mysql_query(db->mysql, "SET SESSION wait_timeout = DEFAULT"))
+		db_close(db);
+}
+
+static int begin(struct db *db, int idle_s)
 {
 	db_rollback(db);
-	if (db_open(db) < 0 || command(db, "START TRANSACTION") < 0)
+	if (db_open(db) < 0 || limit_idle(db, idle_s) < 0 || command(db, "START TRANSACTION") < 0)
 		return -1;
 	db->in_transaction = true;
 	return 0;
+}
+
+int db_begin(struct db *db)
+{
+	return begin(db, IDLE_S);
+}
+
+int db_begin_long(struct db *db)
+{
+	return begin(db, LONG_IDLE_S);
 }
 
 int db_commit(struct db *db)
@@ -315,6 +384,7 @@ int db_commit(struct db *db)
 		return -1;
 	}
 	db->in_transaction = false;
+	unlimit_idle(db);
 	return 0;
 }
 
@@ -324,6 +394,8 @@ void db_rollback(struct db *db)
 	db->in_transaction = db->doomed = false;
 	if (open && mysql_query(db->mysql, "ROLLBACK"))
 		db_close(db);
+	else if (open)
+		unlimit_idle(db);
 }
 
 static const char *durability_problem(struct arena *a, const struct db_value *v)

@@ -4,6 +4,7 @@
  * Every statement that carries a value is prepared, and prepared once per
  * connection. A lost connection is opened again by the next call outside a
  * transaction; one that the server dropped while it was idle goes unnoticed.
+ * On TCP a host that vanished is noticed within that timeout, too.
  *
  * Inside a transaction nothing reconnects. After an error that may have ended
  * it (all but DB_DUPLICATE and DB_DATA, which undo one statement) every call,
@@ -120,8 +121,13 @@ int db_may(struct db *db, const char *sql) MUST_CHECK;
  */
 int db_script(struct db *db, struct str sql) MUST_CHECK;
 
-/* READ COMMITTED. Rolls back a transaction that was left open. */
+/*
+ * READ COMMITTED. Rolls back a transaction that was left open. When no statement comes for 2 seconds the server rolls
+ * back and closes the connection, so that a process which is stopped keeps no locks: the next call fails with DB_AWAY.
+ */
 int db_begin(struct db *db) MUST_CHECK;
+/* The same for 10 minutes: for whoever asks Redis, again and again, under locks that no drainer of a sale waits for. */
+int db_begin_long(struct db *db) MUST_CHECK;
 /* On failure call db_rollback, then ask db_failure: DB_AWAY means that the commit may have happened. */
 int db_commit(struct db *db) MUST_CHECK;
 /*

@@ -31,6 +31,7 @@ struct db {
 	MYSQL *mysql;       /* NULL: not connected */
 	int schema;         /* the version that is required; 0: any */
 	int64_t checked_ms; /* when it was compared last */
+	int idle_s;         /* the session's limit of an idle transaction; 0: the server's own */
 	struct statement statements[STATEMENTS];
 	uint64_t uses;
 	bool in_transaction;

@@ -71,6 +71,11 @@ int db_begin(struct db *db)
 	return next() < 0 ? -1 : 0;
 }
 
+int db_begin_long(struct db *db)
+{
+	return db_begin(db);
+}
+
 int db_commit(struct db *db)
 {
 	(void)db;

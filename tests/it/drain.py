@@ -2,6 +2,7 @@
 """The way of orders to MySQL: poison, repetitions and conflicts disturb nothing but themselves."""
 
 import hashlib
+import pathlib
 import re
 import signal
 import subprocess
@@ -10,7 +11,7 @@ import time
 from harness import BUILD, main
 from stores import Session, SqlError
 from storm import Paused, kill
-from tap import case, every, same, until
+from tap import allowed, case, comment, every, same, until
 
 
 def dead_letters(it, sale):
@@ -309,6 +310,71 @@ def cursor_behind(it):
 def commands(it):
     """How many commands Redis has run."""
     return int(re.search(r"total_commands_processed:(\d+)", it.redis("INFO", "stats")).group(1))
+
+
+def stops_in_transaction(it):
+    """
+    A drainer holds the cursors of a sale and is stopped there: it works on an order, waits for the sale's row, which we
+    lock, and sleeps before we let the row go. Another one must go on; the first one must write nothing when it wakes up.
+    """
+    sale, users = it.sale(amount=10, segments=1), it.users(3)
+    sale.win(users[0])
+    sale.drained()  # the cursor has its row
+    one, other = it.full("drain")
+    kill([one, other], signal.SIGSTOP)
+    orders = [sale.win(user) for user in users[1:]]
+
+    def cursor_is_locked():
+        try:
+            it.sql(f"SELECT 1 FROM drain_cursors WHERE coupon_id = {sale.id} FOR UPDATE NOWAIT")
+        except SqlError:
+            return True
+    try:
+        with Session(it.sql) as session:
+            session("START TRANSACTION")
+            session(f"SELECT id FROM coupons WHERE id = {sale.id} FOR UPDATE")
+            kill([one], signal.SIGCONT)
+            until(cursor_is_locked, 10, "a drainer is in its transaction")
+            kill([one], signal.SIGSTOP)
+            session("COMMIT")
+        stopped = time.monotonic()
+        kill([other], signal.SIGCONT)
+        until(lambda: len(sale.rows()) == 3, 10, "the other drainer goes on")
+        took = time.monotonic() - stopped
+        until(lambda: sale.queued() == 0, 10, "the list is trimmed")
+    finally:
+        kill([one, other], signal.SIGCONT)
+    comment(f"it went on {took:.2f} s after the first one was stopped")
+    sale.win(it.customer())
+    it.full("drain")
+    sale.drained()
+    same((len(sale.rows()), sold(it, sale)), (4, 4), "orders, units sold in MySQL")
+    assert set(orders) < set(sale.rows()), "orders"
+    same(it.sql(f"SELECT * FROM dead_letters WHERE coupon_id = {sale.id}"), [], "dead letters")
+    sale.audit()
+    assert took < allowed(3), f"{took:.2f} s"
+
+
+@case("a drainer that is stopped in its transaction holds up another one for less than 3 s, and writes nothing afterwards")
+def stopped(it):
+    stops_in_transaction(it)
+
+
+@case("the same where MySQL has only one timeout for every wait, as MySQL 8 has; connections that idle outlive it")
+def stopped_in_mysql(it):
+    command = pathlib.Path(f"/proc/{it.leader('mysql')}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
+    it.dev("stop", "mysql")
+    server = subprocess.Popen(command + [b"--version=8.0.36"], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        until(lambda: it.ask("GET", "/readyz").status == 200, 20, "ready")
+        same(it.sql("SELECT VERSION()"), [["8.0.36"]], "what the programs are told; the setting is there in both")
+        stops_in_transaction(it)
+        status = dict(it.sql("SHOW GLOBAL STATUS LIKE 'Aborted_clients'"))
+        same(status, {"Aborted_clients": "1"}, "connections that the server has closed: of those that idled none")
+    finally:
+        server.terminate()
+        server.wait(20)
+        it.dev("start", "mysql")
 
 
 @case("a drainer with batches of one rests when there is nothing to do, and stops when it is asked to")

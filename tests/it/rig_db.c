@@ -100,6 +100,11 @@ int db_begin(struct db *db)
 	return 0;
 }
 
+int db_begin_long(struct db *db)
+{
+	return db_begin(db);
+}
+
 int db_commit(struct db *db)
 {
 	(void)db;

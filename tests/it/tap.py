@@ -96,6 +96,11 @@ def until(question, seconds, what, every=0.01):
         time.sleep(every)
 
 
+def allowed(seconds):
+    """So many seconds on a machine that is ours; more where more processes than processors want to run."""
+    return seconds * max(1, os.getloadavg()[0] / os.cpu_count() / 2)
+
+
 def bail_out(problem):
     print(f"Bail out! {problem}", flush=True)
     sys.exit(1)
