@@ -166,7 +166,7 @@ enum status supply_add(struct service *svc, struct arena *a, int64_t seller, str
 		status = put_on_sale(svc, a, &s, o);
 	if (status != STATUS_OK)
 		return status;
-	FAULT(supply_open);
+	FAULT(supply_opening_waits);
 	*amount = s.amount;
 	return STATUS_OK;
 }

@@ -393,7 +393,7 @@ SCENARIOS = {
               "transfer_probed"],
     selling_one: ["transfer_dry", "transfer_granted", "transfer_sold_out", "transfer_none", "transfer_debited",
                   "transfer_probed"],
-    adding: ["supply_counted", "supply_told", "supply_cleared", "supply_open"],
+    adding: ["supply_counted", "supply_told", "supply_cleared", "supply_opening_waits"],
     finding: ["supply_found"],
     creating: ["create_inserted", "create_hub", "create_segment", "create_published", "create_entering",
                "create_entered"],
