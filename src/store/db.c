@@ -341,8 +341,9 @@ static int limit_idle(struct db *db, int seconds)
 		return 0;
 	snprintf(sql, sizeof sql, "SET SESSION %s = %d", is_mariadb(db) ? "idle_transaction_timeout" : "wait_timeout",
 		 seconds);
-	db->idle_s = seconds;
-	return command(db, sql);
+	int failed = command(db, sql);
+	db->idle_s = failed ? 0 : seconds;
+	return failed;
 }
 
 /* The transaction has ended, whatever happens here. */

@@ -46,6 +46,13 @@ void mysql_close(MYSQL *m)
 	(void)m;
 }
 
+char *mysql_get_server_info(MYSQL *m)
+{
+	static char version[] = "10.11.6-MariaDB";
+	(void)m;
+	return version;
+}
+
 my_socket mysql_get_socket(MYSQL *m)
 {
 	(void)m;
