@@ -2,11 +2,11 @@
 -- Units are put on sale after the opening: the seller adds some, or cancelled orders give theirs back. Totals, so that a
 -- repeated or late call does no harm. A sold-out sale opens again: flags of the old epoch are worth nothing from now on.
 -- Workers may keep the hub's old word for 600 ms, and would refuse who has won meanwhile through another worker: until
--- they have forgotten it the hub is `opening`, and grants nothing (exchange.lua). Nobody's wall clock tells when that is:
--- it is over when somebody comes who knows of this opening for 600 ms by a clock that is never set.
+-- they have forgotten it the hub is `opening`, and grants nothing (exchange.lua). No wall clock measures these
+-- 600 ms, as it may be set. A worker measures them by its monotonic clock, and then calls with the epoch of this opening.
 -- KEYS  hub hash
--- ARGV  fence, amount ever put on sale, units ever given back by cancelled orders; and of which epoch the caller has
---       known for 600 ms
+-- ARGV  fence, amount ever put on sale, units ever given back by cancelled orders; and the epoch that the
+--       caller has known for 600 ms
 -- Reply {'OK', epoch, units that were new, 1 while the hub is opening, else 0}
 --       {'FENCED', fence} it is another one here, or none: nothing was done
 local h = redis.call('HMGET', KEYS[1], 'fence', 'amount', 'cancelled', 'avail', 'sold_out', 'epoch', 'opening')

@@ -24,16 +24,16 @@ struct marker {
 	int64_t begin, end;      /* quarters since 1970: from begin to before end */
 };
 
-/* There are files for every quarter that ends within so many milliseconds from now, and for no other. */
+/* Writes a file for each quarter that ends within lasts_ms from now, and removes this marker's other files. */
 void marker_leave(struct marker *m, int64_t lasts_ms);
 
-/* There are none any more. */
+/* Removes all files of this marker. */
 void marker_take_back(struct marker *m);
 
-/* Removes the files that any worker of this host has put for a coupon. For whoever puts units on sale. */
+/* Removes the files that all workers of this host have written for a coupon. Call it before units are put on sale. */
 void marker_remove(const struct conf *conf, struct str seller, struct str name);
 
-/* Begins without files, removes those that are left behind from now on, and looks whether the wall clock was set. */
+/* Removes all files now; from then on, four times a second, the expired ones, and all when the wall clock was set. */
 void marker_watch(struct service *svc);
 
 #endif

@@ -214,8 +214,8 @@ static int socket_of(MYSQL *m)
 }
 
 /*
- * A host that vanished sends no end of its connections: what is written, or asked of an idle one, must be confirmed in
- * the time that the server has for everything else. Best effort; a unix socket has none of these options.
+ * A host that vanished does not close its connections. TCP closes them when it does not acknowledge data or keepalive
+ * probes within mysql_timeout_s. Errors are ignored: a unix socket does not have these options.
  */
 static void notice_lost_host(MYSQL *m, const struct conf *conf)
 {
