@@ -9,12 +9,13 @@
 
 #include "base/parse.h"
 
-enum kind { TEXT, INT, FLAG, FILE_, WORD };
-#define KIND_TEXT TEXT
-#define KIND_INT  INT
-#define KIND_FLAG FLAG
-#define KIND_FILE FILE_
-#define KIND_WORD WORD
+enum kind { TEXT, INT, AUTO_INT, FLAG, FILE_, WORD };
+#define KIND_TEXT     TEXT
+#define KIND_INT      INT
+#define KIND_AUTO_INT AUTO_INT
+#define KIND_FLAG     FLAG
+#define KIND_FILE     FILE_
+#define KIND_WORD     WORD
 
 static const struct row {
 	const char *name;
@@ -80,12 +81,17 @@ static const char *assign(struct conf *c, const struct row *row, const char *val
 		return parse_flag(value, at) ? NULL : "yes or no";
 	if (row->kind == WORD)
 		return parse_word(row, value, at) ? NULL : arena_printf(&c->arena, "one of %s", row->def);
-	if (row->kind == INT) {
+	if (row->kind == AUTO_INT && strcmp(value, "auto") == 0) {
+		*(int *)at = CONF_AUTO;
+		return NULL;
+	}
+	if (row->kind == INT || row->kind == AUTO_INT) {
 		char *end;
 		errno = 0;
 		long n = strtol(value, &end, 10);
 		if (errno || end == value || *end || n < row->min || n > row->max)
-			return arena_printf(&c->arena, "a whole number from %ld to %ld", row->min, row->max);
+			return arena_printf(&c->arena, "a whole number from %ld to %ld%s", row->min, row->max,
+					    row->kind == AUTO_INT ? " or auto" : "");
 		*(int *)at = (int)n;
 		return NULL;
 	}
@@ -220,7 +226,9 @@ static const char *value_text(const struct conf *c, const struct row *row, char 
 		snprintf(number, 16, "%.*s", (int)word.n, word.p);
 		return number;
 	}
-	if (row->kind != INT)
+	if (row->kind == AUTO_INT && *(const int *)at == CONF_AUTO)
+		return "auto";
+	if (row->kind != INT && row->kind != AUTO_INT)
 		return *(const char *const *)at;
 	snprintf(number, 16, "%d", *(const int *)at);
 	return number;
@@ -238,7 +246,7 @@ void conf_print(const struct conf *c, struct buf *out, bool json)
 			continue;
 		}
 		json_begin(out, rows[i].name, '{');
-		if (rows[i].kind == INT)
+		if (rows[i].kind == INT || (rows[i].kind == AUTO_INT && *value != 'a'))
 			json_int(out, "value", strtol(value, NULL, 10));
 		else if (rows[i].kind == FLAG)
 			json_bool(out, "value", *value == 'y');

@@ -12,11 +12,15 @@
 /* The words of settings that have some, in the order of the table. */
 enum { SELLERS_OPEN, SELLERS_INVITED };
 
+/* The value of a number that may be "auto", when it is. */
+enum { CONF_AUTO = -1 };
+
 struct conf {
 #define X(name, kind, def, min, max, help) CONF_##kind name;
 #define CONF_TEXT                          const char *
 #define CONF_FILE                          const char *
 #define CONF_INT                           int
+#define CONF_AUTO_INT                      int /* or CONF_AUTO */
 #define CONF_FLAG                          bool
 #define CONF_WORD                          int /* which of them, from 0 */
 #include "base/conf.def"
@@ -24,6 +28,7 @@ struct conf {
 #undef CONF_TEXT
 #undef CONF_FILE
 #undef CONF_INT
+#undef CONF_AUTO_INT
 #undef CONF_FLAG
 #undef CONF_WORD
 	const char *source[64]; /* by row of the table: "default", "file", "environment", "flag" */

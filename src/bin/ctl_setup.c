@@ -180,6 +180,10 @@ int ctl_check(struct ctl *c, int argc, char **argv)
 		json_begin(&c->out, NULL, '{');
 	const char *problem = durable_redis(c->service, c->arena, &access);
 	put_check(c, "redis", access, problem, "ok", &code);
+	if (access == ACCESS_OK) {
+		problem = durable_replicas(c->service, c->arena, &ok);
+		put_check(c, "replicas", ACCESS_OK, problem, ok, &code);
+	}
 	problem = durable_mysql(c->service, c->arena, &access);
 	put_check(c, "mysql", access, problem, "ok", &code);
 	problem = check_schema(c, &access);

@@ -62,11 +62,22 @@ static const char *shared_trouble(const struct request *rq, const char *own, enu
 	return own || !board_read(rq->service->board, gauge) ? own : "a process cannot use the file, its log says why";
 }
 
+/* What is wrong with the replicas of a cluster, one of which may be promoted. */
+static const char *replica_trouble(struct request *rq)
+{
+	const char *holds, *problem = durable_replicas(rq->service, rq->arena, &holds);
+	if (!problem || !rq->service->conf->require_durable)
+		return NULL;
+	log_warn_limited("replicas", LOG_TEXT("reason", problem));
+	return problem;
+}
+
 /* A sale needs none of these, so they are no reason to take the host out of service. */
 static void put_warnings(struct request *rq)
 {
 	const struct service *s = rq->service;
 	json_begin(&rq->response.body, "warnings", '[');
+	put_warning(rq, "replicas", replica_trouble(rq));
 	put_warning(rq, "board", shared_trouble(rq, board_problem(s->board), COUNT_private_memory__board));
 	put_warning(rq, "marks", shared_trouble(rq, marks_problem(s->marks), COUNT_private_memory__marks));
 	put_warning(rq, "page_cache", *s->conf->page_cache ? disk_problem(s->conf->page_cache) : NULL);
@@ -82,7 +93,6 @@ static void put_closed(struct request *rq, const struct str *titles, int count)
 	for (int i = 0; i < count; i++)
 		json_str(body, NULL, titles[i]);
 	json_end(body, ']');
-	json_end(body, '}');
 }
 
 enum status handle_ready(struct request *rq)
@@ -114,7 +124,8 @@ enum status handle_ready(struct request *rq)
 	enum status s = inspect_closed(rq->service, rq->arena, &closed, &count);
 	if (s != STATUS_OK)
 		return s;
-	response_object(rq);
+	struct buf *body = response_object(rq);
+	json_int(body, "wait_replicas", redis_wait_replicas(rq->service->redis_now));
 	put_warnings(rq);
 	put_closed(rq, closed, count);
 	return STATUS_OK;

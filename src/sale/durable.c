@@ -21,6 +21,16 @@ static const char *unanswered(struct service *svc, struct arena *a, const struct
 	return arena_printf(a, "%s", problem ? problem : "the answer was lost");
 }
 
+/* In a cluster with its address. */
+static const char *name_of(struct service *svc, struct arena *a, int server)
+{
+	int masters = redis_servers(svc->redis_now);
+	if (masters + redis_replicas(svc->redis_now) == 1)
+		return "Redis";
+	return arena_printf(a, "Redis %s%s", redis_server_name(svc->redis_now, server),
+			    server < masters ? "" : " (a replica)");
+}
+
 /* NULL when the setting is as it must be. */
 static const char *check(struct service *svc, struct arena *a, int server, size_t i, enum access *access)
 {
@@ -32,12 +42,13 @@ static const char *check(struct service *svc, struct arena *a, int server, size_
 	redis_put_text(&c, redis_needs[i].name);
 	enum redis_end end = redis_call(svc->redis_now, a, &c, &reply);
 	if (end != REDIS_ANSWER && reply)
-		return arena_printf(a, "Redis does not tell its settings: %s", redis_text(reply).p);
+		return arena_printf(a, "%s does not tell its settings: %s", name_of(svc, a, server),
+				    redis_text(reply).p);
 	if (end != REDIS_ANSWER)
 		return unanswered(svc, a, reply, access);
 	if (str_eq(redis_text_at(reply, 1), str_of(redis_needs[i].value)))
 		return NULL;
-	return arena_printf(a, "Redis: %s", redis_needs[i].problem);
+	return arena_printf(a, "%s: %s", name_of(svc, a, server), redis_needs[i].problem);
 }
 
 /*
@@ -58,7 +69,10 @@ static const char *check_replay(struct service *svc, struct arena *a, int server
 	redis_put_text(&c, "x");
 	if (redis_call(svc->redis_now, a, &c, &reply) != REDIS_ANSWER || str_eq(redis_text(reply), STR("OK")))
 		return NULL;
-	return "Redis: the default user may not write, so a restart drops what scripts wrote: switch it off, but give it ~* +@all";
+	return arena_printf(a,
+			    "%s: the default user may not write, so a restart drops what scripts wrote: switch it off, "
+			    "but give it ~* +@all",
+			    name_of(svc, a, server));
 }
 
 /* A server that does not tell which process and which history it is: nothing on it is known to be whole. */
@@ -90,13 +104,59 @@ const char *durable_redis(struct service *svc, struct arena *a, enum access *acc
 	const struct redis_reply *reply = NULL;
 	const char *problem = NULL;
 	*access = ACCESS_OK;
-	redis_command(&ping, "PING"); /* also waits for the map of a cluster */
+	redis_survey(svc->redis_now); /* a process that is seldom asked may not know of a master that was replaced */
+	redis_command(&ping, "PING");
 	enum redis_end end = redis_call(svc->redis_now, a, &ping, &reply);
 	int servers = redis_servers(svc->redis_now);
 	if (end != REDIS_ANSWER || !servers)
 		return unanswered(svc, a, end == REDIS_ANSWER ? NULL : reply, access);
 	for (int i = 0; !problem && i < servers; i++)
 		problem = check_server(svc, a, i, access);
+	return problem;
+}
+
+/* Some masters have replicas, or must have, and this one has none. */
+static const char *lonely_master(struct service *svc, struct arena *a)
+{
+	struct redis *r = svc->redis_now;
+	int masters = redis_servers(r), wanted = svc->conf->wait_replicas > 0 ? svc->conf->wait_replicas : 1, most = 0;
+	for (int i = 0; i < masters; i++)
+		most = redis_replicas_of(r, i) > most ? redis_replicas_of(r, i) : most;
+	if (!most && svc->conf->wait_replicas <= 0)
+		return NULL;
+	for (int i = 0; i < masters; i++)
+		if (redis_replicas_of(r, i) < wanted)
+			return arena_printf(
+				a, "%s has %d of %d replicas%s", name_of(svc, a, i), redis_replicas_of(r, i), wanted,
+				svc->conf->wait_replicas > 0 ? ": claims there are answered 503 not-replicated"
+							     : ": orders there are lost with it");
+	return NULL;
+}
+
+static const char *check_replica(struct service *svc, struct arena *a, int server)
+{
+	enum access access = ACCESS_OK;
+	const char *problem = check_server(svc, a, server, &access);
+	if (problem && access != ACCESS_OK)
+		return arena_printf(a, "%s cannot be asked: %s", name_of(svc, a, server), problem);
+	return problem;
+}
+
+const char *durable_replicas(struct service *svc, struct arena *a, const char **holds)
+{
+	struct redis *r = svc->redis_now;
+	int masters = redis_servers(r), wait;
+	const char *problem = NULL;
+	for (int i = 0; !problem && i < redis_replicas(r); i++)
+		problem = check_replica(svc, a, masters + i);
+	if (!problem && (masters > 1 || redis_replicas(r)))
+		problem = lonely_master(svc, a); /* last: the map may have changed meanwhile */
+	wait = redis_wait_replicas(r);
+	*holds = wait ? arena_printf(a,
+				     "ok: an acknowledged claim is on its master's disk and in the memory of %d "
+				     "replica%s",
+				     wait, wait > 1 ? "s" : "")
+		      : "ok: an acknowledged claim is on its master's disk, and no replica is waited for";
 	return problem;
 }
 

@@ -19,6 +19,12 @@ const char *durable_redis(struct service *svc, struct arena *a, enum access *acc
 const char *durable_mysql(struct service *svc, struct arena *a, enum access *access);
 
 /*
+ * After durable_redis: what is wrong with the replicas of a cluster, any of which may be promoted, or NULL; *holds says
+ * where an acknowledged claim is. Both in the arena.
+ */
+const char *durable_replicas(struct service *svc, struct arena *a, const char **holds);
+
+/*
  * At the start of a program: true when it may run. Logs what is wrong; with require_durable = no it only warns. A
  * server that is away, or refuses us, does not stop the start.
  */

@@ -182,10 +182,10 @@ static const struct {
 	{ "MOVED", route_moved },
 	{ "ASK", route_ask },
 	{ "TRYAGAIN", route_again },
-	{ "CLUSTERDOWN", route_again },
 	{ "READONLY", route_again },
-	{ "MASTERDOWN", route_again },
-	{ "LOADING", route_again },
+	{ "CLUSTERDOWN", route_unready },
+	{ "MASTERDOWN", route_unready },
+	{ "LOADING", route_unready },
 	{ "BUSY", refuse },
 	{ "MISCONF", refuse },
 	{ "OOM", refuse },
@@ -216,8 +216,10 @@ void call_answered(struct link *l, struct call *call, redisReply *reply)
 		call_end(call, REDIS_UNKNOWN, NULL);
 	else if (reply->type == REDIS_REPLY_ERROR)
 		on_error(l, call, reply);
-	else
+	else {
+		l->unready_ms = 0;
 		call_end(call, REDIS_ANSWER, reply);
+	}
 }
 
 static struct str name_of(const struct redis_command *c)

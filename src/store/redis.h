@@ -125,6 +125,9 @@ void redis_wait_up(struct redis *r);
 /* The life (as in a fence) of the server that has a key now; zeros while none is connected. */
 const char *redis_run(const struct redis *r, struct str key);
 
+/* Whether there is a connection to the server that has a key now. */
+bool redis_reaches(const struct redis *r, struct str key);
+
 /* Whether one server holds all keys, so that those of different slots may be in one command. */
 bool redis_is_single(const struct redis *r);
 
@@ -132,12 +135,28 @@ bool redis_is_single(const struct redis *r);
 int redis_servers(const struct redis *r);
 
 /*
- * Inside the callback of a write: done is told REDIS_ANSWER once what was written through this connection has reached
- * the setting's wait_replicas, REDIS_UNKNOWN when it has not within wait_ms. At once when the setting is 0. All that
- * ask in one turn of the loop share one WAIT.
+ * Reads the map of a cluster anew, and from now on connects to replicas, too: as a command's `server` they stand behind
+ * the masters. Blocks until all that were named are connected or away, at most redis_timeout_ms. Only for a Redis on a
+ * loop of its own.
+ */
+void redis_survey(struct redis *r);
+int redis_replicas(const struct redis *r);                        /* 0 before a survey */
+int redis_replicas_of(const struct redis *r, int server);         /* of a master, as the map of a cluster has it */
+const char *redis_server_name(const struct redis *r, int server); /* its address, until the loop turns; "": none */
+
+/*
+ * How many replicas have a claim when it is acknowledged, on every master: the setting wait_replicas, or what auto
+ * comes to (1 where the map of the cluster names a replica for each master, else 0).
+ */
+int redis_wait_replicas(const struct redis *r);
+
+/*
+ * Inside the callback of a write: done is told REDIS_ANSWER once as many replicas as wait_replicas demands of this
+ * server have in memory what was written through this connection, REDIS_UNKNOWN when they have not within wait_ms. At
+ * once where none is demanded. All that ask in one turn of the loop share one WAIT.
  */
 void redis_confirm(struct redis *r, redis_done *done, void *context);
-bool redis_confirms(const struct redis *r); /* the setting is not 0 */
+bool redis_confirms(const struct redis *r); /* one server, at least, may demand some */
 
 /* Queues a command. The callback may run before this returns (REDIS_REFUSED when there is no connection). */
 void redis_send(struct redis *r, const struct redis_command *c, redis_done *done, void *context);
@@ -145,7 +164,8 @@ void redis_send(struct redis *r, const struct redis_command *c, redis_done *done
 /*
  * Sends, turns the loop until this command's end, and keeps the reply in the
  * arena. Waits for a connection that is being made, at most redis_timeout_ms;
- * without a server it is REDIS_REFUSED at once.
+ * without a server it is REDIS_REFUSED at once. A server that was away a
+ * quarter of a second ago, and still is, makes nobody wait again.
  * Only for a Redis on a loop of its own.
  */
 enum redis_end redis_call(struct redis *r, struct arena *a, const struct redis_command *c,

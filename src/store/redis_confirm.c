@@ -10,6 +10,7 @@
 struct confirm {
 	struct confirm *next;
 	struct redis *redis;
+	int replicas; /* that must have it: of the first, for all */
 	redis_done *done;
 	void *context;
 };
@@ -28,8 +29,9 @@ static void on_waited(redisAsyncContext *ac, void *raw, void *context)
 	const redisReply *reply = raw;
 	struct confirm *first = context;
 	(void)ac;
-	bool reached =
-		reply && reply->type == REDIS_REPLY_INTEGER && reply->integer >= first->redis->conf->wait_replicas;
+	bool reached = reply && reply->type == REDIS_REPLY_INTEGER && reply->integer >= first->replicas;
+	if (!reached)
+		route_refresh_soon(first->redis); /* the replica may be none any more */
 	end_all(first, reached ? REDIS_ANSWER : REDIS_UNKNOWN);
 }
 
@@ -40,25 +42,33 @@ void confirm_flush(struct link *l)
 	l->confirms = NULL;
 	if (!first)
 		return;
-	if (!l->up || redisAsyncCommand(l->ac, on_waited, first, "WAIT %d %d", (int)conf->wait_replicas,
-					(int)conf->wait_ms) != REDIS_OK)
+	if (!l->up ||
+	    redisAsyncCommand(l->ac, on_waited, first, "WAIT %d %d", first->replicas, (int)conf->wait_ms) != REDIS_OK)
 		end_all(first, REDIS_UNKNOWN);
+}
+
+/* A replica that the nodes agree to have failed is in no map; one that one node alone does not see still is. */
+int confirm_replicas(const struct link *l)
+{
+	int wanted = l->redis->conf->wait_replicas;
+	return wanted == CONF_AUTO ? l->replicas > 0 : wanted;
 }
 
 bool redis_confirms(const struct redis *r)
 {
-	return r->conf->wait_replicas > 0;
+	return r->conf->wait_replicas == CONF_AUTO ? r->cluster : r->conf->wait_replicas > 0;
 }
 
 void redis_confirm(struct redis *r, redis_done *done, void *context)
 {
-	if (!redis_confirms(r)) {
+	int replicas = confirm_replicas(r->answering);
+	if (!replicas) {
 		done(context, REDIS_ANSWER, NULL);
 		return;
 	}
 	struct confirm *c = malloc(sizeof *c);
 	if (!c)
 		abort();
-	*c = (struct confirm){ r->answering->confirms, r, done, context };
+	*c = (struct confirm){ r->answering->confirms, r, replicas, done, context };
 	r->answering->confirms = c;
 }

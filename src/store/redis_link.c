@@ -12,7 +12,7 @@
 #include "base/log.h"
 #include "base/lookup.h"
 
-enum { RETRY_MIN_MS = 50, RETRY_MAX_MS = 250, UNNEEDED_MAX_MS = 10000, WATCH_MS = 50, LEARN_MS = 200 };
+enum { RETRY_MIN_MS = 50, RETRY_MAX_MS = 250, UNNEEDED_MAX_MS = 10000, WATCH_MS = 50, LEARN_MS = 200, AWAY_MS = 250 };
 
 static struct link *of(void *member, size_t offset)
 {
@@ -148,6 +148,14 @@ static void set_problem(struct link *l, bool refused, const char *text)
 	snprintf(l->problem, sizeof l->problem, "%s: %s", l->address, text);
 }
 
+static void set_failure(struct link *l, bool refused, const char *text)
+{
+	l->failed_ms = clock_mono_ms();
+	if (!l->away_ms)
+		l->away_ms = l->failed_ms;
+	set_problem(l, refused, text);
+}
+
 /* The first time it is news; then it is what every try to connect meets. */
 static void lost(struct link *l, const char *event, const char *reason)
 {
@@ -156,20 +164,20 @@ static void lost(struct link *l, const char *event, const char *reason)
 	else
 		log_warn_limited(event, LOG_TEXT("server", l->address), LOG_TEXT("reason", reason));
 	if (l->served || !l->refused)
-		set_problem(l, false, reason);
+		set_failure(l, false, reason);
 }
 
 static void away(struct link *l, const char *reason)
 {
 	log_warn_limited("redis_away", LOG_TEXT("server", l->address), LOG_TEXT("reason", reason));
-	set_problem(l, false, reason);
+	set_failure(l, false, reason);
 }
 
 static void refused(struct link *l, const redisReply *error)
 {
 	log_error_limited("redis_login_refused", LOG_TEXT("server", l->address),
 			  LOG_STR("error", ((struct str){ error->str, (size_t)error->len })));
-	set_problem(l, true, error->str);
+	set_failure(l, true, error->str);
 }
 
 static void on_disconnect(const redisAsyncContext *ac, int status)
@@ -231,6 +239,7 @@ static void on_tale(redisAsyncContext *ac, void *raw, void *context)
 	l->retry_ms = RETRY_MIN_MS;
 	l->up = l->served = true;
 	l->refused = false;
+	l->away_ms = l->unready_ms = 0;
 	l->problem[0] = '\0';
 	route_link_changed(l);
 }
@@ -389,12 +398,27 @@ static void on_retry(struct loop_timer *t)
 		loop_timer_set(l->redis->loop, &l->retry, RETRY_MIN_MS); /* the old context is still being freed */
 }
 
+/* A loop that stood still has not tried for a while: what it knew of a server that was away is old. */
 void link_hurry(struct link *l)
 {
 	if (l->ac || l->lookup.fn)
 		return;
+	if (clock_mono_ms() - l->failed_ms > 2 * RETRY_MAX_MS)
+		l->away_ms = 0;
 	loop_timer_cancel(l->redis->loop, &l->retry);
 	connect_now(l);
+}
+
+bool link_is_away(const struct link *l)
+{
+	return !l->up && l->away_ms && clock_mono_ms() - l->away_ms > AWAY_MS;
+}
+
+bool link_is_unready(struct link *l)
+{
+	if (!l->unready_ms)
+		l->unready_ms = clock_mono_ms();
+	return clock_mono_ms() - l->unready_ms > AWAY_MS;
 }
 
 /* The oldest thing that it owes us: a connection, an answer to a call, or one to our own question when nobody calls. */
@@ -411,7 +435,7 @@ static void hang_up(struct link *l)
 	bool was_connected = l->ac->c.flags & REDIS_CONNECTED;
 	lost(l, "redis_timeout", "no answer in time");
 	redisAsyncFree(l->ac);
-	set_problem(l, false, "no answer in time");
+	set_failure(l, false, "no answer in time");
 	if (!was_connected)
 		retry_later(l);
 }

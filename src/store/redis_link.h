@@ -42,7 +42,7 @@ struct link {
 	char address[ADDRESS]; /* "unix:PATH" or "HOST:PORT" */
 	bool kept;             /* the settings name it: it stays when no slot does */
 	bool closing;
-	int64_t named_ms; /* when a slot was last its own, or a redirection led here */
+	int64_t named_ms; /* when a slot was last its own, the map named it as a replica, or a redirection led here */
 	redisAsyncContext *ac;
 	struct loop_io io;
 	struct loop_io lookup; /* of the host's name, while its fn is set */
@@ -59,6 +59,11 @@ struct link {
 	char run[REDIS_RUN + 1], told[REDIS_RUN];
 	int retry_ms;
 	int64_t dialed_ms, learned_ms;
+	int64_t away_ms;    /* since when every try to connect has failed; 0: it is up, or nothing has failed yet */
+	int64_t failed_ms;  /* when the last one did */
+	int64_t unready_ms; /* since when the server executes nothing (LOADING, CLUSTERDOWN); 0: it does */
+	int replicas;       /* that the cluster's map names for this master */
+	bool replica;       /* the map names it as one */
 	struct call *first, **last;             /* in flight, oldest first; of a batch, its first call */
 	struct call *gathered, **gathered_last; /* the batch that leaves next */
 	int gathering;
@@ -73,9 +78,11 @@ struct redis {
 	bool sharded; /* the server is a node of a cluster, whatever the setting says: a command has keys of one slot */
 	struct link *slots[SLOTS];          /* cluster: who serves what; NULL: nobody known */
 	struct link *answering;             /* whose reply is being told */
-	bool mapped, refreshing;            /* the map was read; it is about to be read again */
+	bool mapped, refreshing;            /* the map was read; it is about to be read again, soon */
+	unsigned maps;                      /* how often it was read */
+	bool with_replicas;                 /* connections to replicas are wanted, too */
 	struct link *asked;                 /* the last server whose map was asked for */
-	struct loop_timer refresh, unpark;  /* armed while there is reason */
+	struct loop_timer refresh, unpark;  /* unpark: armed while there is reason */
 	struct loop_timer tidy;             /* cluster: looks for links that nobody needs any more */
 	struct call *parked, **parked_last; /* not executed yet, tried again until their time is over */
 	int outstanding;
@@ -112,6 +119,13 @@ void link_load(struct link *l, const struct redis_script *s);
 void link_flush(struct link *l);
 void link_learn(struct link *l); /* it may be in another life: nothing is sent before it has told */
 void link_hurry(struct link *l); /* connects now, when it waits for another try */
+/*
+ * A server that has been away for a while: a call that must go there is refused at once, and does not make its caller
+ * wait for redis_timeout_ms again. Until then calls wait for the connection.
+ */
+bool link_is_away(const struct link *l);
+/* The server says that it executes nothing now. True when it has been saying so for a while. */
+bool link_is_unready(struct link *l);
 
 /* redis_batch.c: takes a call for the next batch, perhaps after sending the one before. */
 void batch_add(struct link *l, struct call *call);
@@ -122,6 +136,8 @@ void batch_answered(struct link *l, struct call *first, redisReply *reply);
 
 /* redis_confirm.c: sends the WAIT of this turn. */
 void confirm_flush(struct link *l);
+/* Replicas that must have what this server acknowledges. */
+int confirm_replicas(const struct link *l);
 
 /* redis.c: a link's answer to a call; reply is NULL when the connection was lost. */
 void call_answered(struct link *l, struct call *call, redisReply *reply);
@@ -132,8 +148,9 @@ const char *route_open(struct redis *r); /* NULL, or what is wrong with the sett
 void route_close(struct redis *r);
 int route_slot(struct str key);
 void route_call(struct redis *r, struct call *call);
-void route_link_changed(struct link *l); /* it is up, or was lost */
-bool route_needs(const struct link *l);  /* else it is tried again less and less often */
+void route_link_changed(struct link *l);  /* it is up, or was lost */
+void route_refresh_soon(struct redis *r); /* the map may have changed */
+bool route_needs(const struct link *l);   /* else it is tried again less and less often */
 /* For a caller that waits: connections that were lost are tried at once, and whether one is on its way. */
 void route_hurry(struct redis *r);
 bool route_is_trying(const struct redis *r);
@@ -141,5 +158,6 @@ bool route_is_trying(const struct redis *r);
 bool route_moved(struct link *l, struct call *call, struct str error);
 bool route_ask(struct link *l, struct call *call, struct str error);
 bool route_again(struct link *l, struct call *call, struct str error);
+bool route_unready(struct link *l, struct call *call, struct str error);
 
 #endif

@@ -1,10 +1,11 @@
 /*
  * Which server a call goes to. With one server there is one link. With a
  * Redis Cluster the map of slots is read from any node, corrected by every
- * MOVED, and read again when a node is lost. A call that a node did not
- * execute (resharding, a failover) is parked and tried again until
- * redis_timeout_ms after its begin; one whose answer was lost is never sent
- * again from here.
+ * MOVED, and read again when a node is lost, ten times a second until its
+ * slots are with one that answers. A call that a node did not execute
+ * (resharding, a failover) is parked and tried again until redis_timeout_ms
+ * after its begin, or until its server has been away for a moment; one whose
+ * answer was lost is never sent again from here.
  *
  * Redis Cluster Specification: hash slots, hash tags, MOVED and ASK redirection.
  */
@@ -16,10 +17,13 @@
 #include "base/parse.h"
 #include "store/redis_link.h"
 
-enum { REFRESH_MS = 100, UNPARK_MS = 10, REDIRECTS_MAX = 16 };
+/* REFRESH_MS: when the map may have changed; MAP_MS: without a reason. */
+enum { REFRESH_MS = 100, MAP_MS = 5000, UNPARK_MS = 10, REDIRECTS_MAX = 16 };
 
-/* A cluster names its nodes as it likes: so many links at most, and none for long that no slot needs. */
-enum { LINKS_MAX = 256, TIDY_MS = 1000, UNNAMED_MS = 10000 };
+/* A cluster names its nodes as it likes: so many links at most, and none for long that the map does not name. */
+enum { LINKS_MAX = 256, REPLICAS_MAX = 16, TIDY_MS = 1000, UNNAMED_MS = 10000 };
+
+enum { MASTER = 2 }; /* its place in a range of the map; the replicas follow */
 
 /* CRC-16/XMODEM, as the specification has it. */
 static uint16_t crc16(const char *p, size_t n)
@@ -120,14 +124,6 @@ bool route_is_trying(const struct redis *r)
 
 /* The map */
 
-static void refresh_soon(struct redis *r)
-{
-	if (!r->cluster || r->closing || r->refreshing)
-		return;
-	r->refreshing = true; /* not armed anew: many reasons in a row must not postpone it for ever */
-	loop_timer_set(r->loop, &r->refresh, REFRESH_MS);
-}
-
 /* It is needed again: what it waits for between tries may have grown long. */
 static void need(struct link *l)
 {
@@ -152,25 +148,72 @@ static const redisReply *element(const redisReply *list, size_t i, int type)
 	return there && list->element[i]->type == type ? list->element[i] : NULL;
 }
 
-/* [first slot, last slot, [host, port, ...] of the master, ...]: a host that is nil or empty is the one that was asked.
- */
+static void log_unreadable(const struct link *asked, struct str host)
+{
+	log_error_limited("redis_map_unreadable", LOG_TEXT("server", asked->address), LOG_STR("host", host));
+}
+
+/* [host, port, ...]: a host that is nil or empty is the one that was asked. */
+static struct link *read_node(struct redis *r, const struct link *asked, const redisReply *node)
+{
+	char address[ADDRESS];
+	const redisReply *host = element(node, 0, REDIS_REPLY_STRING), *none = element(node, 0, REDIS_REPLY_NIL);
+	const redisReply *port = element(node, 1, REDIS_REPLY_INTEGER);
+	struct str name = host ? (struct str){ host->str, (size_t)host->len } : STR("");
+	if ((!host && !none) || !port || !address_put(address, name, port->integer, asked->address)) {
+		log_unreadable(asked, name);
+		return NULL;
+	}
+	struct link *l = link_of(r, address);
+	if (l)
+		need(l);
+	return l;
+}
+
+static void read_replicas(struct redis *r, const struct link *asked, const redisReply *range)
+{
+	for (size_t i = 0; i < REPLICAS_MAX && element(range, MASTER + 1 + i, REDIS_REPLY_ARRAY); i++) {
+		struct link *l = read_node(r, asked, range->element[MASTER + 1 + i]);
+		if (l)
+			l->replica = true;
+	}
+}
+
+/* [first slot, last slot, node of the master, nodes of its replicas...] */
 static struct link *read_range(struct redis *r, const struct link *asked, const redisReply *range, int64_t *first,
 			       int64_t *last)
 {
-	char address[ADDRESS];
 	const redisReply *from = element(range, 0, REDIS_REPLY_INTEGER), *to = element(range, 1, REDIS_REPLY_INTEGER);
-	const redisReply *master = element(range, 2, REDIS_REPLY_ARRAY);
-	const redisReply *host = element(master, 0, REDIS_REPLY_STRING), *none = element(master, 0, REDIS_REPLY_NIL);
-	const redisReply *port = element(master, 1, REDIS_REPLY_INTEGER);
-	struct str name = host ? (struct str){ host->str, (size_t)host->len } : STR("");
-	if (!from || !to || from->integer < 0 || to->integer >= SLOTS || (!host && !none) || !port ||
-	    !address_put(address, name, port->integer, asked->address)) {
-		log_error_limited("redis_map_unreadable", LOG_TEXT("server", asked->address), LOG_STR("host", name));
+	if (!from || !to || from->integer < 0 || to->integer >= SLOTS) {
+		log_unreadable(asked, STR(""));
 		return NULL;
 	}
+	struct link *l = read_node(r, asked, element(range, MASTER, REDIS_REPLY_ARRAY));
+	if (!l)
+		return NULL;
 	*first = from->integer;
 	*last = to->integer;
-	return link_of(r, address);
+	l->replicas = (int)(range->elements - (MASTER + 1));
+	if (r->with_replicas)
+		read_replicas(r, asked, range);
+	return l;
+}
+
+void route_refresh_soon(struct redis *r)
+{
+	if (!r->cluster || r->closing || r->refreshing)
+		return;
+	r->refreshing = true; /* not armed anew: many reasons in a row must not postpone it for ever */
+	loop_timer_set(r->loop, &r->refresh, REFRESH_MS);
+}
+
+/* Slots whose server is not up: somebody else may have them by now, and nothing tells us. */
+static bool misses_master(const struct redis *r)
+{
+	for (int s = 0; s < SLOTS; s++)
+		if (r->slots[s] && !r->slots[s]->up)
+			return true;
+	return false;
 }
 
 /* A slot is in one range: so much work a map is at most, whatever it says. */
@@ -178,19 +221,20 @@ static void read_map(struct redis *r, const struct link *asked, const redisReply
 {
 	int64_t first, last, rest = SLOTS;
 	bool readable = false;
+	for (struct link *l = r->links; l; l = l->next)
+		l->replica = false;
 	for (size_t i = 0; i < map->elements && i < SLOTS && rest > 0; i++) {
 		struct link *l = read_range(r, asked, map->element[i], &first, &last);
 		if (!l)
 			continue;
 		readable = true;
-		need(l);
 		for (; first <= last && rest > 0; first++, rest--)
 			assign(r, (int)first, l);
 	}
-	if (readable)
-		r->mapped = true;
-	else
-		refresh_soon(r);
+	r->mapped |= readable;
+	r->maps += readable;
+	if (!readable || misses_master(r))
+		route_refresh_soon(r);
 }
 
 static void on_slots(redisAsyncContext *ac, void *raw, void *context)
@@ -200,7 +244,7 @@ static void on_slots(redisAsyncContext *ac, void *raw, void *context)
 	if (r->closing)
 		return;
 	if (!reply || reply->type != REDIS_REPLY_ARRAY) {
-		refresh_soon(r);
+		route_refresh_soon(r);
 		return;
 	}
 	read_map(r, ac->data, reply);
@@ -224,7 +268,7 @@ static void refresh_now(struct redis *r)
 		return;
 	struct link *l = next_up(r);
 	if (!l || redisAsyncCommand(l->ac, on_slots, r, "CLUSTER SLOTS") != REDIS_OK)
-		refresh_soon(r);
+		route_refresh_soon(r);
 }
 
 static void on_refresh(struct loop_timer *t)
@@ -232,6 +276,10 @@ static void on_refresh(struct loop_timer *t)
 	struct redis *r = (struct redis *)((char *)t - offsetof(struct redis, refresh));
 	r->refreshing = false;
 	refresh_now(r);
+	if (misses_master(r))
+		route_refresh_soon(r);
+	else if (!r->refreshing && !r->closing)
+		loop_timer_set(r->loop, &r->refresh, MAP_MS);
 }
 
 void route_link_changed(struct link *l)
@@ -239,7 +287,7 @@ void route_link_changed(struct link *l)
 	if (l->up)
 		refresh_now(l->redis);
 	else
-		refresh_soon(l->redis);
+		route_refresh_soon(l->redis);
 }
 
 /* Calls */
@@ -252,20 +300,89 @@ static bool is_master(const struct redis *r, const struct link *l)
 	return false;
 }
 
-static struct link *nth_master(const struct redis *r, int n)
+static bool is_replica(const struct redis *r, const struct link *l)
+{
+	return l->replica && !is_master(r, l);
+}
+
+typedef bool kind_of_node(const struct redis *r, const struct link *l);
+
+static struct link *nth(const struct redis *r, kind_of_node *is, int n)
 {
 	struct link *l = r->links;
-	while (l && (!is_master(r, l) || n-- > 0))
+	while (l && (!is(r, l) || n-- > 0))
 		l = l->next;
 	return l;
 }
 
-int redis_servers(const struct redis *r)
+static int count(const struct redis *r, kind_of_node *is)
 {
 	int n = 0;
-	while (r->cluster && nth_master(r, n))
-		n++;
-	return r->cluster ? n : 1;
+	for (const struct link *l = r->links; l; l = l->next)
+		n += is(r, l);
+	return n;
+}
+
+int redis_servers(const struct redis *r)
+{
+	return r->cluster ? count(r, is_master) : 1;
+}
+
+int redis_replicas(const struct redis *r)
+{
+	return r->cluster ? count(r, is_replica) : 0;
+}
+
+static struct link *nth_server(const struct redis *r, int n)
+{
+	int masters = redis_servers(r);
+	return n < masters ? nth(r, is_master, n) : nth(r, is_replica, n - masters);
+}
+
+int redis_replicas_of(const struct redis *r, int server)
+{
+	const struct link *l = r->cluster ? nth_server(r, server) : NULL;
+	return l ? l->replicas : 0;
+}
+
+const char *redis_server_name(const struct redis *r, int server)
+{
+	const struct link *l = r->cluster ? nth_server(r, server) : r->links;
+	return l ? l->address : "";
+}
+
+static bool is_settled(const struct redis *r)
+{
+	for (const struct link *l = r->links; l; l = l->next)
+		if (!l->up && !l->away_ms)
+			return false;
+	return true;
+}
+
+void redis_survey(struct redis *r)
+{
+	int64_t deadline = clock_mono_ms() + r->conf->redis_timeout_ms;
+	unsigned maps = r->maps;
+	loop_turn(r->loop, 0);
+	route_hurry(r);
+	redis_wait_up(r);
+	if (!r->cluster)
+		return;
+	r->with_replicas = true;
+	refresh_now(r);
+	route_refresh_soon(r); /* of another one, should the first not answer */
+	while ((r->maps == maps || !is_settled(r)) && any_up(r) && clock_mono_ms() < deadline)
+		loop_turn(r->loop, 10);
+}
+
+/* The least of all masters. */
+int redis_wait_replicas(const struct redis *r)
+{
+	int least = -1;
+	for (const struct link *l = r->links; l; l = l->next)
+		if (!r->cluster || is_master(r, l))
+			least = least < 0 || confirm_replicas(l) < least ? confirm_replicas(l) : least;
+	return least < 0 ? 0 : least;
 }
 
 bool redis_is_single(const struct redis *r)
@@ -278,14 +395,24 @@ static struct link *route(struct redis *r, const struct call *call)
 	if (!r->cluster)
 		return r->links;
 	if (call->server >= 0)
-		return nth_master(r, call->server);
+		return nth_server(r, call->server);
 	return call->slot < 0 ? any_up(r) : r->slots[call->slot];
+}
+
+static const struct link *link_of_key(const struct redis *r, struct str key)
+{
+	return r->cluster ? r->slots[route_slot(key)] : r->links;
+}
+
+bool redis_reaches(const struct redis *r, struct str key)
+{
+	const struct link *l = link_of_key(r, key);
+	return l && l->up;
 }
 
 const char *redis_run(const struct redis *r, struct str key)
 {
-	const struct link *l = r->cluster ? r->slots[route_slot(key)] : r->links;
-	return l && l->up ? l->run : "0000000000000000";
+	return redis_reaches(r, key) ? link_of_key(r, key)->run : "0000000000000000";
 }
 
 static void park(struct redis *r, struct call *call)
@@ -297,17 +424,22 @@ static void park(struct redis *r, struct call *call)
 	r->parked_last = &call->next;
 }
 
+static bool is_over(const struct redis *r, const struct call *call)
+{
+	return clock_mono_ms() - call->began_ms > r->conf->redis_timeout_ms;
+}
+
 void route_call(struct redis *r, struct call *call)
 {
 	struct link *l = r->closing ? NULL : route(r, call);
 	if (l && link_send(l, call, false))
 		return;
-	if (!r->cluster || r->closing || clock_mono_ms() - call->began_ms > r->conf->redis_timeout_ms) {
+	if (r->cluster && !r->closing)
+		route_refresh_soon(r); /* who is mapped is away: ask until somebody names another */
+	if (!r->cluster || r->closing || (l && link_is_away(l)) || is_over(r, call))
 		call_end(call, REDIS_REFUSED, NULL);
-		return;
-	}
-	refresh_soon(r); /* who is mapped is away: ask until somebody names another */
-	park(r, call);
+	else
+		park(r, call);
 }
 
 static void on_unpark(struct loop_timer *t)
@@ -348,7 +480,7 @@ bool route_moved(struct link *l, struct call *call, struct str error)
 	call->reloaded = false; /* another server, which may not know the script either */
 	if (call->slot >= 0)
 		assign(r, call->slot, to);
-	refresh_soon(r);
+	route_refresh_soon(r);
 	route_call(r, call);
 	return true;
 }
@@ -369,12 +501,17 @@ bool route_again(struct link *l, struct call *call, struct str error)
 	struct redis *r = call->redis;
 	(void)l;
 	(void)error;
-	if (!r->cluster || clock_mono_ms() - call->began_ms > r->conf->redis_timeout_ms)
+	if (!r->cluster || is_over(r, call))
 		return false;
-	refresh_soon(r);
+	route_refresh_soon(r);
 	call->alone = true; /* of a batch one key may be here and another not: each for itself it may be answered */
 	park(r, call);
 	return true;
+}
+
+bool route_unready(struct link *l, struct call *call, struct str error)
+{
+	return !link_is_unready(l) && route_again(l, call, error);
 }
 
 /* Settings: unix:PATH, tcp:HOST:PORT, cluster:HOST:PORT,HOST:PORT,... */
@@ -415,6 +552,9 @@ static void on_tidy(struct loop_timer *t)
 	for (int slot = 0; slot < SLOTS; slot++)
 		if (r->slots[slot])
 			r->slots[slot]->named_ms = now;
+	for (struct link *l = r->links; l; l = l->next)
+		if (l->replica)
+			l->named_ms = now;
 	forget_unnamed(r);
 	loop_timer_set(r->loop, &r->tidy, TIDY_MS);
 }
@@ -427,6 +567,8 @@ const char *route_open(struct redis *r)
 	r->unpark.fn = on_unpark;
 	r->tidy.fn = on_tidy;
 	r->cluster = strncmp(setting, "cluster:", 8) == 0;
+	if (r->cluster)
+		loop_timer_set(r->loop, &r->refresh, MAP_MS);
 	if (strncmp(setting, "unix:", 5) == 0 && setting[5]) {
 		link_of(r, setting);
 		return NULL;

@@ -443,7 +443,7 @@ def head(it):
 def operations(it):
     assert abs(clock_ms(it) - now_ms()) < 1000
     same(it.ask("GET", "/healthz").expect(200).json, {"errMsg": ""}, "health")
-    same(it.ask("GET", "/readyz").expect(200).json, {"errMsg": "", "warnings": [], "closed": []}, "readiness")
+    same(it.ask("GET", "/readyz").expect(200).json, {"errMsg": "", "wait_replicas": 0, "warnings": [], "closed": []}, "readiness")
     metrics = it.ask("GET", "/metrics").expect(200)
     same(metrics.headers.get_content_type(), "text/plain", "type of the metrics")
     counts = dict(line.rsplit(" ", 1) for line in metrics.body.decode().splitlines() if not line.startswith("#"))

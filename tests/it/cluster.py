@@ -15,7 +15,7 @@ from storm import Paused
 from tap import case, comment, same, until
 
 PACE = 0.02  # seconds between two claims on a connection: the sale must last as long as the fault
-LATER = {"busy", "unavailable", "outcome-unknown"}
+LATER = {"busy", "unavailable", "outcome-unknown", "not-replicated"}
 nodes = Cluster()
 
 

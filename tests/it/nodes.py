@@ -199,6 +199,41 @@ class Cluster:
         for node in self.nodes:
             node.close()
 
+    # replicas
+
+    def replicas(self):
+        return [n for n in self.alive() if n.info()["role"] == "slave"]
+
+    def replica_of(self, master):
+        return next(n for n in self.replicas() if int(n.info()["master_port"]) == master.port)
+
+    def segments_of(self, sale, master):
+        """Those that this master has."""
+        return [i for i in range(sale.segments) if self.master_of(self.slot(sale.key("s", i))) is master]
+
+    def take_over(self, replica):
+        """A replica becomes the master, in agreement with its master; it may have to ask more than once."""
+        for _ in range(5):
+            with contextlib.suppress(RedisError):
+                replica("CLUSTER", "FAILOVER")
+            with contextlib.suppress(AssertionError):
+                return until(lambda: replica in self.masters(), 5, "it is the master")
+        raise AssertionError("the failover did not come about")
+
+    def until_failed(self, node):
+        """The others agree that it is gone."""
+        def agree():
+            lines = [line.split() for n in self.alive() for line in n("CLUSTER", "NODES").splitlines()]
+            return all("fail" in flags.split(",") for _, address, flags, *_ in lines if address.startswith(node.address))
+        until(agree, 20, "the others miss it")
+
+    def revive(self, node):
+        """One that was killed comes back."""
+        node.start()
+        until(node.answers, 10, "it answers")
+        self.lost.discard(node)
+        self.until_whole()
+
     # moving slots
 
     def move(self, slot, to, while_half=lambda: None):

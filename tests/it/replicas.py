@@ -9,18 +9,9 @@ import time
 from harness import main
 from ledger import Ledger
 from nodes import Cluster
-from stores import RedisError
 from tap import case, comment, same, until
 
 nodes = Cluster()
-
-
-def replicas():
-    return [n for n in nodes.alive() if n.info()["role"] == "slave"]
-
-
-def replica_of(master):
-    return next(n for n in replicas() if int(n.info()["master_port"]) == master.port)
 
 
 @contextlib.contextmanager
@@ -37,13 +28,9 @@ def stopped(some):
         nodes.lost.difference_update(some)
 
 
-def segments_of(sale, master):
-    return [i for i in range(sale.segments) if nodes.master_of(nodes.slot(sale.key("s", i))) is master]
-
-
 def fall_back(master, action):
     """While its replica stands still, the master does something; then it dies, and the replica takes its place."""
-    replica = replica_of(master)
+    replica = nodes.replica_of(master)
     until(master.replicated, 5, "the replica has everything")
     with stopped([replica]):
         master("CLIENT", "KILL", "TYPE", "REPLICA")  # else what is on the line arrives all the same
@@ -54,24 +41,6 @@ def fall_back(master, action):
     until(lambda: replica in nodes.masters(), 20, "the others know")
 
 
-def take_back(node):
-    """A replica becomes the master, in agreement with its master; it may have to ask more than once."""
-    for _ in range(5):
-        with contextlib.suppress(RedisError):
-            node("CLUSTER", "FAILOVER")
-        with contextlib.suppress(AssertionError):
-            return until(lambda: node in nodes.masters(), 5, "it is the master again")
-    raise AssertionError("the failover did not come about")
-
-
-def revive(master):
-    """The old master comes back as a replica."""
-    master.start()
-    until(master.answers, 10, "it answers")
-    nodes.lost.discard(master)
-    nodes.until_whole()
-
-
 @case("a replica that is behind takes over: the sale closes, is recovered, and what can be known is kept")
 def without_wait(it):
     it.redis = nodes
@@ -80,8 +49,8 @@ def without_wait(it):
     books.sale.drained()
     before = set(books.told)
     hub = nodes.master_of(nodes.slot(books.sale.key("hub")))
-    master = next(n for n in nodes.masters() if n is not hub and segments_of(books.sale, n))
-    home = segments_of(books.sale, master)
+    master = next(n for n in nodes.masters() if n is not hub and nodes.segments_of(books.sale, n))
+    home = nodes.segments_of(books.sale, master)
     it.dev("stop", "drain")
     fall_back(master, lambda: books.sell(90))
     it.dev("start", "drain")
@@ -96,7 +65,7 @@ def without_wait(it):
     assert found["rescued"] > 0 and len(lost) == found["unknown"] < len(gone), found
     books.keeps(lost)
     books.sells_the_rest(held=len(lost), lost=lost)
-    revive(master)
+    nodes.revive(master)
 
 
 @case("the hub alone goes back to before its grants: closed before it grants the same units again, recovered, exact")
@@ -104,10 +73,11 @@ def forgotten_grants(it):
     it.redis = nodes
     books = Ledger(it, amount=120, segments=6, customers=400)
     master = nodes.master_of(nodes.slot(books.sale.key("hub")))
-    elsewhere = set(range(books.sale.segments)) - set(segments_of(books.sale, master))
+    elsewhere = set(range(books.sale.segments)) - set(nodes.segments_of(books.sale, master))
     available = int(it.redis("HGET", books.sale.key("hub"), "avail"))
     it.dev("stop", "drain")  # who drains later enters orders again in customers' lists that went back, too
-    fall_back(master, lambda: books.sell(115 - 15 * len(segments_of(books.sale, master)), elsewhere))
+    count = 115 - 15 * len(nodes.segments_of(books.sale, master))
+    fall_back(master, lambda: books.sell(count, elsewhere))
     it.dev("start", "drain")
     until(lambda: books.sale.title in it.ask("GET", "/readyz").json.get("closed", []), 15, "readyz names it")
     same(int(it.redis("HGET", books.sale.key("hub"), "avail")), available, "units that the hub believes it has")
@@ -116,7 +86,7 @@ def forgotten_grants(it):
     books.keeps()
     books.sells_the_rest()
     books.sale.audit()
-    revive(master)
+    nodes.revive(master)
 
 
 @case("with WAIT nobody is told of an order that the replica does not have, and nothing is lost with the master")
@@ -127,8 +97,8 @@ def with_wait(it):
     it.dev("start", "hot")
     books = Ledger(it, amount=300, segments=6, customers=400)
     books.sell(100)
-    master = next(n for n in nodes.masters() if segments_of(books.sale, n))
-    home = segments_of(books.sale, master)
+    master = next(n for n in nodes.masters() if nodes.segments_of(books.sale, n))
+    home = nodes.segments_of(books.sale, master)
     unsure = []
 
     def ask():
@@ -138,7 +108,7 @@ def with_wait(it):
             books.sale.claim(user).expect(503, "not-replicated")
             unsure.append(user)
     fall_back(master, ask)
-    revive(master)  # without a replica nobody would be told that an order is theirs
+    nodes.revive(master)  # without a replica nobody would be told that an order is theirs
     if any(books.insist(user).code == "fenced" for user in unsure):  # MySQL knows orders that the replica did not have
         same(books.recover()["unknown"], 0, "orders lost")
     for user in unsure:
@@ -153,7 +123,7 @@ def comes_back(it):
     it.redis = nodes
     books = Ledger(it, amount=30, segments=3, customers=40)
     user = books.users[0]
-    with stopped(replicas()):
+    with stopped(nodes.replicas()):
         books.sale.claim(user).expect(503, "not-replicated")
     answer = until(lambda: (a := books.sale.claim(user)).status < 500 and a, 20, "an answer", every=0.05)
     same(answer.status, 200, "the order is there already")
@@ -172,9 +142,9 @@ def back_again(it):
     books.sell(10)
     books.sale.drained()
     hub = nodes.master_of(nodes.slot(books.sale.key("hub")))
-    master = next(n for n in nodes.masters() if n is not hub and segments_of(books.sale, n))
-    home = segments_of(books.sale, master)
-    replica = replica_of(master)
+    master = next(n for n in nodes.masters() if n is not hub and nodes.segments_of(books.sale, n))
+    home = nodes.segments_of(books.sale, master)
+    replica = nodes.replica_of(master)
     until(master.replicated, 5, "the replica has everything")
     it.dev("stop", "drain")
     with stopped([replica]):
@@ -186,7 +156,7 @@ def back_again(it):
     master.process.send_signal(signal.SIGCONT)
     nodes.lost.discard(master)
     until(lambda: master.info()["role"] == "slave" and master.whole(), 20, "the old master follows")
-    take_back(master)
+    nodes.take_over(master)
     it.dev("start", "drain")
     it.environment["SECKILL_MARKS"] = str(it.run / "other-marks")  # as another host's workers, which saw none of it
     it.dev("stop", "hot")
@@ -207,4 +177,4 @@ if __name__ == "__main__":
     with nodes:
         comment(f"cluster: {time.monotonic() - began:.1f} s")
         main(SECKILL_REDIS=nodes.setting(), SECKILL_REDIS_USER="", SECKILL_REDIS_PASSWORD_FILE="",
-             SECKILL_REDIS_TIMEOUT_MS=1000)
+             SECKILL_REDIS_TIMEOUT_MS=1000, SECKILL_WAIT_REPLICAS=0)

@@ -32,6 +32,7 @@ rows() {
 # A setting as the manual must have it: name, help, bounds, default.
 rows src/base/conf.def | awk -F '\t' '{
 	value = $2 == "FLAG" ? "yes or no" : $2 == "FILE" ? "a path" : $4 " to " $5 ($2 == "TEXT" ? " characters" : "")
+	if ($2 == "AUTO_INT") value = value " or auto"
 	if ($2 == "WORD") { value = $3; gsub(/[|]/, " or ", value); sub(/[|].*/, "", $3) }
 	print $1 ": " $6 ". Value: " value "; default: " ($3 == "" ? "empty" : $3) "."
 }' >"$dir/table"

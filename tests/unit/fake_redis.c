@@ -195,6 +195,41 @@ int redis_servers(const struct redis *r)
 	return 1;
 }
 
+int redis_replicas(const struct redis *r)
+{
+	(void)r;
+	return 0;
+}
+
+int redis_replicas_of(const struct redis *r, int server)
+{
+	(void)r, (void)server;
+	return 0;
+}
+
+const char *redis_server_name(const struct redis *r, int server)
+{
+	(void)r, (void)server;
+	return "fake";
+}
+
+int redis_wait_replicas(const struct redis *r)
+{
+	(void)r;
+	return fake_redis_confirms;
+}
+
+void redis_survey(struct redis *r)
+{
+	(void)r;
+}
+
+bool redis_reaches(const struct redis *r, struct str key)
+{
+	(void)r, (void)key;
+	return !is_down;
+}
+
 int fake_redis_waiting(void)
 {
 	int n = 0;

@@ -70,8 +70,8 @@ static void defaults_are_good(void **state)
 static void later_layers_win_and_say_so(void **state)
 {
 	(void)state;
-	char path_set[] = "PATH=/bin", user[] = "SECKILL_MYSQL_USER=from-environment", batch[] = "SECKILL_DRAIN_BATCH=7",
-	     of_dev[] = "SECKILL_PORT=8080";
+	char path_set[] = "PATH=/bin", user[] = "SECKILL_MYSQL_USER=from-environment",
+	     batch[] = "SECKILL_DRAIN_BATCH=7", of_dev[] = "SECKILL_PORT=8080";
 	char *environment[] = { path_set, user, batch, of_dev, NULL };
 	struct conf c;
 	conf_init(&c);
@@ -94,9 +94,10 @@ static void every_mistake_is_reported(void **state)
 {
 	(void)state;
 	char debug[] = "SECKILL_DEBUG=perhaps", *environment[] = { debug, NULL };
-	static const char *const told[] = { ":1:",	     "no_such", ":2:",		    "token_ttl_s", ":3:",
-					    "drain_batch",   ":4:",	"just some words", "environment", "debug",
-					    "perhaps",	     "flag",	"'x' is not",	    "mysql_port" };
+	static const char *const told[] = { ":1:",         "no_such",     ":2:",     "token_ttl_s",
+					    ":3:",         "drain_batch", ":4:",     "just some words",
+					    "environment", "debug",       "perhaps", "flag",
+					    "'x' is not",  "mysql_port" };
 	struct conf c;
 	conf_init(&c);
 	conf_load_file(&c, file("no_such = 1\ntoken_ttl_s = soon\ndrain_batch = 0\njust some words\n"));
@@ -122,21 +123,42 @@ static void values_are_bounded(void **state)
 		const char *assignment;
 		bool ok;
 	} rows[] = {
-		{ "mysql_port=1", true },	     { "mysql_port=65535", true },
-		{ "mysql_port=0", false },	     { "mysql_port=65536", false },
-		{ "mysql_port=-1", false },	     { "mysql_port=", false },
-		{ "mysql_port=80x", false },	     { "mysql_port=8.0", false },
-		{ "mysql_port=4294967376", false },  { "mysql_port=99999999999999999999", false },
-		{ "debug=yes", true },		     { "debug=OFF", true },
-		{ "debug=1", true },		     { "debug=", false },
-		{ "debug=2", false },		     { "redis_user=", true },
-		{ "redis=", false },		     { "mysql_user=", false },
+		{ "mysql_port=1", true },
+		{ "mysql_port=65535", true },
+		{ "mysql_port=0", false },
+		{ "mysql_port=65536", false },
+		{ "mysql_port=-1", false },
+		{ "mysql_port=", false },
+		{ "mysql_port=80x", false },
+		{ "mysql_port=8.0", false },
+		{ "mysql_port=4294967376", false },
+		{ "mysql_port=99999999999999999999", false },
+		{ "debug=yes", true },
+		{ "debug=OFF", true },
+		{ "debug=1", true },
+		{ "debug=", false },
+		{ "debug=2", false },
+		{ "redis_user=", true },
+		{ "redis=", false },
+		{ "mysql_user=", false },
 		{ "redis_user=123456789012345678901234567890123456789012345678901234567890", true },
 		{ "redis_user=1234567890123456789012345678901234567890123456789012345678901", false },
-		{ "sellers=open", true },	     { "sellers=invited", true },
-		{ "sellers=", false },		     { "sellers=OPEN", false },
-		{ "sellers=open|invited", false },   { "sellers=invite", false },
-		{ "=1", false },		     { "DEBUG=yes", false },
+		{ "wait_replicas=auto", true },
+		{ "wait_replicas=0", true },
+		{ "wait_replicas=100", true },
+		{ "wait_replicas=101", false },
+		{ "wait_replicas=-1", false },
+		{ "wait_replicas=Auto", false },
+		{ "mysql_port=auto", false },
+		{ "wait_replicas=", false },
+		{ "sellers=open", true },
+		{ "sellers=invited", true },
+		{ "sellers=", false },
+		{ "sellers=OPEN", false },
+		{ "sellers=open|invited", false },
+		{ "sellers=invite", false },
+		{ "=1", false },
+		{ "DEBUG=yes", false },
 		{ "", false },
 	};
 	for (size_t i = 0; i < COUNT_OF(rows); i++) {
@@ -166,8 +188,8 @@ static void secrets_are_first_lines(void **state)
 	(void)state;
 	static const struct {
 		const char *text, *secret;
-	} rows[] = { { "hush\n", "hush" },	{ "hush", "hush" }, { "hush\r\nmore\n", "hush" },
-		     { " a b \n", " a b " },	{ "", "" },	    { "\nsecond\n", "" } };
+	} rows[] = { { "hush\n", "hush" },   { "hush", "hush" }, { "hush\r\nmore\n", "hush" },
+		     { " a b \n", " a b " }, { "", "" },         { "\nsecond\n", "" } };
 	struct arena a;
 	arena_init(&a);
 	for (size_t i = 0; i < COUNT_OF(rows); i++) {
