@@ -9,7 +9,8 @@
 #include "sale/revoke_sync.h"
 #include "sale/rights.h"
 
-enum { IDLE_MAX_MS = 200, TROUBLE_MAX_MS = 5000 };
+/* A server that is back is noticed within TROUBLE_MAX_MS: slots in doubt wait for MySQL. */
+enum { IDLE_MAX_MS = 200, TROUBLE_MAX_MS = 500 };
 
 /* How long to wait after a pass: nothing while batches are full, longer and longer while there is nothing or no server.
  */
@@ -25,15 +26,15 @@ static int pause_ms(const struct conf *conf, int moved, int last_ms)
 	return next > most ? most : next;
 }
 
-/* Ends early when Redis is back: orders and inspections wait for nothing else then. */
+/* Ends early when a server of Redis is back, or was replaced: orders and inspections wait for nothing else then. */
 static void rest(struct service *svc, int ms)
 {
 	int64_t until = clock_mono_ms() + ms;
-	bool was_up = redis_is_up(svc->redis_now);
+	unsigned changes = redis_changes(svc->redis_now);
 	do {
 		int64_t left = until - clock_mono_ms();
 		loop_turn(svc->loop_now, left > 0 ? (int)left : 0);
-	} while (!program_is_stopping() && clock_mono_ms() < until && (was_up || !redis_is_up(svc->redis_now)));
+	} while (!program_is_stopping() && clock_mono_ms() < until && changes == redis_changes(svc->redis_now));
 }
 
 /* An account that may not write orders would be noticed with the first order: it is said before, and until it may. */
@@ -65,7 +66,7 @@ int main(int argc, char **argv)
 		int moved = drain_pass(d);
 		well = well && moved >= 0;
 		wait = pause_ms(&p.conf, well ? moved : -1, wait);
-		rest(&p.service, revoke_sync_step(revocations) ? 0 : wait);
+		rest(&p.service, revoke_sync_step(revocations) || drain_rushes(d) ? 0 : wait);
 	}
 	revoke_sync_free(revocations);
 	drain_free(d);

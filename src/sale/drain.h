@@ -16,8 +16,12 @@ void drain_free(struct drain *d);
 
 /*
  * One pass over all coupons on sale: at most one batch each. Returns the orders committed, 0 when nothing waits (or
- * another drainer has it), -1 when a server is away or refuses: wait before the next pass.
+ * another drainer has it), -1 when MySQL or all of Redis is away, or refuses: wait before the next pass. One master of
+ * a cluster that is away is no reason to wait.
  */
 int drain_pass(struct drain *d);
+
+/* A server came up or was replaced, and not all coupons were looked at since: the next pass is due at once. */
+bool drain_rushes(const struct drain *d);
 
 #endif

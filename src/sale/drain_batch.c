@@ -31,48 +31,67 @@ int cursor_row(struct db *db, const struct db_value *row, int64_t *segment, int6
 struct peek {
 	struct batch *batch;
 	int segment;
-	bool failed;
 };
+
+/* Whether the list is as it was left: else somebody has trimmed it meanwhile, and it is read from its head next time.
+ */
+static bool is_in_place(struct segment_batch *s, const struct record *r)
+{
+	if (r && r->sequence == s->passed.sequence)
+		return true;
+	s->passed = (struct place){ 0 };
+	return false;
+}
+
+static bool keep_record(struct batch *b, struct record *r, size_t i)
+{
+	struct segment_batch *s = &b->segment[r->segment];
+	bool read = record_read(r->raw, r);
+	if (i == 0 && s->passed.sequence)
+		return is_in_place(s, read ? r : NULL);
+	s->waits = true;
+	if (!read && i == 0)
+		s->garbage = r->raw;
+	if (!read)
+		return false; /* what stands behind it waits until it is the head */
+	if (!s->first.sequence)
+		s->first = (struct place){ r->sequence, s->passed.index + (int64_t)i };
+	b->records[b->count++] = *r;
+	if (!b->oldest_ms || r->claimed_ms < b->oldest_ms)
+		b->oldest_ms = r->claimed_ms;
+	return true;
+}
 
 static void on_records(void *context, enum redis_end end, const struct redis_reply *reply)
 {
 	struct peek *p = context;
 	struct batch *b = p->batch;
-	p->failed = end != REDIS_ANSWER;
+	b->away |= end != REDIS_ANSWER;
+	if (end == REDIS_ANSWER && !redis_count(reply))
+		b->segment[p->segment].passed = (struct place){ 0 };
 	for (size_t i = 0; i < redis_count(reply) && b->count < b->capacity; i++) {
-		struct record r = { .segment = p->segment };
-		struct segment_batch *s = &b->segment[p->segment];
-		s->waits = true;
-		if (!record_read(arena_str(b->arena, redis_text_at(reply, i)), &r)) {
-			if (i == 0)
-				s->garbage = r.raw;
-			break; /* what stands behind it waits until it is the head */
-		}
-		b->records[b->count++] = r;
-		if (!b->oldest_ms || r.claimed_ms < b->oldest_ms)
-			b->oldest_ms = r.claimed_ms;
+		struct record r = { .segment = p->segment, .raw = arena_str(b->arena, redis_text_at(reply, i)) };
+		if (!keep_record(b, &r, i))
+			break;
 	}
 }
 
 /* The room of a batch is shared out evenly; a longer list gets its rest in the next one. */
-static int peek_all(struct batch *b)
+static void peek_all(struct batch *b)
 {
 	struct redis_command c;
 	int share = (b->svc->conf->drain_batch + b->segments - 1) / b->segments;
 	struct peek *peeks = arena_alloc(b->arena, (size_t)b->segments * sizeof *peeks);
 	for (int i = 0; i < b->segments; i++) {
-		peeks[i] = (struct peek){ .batch = b, .segment = i };
+		const struct place *passed = &b->segment[i].passed;
+		peeks[i] = (struct peek){ b, i };
 		redis_command(&c, "LRANGE");
 		key_put(&c, KEY_ORDERS, b->coupon, i);
-		redis_put_int(&c, 0);
-		redis_put_int(&c, share - 1);
+		redis_put_int(&c, passed->index);
+		redis_put_int(&c, passed->index + share - (passed->sequence ? 0 : 1));
 		redis_send(b->svc->redis_now, &c, on_records, &peeks[i]);
 	}
 	redis_settle(b->svc->redis_now);
-	for (int i = 0; i < b->segments; i++)
-		if (peeks[i].failed)
-			return -1;
-	return 0;
 }
 
 /* MySQL */
@@ -137,17 +156,30 @@ static int lock_cursors(struct batch *b)
 	return 0;
 }
 
+/* What MySQL has of a segment's records below its cursor, from this one on. */
+static int read_known(struct batch *b, struct segment_batch *s, const struct record *r)
+{
+	int64_t last = r->sequence + b->count - 1;
+	return db_query(b->svc->db, b->arena,
+			"SELECT seq, user_id FROM orders WHERE coupon_id = ? AND segment = ? AND seq BETWEEN ? AND ? "
+			"ORDER BY seq",
+			&s->known, DB_N(b->coupon), DB_N(r->segment), DB_N(r->sequence),
+			DB_N(last < s->next ? last : s->next - 1));
+}
+
 /* The order that MySQL has under this number must be this one; another means that Redis forgot and counted anew. */
 static int check_redelivered(struct batch *b, const struct record *r)
 {
-	struct db_rows rows;
-	if (db_query(b->svc->db, b->arena, "SELECT user_id FROM orders WHERE coupon_id = ? AND segment = ? AND seq = ?",
-		     &rows, DB_N(b->coupon), DB_N(r->segment), DB_N(r->sequence)))
+	struct segment_batch *s = &b->segment[r->segment];
+	if (!s->last && read_known(b, s, r))
 		return -1;
-	if (rows.count && db_row(&rows, 0)->number != r->user) {
+	while (s->known_at < s->known.count && db_row(&s->known, s->known_at)->number < r->sequence)
+		s->known_at++;
+	const struct db_value *row = db_row(&s->known, s->known_at);
+	if (s->known_at < s->known.count && row[0].number == r->sequence && row[1].number != r->user) {
 		log_error_limited("drain_sequence_reused", LOG_INT("coupon", b->coupon), LOG_INT("segment", r->segment),
 				  LOG_INT("sequence", r->sequence), LOG_INT("user", r->user));
-		b->segment[r->segment].skip = true;
+		s->skip = true;
 	}
 	return 0;
 }
@@ -350,6 +382,8 @@ static int commit_batch(struct batch *b)
 	for (int i = 0; i < b->segments; i++) {
 		b->segment[i].last = 0;
 		b->segment[i].skip = false;
+		b->segment[i].known = (struct db_rows){ 0 };
+		b->segment[i].known_at = 0;
 	}
 	if (db_begin(db) || lock_cursors(b) || select_fresh(b, &fresh, &count) || enter_orders(b) ||
 	    insert_orders(b, fresh, count) || (oversold = count_sold(b, count)) || move_cursors(b) || db_commit(db)) {
@@ -447,20 +481,39 @@ static int bury_garbage(struct batch *b, int segment)
 	return redis_call(b->svc->redis_now, b->arena, &c, NULL) == REDIS_ANSWER ? 0 : -1;
 }
 
-/* After the commit: lists get shorter. Losing any of this only costs a repetition. */
+static void on_trim(void *context, enum redis_end end, const struct redis_reply *reply)
+{
+	struct segment_batch *s = context;
+	(void)reply;
+	s->trimmed = end == REDIS_ANSWER;
+}
+
+/*
+ * After the commit: lists get shorter. A trim that is lost or refused (Redis is full, has too few replicas, or is away)
+ * costs a repetition, later; until then the orders are passed over, and not trimmed with those behind them: some may
+ * not be in their customers' lists yet.
+ */
 static void trim(struct batch *b)
 {
 	struct redis_command c;
 	for (int i = 0; i < b->segments; i++) {
-		if (!b->segment[i].last || b->segment[i].held)
+		struct segment_batch *s = &b->segment[i];
+		if (!s->last || s->held || s->passed.sequence)
 			continue;
 		redis_script(&c, &script_trim, 1);
 		key_put(&c, KEY_ORDERS, b->coupon, i);
-		redis_put_int(&c, b->segment[i].last);
-		redis_send(b->svc->redis_now, &c, NULL, NULL);
+		redis_put_int(&c, s->last);
+		redis_send(b->svc->redis_now, &c, on_trim, s);
 	}
 	redis_settle(b->svc->redis_now);
 	FAULT(drain_trimmed);
+	for (int i = 0; i < b->segments; i++) {
+		struct segment_batch *s = &b->segment[i];
+		if (s->trimmed)
+			s->passed = (struct place){ 0 };
+		else if (s->last)
+			s->passed = (struct place){ s->last, s->first.index + s->last - s->first.sequence };
+	}
 }
 
 static int close_stray(struct batch *b)
@@ -497,8 +550,7 @@ static int commit_all(struct batch *b)
 
 int batch_move(struct batch *b)
 {
-	if (peek_all(b))
-		return -1;
+	peek_all(b);
 	for (int i = 0; i < b->segments; i++)
 		if (b->segment[i].garbage.p && bury_garbage(b, i))
 			return -1;

@@ -3,6 +3,9 @@
  * their numbers stand still, whatever life other processes believe in. They
  * are read, judged, and opened or closed, each from the hold that was put
  * there: where that is gone, somebody else has come, and nothing is done.
+ *
+ * A server that was replaced puts slots of many coupons in doubt at once, and
+ * every step waits for disks. So coupons are inspected side by side.
  */
 #include "sale/inspect.h"
 
@@ -53,17 +56,19 @@ static void hold_slot(struct inspection *in, struct slot *s, enum key key, int i
 }
 
 /* The hub first, in its present life, too: one inspection at a time, and no grants beside what is looked at. */
-static bool hold(struct inspection *in)
+static void hold_hub(struct inspection *in)
 {
 	fence_hold_text(in->hold, in->coupon.generation);
+	in->held = true;
 	in->hub_was_open = !in->hub.problem && !in->hub.doubtful;
 	in->hub.doubtful = !in->hub.problem;
 	hold_slot(in, &in->hub, KEY_HUB, 0);
-	if (!inspection_settle(in))
-		return false;
+}
+
+static void hold_segments(struct inspection *in)
+{
 	for (int i = 0; i < in->coupon.segments; i++)
 		hold_slot(in, &in->segments[i], KEY_SEGMENT, i);
-	return inspection_settle(in);
 }
 
 static void change_set(struct inspection *in, const char *command, enum key set, redis_done *done)
@@ -94,14 +99,6 @@ static void close_slot(struct inspection *in, struct slot *s, enum key key, int 
 	change(in, &c);
 }
 
-static bool each(struct inspection *in, void (*act)(struct inspection *in, struct slot *s, enum key key, int i))
-{
-	for (int i = 0; i < in->coupon.segments; i++)
-		act(in, &in->segments[i], KEY_SEGMENT, i);
-	act(in, &in->hub, KEY_HUB, 0);
-	return inspection_settle(in);
-}
-
 static void log_problem(const struct inspection *in, const char *slot, int i, const char *problem)
 {
 	if (problem)
@@ -120,13 +117,23 @@ static void take_news(void *context, enum redis_end end, const struct redis_repl
 		log_problem(in, "segment", i, in->segments[i].problem);
 }
 
-static enum status conclude(struct inspection *in)
+static void finish(struct inspection *in, enum status s)
+{
+	in->over = true;
+	in->result = s;
+}
+
+/* A coupon of which a segment is away stays in doubt. */
+static void conclude(struct inspection *in)
 {
 	bool whole = inspection_is_whole(in);
+	if (whole && in->away) {
+		finish(in, STATUS_UNAVAILABLE);
+		return;
+	}
 	change_set(in, whole ? "SREM" : "SADD", KEY_CLOSED, whole ? NULL : take_news);
 	change_set(in, "SREM", KEY_DOUBT, NULL);
-	redis_settle(in->svc->redis_now);
-	return whole ? STATUS_OK : STATUS_FENCED;
+	finish(in, whole ? STATUS_OK : STATUS_FENCED);
 }
 
 /* The coupon stays in doubt, and is looked at again. */
@@ -136,67 +143,139 @@ static enum status undecided(const struct inspection *in)
 }
 
 /* Segments that are well do not wait for a server that is not: nothing has moved since the hub was held. */
-static enum status let_go(struct inspection *in, enum status s)
+static void give_up(struct inspection *in)
 {
-	if (in->hub_was_open)
+	if (in->held && in->hub_was_open && !in->decided)
 		open_slot(in, &in->hub, KEY_HUB, 0);
-	redis_settle(in->svc->redis_now);
-	return s;
+	finish(in, undecided(in));
 }
 
-enum status inspect_coupon(struct service *svc, struct arena *a, int64_t coupon)
+/* The steps. Each is sent for all coupons, and then the answers for all are waited for. */
+
+static void look(struct inspection *in)
 {
-	struct inspection in = { .svc = svc, .arena = a, .status = STATUS_OK };
-	enum status s = inspection_begin(&in, coupon);
-	if (s != STATUS_OK)
-		return s;
-	if (!inspection_read_fences(&in))
-		return undecided(&in);
-	bool doubt = inspection_judge_fences(&in);
-	if (in.status != STATUS_OK)
-		return undecided(&in);
-	if (!doubt)
-		return conclude(&in);
-	if (!hold(&in))
-		return let_go(&in, undecided(&in));
+	bool doubt = inspection_judge_fences(in);
+	if (in->status == STATUS_OK && doubt)
+		hold_hub(in);
+	else if (in->status == STATUS_OK)
+		conclude(in);
+}
+
+static void ask_segments(struct inspection *in)
+{
 	FAULT(inspect_held);
-	s = inspection_read_numbers(&in);
-	if (s != STATUS_OK)
-		return let_go(&in, s);
-	inspection_judge(&in);
-	FAULT(inspect_judged);
-	return each(&in, inspection_is_whole(&in) ? open_slot : close_slot) ? conclude(&in) : undecided(&in);
+	inspection_ask_segments(in);
 }
 
-static bool inspect_member(struct service *svc, struct arena *a, struct str member)
+static void ask_hub(struct inspection *in)
 {
-	struct str rest = member, piece;
-	struct redis_command c;
-	int64_t coupon = 0;
-	if (parse_split(&rest, ':', &piece) && parse_int(piece, 1, NUMBER_MAX, &coupon)) {
-		enum status s = inspect_coupon(svc, a, coupon);
-		if (s != STATUS_NO_SUCH_COUPON)
-			return s != STATUS_UNAVAILABLE;
+	FAULT(inspect_segments);
+	inspection_ask_hub(in);
+}
+
+static void decide(struct inspection *in)
+{
+	in->status = inspection_read_cursors(in);
+	if (in->status != STATUS_OK)
+		return;
+	inspection_judge(in);
+	FAULT(inspect_judged);
+	in->decided = true;
+	void (*act)(struct inspection *, struct slot *, enum key, int) =
+		inspection_is_whole(in) ? open_slot : close_slot;
+	for (int i = 0; i < in->coupon.segments; i++)
+		act(in, &in->segments[i], KEY_SEGMENT, i);
+	act(in, &in->hub, KEY_HUB, 0);
+}
+
+static void (*const steps[])(struct inspection *in) = {
+	inspection_ask_fences, inspection_upgrade, look, hold_segments, ask_segments, ask_hub, decide, conclude
+};
+
+static void take_step(struct inspection *all, int count, void (*step)(struct inspection *in))
+{
+	for (int i = 0; i < count; i++)
+		if (!all[i].over)
+			step(&all[i]);
+	redis_settle(all->svc->redis_now);
+	for (int i = 0; i < count; i++)
+		if (!all[i].over && (all[i].status != STATUS_OK || all[i].outrun))
+			give_up(&all[i]);
+}
+
+/*
+ * As many as have so many slots together: a group must be through with its holds in far less than HOLD_MS. Without
+ * MySQL nothing is begun; it is not asked again for each of the others. Returns how many there are.
+ */
+static int begin_group(struct inspection *group, const int64_t *coupons, int count)
+{
+	enum { MOST_SLOTS = 1024 };
+	enum status s = STATUS_OK;
+	int begun = 0;
+	for (int slots = 0; begun < count && slots < MOST_SLOTS; begun++) {
+		struct inspection *in = &group[begun];
+		if (s != STATUS_UNAVAILABLE)
+			s = inspection_begin(in, coupons[begun]);
+		if (s != STATUS_OK)
+			finish(in, s);
+		slots += in->coupon.segments;
 	}
+	return begun;
+}
+
+void inspect_coupons(struct service *svc, struct arena *a, const int64_t *coupons, int count, enum status *results)
+{
+	struct inspection *all = arena_alloc(a, (size_t)(count + 1) * sizeof *all);
+	for (int i = 0; i < count; i++)
+		all[i] = (struct inspection){ .svc = svc, .arena = a, .status = STATUS_OK };
+	for (int from = 0, size; from < count; from += size) {
+		size = begin_group(all + from, coupons + from, count - from);
+		for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++)
+			take_step(all + from, size, steps[i]);
+		redis_settle(svc->redis_now);
+	}
+	for (int i = 0; i < count; i++)
+		results[i] = all[i].result;
+}
+
+static void leave_doubt(struct service *svc, struct str member)
+{
+	struct redis_command c;
 	redis_command(&c, "SREM");
 	key_put(&c, KEY_DOUBT, 0, 0);
 	redis_put(&c, member);
-	return redis_call(svc->redis_now, a, &c, NULL) == REDIS_ANSWER;
+	redis_send(svc->redis_now, &c, NULL, NULL);
 }
 
-/* Each time from another one on: what is away of one coupon does not hold up the others for long. */
+static int64_t coupon_of(struct str member)
+{
+	struct str rest = member, piece;
+	int64_t coupon = 0;
+	if (parse_split(&rest, ':', &piece))
+		parse_int(piece, 1, NUMBER_MAX, &coupon);
+	return coupon;
+}
+
 bool inspect_doubtful(struct service *svc, struct arena *a)
 {
-	enum { SOME = 64 };
 	struct redis_command c;
 	const struct redis_reply *members = NULL;
 	redis_command(&c, "SRANDMEMBER");
 	key_put(&c, KEY_DOUBT, 0, 0);
-	redis_put_int(&c, SOME);
+	redis_put_int(&c, INSPECT_MOST);
 	bool well = redis_call(svc->redis_now, a, &c, &members) == REDIS_ANSWER;
-	size_t count = redis_count(members), first = count ? (size_t)clock_mono_ms() % count : 0;
-	for (size_t i = 0; well && i < count; i++)
-		well = inspect_member(svc, a, redis_text_at(members, (first + i) % count));
+	int count = redis_count(members) < INSPECT_MOST ? (int)redis_count(members) : INSPECT_MOST;
+	int64_t *coupons = arena_alloc(a, (size_t)(count + 1) * sizeof *coupons);
+	enum status *results = arena_alloc(a, (size_t)(count + 1) * sizeof *results);
+	for (int i = 0; i < count; i++)
+		coupons[i] = coupon_of(redis_text_at(members, (size_t)i));
+	inspect_coupons(svc, a, coupons, count, results);
+	for (int i = 0; i < count; i++) {
+		if (results[i] == STATUS_NO_SUCH_COUPON)
+			leave_doubt(svc, redis_text_at(members, (size_t)i));
+		well &= results[i] != STATUS_UNAVAILABLE;
+	}
+	redis_settle(svc->redis_now);
 	return well;
 }
 

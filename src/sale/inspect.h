@@ -9,14 +9,19 @@
 #ifndef SALE_INSPECT_H
 #define SALE_INSPECT_H
 
+#include "base/status.h"
 #include "sale/service.h"
 
+/* Coupons that are inspected side by side. */
+enum { INSPECT_MOST = 64 };
+
 /*
- * STATUS_OK: every slot is open in its server's present life, now or already. STATUS_FENCED: it is closed, the log says
- * why. STATUS_NO_SUCH_COUPON, STATUS_INTERNAL, STATUS_UNAVAILABLE: nothing is known, and nothing was changed.
- * STATUS_BUSY: another inspection is at it.
+ * Of each coupon, into results: STATUS_OK: every slot is open in its server's present life, now or already.
+ * STATUS_FENCED: it is closed, the log says why. STATUS_NO_SUCH_COUPON, STATUS_INTERNAL, STATUS_UNAVAILABLE: nothing is
+ * known, and nothing was changed. STATUS_BUSY: another inspection is at it. STATUS_UNAVAILABLE also when only segments
+ * are away, and the others were opened.
  */
-enum status inspect_coupon(struct service *svc, struct arena *a, int64_t coupon);
+void inspect_coupons(struct service *svc, struct arena *a, const int64_t *coupons, int count, enum status *results);
 
 /* Some of those that were asked for by fence_doubt. False: a server is away, of one at least. */
 bool inspect_doubtful(struct service *svc, struct arena *a);

@@ -7,7 +7,6 @@
 
 #include <stdio.h>
 
-#include "base/fault.h"
 #include "base/parse.h"
 #include "sale/drain_batch.h"
 #include "sale/failure.h"
@@ -37,7 +36,7 @@ enum status inspection_begin(struct inspection *in, int64_t id)
 	return STATUS_OK;
 }
 
-static enum status read_cursors(struct inspection *in)
+enum status inspection_read_cursors(struct inspection *in)
 {
 	struct db_rows rows;
 	if (db_query(in->svc->db, in->arena, "SELECT segment, next_seq FROM drain_cursors WHERE coupon_id = ?", &rows,
@@ -68,6 +67,8 @@ static void on_answer(void *context, enum redis_end end, const struct redis_repl
 		q->read(q->in, q->slot, reply);
 	else if (end == REDIS_BROKEN)
 		q->slot->problem = "holds what none of us wrote";
+	else if (q->slot != &q->in->hub && !q->in->held)
+		q->slot->away = q->in->away = true;
 	else
 		q->in->status = STATUS_UNAVAILABLE;
 }
@@ -78,12 +79,6 @@ static void ask(struct inspection *in, const struct redis_command *c, struct slo
 	struct question *q = arena_alloc(in->arena, sizeof *q);
 	*q = (struct question){ in, s, read };
 	redis_send(in->svc->redis_now, c, on_answer, q);
-}
-
-bool inspection_settle(struct inspection *in)
-{
-	redis_settle(in->svc->redis_now);
-	return in->status == STATUS_OK && !in->outrun;
 }
 
 static void take_fence(struct inspection *in, struct slot *s, const struct redis_reply *reply)
@@ -108,7 +103,7 @@ static void ask_fence(struct inspection *in, struct slot *s, enum key key, int i
 }
 
 /* From layout 0: from now on it is in doubt, like a slot whose server was restarted. */
-static void upgrade(struct inspection *in, struct slot *s, enum key key, int i)
+static void upgrade_slot(struct inspection *in, struct slot *s, enum key key, int i)
 {
 	struct redis_command c;
 	if (!s->is_old)
@@ -118,17 +113,21 @@ static void upgrade(struct inspection *in, struct slot *s, enum key key, int i)
 	ask(in, &c, s, take_new_fence);
 }
 
-static bool each(struct inspection *in, void (*act)(struct inspection *in, struct slot *s, enum key key, int i))
+static void each(struct inspection *in, void (*act)(struct inspection *in, struct slot *s, enum key key, int i))
 {
 	for (int i = 0; i < in->coupon.segments; i++)
 		act(in, &in->segments[i], KEY_SEGMENT, i);
 	act(in, &in->hub, KEY_HUB, 0);
-	return inspection_settle(in);
 }
 
-bool inspection_read_fences(struct inspection *in)
+void inspection_ask_fences(struct inspection *in)
 {
-	return each(in, ask_fence) && each(in, upgrade);
+	each(in, ask_fence);
+}
+
+void inspection_upgrade(struct inspection *in)
+{
+	each(in, upgrade_slot);
 }
 
 static void take_segment(struct inspection *in, struct slot *s, const struct redis_reply *reply)
@@ -191,18 +190,19 @@ static void take_hub(struct inspection *in, struct slot *s, const struct redis_r
 	}
 }
 
-/* What a receiver has, before what its sender says it sent: both only grow. */
-enum status inspection_read_numbers(struct inspection *in)
+void inspection_ask_segments(struct inspection *in)
+{
+	for (int i = 0; i < in->coupon.segments; i++)
+		if (!in->segments[i].away)
+			ask_segment(in, i);
+}
+
+void inspection_ask_hub(struct inspection *in)
 {
 	struct redis_command c;
-	for (int i = 0; i < in->coupon.segments; i++)
-		ask_segment(in, i);
-	inspection_settle(in);
-	FAULT(inspect_segments);
 	redis_command(&c, "HGETALL");
 	key_put(&c, KEY_HUB, in->coupon.id, 0);
 	ask(in, &c, &in->hub, take_hub);
-	return inspection_settle(in) ? read_cursors(in) : in->status;
 }
 
 /* Judging */
@@ -234,16 +234,23 @@ static const char *judge_fence(struct inspection *in, struct slot *s, enum key k
 	return NULL;
 }
 
-/* Whether there is any doubt. */
+/*
+ * Whether there is any doubt. A hub in doubt is compared with all segments; beside one that is not, a segment that is
+ * away waits alone.
+ */
 bool inspection_judge_fences(struct inspection *in)
 {
 	bool doubt = false;
 	for (int i = 0; i < in->coupon.segments; i++) {
 		struct slot *s = &in->segments[i];
+		if (s->away)
+			continue;
 		s->problem = judge_fence(in, s, KEY_SEGMENT, i);
 		doubt |= s->doubtful;
 	}
 	in->hub.problem = judge_fence(in, &in->hub, KEY_HUB, 0);
+	if (in->away && in->hub.doubtful)
+		in->status = STATUS_UNAVAILABLE;
 	return doubt || in->hub.doubtful;
 }
 

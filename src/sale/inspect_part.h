@@ -9,6 +9,7 @@
 struct slot {
 	struct str fence; /* "" when it is gone */
 	bool doubtful;    /* in another life, or not: then nothing is done to it */
+	bool away;        /* a segment that does not answer: nothing is done to it either */
 	bool is_old;      /* of layout 0 */
 	int64_t left, n, received, sent;
 	int64_t first, last;    /* on the list; 0: it is empty */
@@ -24,22 +25,30 @@ struct inspection {
 	struct slot hub, *segments;
 	char hold[KEY_TEXT];
 	enum status status; /* what Redis did not answer, or could not */
+	bool away;          /* a segment is */
+	bool held;          /* from now on every slot must answer */
 	bool hub_was_open;  /* before it was held */
 	bool outrun;        /* somebody else has come */
+	bool decided;       /* slots were told to open or close */
+	bool over;
+	enum status result; /* once it is over */
 };
-
-/* Sends all, and waits for the answers. False: see status and outrun. */
-bool inspection_settle(struct inspection *in);
 
 /* What MySQL knows of the coupon. STATUS_OK, STATUS_NO_SUCH_COUPON, STATUS_UNAVAILABLE, STATUS_INTERNAL. */
 enum status inspection_begin(struct inspection *in, int64_t id);
 
-bool inspection_read_fences(struct inspection *in);  /* as inspection_settle */
-bool inspection_judge_fences(struct inspection *in); /* whether there is any doubt */
+/* Each sends its commands; the next one is right once all are answered. */
+void inspection_ask_fences(struct inspection *in);
+void inspection_upgrade(struct inspection *in);      /* slots of an earlier layout */
+bool inspection_judge_fences(struct inspection *in); /* sends nothing; whether there is any doubt */
 
-/* Of slots that are held. STATUS_OK, STATUS_UNAVAILABLE, STATUS_INTERNAL. */
-enum status inspection_read_numbers(struct inspection *in);
-void inspection_judge(struct inspection *in); /* sets the slots' problems */
+/*
+ * The numbers of slots that are held. What a receiver has is read before what its sender says it sent: both only grow.
+ */
+void inspection_ask_segments(struct inspection *in);
+void inspection_ask_hub(struct inspection *in);
+enum status inspection_read_cursors(struct inspection *in); /* STATUS_OK, STATUS_UNAVAILABLE, STATUS_INTERNAL */
+void inspection_judge(struct inspection *in);               /* sets the slots' problems */
 
 bool inspection_is_whole(const struct inspection *in);
 

@@ -76,6 +76,7 @@ static enum status drain_first(struct recover *r)
 		arena_reset(&a);
 		batch_init(&b, r->svc, &a, r->coupon.id, r->coupon.segments);
 		moved = batch_move(&b);
+		moved = b.away ? -1 : moved;
 	} while (moved > 0 || (moved < 0 && --tries));
 	arena_release(&a);
 	return moved < 0 ? STATUS_UNAVAILABLE : STATUS_OK;

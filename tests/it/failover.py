@@ -1,0 +1,349 @@
+#!/usr/bin/env -S python3 -B
+"""A master of the cluster is away, hangs, or was replaced: what it costs its own slots, and that it costs the others nothing."""
+
+import contextlib
+import itertools
+import signal
+import statistics
+import sys
+import threading
+import time
+
+from harness import main
+from nodes import NODE_TIMEOUT_MS, Cluster
+from stores import SqlError
+from storm import Paused
+from tap import allowed, case, comment, same, until
+
+nodes = Cluster()
+
+
+def on_cluster(name):
+    """A case whose it.redis is the cluster."""
+    def register(function):
+        @case(name)
+        def run(it):
+            it.redis = nodes
+            try:
+                function(it)
+            except BaseException:
+                nodes.print_logs(8)
+                raise
+    return register
+
+
+def master_of(key):
+    return nodes.master_of(nodes.slot(key))
+
+
+def keys_of(sale):
+    """All that a sale needs: hub, segments, and where it is listed."""
+    return [sale.key("hub"), *(sale.key("s", i) for i in range(sale.segments)), "sk:s:{%d}" % sale.seller.id]
+
+
+def lies_on(sale, masters):
+    return all(master_of(key) in masters for key in keys_of(sale))
+
+
+def list_of(user):
+    return "sk:u:{%d}" % user.id
+
+
+def first(it, is_right, *seller, **sale):
+    """A sale whose slots lie as the case needs it."""
+    found = next((s for s in (it.sale(*seller, **sale) for _ in range(100)) if is_right(s)), None)
+    assert found, "no sale of a hundred lies like that"
+    return found
+
+
+def seconds_of(action):
+    began = time.monotonic()
+    action()
+    return time.monotonic() - began
+
+
+def wins(sale, user):
+    return sale.claim(user).status in (200, 201)
+
+
+def answers(sql):
+    with contextlib.suppress(SqlError):
+        return sql("SELECT 1")
+    return None
+
+
+def until_closed(it, sale):
+    until(lambda: sale.title in it.ask("GET", "/readyz").json.get("closed", []), 15, "readyz names it")
+
+
+class Shoppers:
+    """One customer for each sale, each of whom asks until he has his unit; says how long after a moment that was."""
+
+    def __init__(self, it, sales, users, threads=20):
+        self.pairs, self.ended, self.it = list(zip(sales, users, strict=True)), {}, it
+        self.threads = [threading.Thread(target=self._work, args=(self.pairs[i::threads],), daemon=True)
+                        for i in range(threads)]
+        for thread in self.threads:
+            thread.start()
+
+    def _work(self, pairs):
+        client = self.it.new_client()
+        while pairs:
+            pairs = [pair for pair in pairs if not self._ask(client, *pair)]
+            time.sleep(0.02)  # the pace of a customer
+
+    def _ask(self, client, sale, user):
+        with contextlib.suppress(OSError):
+            if sale.claim(user, client).status in (200, 201):
+                self.ended[sale.id] = time.monotonic()
+                return True
+        return False
+
+    def join(self, seconds=30):
+        for thread in self.threads:
+            thread.join(seconds)
+        same(len(self.ended), len(self.pairs), "sales that sell again")
+
+
+@contextlib.contextmanager
+def patient_nodes(ms):
+    """The nodes miss a master only after this time: long enough for every process to have met its absence many times."""
+    for node in nodes.nodes:
+        node("CONFIG", "SET", "cluster-node-timeout", ms)
+    try:
+        yield
+    finally:
+        for node in nodes.alive():
+            node("CONFIG", "SET", "cluster-node-timeout", NODE_TIMEOUT_MS)
+
+
+@on_cluster("a master dies with segments of 100 sales: all of them sell again within 1.5 s after its replica was promoted")
+def many_sales(it):
+    seller = it.seller()
+    sales = [it.sale(seller, amount=12, segments=6) for _ in range(100)]
+    users = it.users(600)
+    master = max(nodes.masters(), key=lambda m: sum(len(nodes.segments_of(s, m)) for s in sales[:20]))
+    pairs = []
+    for sale in sales:
+        lost = nodes.segments_of(sale, master)
+        if lost:
+            pairs.append((sale, next(u for u in users if sale.home(u) in lost)))
+    count = sum(len(nodes.segments_of(s, master)) for s in sales)
+    replica = nodes.replica_of(master)
+    until(master.replicated, 5, "the replica has everything")
+    with patient_nodes(6000):
+        nodes.lost.add(master)
+        master.kill()
+        shoppers = Shoppers(it, *zip(*pairs))
+        until(lambda: replica.info()["role"] == "master", 30, "the replica takes over", every=0.005)
+        promoted = time.monotonic()
+        shoppers.join()
+    took = sorted(ended - promoted for ended in shoppers.ended.values())
+    comment(f"{count} segments of {len(pairs)} sales: they sold again {statistics.median(took):.2f} s (median), {took[-1]:.2f} s (last) "
+            "after the promotion")
+    nodes.revive(master)
+    assert took[-1] < allowed(1.5), f"the last one after {took[-1]:.2f} s"
+
+
+@contextlib.contextmanager
+def gone(master, number):
+    """A master and its replica: nobody takes its place. It dies, or hangs; afterwards both are back."""
+    replica = nodes.replica_of(master)
+    nodes.lost.update((replica, master))
+    replica.kill()
+    master.process.send_signal(number)
+    master.close()
+    try:
+        yield
+    finally:
+        if number == signal.SIGSTOP:
+            master.process.send_signal(signal.SIGCONT)
+        else:
+            master.process.wait(20)
+            master.start()
+        until(master.answers, 10, "it answers")
+        nodes.lost.discard(master)
+        nodes.revive(replica)
+
+
+@contextlib.contextmanager
+def asking_for(it, sale, customers=8):
+    """Meanwhile others ask for the page of this sale, whatever they are answered."""
+    over = threading.Event()
+
+    def ask(number):
+        client = it.new_client()
+        for i in itertools.count():
+            if over.is_set():
+                break
+            client.ask("GET", f"{sale.path}?{number}-{i}")
+            time.sleep(0.02)  # the pace of a customer
+    threads = [threading.Thread(target=ask, args=(i,)) for i in range(customers)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join(30)
+
+
+def beside_the_lost(it, number):
+    """
+    The master that goes is the one of sk:dirty, the set by which drainers find their work. What concerns only the others:
+    orders of segments there, of a sale that has some on the lost master, too; pages; slots in doubt; a recovery.
+    """
+    lost = master_of("sk:dirty")
+    one, other = rest = [n for n in nodes.masters() if n is not lost]
+    seller = next(s for s in it.users(20, "seller") if master_of("sk:s:{%d}" % s.id) in rest)
+    mixed = first(it, lambda s: master_of(s.key("hub")) is one and 0 < len(nodes.segments_of(s, lost)) < 12, seller,
+                  amount=600, segments=12)
+    whole = first(it, lambda s: master_of(s.key("hub")) is other and lies_on(s, rest), amount=40, segments=1)
+    home = nodes.segments_of(mixed, lost)
+    crowd = [u for u in it.users(300) if master_of(list_of(u)) in rest and mixed.home(u) not in home]
+    buyers, ledger = iter(crowd), {}
+
+    def order():
+        """A customer buys; the time until MySQL has the order."""
+        user = next(buyers)
+        ledger[until(lambda: (a := mixed.claim(user)).status in (200, 201) and a, 10, "it wins").json["order"]] = user.id
+        where = f"coupon_id = {mixed.id} AND user_id = {user.id}"
+        return seconds_of(lambda: until(lambda: it.sql.number(f"SELECT COUNT(*) FROM orders WHERE {where}"), 20,
+                                        "its order is in MySQL"))
+
+    def page():
+        return seconds_of(lambda: it.ask("GET", f"{whole.seller.path}/coupons?{it.name('now')}", whole.seller).expect(200))
+
+    def doubt():
+        """Every slot of a master that lives is in doubt; the time until those of two sales are open again."""
+        slots = [whole.key("hub"), *(mixed.key("s", i) for i in nodes.segments_of(mixed, other))]
+        fences = [other("HGET", key, "fence") for key in slots]
+
+        def are_open():
+            now = [other("HGET", key, "fence") for key in slots]
+            return all(a != b and "?" not in b for a, b in zip(fences, now, strict=True))
+        other("DEBUG", "CHANGE-REPL-ID")
+        return seconds_of(lambda: until(are_open, 20, "the slots are open"))
+
+    def measure(times):
+        return {what.__name__: statistics.median(what() for _ in range(times)) for what in (order, page, doubt)}
+    before = measure(9)
+    with gone(lost, number), asking_for(it, mixed):
+        until(lambda: it.ask("GET", f"{mixed.path}?{it.name('now')}").status == 503, 10, "the loss is met")
+        while_lost = measure(9)
+    for what, seconds in before.items():
+        comment(f"{what}: {seconds:.3f} s before, {while_lost[what]:.3f} s meanwhile (medians)")
+    late = [what for what, seconds in before.items() if while_lost[what] > 3 * seconds + 0.5]
+    same(late, [], "slower by far while the other master was lost")
+    until(lambda: it.ask("GET", "/readyz").status == 200, 20, "ready again")
+    mixed.drained(30)
+    assert ledger.items() <= mixed.rows().items(), "an order is another in MySQL"
+    mixed.audit()
+
+
+@on_cluster("a master and its replica die: orders, pages, inspections of the other masters' slots go on as before")
+def beside_the_dead(it):
+    beside_the_lost(it, signal.SIGKILL)
+
+
+@on_cluster("a master hangs and nobody takes its place: orders, pages, inspections of the other masters' slots go on as before")
+def beside_the_hanging(it):
+    beside_the_lost(it, signal.SIGSTOP)
+
+
+@on_cluster("too few replicas: Redis refuses every lease and every trim, and all orders are drained, each once")
+def refused_writes(it):
+    it.environment["SECKILL_DRAIN_BATCH"] = "8"  # the lists are longer than what is read of them at once
+    it.dev("stop", "drain")
+    it.dev("start", "drain")
+    sale, users = it.sale(amount=120, segments=4), it.users(120)
+    with Paused(it):
+        orders = {sale.win(user): user.id for user in users}
+        for master in nodes.masters():
+            master("CONFIG", "SET", "min-replicas-to-write", 3)
+    try:
+        until(lambda: len(sale.rows()) == 120, 20, "the orders are in MySQL")
+        same((sale.rows(), sale.queued()), (orders, 120), "orders in MySQL, orders on the lists")
+    finally:
+        for master in nodes.masters():
+            master("CONFIG", "SET", "min-replicas-to-write", 0)
+    sale.drained()
+    sale.audit()
+    del it.environment["SECKILL_DRAIN_BATCH"]
+    it.dev("stop", "drain")
+    it.dev("start", "drain")
+
+
+@on_cluster("MySQL is away and slots move: their sales wait, and sell again within a second of its return")
+def moved_without_mysql(it):
+    sales, users = [it.sale(amount=20, segments=3) for _ in range(10)], it.users(200)
+    master = next(m for m in nodes.masters() if all(nodes.segments_of(s, m) for s in sales[:3]))
+    replica = nodes.replica_of(master)
+    pairs = [(s, next(u for u in users if s.home(u) in nodes.segments_of(s, master)))
+             for s in sales if nodes.segments_of(s, master)]
+    it.dev("stop", "mysql", "-9")
+    try:
+        until(master.replicated, 5, "the replica has everything")
+        nodes.take_over(replica)
+        ended = time.monotonic() + 8  # so long that whoever waits longer and longer for MySQL waits long
+        while time.monotonic() < ended:
+            for sale, user in pairs:
+                same(sale.claim(user).code, "busy", "a claim of a slot that moved")
+    finally:
+        shoppers, starting = Shoppers(it, *zip(*pairs)), threading.Thread(target=it.dev, args=("start", "mysql"))
+        starting.start()
+    until(lambda: answers(it.sql), 20, "MySQL answers", every=0.005)
+    back = time.monotonic()
+    shoppers.join()
+    starting.join(20)
+    took = max(shoppers.ended.values()) - back
+    comment(f"{len(pairs)} sales: the last sold again {took:.2f} s after MySQL was back")
+    assert took < allowed(1), f"{took:.2f} s"
+
+
+@on_cluster("a replica that must not be promoted, one that is missing: check and readyz say so, and what is confirmed")
+def what_holds(it):
+    def ready():
+        return it.ask("GET", "/readyz").expect(200).json
+    done = it.ctl("check")
+    same(done.returncode, 0, f"exit of check: {done.stdout}")
+    assert "in the memory of 1 replica\n" in done.stdout, done.stdout
+    same((ready()["wait_replicas"], ready()["warnings"]), (1, []), "what readyz says")
+    master = nodes.masters()[0]
+    replica = nodes.replica_of(master)
+    replica("CONFIG", "SET", "appendonly", "no")
+    done = it.ctl("check")
+    wrong = f"Redis {replica.address} (a replica): appendonly is not yes"
+    assert done.returncode == 1 and wrong in done.stdout, done.stdout
+    assert any(wrong in w for w in ready()["warnings"]), ready()
+    nodes.take_over(replica)
+    until(lambda: it.ask("GET", "/readyz").status == 503, 10, "not ready: it is the master")
+    it.ask("GET", "/readyz").expect(503).names(f"Redis {replica.address}: appendonly is not yes")
+    replica("CONFIG", "SET", "appendonly", "yes")
+    until(lambda: it.ask("GET", "/readyz").status == 200, 10, "ready again")
+    nodes.until_whole()
+    nodes.lost.add(master)
+    master.kill()  # a replica by now
+    nodes.until_failed(master)
+    missing = f"Redis {replica.address} has 0 of 1 replicas"
+    until(lambda: any(missing in w for w in ready()["warnings"]), 10, "readyz says that a master has none")
+    same(ready()["wait_replicas"], 0, "what every master waits for")
+    done = it.ctl("check")
+    assert done.returncode == 1 and missing in done.stdout, done.stdout
+    sale, users = it.sale(amount=30, segments=6), it.users(30)
+    for user in users:
+        until(lambda user=user: wins(sale, user), 10, "claims are won without it", every=0.05)
+    nodes.revive(master)
+    until(lambda: ready()["wait_replicas"] == 1, 30, "readyz says that every master has one again")
+    sale.drained()
+
+
+if __name__ == "__main__":
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda n, frame: sys.exit(128 + n))
+    began = time.monotonic()
+    with nodes:
+        comment(f"cluster: {time.monotonic() - began:.1f} s")
+        main(SECKILL_REDIS=nodes.setting(), SECKILL_REDIS_USER="", SECKILL_REDIS_PASSWORD_FILE="",
+             SECKILL_REDIS_TIMEOUT_MS=1000)
