@@ -135,7 +135,13 @@ static int fail(struct ctl *c, int64_t coupon, enum status s)
 	return ctl_fail(c, s == STATUS_UNAVAILABLE || s == STATUS_BUSY ? EXIT_UNAVAILABLE : EXIT_DOES_NOT_HOLD, reason);
 }
 
-/* Those that can be: one that cannot holds up no other, but for a server that is away. The exit code of the last. */
+/* One master of a cluster may be away: sales that do not need it are recovered all the same. */
+static bool may_go_on(const struct ctl *c)
+{
+	return db_is_open(c->service->db) && redis_is_up(c->service->redis_now);
+}
+
+/* Those that can be: one that cannot holds up no other. The exit code of the last one that was not. */
 static int recover_each(struct ctl *c, const int64_t *ids, int count, bool resell)
 {
 	int code = EXIT_HOLDS;
@@ -146,7 +152,7 @@ static int recover_each(struct ctl *c, const int64_t *ids, int count, bool resel
 			put_result(c, ids[i], &r);
 		else if (s != STATUS_NO_SUCH_COUPON) /* never published: nothing of it was sold */
 			code = fail(c, ids[i], s);
-		if (s == STATUS_UNAVAILABLE)
+		if (s == STATUS_UNAVAILABLE && !may_go_on(c))
 			break;
 	}
 	return code;
@@ -156,7 +162,7 @@ int ctl_recover(struct ctl *c, int argc, char **argv)
 {
 	bool all = ctl_option("all"), resell = ctl_option("resell-unknown");
 	const char *title = argv[0];
-	int strays = 0;
+	int strays = 0, code = EXIT_HOLDS;
 	if (argc != !all)
 		return ctl_usage(c);
 	if (!may_write(c->service->db))
@@ -170,12 +176,17 @@ int ctl_recover(struct ctl *c, int argc, char **argv)
 	enum status s = audit_find(c->service, c->arena, title, &ids, &count);
 	if (all || s == STATUS_NO_SUCH_COUPON) {
 		enum status closed = close_strays(c, title, &strays);
-		s = closed != STATUS_OK ? closed : strays && !all ? STATUS_OK : s;
 		count = all ? count : 0;
+		if (closed == STATUS_UNAVAILABLE && s == STATUS_OK && may_go_on(c))
+			code = ctl_fail(c, EXIT_UNAVAILABLE,
+					"a server is away: it may have sales that MySQL does not know");
+		else
+			s = closed != STATUS_OK ? closed : strays && !all ? STATUS_OK : s;
 	}
 	if (s != STATUS_OK)
 		return fail(c, 0, s);
-	int code = recover_each(c, ids, count, resell);
+	int failed = recover_each(c, ids, count, resell);
+	code = failed ? failed : code;
 	if (all && code == EXIT_HOLDS && (s = name_users(c)) != STATUS_OK)
 		return fail(c, 0, s);
 	return code ? code : strays ? EXIT_DOES_NOT_HOLD : EXIT_HOLDS;

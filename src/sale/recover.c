@@ -46,15 +46,9 @@ static enum status read_coupon(struct recover *r, int64_t id)
 }
 
 /* Above the slots' own, too: MySQL may be older than an earlier recovery, and scripts of that must not be executed. */
-static enum status next_generation(struct recover *r, int64_t id)
+static enum status next_generation(struct recover *r, int64_t id, int64_t highest)
 {
-	int64_t changed = 0, highest = 0;
-	enum status s = read_coupon(r, id);
-	if (s == STATUS_OK)
-		s = recover_read_generation(r, &highest);
-	if (s != STATUS_OK)
-		return s;
-	int64_t before = r->coupon.generation, next = (highest > before ? highest : before) + 1;
+	int64_t changed = 0, before = r->coupon.generation, next = (highest > before ? highest : before) + 1;
 	if (db_exec(r->svc->db, "UPDATE coupons SET generation = ? WHERE id = ? AND generation = ?", &changed,
 		    DB_N(next), DB_N(id), DB_N(before)))
 		return failure_of_db(r->svc->db, "recover");
@@ -293,11 +287,44 @@ static enum status store(struct recover *r)
 	return s;
 }
 
+static void new_sources(struct recover *r)
+{
+	r->sources = arena_alloc(r->arena, (size_t)r->coupon.segments * sizeof *r->sources);
+}
+
+static void free_sources(struct recover *r)
+{
+	for (int i = 0; i < r->coupon.segments; i++)
+		sources_free(&r->sources[i]);
+}
+
+/*
+ * All is read as it will be read once the slots are closed, and every server that will be written to must be there: one
+ * that is away is noticed before anything is changed.
+ */
+static enum status look(struct recover *r, int64_t id, int64_t *highest)
+{
+	enum status s = read_coupon(r, id);
+	if (s == STATUS_OK)
+		s = recover_read_generation(r, highest);
+	if (s != STATUS_OK)
+		return s;
+	new_sources(r);
+	s = read_all(r);
+	if (s == STATUS_OK)
+		s = recover_reach(r);
+	free_sources(r);
+	return s;
+}
+
 /* One recovery of a coupon at a time */
 
 static enum status recover_locked(struct recover *r, int64_t id)
 {
-	enum status s = next_generation(r, id);
+	int64_t highest = 0;
+	enum status s = look(r, id, &highest);
+	if (s == STATUS_OK)
+		s = next_generation(r, id, highest);
 	FAULT(recover_raised);
 	if (s == STATUS_OK)
 		s = recover_close(r);
@@ -307,7 +334,7 @@ static enum status recover_locked(struct recover *r, int64_t id)
 	FAULT(recover_drained);
 	if (s != STATUS_OK)
 		return s;
-	r->sources = arena_alloc(r->arena, (size_t)r->coupon.segments * sizeof *r->sources);
+	new_sources(r);
 	s = store(r);
 	FAULT(recover_stored);
 	if (s == STATUS_OK)
@@ -316,8 +343,7 @@ static enum status recover_locked(struct recover *r, int64_t id)
 	if (s == STATUS_OK)
 		s = recover_open(r);
 	FAULT(recover_opened);
-	for (int i = 0; i < r->coupon.segments; i++)
-		sources_free(&r->sources[i]);
+	free_sources(r);
 	return s;
 }
 

@@ -19,9 +19,11 @@ struct recovery {
 };
 
 /*
- * First a new generation, and every slot is closed under it: nothing of the old one is executed any more. Then all that
- * is known of the orders goes into MySQL in one transaction, MySQL's own first. Then the slots are written anew from
- * MySQL, and opened. May be killed at any point and run again; a second run changes nothing but the generation.
+ * First all is read, and every server that will be written to must be there: else STATUS_UNAVAILABLE, and nothing was
+ * changed. Then a new generation, and every slot is closed under it: nothing of the old one is executed any more. Then
+ * all that is known of the orders goes into MySQL in one transaction, MySQL's own first. Then the slots are written
+ * anew from MySQL, and opened. May be killed at any point and run again; a second run changes nothing but the
+ * generation.
  *
  * resell: numbers whose orders are nowhere are not held back, their units are sold again.
  * STATUS_OK; STATUS_NO_SUCH_COUPON; STATUS_BUSY: another recovery of it runs; STATUS_UNAVAILABLE: a server is away, run

@@ -28,6 +28,9 @@ struct recover {
  */
 enum status recover_read_generation(struct recover *r, int64_t *highest);
 
+/* Whether each server that is going to be written to is there. STATUS_OK, STATUS_UNAVAILABLE. */
+enum status recover_reach(struct recover *r);
+
 /* These return STATUS_OK, or STATUS_UNAVAILABLE: a server is away, or a later recovery has taken over. */
 enum status recover_close(struct recover *r);
 enum status recover_write(struct recover *r);

@@ -72,6 +72,70 @@ enum status recover_read_generation(struct recover *r, int64_t *highest)
 	return STATUS_INTERNAL;
 }
 
+/*
+ * Whether the owner's entry and the customer's list are written: an order that was only in Redis may be missing in the
+ * list, because on a cluster the two are written one by one.
+ */
+static bool is_written(const struct source_claim *claim)
+{
+	return claim->sequence != claim->owner_sequence || claim->source > DEAD_LETTER;
+}
+
+/* The servers that are needed */
+
+/* One that hangs is noticed by this: its connection is given up. */
+static void ping_all(struct recover *r)
+{
+	struct redis_command c;
+	for (int i = 0; i < redis_servers(r->svc->redis_now); i++) {
+		redis_command(&c, "PING");
+		c.server = i;
+		redis_send(r->svc->redis_now, &c, NULL, NULL);
+	}
+	redis_settle(r->svc->redis_now);
+}
+
+static void reach(struct recover *r, enum key key, int64_t a, int64_t b)
+{
+	char text[KEY_TEXT];
+	struct str name = key_text(text, key, a, b);
+	if (redis_reaches(r->svc->redis_now, name))
+		return;
+	if (!r->failed)
+		log_error("recover_key_away", LOG_INT("coupon", r->coupon.id), LOG_STR("key", name));
+	r->failed = true;
+}
+
+static int64_t catalog_bucket(struct recover *r)
+{
+	struct buf path;
+	buf_init(&path, r->arena);
+	buf_put(&path, r->coupon.seller_name);
+	buf_puts(&path, "/");
+	buf_put(&path, r->coupon.name);
+	return key_bucket(buf_str(&path));
+}
+
+enum status recover_reach(struct recover *r)
+{
+	const struct coupon *c = &r->coupon;
+	ping_all(r);
+	reach(r, KEY_HUB, c->id, 0);
+	reach(r, KEY_CATALOG, catalog_bucket(r), 0);
+	reach(r, KEY_DIRECTORY, key_bucket(c->seller_name), 0);
+	reach(r, KEY_SELLER, c->seller, 0);
+	reach(r, KEY_CLOSED, 0, 0);
+	reach(r, KEY_DOUBT, 0, 0);
+	for (int i = 0; i < c->segments; i++) {
+		const struct sources *s = &r->sources[i];
+		reach(r, KEY_SEGMENT, c->id, i);
+		for (int k = 0; k < s->count; k++)
+			if (is_written(&s->claims[k]))
+				reach(r, KEY_CUSTOMER, s->claims[k].user, 0);
+	}
+	return r->failed ? STATUS_UNAVAILABLE : STATUS_OK;
+}
+
 /* Also where nothing is: a slot that another node finds later must not open. */
 enum status recover_close(struct recover *r)
 {
@@ -129,15 +193,12 @@ static void index_command(struct redis_command *c, const struct recover *r, int 
 	redis_put(c, order_text(order, r->coupon.id, segment, sequence));
 }
 
-/* An order that was only in Redis may be missing in its customer's list: on a cluster the two are written one by one.
- */
 static void own(struct recover *r, const struct sources *s, const struct source_claim *claim)
 {
 	struct redis_command c;
-	bool same = claim->sequence == claim->owner_sequence;
-	if (same && claim->source <= DEAD_LETTER)
+	if (!is_written(claim))
 		return;
-	if (claim->owner_sequence && !same) {
+	if (claim->owner_sequence && claim->owner_sequence != claim->sequence) {
 		index_command(&c, r, s->segment, claim->user, NULL, claim->owner_sequence);
 		send(r, &c);
 	}

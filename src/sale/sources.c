@@ -201,6 +201,7 @@ struct customer {
 	const struct coupon *coupon;
 	struct sources *all;
 	int64_t user;
+	bool *failed;
 };
 
 static bool is_of(const struct coupon *c, struct str order, int64_t *segment, int64_t *sequence)
@@ -216,7 +217,7 @@ static void on_orders(void *context, enum redis_end end, const struct redis_repl
 {
 	const struct customer *customer = context;
 	int64_t segment, sequence;
-	(void)end; /* a list that cannot be read names nothing */
+	*customer->failed |= end == REDIS_REFUSED || end == REDIS_UNKNOWN; /* one that is no list names nothing */
 	for (size_t i = 0; i + 1 < redis_count(reply); i += 2)
 		if (is_of(customer->coupon, redis_text_at(reply, i), &segment, &sequence))
 			add(&customer->all[segment],
@@ -235,11 +236,11 @@ static int64_t user_of_key(struct str key)
 }
 
 static void ask_customer(struct service *svc, const struct coupon *c, struct sources *all, struct arena *a,
-			 struct str key)
+			 struct str key, bool *failed)
 {
 	struct redis_command cmd;
 	struct customer *customer = arena_alloc(a, sizeof *customer);
-	*customer = (struct customer){ c, all, user_of_key(key) };
+	*customer = (struct customer){ c, all, user_of_key(key), failed };
 	if (!customer->user)
 		return;
 	redis_command(&cmd, "ZRANGE");
@@ -254,6 +255,7 @@ static enum status scan_server(struct service *svc, const struct coupon *c, stru
 			       struct arena *a)
 {
 	char cursor[24] = "0";
+	bool failed = false;
 	do {
 		struct redis_command cmd;
 		const struct redis_reply *reply = NULL, *page;
@@ -269,8 +271,10 @@ static enum status scan_server(struct service *svc, const struct coupon *c, stru
 			return STATUS_UNAVAILABLE;
 		page = redis_at(reply, 1);
 		for (size_t i = 0; i < redis_count(page); i++)
-			ask_customer(svc, c, all, a, redis_text_at(page, i));
+			ask_customer(svc, c, all, a, redis_text_at(page, i), &failed);
 		redis_settle(svc->redis_now);
+		if (failed)
+			return STATUS_UNAVAILABLE;
 		struct str next = redis_text_at(reply, 0);
 		snprintf(cursor, sizeof cursor, "%.*s", (int)next.n, next.p);
 	} while (strcmp(cursor, "0") != 0);
@@ -287,11 +291,15 @@ enum status sources_read_index(struct service *svc, const struct coupon *c, stru
 	return status;
 }
 
+enum { AWAY = -1 }; /* in place of a moment */
+
 static void on_time(void *context, enum redis_end end, const struct redis_reply *reply)
 {
 	struct source_claim *claim = context;
 	if (end == REDIS_ANSWER)
 		claim->claimed_ms = redis_number(reply);
+	else if (end != REDIS_BROKEN)
+		claim->claimed_ms = AWAY;
 }
 
 enum status sources_read_times(struct service *svc, const struct coupon *c, struct sources *s)
@@ -310,7 +318,10 @@ enum status sources_read_times(struct service *svc, const struct coupon *c, stru
 			redis_settle(svc->redis_now);
 	}
 	redis_settle(svc->redis_now);
-	return redis_is_up(svc->redis_now) ? STATUS_OK : STATUS_UNAVAILABLE;
+	for (int i = 0; i < s->count; i++)
+		if (s->claims[i].claimed_ms == AWAY)
+			return STATUS_UNAVAILABLE;
+	return STATUS_OK;
 }
 
 /* Merging */

@@ -3,6 +3,7 @@
 
 import contextlib
 import itertools
+import json
 import signal
 import statistics
 import sys
@@ -337,6 +338,35 @@ def what_holds(it):
     nodes.revive(master)
     until(lambda: ready()["wait_replicas"] == 1, 30, "readyz says that every master has one again")
     sale.drained()
+
+
+@on_cluster("a recovery that needs a master that is away changes nothing: no generation, no slot")
+def recovery_looks_first(it):
+    lost = master_of("sk:u:{1}")
+    rest = [n for n in nodes.masters() if n is not lost]
+    sale = first(it, lambda s: lies_on(s, rest), amount=20, segments=1)
+    users = it.users(12)
+    orders = {sale.win(user): user for user in users}
+    with Paused(it):
+        more = [sale.win(user) for user in it.users(6)]
+        for kind in "oq":  # six numbers of which only the customers' lists know
+            nodes("DEL", sale.key(kind, 0))
+        nodes("HSET", sale.key("s", 0), "fence", "1!")
+    until_closed(it, sale)
+
+    def state():
+        generation = it.sql.number(f"SELECT generation FROM coupons WHERE id = {sale.id}")
+        return generation, [nodes("HGET", key, "fence") for key in keys_of(sale)[:2]]
+    before = state()
+    for number in (signal.SIGKILL, signal.SIGSTOP):
+        with gone(lost, number):
+            done = it.ctl("recover", sale.title)
+            same((done.returncode, state()), (69, before), f"exit, state: {done.stderr}")
+    done = it.ctl("--json", "recover", sale.title)
+    found = json.loads(done.stdout)
+    same((done.returncode, found["orders"], found["unknown"]), (0, len(orders) + len(more), 0), "exit, orders, lost")
+    for order, user in orders.items():
+        same(sale.claim(user).expect(200).json["order"], order, "the order of before")
 
 
 if __name__ == "__main__":
