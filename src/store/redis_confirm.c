@@ -47,11 +47,14 @@ void confirm_flush(struct link *l)
 		end_all(first, REDIS_UNKNOWN);
 }
 
-/* A replica that the nodes agree to have failed is in no map; one that one node alone does not see still is. */
+/*
+ * A replica that the nodes agree to have failed is in no map; one that a single node does not see still is. A master
+ * that is not in the map yet may have one.
+ */
 int confirm_replicas(const struct link *l)
 {
 	int wanted = l->redis->conf->wait_replicas;
-	return wanted == CONF_AUTO ? l->replicas > 0 : wanted;
+	return wanted != CONF_AUTO ? wanted : l->redis->cluster && l->replicas;
 }
 
 bool redis_confirms(const struct redis *r)

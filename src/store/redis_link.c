@@ -463,6 +463,7 @@ struct link *link_open(struct redis *r, const char *address)
 		abort();
 	l->redis = r;
 	l->named_ms = clock_mono_ms();
+	l->replicas = -1;
 	snprintf(l->address, sizeof l->address, "%s", address);
 	l->last = &l->first;
 	l->retry_ms = RETRY_MIN_MS;

@@ -62,7 +62,7 @@ struct link {
 	int64_t away_ms;    /* since when every try to connect has failed; 0: it is up, or nothing has failed yet */
 	int64_t failed_ms;  /* when the last one did */
 	int64_t unready_ms; /* since when the server executes nothing (LOADING, CLUSTERDOWN); 0: it does */
-	int replicas;       /* that the cluster's map names for this master */
+	int replicas;       /* that the cluster's map names for this master; -1: it was not read since we know of it */
 	bool replica;       /* the map names it as one */
 	struct call *first, **last;             /* in flight, oldest first; of a batch, its first call */
 	struct call *gathered, **gathered_last; /* the batch that leaves next */

@@ -342,7 +342,7 @@ static struct link *nth_server(const struct redis *r, int n)
 int redis_replicas_of(const struct redis *r, int server)
 {
 	const struct link *l = r->cluster ? nth_server(r, server) : NULL;
-	return l ? l->replicas : 0;
+	return l && l->replicas > 0 ? l->replicas : 0;
 }
 
 const char *redis_server_name(const struct redis *r, int server)
