@@ -128,6 +128,7 @@ enum status handle_ready(struct request *rq)
 	json_int(body, "wait_replicas", redis_wait_replicas(rq->service->redis_now));
 	put_warnings(rq);
 	put_closed(rq, closed, count);
+	json_end(body, '}');
 	return STATUS_OK;
 }
 
