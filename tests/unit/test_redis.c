@@ -382,6 +382,95 @@ static void a_node_of_the_settings_that_left_is_tried_now_and_then(void **state)
 	assert_int_equal(ask("GET").end, REDIS_ANSWER);
 }
 
+#define NODE(port)     "*3\r\n" LOOPBACK "\r\n:" port "\r\n$1\r\nx\r\n"
+#define WITH_A_REPLICA "*1\r\n*4\r\n:0\r\n:16383\r\n" NODE("7000") NODE("7001")
+
+/* As long as the map names it, however seldom the map is read; the next one may promote it. */
+static void a_replica_stays_while_the_map_names_it(void **state)
+{
+	(void)state;
+	map = WITH_A_REPLICA;
+	open_at("cluster:127.0.0.1:7000");
+	pass(1000);
+	assert_int_equal(peer_dials("127.0.0.1:7001"), 0);
+	redis_survey(redis);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(redis_servers(redis), 1);
+		assert_int_equal(redis_replicas(redis), 1);
+		assert_int_equal(redis_replicas_of(redis, 0), 1);
+		assert_string_equal(redis_server_name(redis, 1), "127.0.0.1:7001");
+		pass(30000);
+	}
+	assert_int_equal(peer_dials("127.0.0.1:7001"), 1);
+	assert_int_equal(peer_connections(), 2);
+	peer_absent("127.0.0.1:7001");
+	peer_send("127.0.0.1:7001", STR("nonsense\r\n"));
+	pass(10000);
+	assert_true(peer_dials("127.0.0.1:7001") > 35); /* like a master's, its connection is missed */
+	peer_absent(NULL);
+	pass(1000);
+	map = ALL_AT(LOOPBACK, "7000"); /* it leaves */
+	pass(30000);
+	assert_int_equal(redis_replicas(redis), 0);
+	assert_int_equal(peer_connections(), 1);
+}
+
+/* What cannot be read of them is left out: the master has its slots. */
+static void a_replica_that_cannot_be_read_is_left_out(void **state)
+{
+	(void)state;
+	static const char *const maps[] = {
+		"*1\r\n*4\r\n:0\r\n:16383\r\n" NODE("7000") "*0\r\n",
+		"*1\r\n*4\r\n:0\r\n:16383\r\n" NODE("7000") ":7001\r\n",
+		"*1\r\n*4\r\n:0\r\n:16383\r\n" NODE("7000") NODE("65536"),
+		"*1\r\n*4\r\n:0\r\n:16383\r\n" NODE("7000") "*2\r\n$3\r\na b\r\n:7001\r\n",
+	};
+	for (size_t i = 0; i < COUNT_OF(maps); i++) {
+		map = maps[i];
+		open_at("cluster:127.0.0.1:7000");
+		redis_survey(redis);
+		expect(redis_replicas(redis) == 0, "map %zu: %d", i, redis_replicas(redis));
+		assert_string_equal(ask("WHERE").text, "127.0.0.1:7000");
+		redis_free(redis);
+	}
+	redis = NULL;
+}
+
+/* A call waits for a connection that was just lost; those behind it do not wait again. */
+static void a_server_that_stays_away_is_refused_at_once(void **state)
+{
+	(void)state;
+	map = "*2\r\n*3\r\n:0\r\n:8191\r\n" NODE("7000") "*3\r\n:8192\r\n:16383\r\n" NODE("7001");
+	open_at("cluster:127.0.0.1:7000,127.0.0.1:7001");
+	assert_string_equal(ask("WHERE").text, "127.0.0.1:7001");
+	peer_absent("127.0.0.1:7001");
+	peer_send("127.0.0.1:7001", STR("nonsense\r\n"));
+	turn();
+	int64_t began = now_ms;
+	assert_int_equal(ask("GET").end, REDIS_REFUSED);
+	expect(now_ms - began > 200 && now_ms - began < 400, "the first waits %lld ms", (long long)(now_ms - began));
+	for (int i = 0; i < 20; i++, pass(100)) {
+		began = now_ms;
+		assert_int_equal(ask("GET").end, REDIS_REFUSED);
+		expect(now_ms - began < 20, "call %d waits %lld ms", i, (long long)(now_ms - began));
+	}
+	peer_absent(NULL);
+	pass(300);
+	assert_int_equal(ask("GET").end, REDIS_ANSWER);
+}
+
+/* Nothing has failed as long as its first lookup goes on. */
+static void a_server_whose_name_is_looked_up_is_not_away(void **state)
+{
+	(void)state;
+	map = ALL_AT("$9\r\nslow.test", "7000");
+	open_at("cluster:127.0.0.1:7000");
+	pass(500);
+	int64_t began = now_ms;
+	assert_int_equal(ask("GET").end, REDIS_REFUSED);
+	assert_true(now_ms - began >= conf.redis_timeout_ms);
+}
+
 /* Scripts calculate in doubles: whole numbers are exact up to 2^53, and their sums and milliseconds fit in 64 bits. */
 static void numbers_are_bounded(void **state)
 {
@@ -438,5 +527,7 @@ UNIT_MAIN(EACH(a_node_without_a_host_is_the_one_that_was_asked), EACH(a_map_that
 	  EACH(an_array_that_is_announced_too_large_ends_the_connection),
 	  EACH(a_reply_that_does_not_end_ends_the_connection), EACH(a_name_is_looked_up_beside_the_loop),
 	  EACH(a_name_is_dialled_at_its_address), EACH(a_node_that_no_slot_names_is_forgotten),
-	  EACH(a_node_of_the_settings_that_left_is_tried_now_and_then), EACH(numbers_are_bounded),
+	  EACH(a_node_of_the_settings_that_left_is_tried_now_and_then), EACH(a_replica_stays_while_the_map_names_it),
+	  EACH(a_replica_that_cannot_be_read_is_left_out), EACH(a_server_that_stays_away_is_refused_at_once),
+	  EACH(a_server_whose_name_is_looked_up_is_not_away), EACH(numbers_are_bounded),
 	  EACH(a_word_that_is_too_long_is_an_error_of_its_call))
