@@ -118,6 +118,33 @@ def patient_nodes(ms):
             node("CONFIG", "SET", "cluster-node-timeout", NODE_TIMEOUT_MS)
 
 
+def is_listed_on(sale, masters):
+    """Its seller's entry in the directory, and its own in the catalog."""
+    def has(kind, name):
+        return any(n("HEXISTS", key, name) for n in masters for key in n("KEYS", f"sk:{kind}:*"))
+    return has("w", sale.seller.name) and has("n", sale.title)
+
+
+@on_cluster("while a master is away recover --all recovers the sales that do not need it")
+def recovery_of_the_rest(it):
+    rest = [n for n in nodes.masters() if n in (master_of("sk:closed"), master_of("sk:doubt"))]
+    lost = next(n for n in nodes.masters() if n not in rest)
+    rest = [n for n in nodes.masters() if n is not lost]
+    there = first(it, lambda s: not lies_on(s, rest), amount=20, segments=2)
+    apart = first(it, lambda s: lies_on(s, rest) and is_listed_on(s, rest), amount=20, segments=2)
+    orders = {(sale, user): sale.win(user) for sale in (there, apart) for user in it.users(5)}
+    there.drained(), apart.drained()
+    with gone(lost, signal.SIGKILL):
+        done = it.ctl("recover", "--all")
+    same(done.returncode, 69, f"exit: {done.stderr}")
+    assert f"coupon {apart.id} is open again" in done.stdout, done
+    assert f"coupon {there.id} is open again" not in done.stdout and f"coupon {there.id}: " in done.stderr, done
+    done = it.ctl("recover", "--all")
+    same(done.returncode, 0, f"exit once all are there: {done.stderr}")
+    for (sale, user), order in orders.items():
+        same(sale.claim(user).expect(200).json["order"], order, "the order of before")
+
+
 @on_cluster("a master dies with segments of 100 sales: all of them sell again within 1.5 s after its replica was promoted")
 def many_sales(it):
     seller = it.seller()
