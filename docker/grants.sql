@@ -12,9 +12,10 @@ GRANT INSERT ON seckill.revocations TO seckill@localhost;
 -- seckill_drain: the drainers, and these commands of seckillctl. It sees no password.
 GRANT SELECT ON seckill.schema_migrations TO seckill_drain@localhost;
 GRANT SELECT (id, name) ON seckill.users TO seckill_drain@localhost;
-GRANT SELECT, UPDATE (sold, generation, amount, cancelled, published) ON seckill.coupons TO seckill_drain@localhost;
+GRANT SELECT, UPDATE (sold, generation, amount, cancelled, withdrawn, published, hub_term) ON seckill.coupons TO seckill_drain@localhost;
 GRANT SELECT, INSERT ON seckill.orders TO seckill_drain@localhost;
 GRANT SELECT, INSERT, UPDATE ON seckill.drain_cursors TO seckill_drain@localhost;
+GRANT SELECT, INSERT, UPDATE ON seckill.number_ranges TO seckill_drain@localhost;
 GRANT SELECT, INSERT, UPDATE (state, ended_at_ms, end_reason) ON seckill.dead_letters TO seckill_drain@localhost;
 GRANT SELECT, INSERT, DELETE ON seckill.revocations TO seckill_drain@localhost;
 GRANT SELECT, DELETE ON seckill.unpublished_coupons TO seckill_drain@localhost;

@@ -3,19 +3,20 @@
 -- batch: KEYS are those of every claim, one after the other, ARGV the number of claims and then those of every claim.
 -- KEYS  segment hash, owners hash (user -> sequence), order list; and where one server holds every slot, what else a
 --       winner needs: the customer's index, the set of coupons that have orders to drain
--- ARGV  fence, user (0: credit only), the hub's totals for this segment: granted, taken back ('' for none), how many
---       orders may wait on the list ('': any number); for further KEYS: the order's number up to its sequence, the
---       coupon's member of the set
+-- ARGV  fence, user (0: credit only), the hub's totals for this segment in one word: granted, taken back, and the base and
+--       the term for which they are ('': none), how many orders may wait on the list ('': any number); for further KEYS:
+--       the order's number up to its sequence, the coupon's member of the set
 -- Reply an answer for every claim, in words:
 --       WON sequence left ms n      the order is on the list, as the n-th of those that wait there
 --       MINE sequence               the user's order from before
 --       FULL                        as many orders wait as may: nothing was done
---       NEED received sent          nothing left here: ask the hub
+--       NEED received sent base term ms   nothing left here at that moment, by the clock of this server: ask the hub
 --       SOLDOUT epoch               on the hub's word, under its lease, which ends within a second
 --       EARLY ms (to the start)     ENDED     PAUSED
 --       OK left received sent       credit only
 --       FENCED fence                it is another one here, or none: nothing was done
 --       REGRESS                     this segment went back in time: nothing was done
+--       REPLACED                    the totals are for an earlier incarnation of the segment or of the hub: nothing was done
 --       BROKEN error                what is in the slot is not what should be there
 local call, format = redis.call, string.format -- numbers as text: redis.call would print them as floats
 local time = call('TIME')
@@ -23,14 +24,17 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local ms = format('%d', now)
 
 local function exchanged(segment) -- what a winner does not need
-  local t = call('HMGET', segment, 'I', 'O', 'until', 'epoch')
-  return tonumber(t[1]), tonumber(t[2]), tonumber(t[3]), t[4]
+  local t = call('HMGET', segment, 'I', 'O', 'until', 'epoch', 'base', 'term')
+  return tonumber(t[1]), tonumber(t[2]), tonumber(t[3]), t[4], tonumber(t[5]), tonumber(t[6])
 end
 
--- Returns what is left then; nil: REGRESS.
-local function credit(segment, left, granted, taken)
-  local received, sent = exchanged(segment)
-  if taken > sent then return nil end
+-- Returns what is left then, or nil and why nothing was done.
+local function credit(segment, left, totals)
+  local received, sent, _, _, base, term = exchanged(segment)
+  local granted, taken, for_base, for_term = string.match(totals, '^(%d+) (%d+) (%d+) (%d+)$')
+  granted, taken, for_base, for_term = tonumber(granted), tonumber(taken), tonumber(for_base), tonumber(for_term)
+  if for_base < base or for_term < term then return nil, 'REPLACED' end
+  if taken > sent then return nil, 'REGRESS' end
   if granted > received then
     left = left + granted - received
     call('HSET', segment, 'left', left, 'I', granted, 'until', 0)
@@ -44,13 +48,13 @@ local function fence_of(segment)
   return s[1] or s[2] and s[2] .. '@' or ''
 end
 
-local function claim(segment, owners, list, index, dirty, fence, user, granted, taken, most, prefix, member)
-  local s = call('HMGET', segment, 'fence', 'left', 'n', 'state', 't0', 't1')
+local function claim(segment, owners, list, index, dirty, fence, user, totals, most, prefix, member)
+  local s = call('HMGET', segment, 'fence', 'left', 'last', 'state', 't0', 't1', 'sold')
   if s[1] ~= fence then return 'FENCED ' .. fence_of(segment) end
-  local left = tonumber(s[2])
-  if granted ~= '' then
-    left = credit(segment, left, tonumber(granted), tonumber(taken))
-    if not left then return 'REGRESS' end
+  local left, refusal = tonumber(s[2]), nil
+  if totals ~= '' then
+    left, refusal = credit(segment, left, totals)
+    if refusal then return refusal end
   end
   if user == '0' then
     local received, sent = exchanged(segment)
@@ -61,10 +65,10 @@ local function claim(segment, owners, list, index, dirty, fence, user, granted, 
   local over = closes > 0 and now >= closes
   local sells = left > 0 and s[4] == 'open' and now >= starts and not over and
     (most == '' or call('LLEN', list) < tonumber(most))
-  local n = format('%d', s[3] + 1)
+  local n, sold = format('%d', s[3] + 1), s[7] + 1
   if sells and call('HSETNX', owners, user, n) == 1 then
     local rest = format('%d', left - 1)
-    call('HSET', segment, 'left', rest, 'n', n)
+    call('HSET', segment, 'left', rest, 'last', n, 'sold', format('%d', sold))
     local waiting = call('RPUSH', list, n .. '|' .. user .. '|' .. ms)
     if index then -- indexes, never the truth: no claim fails for them
       redis.pcall('ZADD', index, ms, prefix .. n)
@@ -83,9 +87,9 @@ local function claim(segment, owners, list, index, dirty, fence, user, granted, 
     return 'ENDED'
   end
   if left > 0 then return 'FULL' end
-  local received, sent, lease, epoch = exchanged(segment)
+  local received, sent, lease, epoch, its_base, its_term = exchanged(segment)
   if now < lease and lease <= now + 1000 then return 'SOLDOUT ' .. epoch end -- else it is over, or TIME went back
-  return format('NEED %d %d', received, sent)
+  return format('NEED %d %d %d %d %s', received, sent, its_base, its_term, ms)
 end
 
 local count = tonumber(ARGV[1])

@@ -1,34 +1,35 @@
 #!lua flags=allow-oom
 -- The hub hears what segments hold, takes what they sent back, and grants one of them stock or says "sold out".
 -- KEYS  hub hash
--- ARGV  fence, segment, its totals received and sent, its left, units wanted at least, how many candidates to name,
---       and in one word what others report: "segment received sent left ...", four numbers each; and where the caller
---       was told LATER, and has waited since: of which epoch
--- Reply {'GRANT', granted, taken}            totals for this segment; more than it had received
---       {'NONE', granted, taken, j, Gj, Rj, ...}  the hub is empty; segments that may hold stock, nearest first, and
---                                            their totals granted and taken
+-- ARGV  fence; of the segment that asks: its number, received, sent, left, base, and the hub's term that it knows; units
+--       wanted at least; how many candidates to name; and in one word what others report, six numbers each, as those of
+--       the one that asks; and where the caller was told LATER, and has waited since: of which epoch
+-- Reply {'GRANT', granted, taken, base, term}   totals for this segment; more than it had received
+--       {'NONE', granted, taken, base, term, j, Gj, Rj, Bj, ...}  the hub is empty; segments that may hold stock, nearest
+--                                            first, and their totals granted and taken, and base
 --       {'SOLDOUT', epoch, until ms}         every segment reported empty, nothing is in flight
 --       {'LATER', epoch}                     there are units again, but not yet for anybody: see supply.lua
+--       {'UNHEARD'}                          its server went back in time, and not all segments have reported since
 --       {'OK', granted, taken}               the answer to a report (want 0)
+--       {'REPLACED'}                         the report is of an earlier incarnation of the segment, or was for one of the
+--                                            hub: an inspection must look. What others report is taken all the same
 --       {'FENCED', fence} {'REGRESS'}        nothing was done
--- `empty` is one character a segment, '1' while its last report, left 0 with totals equal to ours, still holds:
--- left can rise only through a grant above the reported total, and that clears the mark here.
-local hub, i = KEYS[1], tonumber(ARGV[2])
-local G, R = 'G' .. i, 'R' .. i
-local reports = { { i, tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]) } }
-local fields = { 'fence', 'segments', 'avail', 'empty', 'sold_out', 'epoch', G, R }
-for j, received, sent, left in string.gmatch(ARGV[8] or '', '(%d+) (%d+) (%d+) (%d+)') do
-  reports[#reports + 1] = { tonumber(j), tonumber(received), tonumber(sent), tonumber(left) }
-  fields[#fields + 1] = 'G' .. j
-  fields[#fields + 1] = 'R' .. j
+-- `empty` is one character a segment, '1' while its last report, left 0 with totals equal to ours, still holds: left can
+-- rise only through a grant above the reported total, and that clears the mark here. `heard` is one character a segment,
+-- too: '1' once it has reported to the hub in this term. Its first report is believed, whether the hub knew less or more.
+local hub = KEYS[1]
+local reports, fields = {}, { 'fence', 'segments', 'avail', 'empty', 'sold_out', 'epoch', 'term', 'heard' }
+local OURS = #fields -- behind them come three of each report
+local own = table.concat({ unpack(ARGV, 2, 7) }, ' ')
+for j, received, sent, left, base, term in string.gmatch(own .. ' ' .. (ARGV[10] or ''), '(%d+) (%d+) (%d+) (%d+) (%d+) (%d+)') do
+  reports[#reports + 1] = { tonumber(j), tonumber(received), tonumber(sent), tonumber(left), tonumber(base), tonumber(term) }
+  for _, field in ipairs({ 'G', 'R', 'B' }) do fields[#fields + 1] = field .. j end
 end
 local h = redis.call('HMGET', hub, unpack(fields))
 if h[1] ~= ARGV[1] then return { 'FENCED', h[1] } end
-local segments, avail, empty, epoch = tonumber(h[2]), tonumber(h[3]), h[4], tonumber(h[6])
-local granted, taken = tonumber(h[7]), tonumber(h[8])
-for k, report in ipairs(reports) do
-  if report[2] > tonumber(h[5 + 2 * k]) then return { 'REGRESS' } end
-end
+local segments, avail, empty, epoch, term, heard = tonumber(h[2]), tonumber(h[3]), h[4], tonumber(h[6]), tonumber(h[7]), h[8]
+local function at(word, j) return string.sub(word, j + 1, j + 1) end
+local function put(word, j, c) return string.sub(word, 1, j) .. c .. string.sub(word, j + 2) end
 
 local changes = {}
 local function set(field, value)
@@ -36,8 +37,8 @@ local function set(field, value)
   changes[#changes + 1] = value
 end
 local function mark(j, c)
-  if string.sub(empty, j + 1, j + 1) ~= c then
-    empty = string.sub(empty, 1, j) .. c .. string.sub(empty, j + 2)
+  if at(empty, j) ~= c then
+    empty = put(empty, j, c)
     set('empty', empty)
   end
 end
@@ -46,42 +47,60 @@ local function save(...)
   return { ... }
 end
 
+local granted, taken, base, is_replaced = 0, 0, 0, false
 for k, report in ipairs(reports) do
-  local j, received, sent, left = unpack(report)
-  local known = tonumber(h[6 + 2 * k])
-  if sent > known then
-    avail = avail + sent - known
-    known = sent
-    set('avail', avail)
-    set('R' .. j, known)
-    if j == i then taken = known end
-    if h[5] == '1' then
-      h[5] = '0'
-      epoch = epoch + 1
-      set('sold_out', 0)
-      set('epoch', epoch)
+  local j, received, sent, left, its_base, its_term = unpack(report)
+  local G, R, B = tonumber(h[OURS + 3 * k - 2]), tonumber(h[OURS + 3 * k - 1]), tonumber(h[OURS + 3 * k])
+  if its_base < B or its_term < term then
+    is_replaced = is_replaced or k == 1
+  else
+    if at(heard, j) == '0' then -- it refuses by now what was granted in an earlier term, so its totals are the hub's
+      heard = put(heard, j, '1')
+      avail = avail + G - received + sent - R
+      G, R, B = received, sent, its_base
+      set('heard', heard)
+      set('avail', avail)
+      set('G' .. j, G)
+      set('R' .. j, R)
+      set('B' .. j, B)
     end
+    if received > G then return { 'REGRESS' } end
+    if sent > R then
+      avail = avail + sent - R
+      R = sent
+      set('avail', avail)
+      set('R' .. j, R)
+      if h[5] == '1' then
+        h[5] = '0'
+        epoch = epoch + 1
+        set('sold_out', 0)
+        set('epoch', epoch)
+      end
+    end
+    if left == 0 and received == G and sent == R then mark(j, '1') end
   end
-  if left == 0 and received == tonumber(h[5 + 2 * k]) and sent == known then mark(j, '1') end
+  if k == 1 then granted, taken, base = G, R, B end
 end
-local want = tonumber(ARGV[6])
+if is_replaced then return save('REPLACED') end
+local i, want = reports[1][1], tonumber(ARGV[8])
 if want == 0 then return save('OK', granted, taken) end
+if string.find(heard, '0', 1, true) then return save('UNHEARD') end
 
 if avail > 0 then
   if redis.call('HGET', hub, 'opening') == '1' then
-    if tonumber(ARGV[9]) ~= epoch then return save('LATER', epoch) end
+    if tonumber(ARGV[11]) ~= epoch then return save('LATER', epoch) end
     set('opening', 0)
   end
   -- guided self-scheduling: large chunks while there is plenty, single units at the end
   local units = math.min(avail, math.max(want, math.floor(2 * avail / segments)))
   granted = granted + units
   set('avail', avail - units)
-  set(G, granted)
+  set('G' .. i, granted)
   mark(i, '0')
-  return save('GRANT', granted, taken)
+  return save('GRANT', granted, taken, base, term)
 end
 
-if not string.find(empty, '0', 1, true) then
+if avail == 0 and not string.find(empty, '0', 1, true) then
   if h[5] ~= '1' then
     epoch = epoch + 1
     set('sold_out', 1)
@@ -91,21 +110,19 @@ if not string.find(empty, '0', 1, true) then
   return save('SOLDOUT', epoch, time[1] * 1000 + math.floor(time[2] / 1000) + 1000)
 end
 
-local reply, candidates, totals = save('NONE', granted, taken), {}, {}
+local reply, candidates, totals = save('NONE', granted, taken, base, term), {}, {}
 for step = 1, segments - 1 do
   local j = (i + step) % segments
-  if #candidates >= tonumber(ARGV[7]) then break end
-  if string.sub(empty, j + 1, j + 1) == '0' then
+  if #candidates >= tonumber(ARGV[9]) then break end
+  if at(empty, j) == '0' then
     candidates[#candidates + 1] = j
-    totals[#totals + 1] = 'G' .. j
-    totals[#totals + 1] = 'R' .. j
+    for _, field in ipairs({ 'G', 'R', 'B' }) do totals[#totals + 1] = field .. j end
   end
 end
 if #candidates == 0 then return reply end
 totals = redis.call('HMGET', hub, unpack(totals))
 for k, j in ipairs(candidates) do
-  reply[3 * k + 1] = j
-  reply[3 * k + 2] = tonumber(totals[2 * k - 1])
-  reply[3 * k + 3] = tonumber(totals[2 * k])
+  reply[#reply + 1] = j
+  for f = 3 * k - 2, 3 * k do reply[#reply + 1] = tonumber(totals[f]) end
 end
 return reply

@@ -1,16 +1,19 @@
 #!lua flags=allow-oom
--- Changes the fence of a slot, when it is the one expected, or whichever, but one of a later generation.
+-- Changes the fence of a slot, when it is the one expected, or whichever, but one of a later layout or generation.
 -- KEYS  hub or segment hash
 -- ARGV  the fence expected ("": whichever, also none), the new one
 -- Reply {'OK'}              it is the new one now
 --       {'FENCED', fence}   it is another one: nothing was done
-local function generation(fence) return tonumber(string.match(fence or '', '^%d+')) or 0 end
-local s = redis.call('HMGET', KEYS[1], 'fence', 'gen')
-local fence, old = s[1], s[2]
+local function layout_and_generation(fence)
+  local layout, generation = string.match(fence, '^(%d+):(%d+)')
+  return tonumber(layout or 1), tonumber(generation or string.match(fence, '^%d+') or 0)
+end
+local fence = redis.call('HGET', KEYS[1], 'fence')
 if fence ~= ARGV[2] then
-  local is_later = generation(fence or old) > generation(ARGV[2])
+  local layout, generation = layout_and_generation(fence or '')
+  local new_layout, new_generation = layout_and_generation(ARGV[2])
+  local is_later = layout > new_layout or generation > new_generation
   if is_later or ARGV[1] ~= '' and fence ~= ARGV[1] then return { 'FENCED', fence } end
   redis.call('HSET', KEYS[1], 'fence', ARGV[2])
-  if old then redis.call('HDEL', KEYS[1], 'gen') end -- scripts of layout 0 look for it alone
 end
 return { 'OK' }

@@ -4,15 +4,17 @@
 -- ARGV  fence, amount, segments, units granted to every segment, further segments that get one more
 -- Reply {'OK', 1 when it was made, else 0}
 --       {'FENCED', fence}   there is a hub of another generation
+local function generation(fence) return string.match(fence, '^[^@!]*') end
 local fence = redis.call('HGET', KEYS[1], 'fence')
-if fence then return string.match(fence, '^%d+') == string.match(ARGV[1], '^%d+') and { 'OK', 0 } or { 'FENCED', fence } end
+if fence then return generation(fence) == generation(ARGV[1]) and { 'OK', 0 } or { 'FENCED', fence } end
 local segments, each, extra = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 for i = 0, segments - 1 do
   local units = each
   if i < extra then units = units + 1 end
-  redis.call('HSET', KEYS[1], 'G' .. i, units, 'R' .. i, 0)
+  redis.call('HSET', KEYS[1], 'G' .. i, units, 'R' .. i, 0, 'B' .. i, 0)
 end
-redis.call('HSET', KEYS[1], 'amount', ARGV[2], 'cancelled', 0, 'segments', segments, 'avail', ARGV[2] - each * segments - extra,
+redis.call('HSET', KEYS[1], 'amount', ARGV[2], 'withdrawn', 0, 'cancelled', 0, 'final', 0, 'final_cancelled', 0,
+  'segments', segments, 'avail', ARGV[2] - each * segments - extra, 'term', 0, 'heard', string.rep('1', segments),
   'empty', string.rep('0', segments), 'sold_out', 0, 'epoch', 0)
 redis.call('HSET', KEYS[1], 'fence', ARGV[1])
 return { 'OK', 1 }

@@ -1,12 +1,21 @@
 #!lua flags=allow-oom
--- Brings a slot of layout 0, which had a generation and no fence, to layout 1. Its fence names no life of a server, so
--- that an inspection looks at the slot before anything is sold from it. Safe to repeat.
+-- Brings a slot of an earlier layout to layout 2. Layout 0 had a generation and no fence; layouts 0 and 1 counted what a
+-- segment had sold by the number of its last order. The new fence names no life of a server, so that an inspection looks
+-- at the slot before anything is sold from it; a slot that was closed stays closed. Safe to repeat.
 -- KEYS  hub or segment hash
 -- ARGV  none
 -- Reply the fence that the slot has now; nil when there is no slot
-local s = redis.call('HMGET', KEYS[1], 'fence', 'gen')
-if s[1] or not s[2] then return s[1] end
-local fence = s[2] .. '@'
+local s = redis.call('HMGET', KEYS[1], 'fence', 'gen', 'segments', 'n')
+local fence, generation, segments, n = s[1], s[2], tonumber(s[3]), s[4]
+if not fence and not generation or fence and string.match(fence, '^%d+:') then return fence end
+if segments then
+  redis.call('HSET', KEYS[1], 'withdrawn', 0, 'final', 0, 'final_cancelled', 0, 'term', 0, 'heard', string.rep('0', segments))
+  for i = 0, segments - 1 do redis.call('HSET', KEYS[1], 'B' .. i, 0) end
+else
+  redis.call('HSET', KEYS[1], 'last', n or 0, 'sold', n or 0, 'base', 0, 'term', 0)
+end
+fence = fence or generation .. '@'
+fence = '2:' .. (string.match(fence, '^%d+@') or fence)
 redis.call('HSET', KEYS[1], 'fence', fence)
-redis.call('HDEL', KEYS[1], 'gen')
+redis.call('HDEL', KEYS[1], 'gen', 'n')
 return fence

@@ -1,46 +1,58 @@
-/* Open addressing with linear probes; a slot's key is set once, by compare-and-swap, and never taken back. */
+/*
+ * Open addressing with linear probes. A key may have two places, when two processes take one at the same moment: its
+ * value is the higher one.
+ *
+ * Places are given back and taken anew for other keys while processes read and raise them. So each value carries a
+ * version, which changes when the place is taken and while it has no key: whoever read the value first, then the key,
+ * and finds the same version when he writes, or reads, the value again has dealt with that key's value. A process that
+ * is killed while it takes a place leaves it to nobody.
+ */
 #include "base/marks.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/shared.h"
 
-enum { SLOTS = 1 << 18, PROBES = 64 };
+enum { PROBES = 64, NUMBER_BITS = 54 };
 
-struct slot {
+/* In the place of a key. A search ends at a place that never had one. */
+enum { NEVER_TAKEN, GIVEN_BACK, BEING_TAKEN };
+
+struct place {
 	_Atomic uint64_t key;
-	mark value;
+	_Atomic uint64_t value; /* below its version */
 };
 
 struct marks {
 	struct shared shared;
-	struct slot *slots;
+	struct place *places;
 };
 
-/* Marks are evidence: a file of another layout is never replaced. Version 1 had none of the magic. */
-static const struct shared_layout layout = { .size = SLOTS * sizeof(struct slot),
-					     .magic = 0x736b6d61726b0002, /* "skmark", version 2 */
-					     .had_no_magic = true };
+/* Versions 1, which had no magic, and 2 had as many places, never gave one back, and had other keys. */
+static const struct shared_layout layout = { .size = MARKS_MAX * sizeof(struct place),
+					     .magic = 0x736b6d61726b0003, /* "skmark", version 3 */
+					     .earlier = 0x736b6d61726b0002 };
 
-static struct marks *open_slots(const char *path, enum shared_use use, const char **problem)
+static struct marks *open_places(const char *path, enum shared_use use, const char **problem)
 {
 	struct marks *m = malloc(sizeof *m);
 	if (!m)
 		abort();
 	shared_open(&m->shared, path, &layout, use);
 	*problem = m->shared.problem;
-	m->slots = m->shared.bytes;
+	m->places = m->shared.bytes;
 	return m;
 }
 
 struct marks *marks_open(const char *path, const char **problem)
 {
-	return open_slots(path, SHARED_MAKE, problem);
+	return open_places(path, SHARED_MAKE, problem);
 }
 
 struct marks *marks_join(const char *path, const char **problem)
 {
-	return open_slots(path, SHARED_JOIN, problem);
+	return open_places(path, SHARED_JOIN, problem);
 }
 
 const char *marks_problem(const struct marks *m)
@@ -56,25 +68,131 @@ void marks_close(struct marks *m)
 	free(m);
 }
 
-mark *marks_find(struct marks *m, uint64_t key)
+static int64_t number_in(uint64_t value)
 {
-	for (uint64_t i = 0; m && i < PROBES; i++) {
-		struct slot *s = &m->slots[(key + i) % SLOTS];
-		uint64_t there = 0;
-		if (atomic_compare_exchange_strong(&s->key, &there, key) || there == key)
-			return &s->value;
+	return (int64_t)(value & (((uint64_t)1 << NUMBER_BITS) - 1));
+}
+
+static uint64_t with_number(uint64_t value, int64_t number)
+{
+	return (value >> NUMBER_BITS) << NUMBER_BITS | (uint64_t)number;
+}
+
+static uint64_t next_version(uint64_t value)
+{
+	return ((value >> NUMBER_BITS) + 1) << NUMBER_BITS;
+}
+
+/* Where the search for a key goes on after i places; NULL: it ends. */
+static struct place *probe(const struct marks *m, uint64_t key, int i)
+{
+	uint64_t home = key * 0x9e3779b97f4a7c15 >> 46; /* Fibonacci hashing: as many bits as MARKS_MAX has */
+	return m && i < PROBES ? &m->places[(home + (uint64_t)i) % MARKS_MAX] : NULL;
+}
+
+/* False: the place is another key's. */
+static bool read_place(struct place *p, uint64_t key, uint64_t *value)
+{
+	do {
+		*value = atomic_load(&p->value);
+		if (atomic_load(&p->key) != key)
+			return false;
+	} while (*value != atomic_load(&p->value));
+	return true;
+}
+
+int64_t marks_read(const struct marks *m, uint64_t key)
+{
+	struct place *p;
+	uint64_t value;
+	int64_t highest = 0;
+	for (int i = 0; (p = probe(m, key, i)) && atomic_load(&p->key) != NEVER_TAKEN; i++)
+		if (read_place(p, key, &value) && number_in(value) > highest)
+			highest = number_in(value);
+	return highest;
+}
+
+/* False: the place is another key's, or was given back meanwhile. */
+static bool raise_place(struct place *p, uint64_t key, int64_t number, int64_t *before)
+{
+	uint64_t value;
+	bool raised = false;
+	while (read_place(p, key, &value)) {
+		if (!raised)
+			*before = number_in(value);
+		if (number_in(value) >= number)
+			return true;
+		raised = atomic_compare_exchange_weak(&p->value, &value, with_number(value, number));
 	}
-	return NULL;
+	return false;
 }
 
-int64_t mark_read(const mark *at)
+static bool take_place(struct place *p, uint64_t key, int64_t number)
 {
-	return at ? atomic_load_explicit(at, memory_order_relaxed) : 0;
+	uint64_t there = atomic_load(&p->key);
+	if (there > GIVEN_BACK || !atomic_compare_exchange_strong(&p->key, &there, BEING_TAKEN))
+		return false;
+	atomic_store(&p->value, with_number(next_version(atomic_load(&p->value)), number));
+	atomic_store(&p->key, key);
+	return true;
 }
 
-void mark_raise(mark *at, int64_t value)
+bool marks_replace(struct marks *m, uint64_t key, int64_t value, int64_t *before)
 {
-	int64_t there = mark_read(at);
-	while (at && there < value && !atomic_compare_exchange_weak(at, &there, value))
-		;
+	struct place *p;
+	*before = 0;
+	for (int i = 0; (p = probe(m, key, i)) && atomic_load(&p->key) != NEVER_TAKEN; i++)
+		if (raise_place(p, key, value, before))
+			return true;
+	for (int i = 0; (p = probe(m, key, i)); i++)
+		if (take_place(p, key, value))
+			return true;
+	return !m;
+}
+
+bool marks_raise(struct marks *m, uint64_t key, int64_t value)
+{
+	int64_t before;
+	return marks_replace(m, key, value, &before);
+}
+
+/* Whoever raised it since it was looked at may not know that it is gone. */
+static void drop_place(struct marks *m, struct place *p, uint64_t key, int64_t highest)
+{
+	uint64_t value, there = key;
+	if (!read_place(p, key, &value) || number_in(value) > highest ||
+	    !atomic_compare_exchange_strong(&p->key, &there, GIVEN_BACK))
+		return;
+	uint64_t now = atomic_load(&p->value);
+	if (now >> NUMBER_BITS == value >> NUMBER_BITS && number_in(now) > highest)
+		marks_raise(m, key, number_in(now));
+}
+
+void marks_drop(struct marks *m, uint64_t key, int64_t highest)
+{
+	struct place *p;
+	for (int i = 0; (p = probe(m, key, i)) && atomic_load(&p->key) != NEVER_TAKEN; i++)
+		drop_place(m, p, key, highest);
+}
+
+int marks_count(const struct marks *m)
+{
+	int taken = 0;
+	for (int i = 0; m && i < MARKS_MAX; i++)
+		taken += atomic_load_explicit(&m->places[i].key, memory_order_relaxed) > GIVEN_BACK;
+	return taken;
+}
+
+bool marks_next(const struct marks *m, size_t *at, uint64_t *key, int64_t *value)
+{
+	while (m && *at < MARKS_MAX) {
+		struct place *p = &m->places[(*at)++];
+		uint64_t whole;
+		*key = atomic_load(&p->key);
+		if (*key >= MARKS_KEY_MIN && read_place(p, *key, &whole)) {
+			*value = number_in(whole);
+			return true;
+		}
+	}
+	return false;
 }

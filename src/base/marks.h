@@ -2,22 +2,23 @@
  * High-water marks shared by all processes of one host, in a mapped file: the
  * highest value that any of them has seen of something that must only grow.
  * They are evidence: after a crash elsewhere they tell what was there before.
- * A fixed table of 262,144 marks; atomics only.
+ * A fixed table of MARKS_MAX places; atomics only.
  */
 #ifndef BASE_MARKS_H
 #define BASE_MARKS_H
 
-#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
-typedef _Atomic int64_t mark;
+enum { MARKS_MAX = 1 << 18 };
 
 struct marks;
 
 /*
  * Maps the file, which marks_open makes when it is missing and marks_join does not. Never NULL: when it cannot be used,
- * *problem says why (else it is NULL), and the marks are this process's own. A file of another layout is left alone.
- * The path must outlive them.
+ * *problem says why (else it is NULL), and the marks are this process's own. Marks of an earlier version are replaced
+ * by new ones, any other file is left alone. The path must outlive them.
  */
 struct marks *marks_open(const char *path, const char **problem);
 struct marks *marks_join(const char *path, const char **problem);
@@ -27,13 +28,29 @@ const char *marks_problem(const struct marks *m);
 
 void marks_close(struct marks *m);
 
-/* The mark of a key (not 0), made with value 0 when there is none. NULL: the table is full around that key, or m is
- * NULL. */
-mark *marks_find(struct marks *m, uint64_t key);
+/* Keys are MARKS_KEY_MIN or more, values 1 to NUMBER_MAX. Everywhere m may be NULL: there are no marks then. */
+enum { MARKS_KEY_MIN = 3 };
 
-/* The value, 0 of NULL. */
-int64_t mark_read(const mark *at);
-/* Raises it to value; never lowers it. NULL is left alone. */
-void mark_raise(mark *at, int64_t value);
+/* The value of a key; 0 when there is none. Takes no place. */
+int64_t marks_read(const struct marks *m, uint64_t key);
+
+/* Raises it to the value, and takes a place when it has none; never lowers it. False: all places for this key are
+ * taken. */
+bool marks_raise(struct marks *m, uint64_t key, int64_t value);
+
+/* The same; *before: what it was, 0 when there was none. */
+bool marks_replace(struct marks *m, uint64_t key, int64_t value, int64_t *before);
+
+/* Gives the place back, unless its value is higher than this one. */
+void marks_drop(struct marks *m, uint64_t key, int64_t highest);
+
+/* How many places are taken: reads the whole table, 4 MB. */
+int marks_count(const struct marks *m);
+
+/*
+ * One mark after the other, from *at (0 at first) on, which it moves on; false when there are no more. Those that come
+ * and go meanwhile may be missed.
+ */
+bool marks_next(const struct marks *m, size_t *at, uint64_t *key, int64_t *value);
 
 #endif

@@ -23,11 +23,11 @@ static size_t file_size(const struct shared_layout *l)
 	return l->size + sizeof l->magic;
 }
 
-static bool has_magic(int fd, const struct stat *st, const struct shared_layout *l)
+static bool has_magic(int fd, const struct stat *st, const struct shared_layout *l, uint64_t wanted)
 {
 	uint64_t magic;
 	return st->st_size == (off_t)file_size(l) &&
-	       pread(fd, &magic, sizeof magic, (off_t)l->size) == (ssize_t)sizeof magic && magic == l->magic;
+	       pread(fd, &magic, sizeof magic, (off_t)l->size) == (ssize_t)sizeof magic && magic == wanted;
 }
 
 /* Not posix_fallocate: where the file system cannot allocate, that writes into what other processes have mapped. */
@@ -45,14 +45,9 @@ static const char *check(int fd, const struct shared_layout *l)
 		return strerror(errno);
 	if (!S_ISREG(st.st_mode))
 		return not_regular;
-	bool lacks_magic = l->had_no_magic && st.st_size == (off_t)l->size;
-	if (!lacks_magic && !has_magic(fd, &st, l))
+	if (!has_magic(fd, &st, l, l->magic))
 		return another_layout;
-	if (!reserve(fd, &st, file_size(l)))
-		return strerror(errno);
-	if (lacks_magic && pwrite(fd, &l->magic, sizeof l->magic, (off_t)l->size) != (ssize_t)sizeof l->magic)
-		return strerror(errno);
-	return NULL;
+	return reserve(fd, &st, file_size(l)) ? NULL : strerror(errno);
 }
 
 static const char *join(int *fd, int directory, const char *name, const struct shared_layout *l)
@@ -83,10 +78,13 @@ static const char *make(int *fd, int directory, const char *name, const struct s
 	return error ? strerror(error) : NULL;
 }
 
-static bool is_empty(int fd)
+static bool may_replace(int fd, const struct shared_layout *l)
 {
 	struct stat st;
-	return fstat(fd, &st) == 0 && st.st_size == 0;
+	if (fstat(fd, &st) < 0)
+		return false;
+	bool is_earlier = l->earlier && (st.st_size == (off_t)l->size || has_magic(fd, &st, l, l->earlier));
+	return l->is_replaced || is_earlier || st.st_size == 0;
 }
 
 static const char *join_or_make(int *fd, int directory, const char *name, const struct shared_layout *l)
@@ -95,7 +93,7 @@ static const char *join_or_make(int *fd, int directory, const char *name, const 
 		return strerror(errno);
 	const char *problem = join(fd, directory, name, l);
 	bool is_missing = *fd < 0 && errno == ENOENT;
-	if (!is_missing && !(problem == another_layout && (l->is_replaced || is_empty(*fd))))
+	if (!is_missing && !(problem == another_layout && may_replace(*fd, l)))
 		return problem;
 	if (*fd >= 0)
 		close(*fd);

@@ -14,9 +14,10 @@
 /* The file: `size` bytes, zero when it is new, then the magic. */
 struct shared_layout {
 	size_t size;
-	uint64_t magic;    /* kind and version */
-	bool is_replaced;  /* a file of another layout is replaced by a new one; else it is refused and left alone */
-	bool had_no_magic; /* earlier versions wrote the same bytes and no magic: it is appended */
+	uint64_t magic;   /* kind and version */
+	bool is_replaced; /* a file of another layout is replaced by a new one; else it is refused and left alone */
+	uint64_t earlier; /* the magic of an earlier version with as many bytes, or 0: that one's file is replaced, too,
+			      with and without the magic */
 };
 
 enum shared_use {

@@ -48,6 +48,8 @@ static void put_text(struct ctl *c, const struct audit *a)
 		   (long long)a->sold);
 	if (a->cancelled)
 		buf_printf(&c->out, " - %lld cancelled", (long long)a->cancelled);
+	if (a->withdrawn)
+		buf_printf(&c->out, " + %lld withdrawn", (long long)a->withdrawn);
 	if (a->skipped)
 		buf_printf(&c->out, " - %lld skipped", (long long)a->skipped);
 	buf_printf(&c->out, "; orders: %lld queued, %lld in MySQL, %lld dead letters", (long long)a->queued,
@@ -62,12 +64,19 @@ static void put_numbers(struct ctl *c, const struct audit *a)
 	const struct {
 		const char *name;
 		int64_t value;
-	} numbers[] = { { "id", a->coupon.id },        { "segments", a->coupon.segments },
-			{ "amount", a->amount },       { "cancelled", a->cancelled },
-			{ "skipped", a->skipped },     { "hub", a->hub },
-			{ "in_flight", a->in_flight }, { "left", a->left },
-			{ "sold", a->sold },           { "queued", a->queued },
-			{ "rows", a->rows },           { "dead_letters", a->dead },
+	} numbers[] = { { "id", a->coupon.id },
+			{ "segments", a->coupon.segments },
+			{ "amount", a->amount },
+			{ "cancelled", a->cancelled },
+			{ "withdrawn", a->withdrawn },
+			{ "skipped", a->skipped },
+			{ "hub", a->hub },
+			{ "in_flight", a->in_flight },
+			{ "left", a->left },
+			{ "sold", a->sold },
+			{ "queued", a->queued },
+			{ "rows", a->rows },
+			{ "dead_letters", a->dead },
 			{ "dropped", a->dropped } };
 	json_str(&c->out, "seller", a->coupon.seller_name);
 	json_str(&c->out, "name", a->coupon.name);
@@ -219,22 +228,29 @@ static enum status each_stray(struct ctl *c, const struct wish *w, bool *none)
 	return s;
 }
 
+static enum status each_coupon(struct ctl *c, struct wish *w, const int64_t *ids, int count, bool *all)
+{
+	struct audit_lists lists = { 0 };
+	enum status s = w->judge ? audit_lists_read(c->service, count == 1 ? ids[0] : 0, &lists) : STATUS_OK;
+	w->manner.lists = &lists;
+	for (int i = 0; s == STATUS_OK && i < count; i++) {
+		bool balanced;
+		s = audit_one(c, w, ids[i], &balanced);
+		*all = *all && balanced;
+	}
+	audit_lists_release(&lists);
+	return s;
+}
+
 static int each(struct ctl *c, struct wish *w, const int64_t *ids, int count)
 {
 	bool all = true, no_stray = true;
-	for (int i = 0; i < count; i++) {
-		bool balanced;
-		enum status s = audit_one(c, w, ids[i], &balanced);
-		if (s != STATUS_OK)
-			return cannot_tell(c, s);
-		all = all && balanced;
-	}
-	if (w->judge && !w->name) {
-		enum status s = each_stray(c, w, &no_stray);
-		if (s != STATUS_OK)
-			return cannot_tell(c, s);
-		all = all && no_stray;
-	}
+	enum status s = each_coupon(c, w, ids, count, &all);
+	if (s == STATUS_OK && w->judge && !w->name)
+		s = each_stray(c, w, &no_stray);
+	if (s != STATUS_OK)
+		return cannot_tell(c, s);
+	all = all && no_stray;
 	if (w->judge && !c->json)
 		buf_printf(&c->out, "audit: %s, %d coupon%s\n", all ? "balanced" : "NOT balanced", count,
 			   count == 1 ? "" : "s");

@@ -39,7 +39,7 @@ static const struct command commands[] = {
 	{ "status", "[SELLER/COUPON]", "units and queues of one coupon, or of all", WITH_REDIS | WITH_DB, ctl_status,
 	  NULL },
 	{ "audit", "[--repair [--yes]] [--window N] [SELLER/COUPON]", "prove one coupon, or all, order by order",
-	  WITH_REDIS | WITH_DB, ctl_audit, audit_options },
+	  WITH_REDIS | WITH_DB | WITH_MARKS, ctl_audit, audit_options },
 	{ "dead", "list [--all] | retry ID... | drop ID... --reason TEXT", "dead letters: records that became no order",
 	  WITH_REDIS | WITH_DB, ctl_dead, dead_options },
 	{ "recover", "[--resell-unknown] SELLER/COUPON|--all",

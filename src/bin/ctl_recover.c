@@ -138,6 +138,7 @@ static int fail(struct ctl *c, int64_t coupon, enum status s)
 /* One master of a cluster may be away: sales that do not need it are recovered all the same. */
 static bool may_go_on(const struct ctl *c)
 {
+	redis_wait_up(c->service->redis_now); /* the map of the cluster may be on its way from another node */
 	return db_is_open(c->service->db) && redis_is_up(c->service->redis_now);
 }
 

@@ -6,6 +6,7 @@
 #include "bin/program.h"
 #include "sale/durable.h"
 #include "sale/drain.h"
+#include "sale/mark.h"
 #include "sale/revoke_sync.h"
 #include "sale/rights.h"
 
@@ -60,14 +61,19 @@ int main(int argc, char **argv)
 	log_info("started");
 	struct drain *d = drain_new(&p.service);
 	struct revoke_sync *revocations = revoke_sync_new(&p.service);
+	struct mark_sweep *marks = mark_sweep_new(&p.service);
 	bool well = false; /* after trouble the account is looked at again */
 	for (int wait = 0; !program_is_stopping();) {
 		well = well || may_drain(&p.service);
 		int moved = drain_pass(d);
 		well = well && moved >= 0;
+		mark_sweep_step(marks);
 		wait = pause_ms(&p.conf, well ? moved : -1, wait);
-		rest(&p.service, revoke_sync_step(revocations) || drain_rushes(d) ? 0 : wait);
+		bool more = revoke_sync_step(revocations);
+		more |= mark_sweep_step(marks);
+		rest(&p.service, more || drain_rushes(d) ? 0 : wait);
 	}
+	mark_sweep_free(marks);
 	revoke_sync_free(revocations);
 	drain_free(d);
 	program_close(&p);

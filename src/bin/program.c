@@ -124,12 +124,14 @@ void program_start(struct program *p, int argc, char **argv)
 	}
 }
 
-/* A process that cannot use a file goes on with memory of its own: a sale needs neither. */
-static void use_own(struct program *p, const char *file, const char *path, const char *problem, enum counter gauge)
+/* A process that cannot use a file goes on with memory of its own: a sale needs neither. A tool's is no trouble. */
+static void use_own(struct program *p, int parts, const char *file, const char *path, const char *problem,
+		    enum counter gauge)
 {
 	if (!problem)
 		return;
-	board_set(p->service.board, gauge, 1);
+	if (!(parts & JOIN_SHARED))
+		board_set(p->service.board, gauge, 1);
 	log_warn("private_memory", LOG_TEXT("file", file), LOG_TEXT("path", path), LOG_TEXT("reason", problem));
 }
 
@@ -140,11 +142,11 @@ static void open_shared(struct program *p, int parts)
 	s->board = (parts & JOIN_SHARED ? board_join : board_open)(p->conf.board, &problem);
 	log_count(s->board);
 	if (!(parts & JOIN_SHARED))
-		use_own(p, "board", p->conf.board, problem, COUNT_private_memory__board);
+		use_own(p, parts, "board", p->conf.board, problem, COUNT_private_memory__board);
 	if (!(parts & WITH_MARKS))
 		return;
 	s->marks = (parts & JOIN_SHARED ? marks_join : marks_open)(p->conf.marks, &problem);
-	use_own(p, "marks", p->conf.marks, problem, COUNT_private_memory__marks);
+	use_own(p, parts, "marks", p->conf.marks, problem, COUNT_private_memory__marks);
 }
 
 void program_open(struct program *p, int parts)

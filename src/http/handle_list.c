@@ -181,7 +181,7 @@ static void on_entry_stock(void *context, enum status s, const struct stock *st)
 	if (s == STATUS_OK) {
 		e->left = st->left;
 		e->amount = st->amount;
-	} else if (s == STATUS_FENCED) { /* one broken sale does not hide the others */
+	} else if (s == STATUS_FENCED || s == STATUS_BUSY) { /* one broken sale does not hide the others */
 		coupon_forget(e->list->service->coupons, e->coupon);
 		s = STATUS_OK;
 	}
@@ -210,6 +210,15 @@ static int64_t coupon_of_member(struct str member)
 	return value;
 }
 
+/* A customer whose order was lost may have another one of that coupon. */
+static bool is_repeated(const int64_t *ids, int i)
+{
+	for (int k = 0; k < i; k++)
+		if (ids[k] == ids[i])
+			return true;
+	return false;
+}
+
 static void on_index(void *context, enum redis_end end, const struct redis_reply *reply)
 {
 	struct list *l = context;
@@ -224,7 +233,10 @@ static void on_index(void *context, enum redis_end end, const struct redis_reply
 		ids[i] = coupon_of_member(redis_text_at(reply, (size_t)i));
 	for (int i = 0; i < l->count; i++) {
 		l->entries[i].list = l;
-		coupon_find_id(l->service, ids[i], on_entry, &l->entries[i]);
+		if (is_repeated(ids, i))
+			entry_over(l, STATUS_OK);
+		else
+			coupon_find_id(l->service, ids[i], on_entry, &l->entries[i]);
 	}
 	entry_over(l, STATUS_OK);
 }

@@ -6,6 +6,7 @@
 #include "sale/durable.h"
 #include "sale/inspect.h"
 #include "sale/layout.h"
+#include "sale/mark.h"
 #include "sale/rights.h"
 
 static void on_time(void *context, enum redis_end end, const struct redis_reply *reply)
@@ -80,6 +81,7 @@ static void put_warnings(struct request *rq)
 	put_warning(rq, "replicas", replica_trouble(rq));
 	put_warning(rq, "board", shared_trouble(rq, board_problem(s->board), COUNT_private_memory__board));
 	put_warning(rq, "marks", shared_trouble(rq, marks_problem(s->marks), COUNT_private_memory__marks));
+	put_warning(rq, "marks", mark_trouble(rq->service, rq->arena));
 	put_warning(rq, "page_cache", *s->conf->page_cache ? disk_problem(s->conf->page_cache) : NULL);
 	put_warning(rq, "sold_out_dir", *s->conf->sold_out_dir ? disk_problem(s->conf->sold_out_dir) : NULL);
 	json_end(&rq->response.body, ']');
@@ -157,6 +159,10 @@ enum status handle_metrics(struct request *rq)
 		   "# HELP seckill_scripts_per_win Lua scripts of every kind for each claim that won\n"
 		   "# TYPE seckill_scripts_per_win gauge\nseckill_scripts_per_win %.4f\n",
 		   board_scripts_per_win(rq->service->board));
+	buf_printf(out,
+		   "# HELP seckill_marks_used Segments of which this host remembers the highest order number, at most "
+		   "%d\n# TYPE seckill_marks_used gauge\nseckill_marks_used %d\n",
+		   MARKS_MAX, marks_count(rq->service->marks));
 	rq->response.type = "text/plain; version=0.0.4; charset=utf-8";
 	return STATUS_OK;
 }

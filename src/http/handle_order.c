@@ -14,19 +14,18 @@ static void put_order(struct buf *body, const struct order *o)
 	json_int(body, "stock", o->stock);
 	json_time(body, "claimed_at", o->claimed_ms);
 	json_time(body, "confirmed_at", o->confirmed_ms);
+	if (o->status == ORDER_LOST)
+		json_str(body, "detail", STR("it was accepted, and the servers that had it have lost it: claim again"));
 }
 
-/* For its owner and its seller; to anyone else there is no such order. */
 enum status handle_order_read(struct request *rq)
 {
 	struct order o = { 0 };
 	if (!order_parse(rq->part[2], &o))
 		return STATUS_NO_SUCH_ORDER;
-	enum status s = order_read(rq->service, rq->arena, &o);
+	enum status s = order_read_for(rq->service, rq->arena, &rq->token, &o);
 	if (s != STATUS_OK)
 		return s;
-	if (rq->token.user != o.user && rq->token.user != o.seller)
-		return STATUS_NO_SUCH_ORDER;
 	struct buf *body = response_object(rq);
 	put_order(body, &o);
 	json_end(body, '}');

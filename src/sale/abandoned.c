@@ -48,8 +48,10 @@ enum status abandoned_look(struct service *svc, int64_t coupon, int segments)
 {
 	struct look sold = { 0 };
 	send_get(svc, &sold, KEY_DESCRIPTOR, coupon, 0, "id");
-	for (int i = 0; i < segments; i++)
-		send_get(svc, &sold, KEY_SEGMENT, coupon, i, "n");
+	for (int i = 0; i < segments; i++) {
+		send_get(svc, &sold, KEY_SEGMENT, coupon, i, "sold");
+		send_get(svc, &sold, KEY_SEGMENT, coupon, i, "n"); /* before layout 2 */
+	}
 	redis_settle(svc->redis_now);
 	return sold.failed ? STATUS_UNAVAILABLE : sold.found ? STATUS_FENCED : STATUS_OK;
 }

@@ -5,34 +5,43 @@
  *
  * It may run while the sale goes on: everything is read in an order in which
  * it can be compared without stopping anything, and what looks wrong all the
- * same is looked at a second time.
+ * same is looked at a second time, once no inspection is due any more.
  */
 #ifndef SALE_AUDIT_H
 #define SALE_AUDIT_H
 
 #include "sale/audit_finding.h"
+#include "sale/audit_lists.h"
 #include "sale/coupon.h"
+#include "sale/numbers.h"
 
 struct audit_segment {
 	int64_t left, sold, queued;             /* the segment's, and its list's length */
+	int64_t last, base, term;               /* its highest number, the one before its first, the hub's term */
 	int64_t granted, taken, received, sent; /* totals: hub, hub, segment, segment */
-	int64_t cursor;                         /* orders below it are in MySQL, or dead letters */
+	int64_t hub_base;                       /* the base that the hub knows */
+	int64_t told;                           /* the highest number that this host was told of, 0: none */
+	struct cursor cursor;
 };
 
 struct audit {
 	struct coupon coupon;
-	int64_t skipped;                                               /* numbers that hold no unit, since a recovery */
-	int64_t amount, cancelled, hub, in_flight, left, sold, queued; /* units; sold: by Redis, cancelled ones too */
-	int64_t rows, counted;                                         /* live order rows, coupons.sold */
+	int64_t skipped; /* see the recovery of layout 1 */
+	int64_t amount, cancelled, withdrawn, hub, in_flight, left, sold,
+		queued;        /* units; cancelled ones are sold, too */
+	int64_t rows, counted; /* live order rows, coupons.sold */
 	int64_t dead, dropped; /* dead letters that are open; those that were given up */
 	bool published, sold_out;
+	bool in_doubt; /* an inspection is due */
 	struct audit_segment *segments;
+	const struct audit_lists *lists;
 	struct findings findings; /* none: balanced */
 };
 
-/* How an audit is done, and who wants to see how far it is; all zero is fine. */
+/* How an audit is done, and who wants to see how far it is; all but `lists` may be zero. */
 struct audit_manner {
-	int64_t window; /* sequences compared at a time, at 9 bytes each; 0: a million */
+	const struct audit_lists *lists; /* of this coupon, or of all, as they were read before the audit */
+	int64_t window;                  /* numbers compared at a time, at 9 bytes each; 0: a million */
 	/* Now and then: how many of a segment's orders were read at this place. May be NULL. */
 	void (*progress)(void *context, int segment, const char *place, int64_t count);
 	void *context;

@@ -4,6 +4,12 @@
 
 #include "sale/audit.h"
 
+/* Adds a finding when this does not hold. */
+void audit_expect(struct audit *audit, enum finding_kind kind, int segment, bool holds, int64_t is, int64_t want);
+
+/* What Redis has of the units, compared with itself and with what the audit has from MySQL. */
+enum status audit_units(struct service *svc, struct arena *a, struct audit *audit);
+
 /* Order by order, one segment. */
 enum status audit_orders(struct service *svc, struct audit *audit, int segment, const struct audit_manner *manner);
 

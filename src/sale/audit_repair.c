@@ -4,9 +4,12 @@
  */
 #include "sale/audit_repair.h"
 
+#include "base/clock.h"
 #include "sale/claim.h"
 #include "sale/failure.h"
+#include "sale/fence.h"
 #include "sale/key.h"
+#include "sale/lost.h"
 #include "sale/order.h"
 #include "sale/publish.h"
 #include "sale/scripts.h"
@@ -150,7 +153,7 @@ static enum repair_end put_back(struct job *j)
 	struct redis_command c;
 	const struct redis_reply *reply = NULL;
 	int64_t ms;
-	if (f->sequence < j->audit->segments[f->segment].cursor)
+	if (f->sequence < j->audit->segments[f->segment].cursor.next)
 		return person(j, "the cursor is past it, so it was in MySQL, or a dead letter");
 	enum repair_end end = j->dry ? REPAIR_DONE : claimed_ms(j, &ms);
 	if (j->dry || end != REPAIR_DONE)
@@ -159,7 +162,7 @@ static enum repair_end put_back(struct job *j)
 	key_put(&c, KEY_SEGMENT, j->audit->coupon.id, f->segment);
 	key_put(&c, KEY_OWNERS, j->audit->coupon.id, f->segment);
 	key_put(&c, KEY_ORDERS, j->audit->coupon.id, f->segment);
-	redis_put_fence(&c, j->audit->coupon.generation);
+	fence_put(&c, j->audit->coupon.generation);
 	redis_put_int(&c, f->user);
 	redis_put_int(&c, f->sequence);
 	redis_put_int(&c, ms);
@@ -167,6 +170,45 @@ static enum repair_end put_back(struct job *j)
 	if (end == REPAIR_DONE && !str_eq(redis_text_at(reply, 0), STR("OK")))
 		return person(j, "its segment is closed or in doubt, or its list is not in order");
 	return end == REPAIR_DONE ? wake(j) : end;
+}
+
+/* A segment whose base was replaced gets a new one; a hub that waits for a report is told it. */
+static enum repair_end inspect(struct job *j)
+{
+	const struct coupon *coupon = &j->audit->coupon;
+	struct redis_command c;
+	if (j->finding->is > j->finding->want)
+		return person(j, "a base that was handed out is forgotten: recover the coupon");
+	redis_command(&c, "SADD");
+	key_put(&c, KEY_DOUBT, 0, 0);
+	redis_put_text(&c, arena_printf(j->arena, "%lld:%d", (long long)coupon->id, coupon->segments));
+	return j->dry ? REPAIR_DONE : send(j, &c, NULL);
+}
+
+static enum repair_end named(struct job *j, enum status s)
+{
+	if (s == STATUS_BUSY)
+		return person(j, "its segment is not open, or has got another base meanwhile");
+	return s == STATUS_OK ? REPAIR_DONE : away(j);
+}
+
+/* The customer's list is read again: another look may have decided meanwhile. */
+static enum repair_end name_acknowledged(struct job *j)
+{
+	const struct finding *f = j->finding;
+	const struct suspicion s = { j->audit->coupon.id, f->sequence, f->user, f->segment };
+	return j->dry ? REPAIR_DONE : named(j, lost_look(j->svc, j->arena, &s));
+}
+
+/* Nobody is given this number any more, so it is only said that it is lost. It holds no unit. */
+static enum repair_end name_number(struct job *j)
+{
+	const struct finding *f = j->finding;
+	const struct suspicion s = { j->audit->coupon.id, f->sequence, 0, f->segment };
+	int64_t base = j->audit->segments[f->segment].base;
+	if (f->sequence > base)
+		return person(j, "its segment may give this number out: recover the coupon");
+	return j->dry ? REPAIR_DONE : named(j, lost_name(j->svc, j->arena, &s, base, clock_ms()));
 }
 
 /* Orders and dead letters with no gap from the cursor to the last row. */
@@ -200,14 +242,15 @@ static enum repair_end move_cursor(struct job *j)
 		return person(j, "orders between the cursor and that one are not in MySQL");
 	if (j->dry)
 		return REPAIR_DONE;
-	if (db_exec(db, "UPDATE drain_cursors SET next_seq = ? WHERE coupon_id = ? AND segment = ? AND next_seq = ?",
+	if (db_exec(db,
+		    "UPDATE drain_cursors SET next_number = ? WHERE coupon_id = ? AND segment = ? AND next_number = ?",
 		    &changed, DB_N(f->want + 1), DB_N(coupon), DB_N(f->segment), DB_N(f->is)))
 		return away(j);
 	if (changed)
 		return REPAIR_DONE;
 	/* The row itself may be missing, which counts as 1. */
-	if (f->is == 1 && db_exec(db, "INSERT INTO drain_cursors (coupon_id, segment, next_seq) VALUES (?, ?, ?)", NULL,
-				  DB_N(coupon), DB_N(f->segment), DB_N(f->want + 1)) == 0)
+	if (f->is == 1 && db_exec(db, "INSERT INTO drain_cursors (coupon_id, segment, next_number) VALUES (?, ?, ?)",
+				  NULL, DB_N(coupon), DB_N(f->segment), DB_N(f->want + 1)) == 0)
 		return REPAIR_DONE;
 	return person(j, "the cursor has moved meanwhile");
 }
@@ -224,6 +267,11 @@ static const struct {
 	[FINDING_NO_INDEX] = { index_order, "enter the order in that list" },
 	[FINDING_NO_OWNER] = { own, "make this user its owner again" },
 	[FINDING_LOST] = { put_back, "put it back in its place on the list" },
+	[FINDING_SEGMENT_BASE] = { inspect, "ask the drainers to inspect the coupon" },
+	[FINDING_HUB_BASE] = { inspect, "ask the drainers to inspect the coupon" },
+	[FINDING_UNHEARD] = { inspect, "ask the drainers to inspect the coupon" },
+	[FINDING_LOST_NUMBER] = { name_number, "name it as lost, in a dead letter" },
+	[FINDING_LOST_ACKNOWLEDGED] = { name_acknowledged, "name it as lost, in a dead letter" },
 	[FINDING_CURSOR_BEHIND] = { move_cursor, "move the cursor behind that order" },
 };
 

@@ -21,7 +21,7 @@ static void see_owners(const struct scan *s, const struct redis_reply *fields)
 	for (size_t i = 0; i + 1 < redis_count(fields); i += 2) {
 		struct sighting one = { 0 };
 		if (!parse_int(redis_text_at(fields, i), 1, NUMBER_MAX, &one.user) ||
-		    !parse_int(redis_text_at(fields, i + 1), 1, INT32_MAX, &one.sequence))
+		    !parse_int(redis_text_at(fields, i + 1), 1, NUMBER_MAX, &one.sequence))
 			one.sequence = 0;
 		s->see(s->context, &one);
 	}
@@ -83,6 +83,15 @@ enum status scan_list(const struct scan *s)
 	return status;
 }
 
+/* A letter that has no number of its own is of an order for which there was no unit. */
+static enum letter_unit unit_of(const struct db_value *number, struct str reason, int64_t state)
+{
+	if (number->type == DB_NULL || state == DEAD_RESOLD || str_eq(reason, STR(REASON_LOST_FOUND)))
+		return LETTER_FREE;
+	bool is_lost = str_eq(reason, STR(REASON_LOST));
+	return is_lost && state != DEAD_RETRIED ? LETTER_HOLDS : LETTER_OF_ORDER;
+}
+
 enum status scan_dead(const struct scan *s)
 {
 	struct arena page = { 0 };
@@ -92,7 +101,7 @@ enum status scan_dead(const struct scan *s)
 	do {
 		arena_reset(&page);
 		if (db_query(s->svc->db, &page,
-			     "SELECT id, seq, record, state FROM dead_letters "
+			     "SELECT id, seq, record, state, reason FROM dead_letters "
 			     "WHERE coupon_id = ? AND segment = ? AND id > ? ORDER BY id LIMIT 500",
 			     &rows, DB_N(s->coupon), DB_N(s->segment), DB_N(id))) {
 			status = failure_of_db(s->svc->db, "audit");
@@ -103,11 +112,13 @@ enum status scan_dead(const struct scan *s)
 			struct record r = { 0 };
 			record_read(v[2].text, &r);
 			id = v[0].number;
-			s->see(s->context, &(struct sighting){ .id = id,
-							       .sequence = v[1].number,
-							       .user = r.user,
-							       .claimed_ms = r.claimed_ms,
-							       .over = v[3].number != DEAD_OPEN });
+			s->see(s->context,
+			       &(struct sighting){ .id = id,
+						   .sequence = v[1].type == DB_NULL ? r.sequence : v[1].number,
+						   .user = r.user,
+						   .claimed_ms = r.claimed_ms,
+						   .unit = unit_of(&v[1], v[4].text, v[3].number),
+						   .over = v[3].number != DEAD_OPEN });
 		}
 	} while (rows.count);
 	arena_release(&page);

@@ -9,10 +9,18 @@
 #include "base/status.h"
 #include "sale/service.h"
 
+/* What a dead letter says of the unit of its number. */
+enum letter_unit {
+	LETTER_OF_ORDER, /* it is its order's, unless that has never had one */
+	LETTER_HOLDS,    /* it is held: the order is lost */
+	LETTER_FREE,     /* there is none any more */
+};
+
 struct sighting {
-	int64_t sequence, user; /* sequence 0: what stands there is no order */
+	int64_t sequence, user; /* sequence 0: what stands there is no order; user 0: the order is lost */
 	int64_t claimed_ms;     /* of the list */
-	int64_t id;             /* of a dead letter */
+	int64_t id;             /* of a dead letter, */
+	enum letter_unit unit;  /* too */
 	bool over;              /* a row that is cancelled or expired; a dead letter that is not open any more */
 	bool unknown_user;      /* a row's */
 };

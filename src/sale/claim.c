@@ -1,5 +1,7 @@
 #include "sale/claim.h"
 
+#include <stdio.h>
+
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/fault.h"
@@ -7,16 +9,25 @@
 #include "base/parse.h"
 #include "sale/fence.h"
 #include "sale/key.h"
-#include "sale/record.h"
+#include "sale/lost.h"
+#include "sale/mark.h"
+#include "sale/order.h"
 #include "sale/scripts.h"
 #include "sale/sold_out.h"
 #include "sale/transfer.h"
 
-/* "12-3-" */
-static struct str order_prefix(char text[ORDER_TEXT], int64_t coupon, int segment)
+/* "12-" */
+static struct str coupon_prefix(char text[ORDER_TEXT], int64_t coupon)
 {
 	char *to = text + buf_digits(text, coupon);
 	*to++ = '-';
+	return (struct str){ text, (size_t)(to - text) };
+}
+
+/* "12-3-" */
+static struct str order_prefix(char text[ORDER_TEXT], int64_t coupon, int segment)
+{
+	char *to = text + coupon_prefix(text, coupon).n;
 	to += buf_digits(to, segment);
 	*to++ = '-';
 	return (struct str){ text, (size_t)(to - text) };
@@ -62,44 +73,71 @@ void claim_end(struct claim *c, enum status s)
 	coupon_drop(coupon);
 }
 
-/* A winner is told when the order is in the customer's list, and on as many replicas as the settings ask for. */
+/*
+ * A winner is told when the order is on as many replicas as the settings ask for, and then in the customer's list. What
+ * was not confirmed is not entered: nobody was told of it, and it may be gone.
+ */
+
+/* Numbers of two bases, as after a failover: a drainer looks whether orders of the earlier one are lost. */
+static void mark_told(const struct claim *c)
+{
+	struct suspicion s = { .coupon = c->coupon->id, .segment = c->segment };
+	s.number = mark_raise(c->service, s.coupon, s.segment, c->sequence);
+	if (s.number)
+		lost_suspect(c->service->redis, &s);
+}
 
 static void win_over(struct claim *c)
 {
-	if (--c->outstanding)
-		return;
 	FAULT(claim_indexed);
-	if (c->won != STATUS_NOT_REPLICATED)
-		mark_raise(c->mark, c->sequence);
+	mark_told(c);
 	claim_end(c, c->won);
+}
+
+/* Older orders of this customer, which may be lost. */
+static void suspect(const struct claim *c, const struct redis_reply *orders)
+{
+	enum { MOST = 16 };
+	for (size_t i = 0; i < redis_count(orders) && i < MOST; i++) {
+		struct order o;
+		if (order_parse(redis_text_at(orders, i), &o))
+			lost_suspect(c->service->redis,
+				     &(struct suspicion){ o.coupon, o.sequence, c->user, o.segment });
+	}
+}
+
+/* The customer's own list is an index, never the truth: should this be lost, the drainer writes it again. */
+static void on_entered(void *context, enum redis_end end, const struct redis_reply *reply)
+{
+	struct claim *c = context;
+	if (end == REDIS_ANSWER)
+		suspect(c, reply);
+	win_over(c);
+}
+
+static void enter_order(struct claim *c)
+{
+	char order[ORDER_TEXT];
+	struct redis_command cmd;
+	redis_script(&cmd, &script_enter, 1);
+	key_put(&cmd, KEY_CUSTOMER, c->user, 0);
+	redis_put_int(&cmd, c->claimed_ms);
+	redis_put(&cmd, order_text(order, c->coupon->id, c->segment, c->sequence));
+	redis_put(&cmd, coupon_prefix(order, c->coupon->id));
+	redis_send(c->service->redis, &cmd, on_entered, c);
 }
 
 static void on_confirmed(void *context, enum redis_end end, const struct redis_reply *reply)
 {
 	struct claim *c = context;
 	(void)reply;
+	FAULT(claim_confirmed);
 	if (end != REDIS_ANSWER)
-		c->won = STATUS_NOT_REPLICATED;
-	win_over(c);
-}
-
-/* The customer's own list is an index, never the truth: the drainer writes it again. */
-static void on_indexed(void *context, enum redis_end end, const struct redis_reply *reply)
-{
-	(void)end;
-	(void)reply;
-	win_over(context);
-}
-
-static void index_order(struct claim *c, int64_t claimed_ms)
-{
-	char order[ORDER_TEXT];
-	struct redis_command cmd;
-	redis_command(&cmd, "ZADD");
-	key_put(&cmd, KEY_CUSTOMER, c->user, 0);
-	redis_put_int(&cmd, claimed_ms);
-	redis_put(&cmd, order_text(order, c->coupon->id, c->segment, c->sequence));
-	redis_send(c->service->redis, &cmd, on_indexed, c);
+		claim_end(c, STATUS_NOT_REPLICATED);
+	else if (c->won == STATUS_CREATED && !redis_is_single(c->service->redis)) /* else the script has entered it */
+		enter_order(c);
+	else
+		win_over(c);
 }
 
 /* The segment's numbers are not what they were: nothing more is sold from it. */
@@ -129,50 +167,22 @@ static void on_won(struct claim *c, const struct claim_answer *said)
 		regress(c);
 		return;
 	}
-	bool is_entered = redis_is_single(c->service->redis); /* by the script */
-	if (!is_entered && said->number[3] == 1)
+	if (!redis_is_single(c->service->redis) && said->number[3] == 1)
 		wake_drainers(c);
 	c->won = STATUS_CREATED;
-	c->outstanding = is_entered ? 1 : 2;
+	c->claimed_ms = said->number[2];
 	redis_confirm(c->service->redis, on_confirmed, c);
-	if (!is_entered)
-		index_order(c, said->number[2]);
-}
-
-static void on_written(void *context, enum redis_end end, const struct redis_reply *reply)
-{
-	struct claim *c = context;
-	if (end == REDIS_ANSWER)
-		redis_confirm(c->service->redis, on_confirmed, c);
-	else
-		on_confirmed(c, end, reply);
-}
-
-/* Only a write can be confirmed, and an order from before was perhaps not: this one comes after it in its slot. */
-static void confirm_again(struct claim *c)
-{
-	struct redis_command cmd;
-	redis_command(&cmd, "HINCRBY");
-	key_put(&cmd, KEY_SEGMENT, c->coupon->id, c->segment);
-	redis_put_text(&cmd, "confirms");
-	redis_put_int(&cmd, 1);
-	redis_send(c->service->redis, &cmd, on_written, c);
-}
-
-static void on_mine(struct claim *c, const struct claim_answer *said)
-{
-	c->sequence = said->number[0];
-	c->won = STATUS_ALREADY_CLAIMED;
-	c->outstanding = 1;
-	if (redis_confirms(c->service->redis))
-		confirm_again(c);
-	else
-		win_over(c);
 }
 
 static void on_need(struct claim *c, const struct claim_answer *said)
 {
-	transfer_wait(c, said->number[0], said->number[1]);
+	const struct report home = { .segment = c->segment,
+				     .received = said->number[0],
+				     .sent = said->number[1],
+				     .base = said->number[2],
+				     .term = said->number[3],
+				     .ms = said->number[4] };
+	transfer_wait(c, &home);
 }
 
 static void on_full(struct claim *c, const struct claim_answer *said)
@@ -251,12 +261,73 @@ static void find_closed(struct claim *c)
 		read_anew(c);
 }
 
-static void on_fenced(struct claim *c, const struct claim_answer *said)
+static void meet_fence(struct claim *c, struct str fence)
 {
 	static void (*const meanings[])(struct claim *) = {
 		[FENCE_OTHER] = read_anew, [FENCE_DOUBT] = await_inspection, [FENCE_CLOSED] = find_closed
 	};
-	meanings[fence_read(said->rest, c->coupon->generation)](c);
+	meanings[fence_read(fence, c->coupon->generation)](c);
+}
+
+static void on_fenced(struct claim *c, const struct claim_answer *said)
+{
+	meet_fence(c, said->rest);
+}
+
+/* Totals that came too late. Whoever has the later ones may have been killed, so that an inspection must look. */
+static void on_replaced(struct claim *c, const struct claim_answer *said)
+{
+	(void)said;
+	fence_doubt(c->service->redis, c->coupon->id, c->coupon->segments);
+	claim_retry(c);
+}
+
+/* The order from before was lost with its server after the script had found it. */
+static void send_again(struct claim *c)
+{
+	if (c->sent_again) {
+		claim_end(c, STATUS_BUSY);
+		return;
+	}
+	c->sent_again = true;
+	claim_send(c, NULL);
+}
+
+static void on_written(void *context, enum redis_end end, const struct redis_reply *reply)
+{
+	struct claim *c = context;
+	struct str word = redis_text_at(reply, 0);
+	if (end != REDIS_ANSWER)
+		claim_end(c, STATUS_NOT_REPLICATED);
+	else if (str_eq(word, STR("OK")))
+		redis_confirm(c->service->redis, on_confirmed, c);
+	else if (str_eq(word, STR("OTHER")))
+		send_again(c);
+	else
+		meet_fence(c, redis_text_at(reply, 1));
+}
+
+/* Only a write can be confirmed, and an order from before was perhaps not: this one comes after it in its slot. */
+static void confirm_again(struct claim *c)
+{
+	struct redis_command cmd;
+	redis_script(&cmd, &script_confirm, 2);
+	key_put(&cmd, KEY_SEGMENT, c->coupon->id, c->segment);
+	key_put(&cmd, KEY_OWNERS, c->coupon->id, c->segment);
+	fence_put(&cmd, c->coupon->generation);
+	redis_put_int(&cmd, c->user);
+	redis_put_int(&cmd, c->sequence);
+	redis_send(c->service->redis, &cmd, on_written, c);
+}
+
+static void on_mine(struct claim *c, const struct claim_answer *said)
+{
+	c->sequence = said->number[0];
+	c->won = STATUS_ALREADY_CLAIMED;
+	if (redis_confirms(c->service->redis))
+		confirm_again(c);
+	else
+		win_over(c);
 }
 
 static void on_regress(struct claim *c, const struct claim_answer *said)
@@ -280,12 +351,12 @@ static const struct {
 	int numbers;
 	int64_t least, most;
 } answers[] = {
-	{ "WON", on_won, 3, 1, SEQUENCE_MAX }, { "MINE", on_mine, 1, 1, SEQUENCE_MAX },
+	{ "WON", on_won, 3, 1, NUMBER_MAX },   { "MINE", on_mine, 1, 1, NUMBER_MAX },
 	{ "SOLDOUT", on_sold_out, 0, 0, 0 },   { "FULL", on_full, 0, 0, 0 },
-	{ "NEED", on_need, 2, 0, NUMBER_MAX }, { "EARLY", on_early, 1, 0, NUMBER_MAX },
+	{ "NEED", on_need, 5, 0, NUMBER_MAX }, { "EARLY", on_early, 1, 0, NUMBER_MAX },
 	{ "ENDED", on_ended, 0, 0, 0 },        { "PAUSED", on_paused, 0, 0, 0 },
 	{ "FENCED", on_fenced, 0, 0, 0 },      { "REGRESS", on_regress, 0, 0, 0 },
-	{ "BROKEN", on_broken, 0, 0, 0 },
+	{ "REPLACED", on_replaced, 0, 0, 0 },  { "BROKEN", on_broken, 0, 0, 0 },
 };
 
 struct claim_answer claim_answer(const struct redis_reply *reply)
@@ -296,7 +367,7 @@ struct claim_answer claim_answer(const struct redis_reply *reply)
 	if (!said.rest.p)
 		said.rest = STR("");
 	rest = said.rest;
-	for (int i = 0; i < 4 && parse_split(&rest, ' ', &number); i++) {
+	for (int i = 0; i < 5 && parse_split(&rest, ' ', &number); i++) {
 		if (!parse_int(number, 0, NUMBER_MAX, &said.number[i]))
 			break;
 		said.numbers++;
@@ -339,13 +410,11 @@ static void put_segment(struct redis_command *cmd, int64_t coupon, int segment)
 
 static void put_totals(struct redis_command *cmd, const struct totals *t)
 {
-	if (t) {
-		redis_put_int(cmd, t->granted);
-		redis_put_int(cmd, t->taken);
-	} else {
-		redis_put_text(cmd, "");
-		redis_put_text(cmd, "");
-	}
+	char text[4 * (BUF_DIGITS + 1)] = "";
+	if (t)
+		snprintf(text, sizeof text, "%lld %lld %lld %lld", (long long)t->granted, (long long)t->taken,
+			 (long long)t->base, (long long)t->term);
+	redis_put_text(cmd, text);
 }
 
 /* How many orders may wait: the setting is for the coupon, each of its segments has its share. */
@@ -361,7 +430,7 @@ void claim_credit_command(struct redis_command *cmd, const struct coupon *coupon
 			  const struct totals *credit)
 {
 	put_segment(cmd, coupon->id, segment);
-	redis_put_fence(cmd, coupon->generation);
+	fence_put(cmd, coupon->generation);
 	redis_put_int(cmd, 0);
 	put_totals(cmd, credit);
 	put_most(cmd, 0, 1);
@@ -377,7 +446,7 @@ void claim_send(struct claim *c, const struct totals *credit)
 		key_put(&cmd, KEY_CUSTOMER, c->user, 0);
 		key_put(&cmd, KEY_DIRTY, 0, 0);
 	}
-	redis_put_fence(&cmd, c->coupon->generation);
+	fence_put(&cmd, c->coupon->generation);
 	redis_put_int(&cmd, c->user);
 	put_totals(&cmd, credit);
 	put_most(&cmd, c->service->conf ? c->service->conf->queue_max : 0, c->coupon->segments);
@@ -386,7 +455,7 @@ void claim_send(struct claim *c, const struct totals *credit)
 		redis_put(&cmd, dirty_member(text, c->coupon));
 	}
 	board_add(c->service->board, COUNT_scripts_total__claim, 1);
-	c->seen = mark_read(c->mark);
+	c->seen = mark_read(c->service, c->coupon->id, c->segment);
 	redis_send(c->service->redis, &cmd, on_claim, c);
 }
 
@@ -411,29 +480,19 @@ void claim_retry(struct claim *c)
 	loop_timer_set(c->service->loop, &c->retry, RETRY_MS);
 }
 
-/* Looked up once for each segment of a coupon. */
-static mark *find_mark(struct service *svc, struct coupon *coupon, int segment)
-{
-	mark **at = &coupon->marks[segment];
-	if (!*at)
-		*at = fence_mark(svc->marks, coupon, segment);
-	return *at;
-}
-
 /* Holds the coupon. */
 static void aim(struct claim *c, struct coupon *coupon)
 {
 	coupon_prepare(coupon);
 	c->coupon = coupon_hold(coupon);
 	c->segment = coupon_home(coupon, c->user);
-	c->mark = find_mark(c->service, coupon, c->segment);
 }
 
 void claim_submit(struct claim *c, struct coupon *coupon)
 {
 	aim(c, coupon);
 	c->deadline_ms = 0;
-	c->refound = false;
+	c->refound = c->sent_again = false;
 	FAULT(claim_asked);
 	if (sold_out_is_lost(coupon, c->user))
 		claim_end(c, STATUS_SOLD_OUT);

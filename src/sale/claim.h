@@ -26,11 +26,11 @@ struct claim {
 	struct claim *next;
 	int64_t deadline_ms;     /* 0 until it has to wait */
 	struct loop_timer retry; /* armed while it waits for an inspection */
-	mark *mark;              /* of its segment's sequence */
-	int64_t seen;            /* the mark before the claim was sent */
-	int outstanding;         /* what a winner still waits for */
-	enum status won;         /* what it is told then */
+	int64_t seen;            /* the segment's mark before the claim was sent */
+	int64_t claimed_ms;      /* of an order that was won */
+	enum status won;         /* what a winner is told, once its order is on enough servers */
 	bool refound;            /* the coupon was read anew after FENCED */
+	bool sent_again;         /* the order of before was gone when it was to be confirmed */
 };
 
 enum { ORDER_TEXT = 64, PATIENCE_MS = 250 /* how long a claim waits for stock, or for an inspection */ };
@@ -41,7 +41,7 @@ struct str order_text(char text[ORDER_TEXT], int64_t coupon, int segment, int64_
 /*
  * Claims a unit of the coupon; done is called exactly once, perhaps before this returns:
  *   CREATED           won: the order is in Redis, on disk there
- *   ALREADY_CLAIMED   the order this user won before
+ *   ALREADY_CLAIMED   the order this user won before, which is there now
  *   SOLD_OUT          on the hub's word only
  *   NOT_STARTED ENDED PAUSED
  *   NOT_REPLICATED    won, or won before, but the replicas that the settings ask for did not confirm in time
@@ -52,10 +52,11 @@ struct str order_text(char text[ORDER_TEXT], int64_t coupon, int segment, int64_
  */
 void claim_submit(struct claim *c, struct coupon *coupon);
 
-/* For transfer.c: claims (again) after crediting the hub's totals, when there are any. */
+/* The hub's totals for a segment, and the base of the segment and the hub's term for which they are. */
 struct totals {
-	int64_t granted, taken;
+	int64_t granted, taken, base, term;
 };
+/* For transfer.c: claims (again) after crediting the hub's totals, when there are any. */
 void claim_send(struct claim *c, const struct totals *credit);
 
 /* A call of lua/claim.lua that credits the totals and claims nothing. */
@@ -66,7 +67,7 @@ void claim_credit_command(struct redis_command *cmd, const struct coupon *coupon
 struct claim_answer {
 	struct str word, rest;
 	int numbers; /* how many there are, each from 0 to NUMBER_MAX */
-	int64_t number[4];
+	int64_t number[5];
 };
 struct claim_answer claim_answer(const struct redis_reply *reply);
 void claim_end(struct claim *c, enum status s);

@@ -192,10 +192,8 @@ bool coupon_read(struct coupon *c, const struct redis_reply *descriptor)
 
 void coupon_prepare(struct coupon *c)
 {
-	if (c->refills)
-		return;
-	c->refills = arena_alloc(&c->arena, (size_t)c->segments * sizeof(struct refill *));
-	c->marks = arena_alloc(&c->arena, (size_t)c->segments * sizeof *c->marks);
+	if (!c->refills)
+		c->refills = arena_alloc(&c->arena, (size_t)c->segments * sizeof(struct refill *));
 }
 
 /* A find that has to ask Redis: name -> id (unless given) -> descriptor. */

@@ -6,7 +6,6 @@
 #define SALE_COUPON_H
 
 #include "base/arena.h"
-#include "base/marks.h"
 #include "base/siphash.h"
 #include "base/status.h"
 #include "base/table.h"
@@ -23,7 +22,6 @@ struct coupon {
 	int segments;
 	uint8_t hash_key[SIPHASH_KEY];
 	struct refill **refills;    /* transfer.c's: one running refill a segment, or NULL; from coupon_prepare on */
-	mark **marks;               /* claim.c's: a segment's mark once it was looked up, or NULL; as refills */
 	struct sold_out *sold_out;  /* sold_out.c's: the hub's word and the winners, or NULL */
 	struct stock_read *reading; /* stock.c's: the read that is under way, or NULL */
 	int64_t later_epoch;        /* transfer.c's: that of which the hub said LATER, 0: never, */

@@ -1,6 +1,10 @@
 #include "sale/dead.h"
 
+#include <openssl/evp.h>
+#include <stdlib.h>
+
 #include "base/clock.h"
+#include "base/log.h"
 #include "sale/coupon.h"
 #include "sale/failure.h"
 #include "sale/key.h"
@@ -57,20 +61,54 @@ enum status dead_count(struct service *svc, struct arena *a, int64_t *count)
 }
 
 enum status dead_order(struct service *svc, struct arena *a, int64_t coupon, int segment, int64_t sequence,
-		       int64_t *user, int64_t *claimed_ms)
+		       int64_t *user, int64_t *claimed_ms, bool *is_lost)
 {
 	struct db_rows rows;
 	struct record r = { 0 };
-	if (db_query(
-		    svc->db, a,
-		    "SELECT record FROM dead_letters WHERE coupon_id = ? AND segment = ? AND seq = ? ORDER BY id LIMIT 1",
-		    &rows, DB_N(coupon), DB_N(segment), DB_N(sequence)))
+	if (db_query(svc->db, a,
+		     "SELECT record, " DEAD_IS_LOST " FROM dead_letters WHERE coupon_id = ? AND segment = ? "
+		     "AND seq = ? ORDER BY id LIMIT 1",
+		     &rows, DB_N(coupon), DB_N(segment), DB_N(sequence)))
 		return failure_of_db(svc->db, "dead letters");
-	if (!rows.count || !record_read(db_row(&rows, 0)->text, &r))
+	if (!rows.count)
+		return STATUS_NO_SUCH_ORDER;
+	const struct db_value *v = db_row(&rows, 0);
+	*is_lost = v[1].number != 0;
+	if (!record_read(v[0].text, &r) && !*is_lost)
 		return STATUS_NO_SUCH_ORDER;
 	*user = r.user;
 	*claimed_ms = r.claimed_ms;
 	return STATUS_OK;
+}
+
+int dead_bury(struct service *svc, int64_t coupon, int segment, int64_t number, struct str record, const char *reason)
+{
+	enum { KEPT = 4096 };
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	unsigned int size = 0;
+	if (!EVP_Digest(record.p, record.n, digest, &size, EVP_sha256(), NULL))
+		abort();
+	struct str kept = { record.p, record.n > KEPT ? KEPT : record.n };
+	if (db_exec(svc->db,
+		    "INSERT INTO dead_letters (coupon_id, segment, seq, record, digest, reason, at_ms) "
+		    "VALUES (?, ?, ?, ?, ?, ?, ?)",
+		    NULL, DB_N(coupon), DB_N(segment), number ? DB_N(number) : DB_NIL, DB_S(kept),
+		    DB_S(((struct str){ (char *)digest, size })), DB_S(str_of(reason)), DB_N(clock_ms())))
+		return db_failure(svc->db) == DB_DUPLICATE ? 0 : -1;
+	log_error("dead_letter", LOG_INT("coupon", coupon), LOG_INT("segment", segment), LOG_STR("record", kept),
+		  LOG_TEXT("reason", reason));
+	return 1;
+}
+
+int dead_revive(struct service *svc, int64_t id)
+{
+	int64_t changed = 0;
+	if (db_exec(svc->db,
+		    "UPDATE dead_letters SET state = ?, ended_at_ms = ?, end_reason = ? WHERE id = ? AND state = ?",
+		    &changed, DB_N(DEAD_RETRIED), DB_N(clock_ms()), DB_S(STR("a server came back that has its order")),
+		    DB_N(id), DB_N(DEAD_OPEN)))
+		return -1;
+	return (int)changed;
 }
 
 /* In the transaction, so that of two who decide about a letter one comes second. */
@@ -149,6 +187,8 @@ enum status dead_retry(struct service *svc, struct arena *a, int64_t id, const c
 	int failed = db_begin(svc->db) || lock_letter(svc, a, id, &d, refusal);
 	if (!failed && !*refusal && (!record_read(d.record, &r) || r.sequence != d.sequence))
 		*refusal = "its record is not an order";
+	if (!failed && !*refusal && !r.user)
+		*refusal = "it names a lost order, and whose that was is not known";
 	if (!failed && !*refusal)
 		s = check_owner(svc, a, &d, &r, refusal);
 	if (!failed && !*refusal && s == STATUS_OK)

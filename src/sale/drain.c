@@ -32,6 +32,7 @@
 #include "sale/inspect.h"
 #include "sale/key.h"
 #include "sale/layout.h"
+#include "sale/lost.h"
 #include "sale/supply.h"
 
 /* A batch takes some ms. A drainer that stands still keeps its lease, and its locks in MySQL (db_begin), for two
@@ -67,6 +68,7 @@ struct passed {
 
 struct drain {
 	struct service *svc;
+	struct inspector *inspector;
 	struct table passed;
 	char token[64];      /* ours, in leases */
 	int first;           /* every pass starts with another coupon */
@@ -93,6 +95,7 @@ struct drain *drain_new(struct service *svc)
 	if (!d)
 		abort();
 	d->svc = svc;
+	d->inspector = inspector_new(svc);
 	d->sweep_hurries = true;
 	snprintf(d->token, sizeof d->token, "%d-%lld", (int)getpid(), (long long)clock_ms());
 	return d;
@@ -108,6 +111,7 @@ void drain_free(struct drain *d)
 	if (!d)
 		return;
 	table_clear(&d->passed, free_passed);
+	inspector_free(d->inspector);
 	arena_release(&d->known_arena);
 	free(d);
 }
@@ -296,7 +300,7 @@ static bool sweep_coupons(struct drain *d, struct arena *a, const struct works *
 	enum status *results = arena_alloc(a, (size_t)(w->count + 1) * sizeof *results);
 	for (int i = 0; i < w->count; i++)
 		coupons[i] = w->at[i].coupon;
-	inspect_coupons(d->svc, a, coupons, w->count, results);
+	inspect_coupons(d->inspector, a, coupons, w->count, results);
 	for (int i = 0; i < w->count && db_failure(d->svc->db) != DB_AWAY; i++) {
 		d->sweep_is_whole &= results[i] != STATUS_BUSY;
 		well &= results[i] != STATUS_UNAVAILABLE;
@@ -338,6 +342,7 @@ static void begin_round(struct drain *d)
 	d->sweep_hurries = d->blind || changes != d->changes || (d->sweep_hurries && !d->sweep_is_whole);
 	d->sweep_is_whole = true;
 	d->sweep_from = 0;
+	d->recorded &= changes == d->changes; /* a server that is in another life may have earlier data */
 	d->changes = changes;
 }
 
@@ -479,7 +484,7 @@ static bool pass_over(struct batch *b, const struct passed *p)
 
 static struct place farther(struct place one, struct place other)
 {
-	return one.sequence > other.sequence ? one : other;
+	return one.number > other.number ? one : other;
 }
 
 /* passing: they were passed over in this batch, so what it says of them replaces what was known. */
@@ -487,7 +492,7 @@ static void keep_passed(struct drain *d, const struct batch *b, struct passed *p
 {
 	bool any = false;
 	for (int i = 0; i < b->segments; i++)
-		any |= b->segment[i].passed.sequence || (p && !passing && p->places[i].sequence);
+		any |= b->segment[i].passed.number || (p && !passing && p->places[i].number);
 	if (!any && p)
 		drop_passed(d, p);
 	if (!any)
@@ -565,7 +570,8 @@ int drain_pass(struct drain *d)
 	d->refused = false;
 	board_set(d->svc->board, COUNT_drain_alive, 1);
 	d->recorded = d->recorded || layout_record(d->svc, &a);
-	d->trouble = !inspect_doubtful(d->svc, &a);
+	d->trouble = !inspect_doubtful(d->inspector, &a);
+	d->trouble |= !lost_look_at_some(d->svc, &a);
 	struct works swept = sweep(d, &a);
 	count_dead(d, &a);
 	remove_abandoned(d, &a);

@@ -2,24 +2,27 @@
 
 #include <stdio.h>
 
-#include "base/clock.h"
 #include "base/parse.h"
-#include "base/random.h"
 #include "sale/scripts.h"
 
-/* The number with which a fence begins. */
-static struct str leading_number(struct str fence)
+/* The number with which a text begins. */
+static struct str leading_number(struct str text)
 {
 	size_t digits = 0;
-	while (digits < fence.n && fence.p[digits] >= '0' && fence.p[digits] <= '9')
+	while (digits < text.n && text.p[digits] >= '0' && text.p[digits] <= '9')
 		digits++;
-	return (struct str){ fence.p, digits };
+	return (struct str){ text.p, digits };
+}
+
+static struct str behind(struct str text, size_t n)
+{
+	return (struct str){ text.p + n, text.n - n };
 }
 
 int64_t fence_layout(struct str fence)
 {
 	struct str number = leading_number(fence);
-	int64_t layout = LAYOUT;
+	int64_t layout = fence.n ? 1 : 0;
 	if (number.n < fence.n && fence.p[number.n] == ':')
 		parse_int(number, 0, NUMBER_MAX, &layout);
 	return layout;
@@ -29,8 +32,26 @@ int64_t fence_generation(struct str fence)
 {
 	int64_t generation = 0;
 	if (fence_layout(fence) == LAYOUT)
-		parse_int(leading_number(fence), 1, NUMBER_MAX, &generation);
+		parse_int(leading_number(behind(fence, leading_number(fence).n + 1)), 1, NUMBER_MAX, &generation);
 	return generation;
+}
+
+struct str fence_run(struct str fence)
+{
+	const char *at = memchr(fence.p, '@', fence.n);
+	return at ? behind(fence, (size_t)(at + 1 - fence.p)) : STR("");
+}
+
+struct str fence_text(char text[KEY_TEXT], int64_t generation, const char *rest)
+{
+	snprintf(text, KEY_TEXT, "%d:%lld%s", LAYOUT, (long long)generation, rest);
+	return str_of(text);
+}
+
+void fence_put(struct redis_command *cmd, int64_t generation)
+{
+	char text[KEY_TEXT];
+	redis_put_run(cmd, fence_text(text, generation, ""));
 }
 
 enum fence fence_read(struct str fence, int64_t generation)
@@ -38,7 +59,8 @@ enum fence fence_read(struct str fence, int64_t generation)
 	int64_t there = fence_generation(fence);
 	if (there && there != generation)
 		return FENCE_OTHER;
-	return there && memchr(fence.p, '@', fence.n) ? FENCE_DOUBT : FENCE_CLOSED;
+	bool old = fence.n && fence_layout(fence) < LAYOUT;
+	return (there || old) && memchr(fence.p, '@', fence.n) ? FENCE_DOUBT : FENCE_CLOSED;
 }
 
 void fence_doubt(struct redis *r, int64_t coupon, int segments)
@@ -52,72 +74,42 @@ void fence_doubt(struct redis *r, int64_t coupon, int segments)
 	redis_send(r, &cmd, NULL, NULL);
 }
 
-void fence_open_command(struct redis_command *cmd, enum key key, int64_t coupon, int segment, struct str expected,
-			int64_t generation)
+static void change(struct redis_command *cmd, enum key key, int64_t coupon, int segment, struct str expected)
 {
 	redis_script(cmd, &script_fence, 1);
 	key_put(cmd, key, coupon, segment);
 	redis_put(cmd, expected);
-	redis_put_fence(cmd, generation);
 }
 
-static void put_closed(struct redis_command *cmd, int64_t generation)
+void fence_change_command(struct redis_command *cmd, enum key key, int64_t coupon, int segment, struct str expected,
+			  struct str to)
 {
-	char text[24];
-	snprintf(text, sizeof text, "%lld!", (long long)generation);
-	redis_put_text(cmd, text);
+	change(cmd, key, coupon, segment, expected);
+	redis_put(cmd, to);
+}
+
+void fence_open_command(struct redis_command *cmd, enum key key, int64_t coupon, int segment, struct str expected,
+			int64_t generation)
+{
+	change(cmd, key, coupon, segment, expected);
+	fence_put(cmd, generation);
 }
 
 void fence_close_command(struct redis_command *cmd, enum key key, int64_t coupon, int segment, struct str expected,
 			 int64_t generation)
 {
-	redis_script(cmd, &script_fence, 1);
-	key_put(cmd, key, coupon, segment);
-	redis_put(cmd, expected);
-	put_closed(cmd, generation);
-}
-
-void fence_hold_text(char text[KEY_TEXT], int64_t generation)
-{
-	unsigned long long chance;
-	random_bytes(&chance, sizeof chance);
-	snprintf(text, KEY_TEXT, "%lld@?%lld.%016llx", (long long)generation, (long long)clock_ms(), chance);
-}
-
-int64_t fence_held_ms(struct str fence)
-{
-	struct str rest = fence, piece;
-	int64_t ms = 0;
-	if (parse_split(&rest, '@', &piece) && str_starts(rest, STR("?"))) {
-		rest = (struct str){ rest.p + 1, rest.n - 1 };
-		parse_split(&rest, '.', &piece);
-		parse_int(piece, 1, NUMBER_MAX, &ms);
-	}
-	return ms;
-}
-
-void fence_hold_command(struct redis_command *cmd, enum key key, int64_t coupon, int segment, struct str expected,
-			struct str hold)
-{
-	redis_script(cmd, &script_fence, 1);
-	key_put(cmd, key, coupon, segment);
-	redis_put(cmd, expected);
-	redis_put(cmd, hold);
+	char text[KEY_TEXT];
+	fence_change_command(cmd, key, coupon, segment, expected, fence_text(text, generation, "!"));
 }
 
 void fence_close(struct redis *r, const struct coupon *c, enum key key, int segment)
 {
+	char text[KEY_TEXT];
 	struct redis_command cmd;
 	redis_script(&cmd, &script_fence, 1);
 	key_put(&cmd, key, c->id, segment);
-	redis_put_fence(&cmd, c->generation);
-	put_closed(&cmd, c->generation);
+	fence_put(&cmd, c->generation);
+	redis_put(&cmd, fence_text(text, c->generation, "!"));
 	redis_send(r, &cmd, NULL, NULL);
 	fence_doubt(r, c->id, c->segments);
-}
-
-mark *fence_mark(struct marks *m, const struct coupon *c, int segment)
-{
-	uint64_t key = siphash(c->hash_key, &segment, sizeof segment);
-	return marks_find(m, key ? key : 1);
 }

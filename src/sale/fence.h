@@ -1,25 +1,22 @@
 /*
- * The hub and every segment carry a fence, "[LAYOUT:]GENERATION@RUN": which
- * fields the slot has, which numbers they hold, and in which life of a server
+ * The hub and every segment carry a fence, "LAYOUT:GENERATION@RUN": which
+ * fields the slot has, which recovery wrote its numbers, and in which life of a server
  * these are known to be whole. All scripts compare it first, so nothing is sold
  * from a slot that another server took over, or that came back from a disk,
  * until inspect.c has looked at it; and nothing at all behind "GENERATION!",
- * which is closed until recover.c has made the numbers right again. While it is
- * looked at it is held, "GENERATION@?MS.CHANCE": that is no life, so nothing
- * moves, and who wrote it knows by it that nobody came in between.
+ * which is closed until recover.c has made the numbers right again.
  *
- * Layouts: 0 had a field "gen" and no fence; an inspection gives such a slot
- * the fence "GENERATION@", which lua/upgrade.lua writes. 1, the present one, is
- * not written into the fence. Later ones are, so that this program refuses them.
+ * Layouts: 0 had a field "gen" and no fence; the fence of 1 had no layout in it.
+ * lua/upgrade.lua brings both to the present one, 2, with the fence
+ * "2:GENERATION@", which an inspection looks at. A later one is refused.
  */
 #ifndef SALE_FENCE_H
 #define SALE_FENCE_H
 
-#include "base/marks.h"
 #include "sale/coupon.h"
 #include "sale/key.h"
 
-enum { LAYOUT = 1 };
+enum { LAYOUT = 2 };
 
 /* Behind the generation of a slot that stray.c has closed: an inspection, which asks MySQL first, looks at it again. */
 #define FENCE_STRAY "!stray"
@@ -36,8 +33,17 @@ enum fence fence_read(struct str fence, int64_t generation);
 /* The generation of a fence; 0 when it has none, or when it is of another layout. */
 int64_t fence_generation(struct str fence);
 
-/* The layout of a slot that has this fence. */
+/* The layout of a slot that has this fence; 0 when it is empty. */
 int64_t fence_layout(struct str fence);
+
+/* The fence of this layout and generation, and what is behind it: "@", "!", "!stray", "@0123456789abcdef". */
+struct str fence_text(char text[KEY_TEXT], int64_t generation, const char *rest);
+
+/* The life in a fence, or "" when it names none. */
+struct str fence_run(struct str fence);
+
+/* Puts, as a word of a command, the fence of a slot that is open in the life of the server that executes it. */
+void fence_put(struct redis_command *cmd, int64_t generation);
 
 /* Asks for inspection. Does not wait; should it be lost, the next claim asks again. */
 void fence_doubt(struct redis *r, int64_t coupon, int segments);
@@ -45,22 +51,15 @@ void fence_doubt(struct redis *r, int64_t coupon, int segments);
 /* Closes a slot (KEY_HUB or KEY_SEGMENT) in which something was seen that cannot be, and asks for inspection. */
 void fence_close(struct redis *r, const struct coupon *c, enum key key, int segment);
 
-/* Words of a fence command, for who waits for the answer: from the fence expected ("": any) to open, closed or held. */
-void fence_open_command(struct redis_command *cmd, enum key key, int64_t coupon, int segment, struct str expected,
-			int64_t generation);
+/*
+ * Words of a command that changes a fence from the one expected ("": any), for who waits for the answer of
+ * lua/fence.lua: to another one; to closed; to open in the life of the server that executes it.
+ */
+void fence_change_command(struct redis_command *cmd, enum key key, int64_t coupon, int segment, struct str expected,
+			  struct str to);
 void fence_close_command(struct redis_command *cmd, enum key key, int64_t coupon, int segment, struct str expected,
 			 int64_t generation);
-
-/* The fence of a slot that this process holds from now on; no other one is like it. */
-void fence_hold_text(char text[KEY_TEXT], int64_t generation);
-
-/* When a slot was taken hold of, by the clock of who did; 0: it is not held. */
-int64_t fence_held_ms(struct str fence);
-
-void fence_hold_command(struct redis_command *cmd, enum key key, int64_t coupon, int segment, struct str expected,
-			struct str hold);
-
-/* The mark of a segment's sequence: the highest order that this host was told of. May be NULL. */
-mark *fence_mark(struct marks *m, const struct coupon *c, int segment);
+void fence_open_command(struct redis_command *cmd, enum key key, int64_t coupon, int segment, struct str expected,
+			int64_t generation);
 
 #endif

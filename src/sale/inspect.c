@@ -1,8 +1,10 @@
 /*
- * First the slots in doubt are held, and the hub beside them: from then on
- * their numbers stand still, whatever life other processes believe in. They
- * are read, judged, and opened or closed, each from the hold that was put
- * there: where that is gone, somebody else has come, and nothing is done.
+ * MySQL hands out a base for every segment that is in doubt, and a term for
+ * the hub; then segments are read, the hub admits them, they are mended, the
+ * hub hears them, and they are opened, each under the base that this
+ * inspection was given. Nothing is locked. Where another inspection has come
+ * meanwhile, or a server is in yet another life, a step does nothing, and the
+ * coupon is looked at again. So one that is killed costs nothing either.
  *
  * A server that was replaced puts slots of many coupons in doubt at once, and
  * every step waits for disks. So coupons are inspected side by side.
@@ -10,65 +12,85 @@
 #include "sale/inspect.h"
 
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/parse.h"
+#include "base/random.h"
+#include "base/table.h"
 #include "sale/failure.h"
 #include "sale/fence.h"
 #include "sale/inspect_part.h"
+#include "sale/recover.h"
+#include "sale/lost.h"
+#include "sale/mark.h"
+#include "sale/sold_out.h"
 #include "sale/stray.h"
+#include "sale/supply.h"
 
-/*
- * An inspection lasts a few ms; whose hold is older than this was killed or stopped. Each process waits a little longer
- * than another, so that on a slow disk they do not take it from each other for ever.
- */
-enum { HOLD_MS = 1000, HOLD_MORE_MS = 1000 };
+struct inspector {
+	struct service *svc;
+	struct table openings;
+};
 
-/* Acting */
+/* A hub that was sold out, and whose segments are to be opened: workers may keep the word for SOLD_OUT_LEASE_MS. */
+struct opening {
+	struct table_node node;
+	int64_t coupon, epoch, since_ms;
+};
 
-static void on_change(void *context, enum redis_end end, const struct redis_reply *reply)
+struct inspector *inspector_new(struct service *svc)
 {
-	struct inspection *in = context;
-	if (end != REDIS_ANSWER)
-		in->status = STATUS_UNAVAILABLE;
-	else if (!str_eq(redis_text_at(reply, 0), STR("OK")))
-		in->outrun = true;
+	struct inspector *ins = calloc(1, sizeof *ins);
+	if (!ins)
+		abort();
+	ins->svc = svc;
+	return ins;
 }
 
-static void change(struct inspection *in, const struct redis_command *c)
+static void free_opening(struct table_node *n)
 {
-	redis_send(in->svc->redis_now, c, on_change, in);
+	free(n); /* its first member */
 }
 
-static void hold_slot(struct inspection *in, struct slot *s, enum key key, int i)
+void inspector_free(struct inspector *ins)
 {
-	struct redis_command c;
-	if (!s->doubtful)
-		return;
-	if (llabs(clock_ms() - fence_held_ms(s->fence)) < HOLD_MS + getpid() % HOLD_MORE_MS)
-		in->outrun = true; /* another inspection is at it */
-	fence_hold_command(&c, key, in->coupon.id, i, s->fence, str_of(in->hold));
-	if (!in->outrun)
-		change(in, &c);
+	if (ins)
+		table_clear(&ins->openings, free_opening);
+	free(ins);
 }
 
-/* The hub first, in its present life, too: one inspection at a time, and no grants beside what is looked at. */
-static void hold_hub(struct inspection *in)
+static struct opening *find_opening(const struct inspection *in)
 {
-	fence_hold_text(in->hold, in->coupon.generation);
-	in->held = true;
-	in->hub_was_open = !in->hub.problem && !in->hub.doubtful;
-	in->hub.doubtful = !in->hub.problem;
-	hold_slot(in, &in->hub, KEY_HUB, 0);
+	struct table_node *n = table_find(&in->inspector->openings, (uint64_t)in->coupon.id);
+	while (n && ((struct opening *)n)->coupon != in->coupon.id)
+		n = table_next(n);
+	return (struct opening *)n;
 }
 
-static void hold_segments(struct inspection *in)
+static void forget_opening(const struct inspection *in)
 {
-	for (int i = 0; i < in->coupon.segments; i++)
-		hold_slot(in, &in->segments[i], KEY_SEGMENT, i);
+	struct opening *o = find_opening(in);
+	if (o)
+		table_remove(&in->inspector->openings, &o->node);
+	free(o);
+}
+
+void inspection_note_opening(struct inspection *in, int64_t epoch, int64_t since_ms)
+{
+	struct opening *o = find_opening(in);
+	if (!o) {
+		o = calloc(1, sizeof *o);
+		if (!o)
+			abort();
+		o->coupon = in->coupon.id;
+		table_put(&in->inspector->openings, &o->node, (uint64_t)in->coupon.id);
+	}
+	if (o->epoch != epoch || !o->since_ms)
+		o->since_ms = since_ms;
+	o->epoch = epoch;
+	in->workers_forgot = clock_mono_ms() - o->since_ms > SOLD_OUT_LEASE_MS;
 }
 
 static void change_set(struct inspection *in, const char *command, enum key set, redis_done *done)
@@ -78,25 +100,6 @@ static void change_set(struct inspection *in, const char *command, enum key set,
 	key_put(&c, set, 0, 0);
 	redis_put_text(&c, arena_printf(in->arena, "%lld:%d", (long long)in->coupon.id, in->coupon.segments));
 	redis_send(in->svc->redis_now, &c, done, in);
-}
-
-static void open_slot(struct inspection *in, struct slot *s, enum key key, int i)
-{
-	struct redis_command c;
-	if (!s->doubtful)
-		return;
-	fence_open_command(&c, key, in->coupon.id, i, str_of(in->hold), in->coupon.generation);
-	change(in, &c);
-}
-
-/* Only what is ours to close: a slot of another generation is recover's. */
-static void close_slot(struct inspection *in, struct slot *s, enum key key, int i)
-{
-	struct redis_command c;
-	if (!s->doubtful)
-		return;
-	fence_close_command(&c, key, in->coupon.id, i, str_of(in->hold), in->coupon.generation);
-	change(in, &c);
 }
 
 static void log_problem(const struct inspection *in, const char *slot, int i, const char *problem)
@@ -123,73 +126,241 @@ static void finish(struct inspection *in, enum status s)
 	in->result = s;
 }
 
-/* A coupon of which a segment is away stays in doubt. */
+static bool is_whole(const struct inspection *in)
+{
+	bool whole = !in->hub.problem;
+	for (int i = 0; i < in->coupon.segments; i++)
+		whole &= !in->segments[i].problem;
+	return whole;
+}
+
+/*
+ * Numbers above an earlier base that this host was told: another host may have opened the segment since, which knew
+ * nothing of them.
+ */
+static void look_for_told(struct inspection *in)
+{
+	for (int i = 0; i < in->coupon.segments; i++) {
+		const struct slot *s = &in->segments[i];
+		int64_t told = mark_read(in->svc, in->coupon.id, i);
+		if (!told || s->doubtful || s->away || s->problem || told > s->now.base)
+			continue;
+		if (lost_told(in->svc, in->arena, in->coupon.id, i, told) == STATUS_OK)
+			mark_drop(in->svc, in->coupon.id, i, told);
+	}
+}
+
+/* A coupon of which a segment is away, or waits, stays in doubt. */
 static void conclude(struct inspection *in)
 {
-	bool whole = inspection_is_whole(in);
-	if (whole && in->away) {
-		finish(in, STATUS_UNAVAILABLE);
-		return;
+	bool whole = is_whole(in), waits = !whole && recover_is_running(in->svc, in->arena, in->coupon.id);
+	for (int i = 0; i < in->coupon.segments; i++)
+		waits |= in->segments[i].waits;
+	if (!waits && (!whole || !in->away))
+		change_set(in, whole ? "SREM" : "SADD", KEY_CLOSED, whole ? NULL : take_news);
+	look_for_told(in);
+	if (!in->away && waits) {
+		change_set(in, "SADD", KEY_DOUBT, NULL);
+	} else if (!in->away) {
+		change_set(in, "SREM", KEY_DOUBT, NULL);
+		forget_opening(in);
 	}
-	change_set(in, whole ? "SREM" : "SADD", KEY_CLOSED, whole ? NULL : take_news);
-	change_set(in, "SREM", KEY_DOUBT, NULL);
-	finish(in, whole ? STATUS_OK : STATUS_FENCED);
+	finish(in, in->away ? STATUS_UNAVAILABLE : waits ? STATUS_BUSY : whole ? STATUS_OK : STATUS_FENCED);
 }
 
-/* The coupon stays in doubt, and is looked at again. */
-static enum status undecided(const struct inspection *in)
-{
-	return in->status != STATUS_OK ? in->status : STATUS_BUSY;
-}
-
-/* Segments that are well do not wait for a server that is not: nothing has moved since the hub was held. */
+/* The coupon is looked at again, with those that are in doubt. */
 static void give_up(struct inspection *in)
 {
-	if (in->held && in->hub_was_open && !in->decided)
-		open_slot(in, &in->hub, KEY_HUB, 0);
-	finish(in, undecided(in));
+	if (in->status == STATUS_OK)
+		change_set(in, "SADD", KEY_DOUBT, NULL);
+	finish(in, in->status != STATUS_OK ? in->status : STATUS_BUSY);
 }
 
 /* The steps. Each is sent for all coupons, and then the answers for all are waited for. */
 
+static void close_at_work(struct inspection *in, const char *problem)
+{
+	for (int i = 0; i < in->coupon.segments; i++)
+		if (slot_is_at_work(&in->segments[i]))
+			in->segments[i].problem = problem;
+}
+
+static void make_wait(struct inspection *in)
+{
+	for (int i = 0; i < in->coupon.segments; i++)
+		in->segments[i].waits |= in->segments[i].doubtful;
+}
+
+/*
+ * No segment opens before the hub has heard all of them (tests/model/lossy: opens-unheard), so while one that it has
+ * not heard is away, those that are to be opened wait for that one. They also wait until the hub has begun its term,
+ * and until workers have forgotten "sold out". They get no numbers meanwhile.
+ */
+static void wait_for_others(struct inspection *in)
+{
+	bool waits = in->hub.doubtful;
+	for (int i = 0; i < in->coupon.segments; i++)
+		waits |= in->segments[i].away && in->segments[i].unheard;
+	if (in->at_hub.opening && !in->hub.doubtful)
+		inspection_note_opening(in, in->at_hub.epoch, clock_mono_ms());
+	if (waits || (in->at_hub.opening && !in->workers_forgot))
+		make_wait(in);
+}
+
+static bool has_work(const struct inspection *in)
+{
+	bool any = in->hub.doubtful;
+	for (int i = 0; i < in->coupon.segments; i++)
+		any |= slot_is_at_work(&in->segments[i]) || slot_may_report(&in->segments[i]);
+	return any;
+}
+
+/*
+ * A node of the cluster came back without its data: slots are gone, and all others are ours and not closed. Where all
+ * are gone it may be another Redis than the one that has the sale, and a person decides.
+ */
+static bool is_emptied(const struct inspection *in)
+{
+	int gone = 0, ours = 0;
+	for (int i = -1; i < in->coupon.segments; i++) {
+		const struct slot *s = i < 0 ? &in->hub : &in->segments[i];
+		gone += !s->away && !s->fence.n;
+		ours += !s->away && s->fence.n && !s->problem;
+	}
+	return !redis_is_single(in->svc->redis_now) && gone && ours && gone + ours == in->coupon.segments + 1;
+}
+
+/* Nothing that they held is known but by MySQL and the rest of the sale: a recovery makes all of it anew. */
+static enum status recover_emptied(struct inspection *in)
+{
+	struct recovery r;
+	enum status s = recover_coupon(in->svc, in->arena, in->coupon.id, false, &r);
+	if (s == STATUS_OK)
+		log_warn("coupon_recovered", LOG_INT("coupon", in->coupon.id), LOG_INT("orders", r.orders),
+			 LOG_INT("rescued", r.rescued), LOG_INT("lost", r.unknown));
+	return s;
+}
+
 static void look(struct inspection *in)
 {
 	bool doubt = inspection_judge_fences(in);
-	if (in->status == STATUS_OK && doubt)
-		hold_hub(in);
-	else if (in->status == STATUS_OK)
-		conclude(in);
-}
-
-static void ask_segments(struct inspection *in)
-{
-	FAULT(inspect_held);
-	inspection_ask_segments(in);
-}
-
-static void ask_hub(struct inspection *in)
-{
-	FAULT(inspect_segments);
-	inspection_ask_hub(in);
-}
-
-static void decide(struct inspection *in)
-{
-	in->status = inspection_read_cursors(in);
 	if (in->status != STATUS_OK)
 		return;
+	in->emptied = is_emptied(in);
+	if (in->emptied) {
+		finish(in, STATUS_BUSY);
+		return;
+	}
+	if (in->hub.problem)
+		close_at_work(in, arena_printf(in->arena, "has no hub: that %s", in->hub.problem));
+	else
+		wait_for_others(in);
+	if (in->hub.problem || !doubt || !has_work(in)) {
+		inspection_close(in);
+		conclude(in);
+	} else {
+		inspection_suspect(in);
+	}
+}
+
+/*
+ * Another inspection has a base for a segment, and has not opened it yet: it is at work, or it is dead. Mostly it is
+ * left alone, since a later base would make its work worth nothing.
+ */
+static bool leaves_it_to_another(const struct inspection *in)
+{
+	enum { ONE_OF = 4 };
+	bool another = false;
+	for (int i = 0; i < in->coupon.segments; i++)
+		another |= slot_is_at_work(&in->segments[i]) && in->segments[i].now.base < in->cursors[i].base;
+	unsigned char chance;
+	random_bytes(&chance, sizeof chance);
+	return another && chance % ONE_OF;
+}
+
+static void number(struct inspection *in)
+{
+	in->outrun |= leaves_it_to_another(in);
+	if (in->outrun)
+		return;
+	inspection_number(in);
+	FAULT(inspect_numbered);
+	if (in->status == STATUS_OK && !in->outrun)
+		inspection_begin_term(in);
+}
+
+static void judge(struct inspection *in)
+{
 	inspection_judge(in);
 	FAULT(inspect_judged);
-	in->decided = true;
-	void (*act)(struct inspection *, struct slot *, enum key, int) =
-		inspection_is_whole(in) ? open_slot : close_slot;
+	if (!in->outrun)
+		inspection_read_back(in);
+}
+
+static void mend(struct inspection *in)
+{
+	FAULT(inspect_admitted);
+	inspection_mend(in);
+}
+
+static void settle(struct inspection *in)
+{
+	FAULT(inspect_mended);
+	inspection_settle(in);
+}
+
+/*
+ * What is not heard by now is closed, or away, or another inspection is at it. Where the hub lacks units, a segment
+ * that is away may have them.
+ */
+static void decide(struct inspection *in)
+{
+	bool hopeless = false;
 	for (int i = 0; i < in->coupon.segments; i++)
-		act(in, &in->segments[i], KEY_SEGMENT, i);
-	act(in, &in->hub, KEY_HUB, 0);
+		hopeless |= in->segments[i].unheard && in->segments[i].problem;
+	if (hopeless)
+		close_at_work(in,
+			      "cannot be opened beside a segment that is closed and that a new hub knows nothing of");
+	else if (inspection_unheard(in) || (in->at_hub.avail < 0 && in->away))
+		in->outrun = true;
+	else if (in->at_hub.avail < 0)
+		close_at_work(in, "would sell more than was put on sale");
+	FAULT(inspect_settled);
+	inspection_close(in);
+}
+
+/* The hub may grant, if nobody has told it so already. */
+static void end_opening(struct inspection *in)
+{
+	const struct supply_opening o = { .coupon = in->coupon.id,
+					  .generation = in->coupon.generation,
+					  .epoch = in->at_hub.epoch };
+	if (in->at_hub.opening && in->workers_forgot)
+		supply_open(in->svc, in->arena, &o);
 }
 
 static void (*const steps[])(struct inspection *in) = {
-	inspection_ask_fences, inspection_upgrade, look, hold_segments, ask_segments, ask_hub, decide, conclude
+	inspection_ask_slots,
+	inspection_upgrade,
+	look,
+	number,
+	inspection_supply,
+	inspection_ask_segments,
+	inspection_return_owners,
+	judge,
+	inspection_admit,
+	mend,
+	settle,
+	inspection_ask_reports,
+	inspection_report,
+	inspection_ask_hub,
+	inspection_give,
+	inspection_take_given,
+	inspection_ask_hub,
+	decide,
+	end_opening,
+	inspection_open,
+	conclude,
 };
 
 static void take_step(struct inspection *all, int count, void (*step)(struct inspection *in))
@@ -197,15 +368,16 @@ static void take_step(struct inspection *all, int count, void (*step)(struct ins
 	for (int i = 0; i < count; i++)
 		if (!all[i].over)
 			step(&all[i]);
-	redis_settle(all->svc->redis_now);
+	if (count)
+		redis_settle(all->svc->redis_now);
 	for (int i = 0; i < count; i++)
 		if (!all[i].over && (all[i].status != STATUS_OK || all[i].outrun))
 			give_up(&all[i]);
 }
 
 /*
- * As many as have so many slots together: a group must be through with its holds in far less than HOLD_MS. Without
- * MySQL nothing is begun; it is not asked again for each of the others. Returns how many there are.
+ * As many as have so many slots together. Without MySQL nothing is begun; it is not asked again for each of the others.
+ * Returns how many there are.
  */
 static int begin_group(struct inspection *group, const int64_t *coupons, int count)
 {
@@ -223,19 +395,19 @@ static int begin_group(struct inspection *group, const int64_t *coupons, int cou
 	return begun;
 }
 
-void inspect_coupons(struct service *svc, struct arena *a, const int64_t *coupons, int count, enum status *results)
+void inspect_coupons(struct inspector *ins, struct arena *a, const int64_t *coupons, int count, enum status *results)
 {
 	struct inspection *all = arena_alloc(a, (size_t)(count + 1) * sizeof *all);
 	for (int i = 0; i < count; i++)
-		all[i] = (struct inspection){ .svc = svc, .arena = a, .status = STATUS_OK };
+		all[i] = (struct inspection){ .inspector = ins, .svc = ins->svc, .arena = a, .status = STATUS_OK };
 	for (int from = 0, size; from < count; from += size) {
 		size = begin_group(all + from, coupons + from, count - from);
 		for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++)
 			take_step(all + from, size, steps[i]);
-		redis_settle(svc->redis_now);
 	}
+	redis_settle(ins->svc->redis_now);
 	for (int i = 0; i < count; i++)
-		results[i] = all[i].result;
+		results[i] = all[i].emptied ? recover_emptied(&all[i]) : all[i].result;
 }
 
 static void leave_doubt(struct service *svc, struct str member)
@@ -256,8 +428,9 @@ static int64_t coupon_of(struct str member)
 	return coupon;
 }
 
-bool inspect_doubtful(struct service *svc, struct arena *a)
+bool inspect_doubtful(struct inspector *ins, struct arena *a)
 {
+	struct service *svc = ins->svc;
 	struct redis_command c;
 	const struct redis_reply *members = NULL;
 	redis_command(&c, "SRANDMEMBER");
@@ -269,7 +442,7 @@ bool inspect_doubtful(struct service *svc, struct arena *a)
 	enum status *results = arena_alloc(a, (size_t)(count + 1) * sizeof *results);
 	for (int i = 0; i < count; i++)
 		coupons[i] = coupon_of(redis_text_at(members, (size_t)i));
-	inspect_coupons(svc, a, coupons, count, results);
+	inspect_coupons(ins, a, coupons, count, results);
 	for (int i = 0; i < count; i++) {
 		if (results[i] == STATUS_NO_SUCH_COUPON)
 			leave_doubt(svc, redis_text_at(members, (size_t)i));

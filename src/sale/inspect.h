@@ -1,10 +1,11 @@
 /*
  * Looks at a coupon whose slots are in another life of their server, after a
- * restart, a failover or a resharding, and compares them with what others
- * know: MySQL's cursors, the totals that hub and segments keep of each other,
- * and the marks of this host. What is whole is opened again. What went back
- * in time is closed, until recover.c has made it right. Meanwhile claims of
- * that coupon wait; for two seconds at most, should the process die. Blocks.
+ * restart, a failover or a resharding, and may lack the last writes. What can
+ * be made right is made right: orders that MySQL has are written back, totals
+ * that only one side remembers are exchanged, orders that are lost are named.
+ * Then the slots are opened, each segment under a new base of order numbers.
+ * What contradicts itself is closed, until recover.c has made it right.
+ * Meanwhile claims of that coupon wait. Blocks.
  */
 #ifndef SALE_INSPECT_H
 #define SALE_INSPECT_H
@@ -15,16 +16,21 @@
 /* Coupons that are inspected side by side. */
 enum { INSPECT_MOST = 64 };
 
+/* What one process remembers between its inspections. */
+struct inspector;
+struct inspector *inspector_new(struct service *svc);
+void inspector_free(struct inspector *ins);
+
 /*
  * Of each coupon, into results: STATUS_OK: every slot is open in its server's present life, now or already.
  * STATUS_FENCED: it is closed, the log says why. STATUS_NO_SUCH_COUPON, STATUS_INTERNAL, STATUS_UNAVAILABLE: nothing is
- * known, and nothing was changed. STATUS_BUSY: another inspection is at it. STATUS_UNAVAILABLE also when only segments
- * are away, and the others were opened.
+ * known, and nothing was changed. STATUS_BUSY: another inspection is ahead, or workers may still keep "sold out".
+ * STATUS_UNAVAILABLE also when only segments are away, and the others were opened.
  */
-void inspect_coupons(struct service *svc, struct arena *a, const int64_t *coupons, int count, enum status *results);
+void inspect_coupons(struct inspector *ins, struct arena *a, const int64_t *coupons, int count, enum status *results);
 
 /* Some of those that were asked for by fence_doubt. False: a server is away, of one at least. */
-bool inspect_doubtful(struct service *svc, struct arena *a);
+bool inspect_doubtful(struct inspector *ins, struct arena *a);
 
 /*
  * The coupons that inspections found closed, "seller/name", in the arena. STATUS_OK, STATUS_INTERNAL,

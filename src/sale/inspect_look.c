@@ -1,14 +1,9 @@
-/*
- * The slots stand still, but drainers go on. So reading goes against the flow
- * of orders, the segment's numbers first, then its list, then MySQL's cursor,
- * and a drain never looks like a loss.
- */
+/* What slots hold is read while others write: it decides nothing before inspect_mend.c has compared it again. */
 #include "sale/inspect_part.h"
 
 #include <stdio.h>
 
 #include "base/parse.h"
-#include "sale/drain_batch.h"
 #include "sale/failure.h"
 #include "sale/fence.h"
 #include "sale/scripts.h"
@@ -32,32 +27,15 @@ enum status inspection_begin(struct inspection *in, int64_t id)
 	in->coupon.id = id;
 	in->coupon.segments = (int)segments;
 	memcpy(in->coupon.hash_key, v[2].text.p, SIPHASH_KEY);
-	in->segments = arena_alloc(in->arena, (size_t)in->coupon.segments * sizeof *in->segments);
-	return STATUS_OK;
-}
-
-enum status inspection_read_cursors(struct inspection *in)
-{
-	struct db_rows rows;
-	if (db_query(in->svc->db, in->arena, "SELECT segment, next_seq FROM drain_cursors WHERE coupon_id = ?", &rows,
-		     DB_N(in->coupon.id)))
-		return failure_of_db(in->svc->db, "inspect");
-	for (int i = 0; i < in->coupon.segments; i++)
-		in->segments[i].cursor = 1;
-	for (int i = 0; i < rows.count; i++) {
-		int64_t segment, next;
-		if (cursor_row(in->svc->db, db_row(&rows, i), &segment, &next))
-			return failure_of_db(in->svc->db, "inspect");
-		if (segment < in->coupon.segments)
-			in->segments[segment].cursor = next;
-	}
-	return STATUS_OK;
+	in->segments = arena_alloc(in->arena, (size_t)segments * sizeof *in->segments);
+	in->cursors = arena_alloc(in->arena, (size_t)segments * sizeof *in->cursors);
+	return cursors_read(in->svc, in->arena, id, (int)segments, in->cursors);
 }
 
 struct question {
 	struct inspection *in;
-	struct slot *slot;
-	void (*read)(struct inspection *in, struct slot *s, const struct redis_reply *reply);
+	struct slot *slot, *asked;
+	slot_reader *read;
 };
 
 static void on_answer(void *context, enum redis_end end, const struct redis_reply *reply)
@@ -66,135 +44,105 @@ static void on_answer(void *context, enum redis_end end, const struct redis_repl
 	if (end == REDIS_ANSWER)
 		q->read(q->in, q->slot, reply);
 	else if (end == REDIS_BROKEN)
-		q->slot->problem = "holds what none of us wrote";
-	else if (q->slot != &q->in->hub && !q->in->held)
-		q->slot->away = q->in->away = true;
+		q->asked->problem = "holds what none of us wrote";
+	else if (q->asked != &q->in->hub)
+		q->asked->away = q->in->away = true;
 	else
 		q->in->status = STATUS_UNAVAILABLE;
 }
 
-static void ask(struct inspection *in, const struct redis_command *c, struct slot *s,
-		void (*read)(struct inspection *, struct slot *, const struct redis_reply *))
+static void ask(struct inspection *in, const struct redis_command *c, struct slot *s, struct slot *asked,
+		slot_reader *read)
 {
 	struct question *q = arena_alloc(in->arena, sizeof *q);
-	*q = (struct question){ in, s, read };
+	*q = (struct question){ in, s, asked, read };
 	redis_send(in->svc->redis_now, c, on_answer, q);
 }
 
-static void take_fence(struct inspection *in, struct slot *s, const struct redis_reply *reply)
+void inspection_ask(struct inspection *in, const struct redis_command *c, struct slot *s, slot_reader *read)
 {
-	s->fence = arena_str(in->arena, redis_text_at(reply, 0));
-	s->is_old = !s->fence.n && redis_text_at(reply, 1).n;
+	ask(in, c, s, s, read);
 }
 
-static void take_new_fence(struct inspection *in, struct slot *s, const struct redis_reply *reply)
+void inspection_ask_hub_for(struct inspection *in, const struct redis_command *c, struct slot *s, slot_reader *read)
 {
-	s->fence = arena_str(in->arena, redis_text(reply));
+	ask(in, c, s, &in->hub, read);
 }
 
-static void ask_fence(struct inspection *in, struct slot *s, enum key key, int i)
+/* The life that the server is in by now: whoever has read a slot in it acts in it, or not at all. */
+static void read_fence(struct inspection *in, struct slot *s, enum key key, int i, struct str fence,
+		       struct str generation)
 {
-	struct redis_command c;
-	redis_command(&c, "HMGET");
-	key_put(&c, key, in->coupon.id, i);
-	redis_put_text(&c, "fence");
-	redis_put_text(&c, "gen");
-	ask(in, &c, s, take_fence);
+	char text[KEY_TEXT];
+	s->fence = arena_str(in->arena, fence);
+	s->run = arena_str(in->arena, str_of(redis_run(in->svc->redis_now, key_text(text, key, in->coupon.id, i))));
+	s->is_old = s->fence.n ? fence_layout(s->fence) < LAYOUT : generation.n > 0;
 }
 
-/* From layout 0: from now on it is in doubt, like a slot whose server was restarted. */
-static void upgrade_slot(struct inspection *in, struct slot *s, enum key key, int i)
+static int number_of(const struct inspection *in, const struct slot *s)
 {
-	struct redis_command c;
-	if (!s->is_old)
-		return;
-	redis_script(&c, &script_upgrade, 1);
-	key_put(&c, key, in->coupon.id, i);
-	ask(in, &c, s, take_new_fence);
+	return (int)(s - in->segments);
 }
 
-static void each(struct inspection *in, void (*act)(struct inspection *in, struct slot *s, enum key key, int i))
+/* A slot that lacks a number has another one than what it should have: none is below 0. */
+static int64_t whole(const struct redis_reply *reply)
 {
-	for (int i = 0; i < in->coupon.segments; i++)
-		act(in, &in->segments[i], KEY_SEGMENT, i);
-	act(in, &in->hub, KEY_HUB, 0);
-}
-
-void inspection_ask_fences(struct inspection *in)
-{
-	each(in, ask_fence);
-}
-
-void inspection_upgrade(struct inspection *in)
-{
-	each(in, upgrade_slot);
+	int64_t number = -1;
+	redis_number_in(reply, 0, NUMBER_MAX, &number);
+	return number;
 }
 
 static void take_segment(struct inspection *in, struct slot *s, const struct redis_reply *reply)
 {
-	(void)in;
-	s->left = redis_number_at(reply, 0);
-	s->n = redis_number_at(reply, 1);
-	s->received = redis_number_at(reply, 2);
-	s->sent = redis_number_at(reply, 3);
-}
-
-static int64_t sequence_of(const struct redis_reply *record)
-{
-	struct str rest = redis_text(record), piece;
-	int64_t sequence = 0;
-	if (parse_split(&rest, '|', &piece))
-		parse_int(piece, 1, INT32_MAX, &sequence);
-	return sequence;
-}
-
-static void take_first(struct inspection *in, struct slot *s, const struct redis_reply *reply)
-{
-	(void)in;
-	s->first = sequence_of(reply);
-}
-
-static void take_last(struct inspection *in, struct slot *s, const struct redis_reply *reply)
-{
-	(void)in;
-	s->last = sequence_of(reply);
+	read_fence(in, s, KEY_SEGMENT, number_of(in, s), redis_text_at(reply, 0), redis_text_at(reply, 1));
+	s->now.sold = whole(redis_at(reply, 2));
+	s->now.last = whole(redis_at(reply, 3));
+	s->now.received = whole(redis_at(reply, 4));
+	s->now.sent = whole(redis_at(reply, 5));
+	s->now.base = whole(redis_at(reply, 6));
+	s->term = whole(redis_at(reply, 7));
 }
 
 static void ask_segment(struct inspection *in, int i)
 {
-	static const char *const fields[] = { "left", "n", "I", "O" };
+	static const char *const fields[] = { "fence", "gen", "sold", "last", "I", "O", "base", "term" };
 	struct redis_command c;
-	struct slot *s = &in->segments[i];
 	redis_command(&c, "HMGET");
 	key_put(&c, KEY_SEGMENT, in->coupon.id, i);
-	for (int f = 0; f < 4; f++)
+	for (size_t f = 0; f < sizeof fields / sizeof fields[0]; f++)
 		redis_put_text(&c, fields[f]);
-	ask(in, &c, s, take_segment);
-	for (int end = 0; end >= -1; end--) {
-		redis_command(&c, "LINDEX");
-		key_put(&c, KEY_ORDERS, in->coupon.id, i);
-		redis_put_int(&c, end);
-		ask(in, &c, s, end ? take_last : take_first);
-	}
+	inspection_ask(in, &c, &in->segments[i], take_segment);
+}
+
+static int64_t hub_total(const struct redis_reply *hub, char kind, int segment)
+{
+	char name[16];
+	snprintf(name, sizeof name, "%c%d", kind, segment);
+	return redis_number(redis_member(hub, name));
 }
 
 static void take_hub(struct inspection *in, struct slot *s, const struct redis_reply *hub)
 {
-	(void)s;
+	read_fence(in, s, KEY_HUB, 0, redis_text(redis_member(hub, "fence")), redis_text(redis_member(hub, "gen")));
+	struct str heard = redis_text(redis_member(hub, "heard"));
 	for (int i = 0; i < in->coupon.segments; i++) {
-		char name[16];
-		snprintf(name, sizeof name, "G%d", i);
-		in->segments[i].granted = redis_number(redis_member(hub, name));
-		name[0] = 'R';
-		in->segments[i].taken = redis_number(redis_member(hub, name));
+		in->segments[i].unheard = (size_t)i >= heard.n || heard.p[i] != '1';
+		in->segments[i].granted = hub_total(hub, 'G', i);
+		in->segments[i].taken = hub_total(hub, 'R', i);
+		in->segments[i].hub_base = hub_total(hub, 'B', i);
 	}
+	in->at_hub.term = redis_number(redis_member(hub, "term"));
+	in->at_hub.avail = redis_number(redis_member(hub, "avail"));
+	in->at_hub.epoch = redis_number(redis_member(hub, "epoch"));
+	in->at_hub.opening = redis_number(redis_member(hub, "opening")) == 1;
 }
 
-void inspection_ask_segments(struct inspection *in)
+int inspection_unheard(const struct inspection *in)
 {
+	int unheard = 0;
 	for (int i = 0; i < in->coupon.segments; i++)
-		if (!in->segments[i].away)
-			ask_segment(in, i);
+		unheard += in->segments[i].unheard;
+	return unheard;
 }
 
 void inspection_ask_hub(struct inspection *in)
@@ -202,15 +150,102 @@ void inspection_ask_hub(struct inspection *in)
 	struct redis_command c;
 	redis_command(&c, "HGETALL");
 	key_put(&c, KEY_HUB, in->coupon.id, 0);
-	ask(in, &c, &in->hub, take_hub);
+	inspection_ask(in, &c, &in->hub, take_hub);
+}
+
+void inspection_ask_slots(struct inspection *in)
+{
+	for (int i = 0; i < in->coupon.segments; i++)
+		ask_segment(in, i);
+	inspection_ask_hub(in);
+}
+
+static void take_upgraded(struct inspection *in, struct slot *s, const struct redis_reply *reply)
+{
+	(void)s;
+	(void)reply;
+	in->outrun = true; /* it is read anew */
+}
+
+static void upgrade_slot(struct inspection *in, struct slot *s, enum key key, int i)
+{
+	struct redis_command c;
+	if (!s->is_old)
+		return;
+	redis_script(&c, &script_upgrade, 1);
+	key_put(&c, key, in->coupon.id, i);
+	inspection_ask(in, &c, s, take_upgraded);
+}
+
+void inspection_upgrade(struct inspection *in)
+{
+	for (int i = 0; i < in->coupon.segments; i++)
+		upgrade_slot(in, &in->segments[i], KEY_SEGMENT, i);
+	upgrade_slot(in, &in->hub, KEY_HUB, 0);
+}
+
+static int64_t number_at_head(const struct redis_reply *record)
+{
+	struct str rest = redis_text(record), piece;
+	int64_t number = redis_type(record) == REDIS_NIL ? 0 : -1;
+	if (parse_split(&rest, '|', &piece))
+		parse_int(piece, 1, NUMBER_MAX, &number);
+	return number;
+}
+
+static void take_first(struct inspection *in, struct slot *s, const struct redis_reply *reply)
+{
+	(void)in;
+	s->first = number_at_head(reply);
+}
+
+static void take_end(struct inspection *in, struct slot *s, const struct redis_reply *reply)
+{
+	(void)in;
+	s->end = number_at_head(reply);
+}
+
+static void take_owners(struct inspection *in, struct slot *s, const struct redis_reply *reply)
+{
+	(void)in;
+	s->ownerless = str_eq(redis_text_at(reply, 0), STR("0")) && !redis_count(redis_at(reply, 1));
+}
+
+/* Once more, now that they have their bases: whoever was given a higher one has read later. */
+void inspection_ask_segments(struct inspection *in)
+{
+	for (int i = 0; i < in->coupon.segments; i++) {
+		struct slot *s = &in->segments[i];
+		if (!slot_is_at_work(s))
+			continue;
+		struct redis_command c;
+		ask_segment(in, i);
+		redis_command(&c, "HSCAN");
+		key_put(&c, KEY_OWNERS, in->coupon.id, i);
+		redis_put_text(&c, "0");
+		redis_put_text(&c, "COUNT");
+		redis_put_text(&c, "1");
+		inspection_ask(in, &c, s, take_owners);
+		for (int end = 0; end >= -1; end--) {
+			redis_command(&c, "LINDEX");
+			key_put(&c, KEY_ORDERS, in->coupon.id, i);
+			redis_put_int(&c, end);
+			inspection_ask(in, &c, s, end ? take_end : take_first);
+		}
+	}
 }
 
 /* Judging */
 
-static const char *judge_fence(struct inspection *in, struct slot *s, enum key key, int i)
+static bool is_stray(struct str fence)
+{
+	struct str stray = STR(FENCE_STRAY);
+	return fence.n > stray.n && memcmp(fence.p + fence.n - stray.n, stray.p, stray.n) == 0;
+}
+
+static const char *judge_fence(struct inspection *in, struct slot *s)
 {
 	static const char unknown[] = "0000000000000000";
-	char text[KEY_TEXT];
 	if (!s->fence.n)
 		return "is gone";
 	if (fence_layout(s->fence) != LAYOUT)
@@ -218,94 +253,76 @@ static const char *judge_fence(struct inspection *in, struct slot *s, enum key k
 				    (long long)fence_layout(s->fence), LAYOUT);
 	if (fence_generation(s->fence) != in->coupon.generation)
 		return "is of another generation";
-	struct str stray = STR(FENCE_STRAY);
-	if (s->fence.n > stray.n && memcmp(s->fence.p + s->fence.n - stray.n, stray.p, stray.n) == 0) {
+	if (is_stray(s->fence)) {
 		s->doubtful = true; /* MySQL knows it now */
 		return NULL;
 	}
-	const char *at = memchr(s->fence.p, '@', s->fence.n);
-	if (!at)
+	if (!memchr(s->fence.p, '@', s->fence.n))
 		return "was closed";
-	struct str run = { at + 1, s->fence.n - (size_t)(at + 1 - s->fence.p) };
-	const char *now = redis_run(in->svc->redis_now, key_text(text, key, in->coupon.id, i));
-	if (strcmp(now, unknown) == 0)
+	if (str_eq(s->run, STR(unknown)) && s != &in->hub)
+		s->away = in->away = true;
+	else if (str_eq(s->run, STR(unknown)))
 		in->status = STATUS_UNAVAILABLE;
-	s->doubtful = !str_eq(run, str_of(now));
+	s->doubtful = !s->away && !str_eq(fence_run(s->fence), s->run);
 	return NULL;
 }
 
-/*
- * Whether there is any doubt. A hub in doubt is compared with all segments; beside one that is not, a segment that is
- * away waits alone.
- */
+/* It was opened, and another inspection was given a later base, or has told the hub so: nothing of it is drained. */
+static bool is_replaced(const struct inspection *in, const struct slot *s)
+{
+	return s->now.base < in->cursors[number_of(in, s)].base || s->now.base < s->hub_base;
+}
+
 bool inspection_judge_fences(struct inspection *in)
 {
 	bool doubt = false;
+	in->hub.problem = judge_fence(in, &in->hub);
 	for (int i = 0; i < in->coupon.segments; i++) {
 		struct slot *s = &in->segments[i];
 		if (s->away)
 			continue;
-		s->problem = judge_fence(in, s, KEY_SEGMENT, i);
-		doubt |= s->doubtful;
+		s->problem = judge_fence(in, s);
+		s->doubtful |= !s->problem && !s->away && is_replaced(in, s);
+		doubt |= s->doubtful || slot_may_report(s);
 	}
-	in->hub.problem = judge_fence(in, &in->hub, KEY_HUB, 0);
-	if (in->away && in->hub.doubtful)
-		in->status = STATUS_UNAVAILABLE;
 	return doubt || in->hub.doubtful;
 }
 
-static const char *judge_list(const struct slot *s)
+/* Numbers of its present base from the cursor on are on its list, or there is no such number. */
+static const char *judge_list(const struct inspection *in, const struct slot *s)
 {
-	if (!s->first || !s->last)
-		return s->cursor <= s->n ? "misses orders that MySQL does not have" : NULL;
-	if (s->first > s->cursor)
+	struct cursor cursor = in->numbering.before[number_of(in, s)];
+	if (cursor.base < s->now.base)
+		return "has numbers that MySQL has not handed out: MySQL went back in time";
+	if (s->first < 0 || s->end < 0)
+		return NULL; /* no order: the drainers see to it */
+	if (cursor.base != s->now.base || cursor.next > s->now.last)
+		return NULL;
+	if (!s->first)
+		return "misses orders that MySQL does not have";
+	if (s->first > cursor.next)
 		return "misses orders before those on its list";
-	return s->last != s->n ? "has a list that does not end with its last order" : NULL;
+	return s->end != s->now.last ? "has a list that does not end with its last order" : NULL;
 }
 
-static const char *judge_numbers(struct inspection *in, int i)
+static const char *judge_numbers(const struct inspection *in, const struct slot *s)
 {
-	const struct slot *s = &in->segments[i];
-	const struct {
-		bool is;
-		const char *problem;
-	} wrongs[] = {
-		{ s->n < s->cursor - 1, "went back in time: MySQL has later orders" },
-		{ s->n < mark_read(fence_mark(in->svc->marks, &in->coupon, i)),
-		  "went back in time: later orders were acknowledged" },
-		{ s->taken > s->sent, "went back in time: the hub has taken more than it sent" },
-		{ s->left != s->received - s->sent - s->n, "has numbers that do not add up" },
-	};
-	for (size_t k = 0; k < sizeof wrongs / sizeof wrongs[0]; k++)
-		if (wrongs[k].is)
-			return wrongs[k].problem;
-	return judge_list(s);
-}
-
-/* Also of segments in their present life: they were read first, and both totals only grow. */
-static void judge_grants(struct inspection *in)
-{
-	for (int i = 0; !in->hub.problem && i < in->coupon.segments; i++) {
-		const struct slot *s = &in->segments[i];
-		if (!s->problem && s->received > s->granted)
-			in->hub.problem = "went back in time: a segment has more than it granted";
-	}
+	if (s->now.sold < 0 || s->now.last < 0 || s->now.received < 0 || s->now.sent < 0 || s->now.base < 0)
+		return "lacks one of its numbers";
+	if (s->now.last < s->now.base || s->now.sold + s->now.sent > s->now.received)
+		return "has numbers that do not add up";
+	return judge_list(in, s);
 }
 
 void inspection_judge(struct inspection *in)
 {
 	for (int i = 0; i < in->coupon.segments; i++) {
 		struct slot *s = &in->segments[i];
-		if (!s->problem && s->doubtful)
-			s->problem = judge_numbers(in, i);
+		if (!slot_is_at_work(s))
+			continue;
+		if (s->now.last >= in->numbering.bases[i] || s->now.base >= in->numbering.bases[i])
+			in->outrun = true; /* another inspection has opened it meanwhile */
+		else
+			s->problem = judge_numbers(in, s);
 	}
-	judge_grants(in);
-}
-
-bool inspection_is_whole(const struct inspection *in)
-{
-	bool whole = !in->hub.problem;
-	for (int i = 0; i < in->coupon.segments; i++)
-		whole &= !in->segments[i].problem;
-	return whole;
 }

@@ -23,9 +23,10 @@ enum key {
 	KEY_DIRTY,      /*                    set: coupon:segments of those that have orders to drain */
 	KEY_DOUBT,      /*                    set: coupon:segments of those that must be inspected */
 	KEY_CLOSED,     /*                    set: coupon:segments of those that only recover.c can open */
-	KEY_LAYOUT,     /*                    number: the layout of the hubs and segments */
-	KEY_REVOKED,    /*                    sorted set in the order of logouts: jti:exp of logged-out tokens */
-	KEY_FAILURES,   /* (account, network) failed logins, by hashes: hash; of network 0, from anywhere: number */
+	KEY_LOST,     /*                    set: order:user of those that were found nowhere but in a customer's list */
+	KEY_LAYOUT,   /*                    number: the layout of the hubs and segments */
+	KEY_REVOKED,  /*                    sorted set in the order of logouts: jti:exp of logged-out tokens */
+	KEY_FAILURES, /* (account, network) failed logins, by hashes: hash; of network 0, from anywhere: number */
 	KEYS_COUNT
 };
 

@@ -86,7 +86,7 @@ static enum status open_hub(struct service *svc, struct arena *a, const struct c
 	struct redis_command cmd;
 	redis_script(&cmd, &script_open_hub, 1);
 	key_put(&cmd, KEY_HUB, c->id, 0);
-	redis_put_fence(&cmd, c->generation);
+	fence_put(&cmd, c->generation);
 	redis_put_int(&cmd, c->amount);
 	redis_put_int(&cmd, c->segments);
 	redis_put_int(&cmd, first_share(c) / c->segments);
@@ -99,7 +99,7 @@ static enum status open_segment(struct service *svc, struct arena *a, const stru
 	struct redis_command cmd;
 	redis_script(&cmd, &script_open_segment, 1);
 	key_put(&cmd, KEY_SEGMENT, c->id, i);
-	redis_put_fence(&cmd, c->generation);
+	fence_put(&cmd, c->generation);
 	redis_put_int(&cmd, c->starts_ms);
 	redis_put_int(&cmd, c->ends_ms);
 	redis_put_int(&cmd, first_grant(c, i));

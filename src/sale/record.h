@@ -1,4 +1,7 @@
-/* An order as a claim left it on its segment's list: "sequence|user|ms", written by claim.lua and restore.lua. */
+/*
+ * An order as a claim left it on its segment's list: "number|user|ms", written by claim.lua and restore.lua; or
+ * "number|?|ms", written by reopen.lua: this number was given out, and its order is lost.
+ */
 #ifndef SALE_RECORD_H
 #define SALE_RECORD_H
 
@@ -6,12 +9,10 @@
 
 #include "base/str.h"
 
-#define SEQUENCE_MAX INT32_MAX
-
 struct record {
-	int segment; /* whose list it was on: the reader's to set */
-	int64_t sequence, user, claimed_ms;
-	struct str raw; /* as it was, not copied */
+	int segment;                        /* whose list it was on: the reader's to set */
+	int64_t sequence, user, claimed_ms; /* user 0: the order is lost */
+	struct str raw;                     /* as it was, not copied */
 };
 
 /* All but the segment. False when it is no record, whole and with nothing behind it: then only raw is set. */

@@ -1,23 +1,19 @@
 #include "sale/recover.h"
 
-#include <openssl/evp.h>
-#include <stdlib.h>
-
-#include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "sale/abandoned.h"
-#include "sale/claim.h"
-#include "sale/dead.h"
 #include "sale/drain_batch.h"
 #include "sale/failure.h"
 #include "sale/fence.h"
+#include "sale/mark.h"
 #include "sale/publish.h"
 #include "sale/recover_part.h"
 #include "sale/supply.h"
 
-/* Beyond a segment's cursor: more than that was never sold between two looks of the drainers. */
-enum { MOST_NUMBERS = 20000000 };
+/* More orders of a segment were never lost; and one number that is out of all bounds must not use up all others. */
+enum { MOST_MISSING = 20000000 };
+#define HIGHEST_NUMBER (NUMBER_MAX / 2)
 
 /* A MySQL that is older than the last step of a creation does not know that the sale was published; Redis does. */
 static enum status publish_again(struct recover *r)
@@ -55,8 +51,8 @@ static enum status next_generation(struct recover *r, int64_t id, int64_t highes
 	if (!changed)
 		return STATUS_BUSY;
 	r->coupon.generation = r->out->generation = next;
-	r->closed = str_of(arena_printf(r->arena, "%lld!", (long long)next));
-	r->written = str_of(arena_printf(r->arena, "%lld!written", (long long)next));
+	r->closed = fence_text(arena_alloc(r->arena, KEY_TEXT), next, "!");
+	r->written = fence_text(arena_alloc(r->arena, KEY_TEXT), next, "!written");
 	return STATUS_OK;
 }
 
@@ -79,7 +75,7 @@ static enum status drain_first(struct recover *r)
 /* Reading, with the cursors locked: no drainer commits anything of this coupon meanwhile. */
 
 /*
- * Units put on sale and given back are totals that only grow: the higher of MySQL's and the hub's is right.
+ * Units put on sale, withdrawn and given back are totals that only grow: the higher of MySQL's and the hub's is right.
  * STATUS_BUSY: a later recovery has taken over, while this one stood still and lost its connection, and so its lock.
  */
 static enum status lock(struct recover *r)
@@ -87,22 +83,32 @@ static enum status lock(struct recover *r)
 	struct db_rows cursors, coupon;
 	int64_t amount = 0, cancelled = 0;
 	enum status s = supply_read_hub(r->svc, r->arena, r->coupon.id, &amount, &cancelled);
+	if (s == STATUS_OK)
+		s = recover_read_hub(r);
 	if (s != STATUS_OK)
 		return s;
 	if (db_begin_long(r->svc->db) ||
 	    db_query(r->svc->db, r->arena, "SELECT segment FROM drain_cursors WHERE coupon_id = ? FOR UPDATE", &cursors,
 		     DB_N(r->coupon.id)) ||
 	    supply_raise(r->svc, r->coupon.id, amount, cancelled) ||
-	    db_query(r->svc->db, r->arena,
-		     "SELECT amount, sold, cancelled FROM coupons WHERE id = ? AND generation = ? FOR UPDATE", &coupon,
-		     DB_N(r->coupon.id), DB_N(r->coupon.generation)))
+	    db_query(
+		    r->svc->db, r->arena,
+		    "SELECT amount, sold, cancelled, withdrawn FROM coupons WHERE id = ? AND generation = ? FOR UPDATE",
+		    &coupon, DB_N(r->coupon.id), DB_N(r->coupon.generation)))
 		return failure_of_db(r->svc->db, "recover");
 	if (!coupon.count)
 		return STATUS_BUSY;
 	const struct db_value *v = db_row(&coupon, 0);
 	r->coupon.amount = v[0].number;
-	r->room = v[0].number - v[1].number;
 	r->cancelled = v[2].number;
+	r->withdrawn = v[3].number;
+	if (r->hub.withdrawn > r->withdrawn) {
+		r->withdrawn = r->hub.withdrawn;
+		if (db_exec(r->svc->db, "UPDATE coupons SET withdrawn = ? WHERE id = ?", NULL, DB_N(r->withdrawn),
+			    DB_N(r->coupon.id)))
+			return failure_of_db(r->svc->db, "recover");
+	}
+	r->room = r->coupon.amount - r->withdrawn - v[1].number;
 	return STATUS_OK;
 }
 
@@ -111,31 +117,51 @@ static enum status read_segment(struct recover *r, int i)
 	struct sources *s = &r->sources[i];
 	sources_init(s, i);
 	enum status status = sources_read_mysql(r->svc, &r->coupon, s);
+	sources_see_range(s, (struct source_range){ .base = r->hub.bases[i] });
 	if (status == STATUS_OK)
 		status = sources_read_redis(r->svc, &r->coupon, s);
-	int64_t seen = mark_read(fence_mark(r->svc->marks, &r->coupon, i));
-	if (seen > s->last)
-		s->last = seen;
+	sources_see(s, mark_read(r->svc, r->coupon.id, i));
 	return status;
 }
 
-/* The customers' lists are asked only when orders are missing without them: it takes a look at every customer. */
-static enum status read_all(struct recover *r)
+static bool is_absurd(const struct sources *s, int64_t missing)
+{
+	return s->last > HIGHEST_NUMBER || s->base > HIGHEST_NUMBER || missing > MOST_MISSING;
+}
+
+static enum status count_missing(struct recover *r, int64_t *missing)
+{
+	*missing = 0;
+	for (int i = 0; i < r->coupon.segments; i++) {
+		const struct sources *s = &r->sources[i];
+		int64_t count = sources_missing(s);
+		*missing += count;
+		if (!is_absurd(s, count))
+			continue;
+		log_error("recover_absurd_sequence", LOG_INT("coupon", r->coupon.id), LOG_INT("segment", i),
+			  LOG_INT("sequence", s->last > s->base ? s->last : s->base));
+		return STATUS_INTERNAL;
+	}
+	return STATUS_OK;
+}
+
+/*
+ * The customers' lists are asked when orders are missing without them: it takes a look at every customer. On a cluster
+ * they may know more than a segment that went back in time, though nothing is missing there; but then no server is
+ * waited for.
+ */
+static enum status read_all(struct recover *r, bool thoroughly)
 {
 	int64_t missing = 0;
 	enum status s = STATUS_OK;
-	for (int i = 0; s == STATUS_OK && i < r->coupon.segments; i++) {
+	for (int i = 0; s == STATUS_OK && i < r->coupon.segments; i++)
 		s = read_segment(r, i);
-		if (s == STATUS_OK && r->sources[i].last - r->sources[i].cursor > MOST_NUMBERS) {
-			log_error("recover_absurd_sequence", LOG_INT("coupon", r->coupon.id), LOG_INT("segment", i),
-				  LOG_INT("sequence", r->sources[i].last));
-			s = STATUS_INTERNAL;
-		} else if (s == STATUS_OK) {
-			missing += sources_missing(&r->sources[i]);
-		}
+	if (s == STATUS_OK)
+		s = count_missing(r, &missing);
+	if (s == STATUS_OK && (missing || (thoroughly && !redis_is_single(r->svc->redis_now)))) {
+		enum status index = sources_read_index(r->svc, &r->coupon, r->sources);
+		s = missing && index != STATUS_OK ? index : count_missing(r, &missing);
 	}
-	if (s == STATUS_OK && missing)
-		s = sources_read_index(r->svc, &r->coupon, r->sources);
 	for (int i = 0; s == STATUS_OK && i < r->coupon.segments; i++) {
 		sources_merge(&r->sources[i]);
 		s = sources_read_times(r->svc, &r->coupon, &r->sources[i]);
@@ -143,144 +169,12 @@ static enum status read_all(struct recover *r)
 	return s;
 }
 
-/* Into MySQL */
-
-static int insert_order(struct recover *r, int segment, const struct source_claim *claim)
-{
-	return db_exec(r->svc->db,
-		       "INSERT INTO orders (coupon_id, segment, seq, user_id, status, claimed_at_ms, confirmed_at_ms) "
-		       "VALUES (?, ?, ?, ?, 1, ?, ?)",
-		       NULL, DB_N(r->coupon.id), DB_N(segment), DB_N(claim->sequence), DB_N(claim->user),
-		       DB_N(claim->claimed_ms), DB_N(clock_ms()));
-}
-
-/* One that was written by a run before this one is left as it is. */
-static int bury(struct recover *r, int segment, struct db_value sequence, const char *record, const char *reason)
-{
-	unsigned char digest[EVP_MAX_MD_SIZE];
-	unsigned int size = 0;
-	if (!EVP_Digest(record, strlen(record), digest, &size, EVP_sha256(), NULL))
-		abort();
-	log_error("dead_letter", LOG_INT("coupon", r->coupon.id), LOG_INT("segment", segment),
-		  LOG_TEXT("record", record), LOG_TEXT("reason", reason));
-	int result = db_exec(r->svc->db,
-			     "INSERT INTO dead_letters (coupon_id, segment, seq, record, digest, reason, at_ms) "
-			     "VALUES (?, ?, ?, ?, ?, ?, ?)",
-			     NULL, DB_N(r->coupon.id), DB_N(segment), sequence, DB_S(str_of(record)),
-			     DB_S(((struct str){ (char *)digest, size })), DB_S(str_of(reason)), DB_N(clock_ms()));
-	return result && db_failure(r->svc->db) != DB_DUPLICATE ? -1 : 0;
-}
-
-static const char *record_of(struct recover *r, const struct source_claim *claim)
-{
-	return arena_printf(r->arena, "%lld|%lld|%lld", (long long)claim->sequence, (long long)claim->user,
-			    (long long)claim->claimed_ms);
-}
-
-/* Its number stays free, as its unit does not exist; the customer may ask again, and is told the truth. */
-static int refuse(struct recover *r, struct sources *s, struct source_claim *claim)
-{
-	const char *record = record_of(r, claim);
-	claim->sequence = 0;
-	r->out->refused++;
-	return bury(r, s->segment, DB_NIL, record, "oversold by data loss");
-}
-
-static int rescue(struct recover *r, struct sources *s, struct source_claim *claim)
-{
-	if (!claim->claimed_ms)
-		claim->claimed_ms = clock_ms();
-	if (!r->room)
-		return refuse(r, s, claim);
-	if (!claim->sequence) {
-		claim->sequence = s->last + 1;
-		sources_take(s, claim->sequence);
-		r->out->renumbered++;
-	}
-	if (insert_order(r, s->segment, claim) == 0) {
-		r->room--;
-		r->out->rescued++;
-		return 0;
-	}
-	enum db_failure f = db_failure(r->svc->db);
-	if (f != DB_DUPLICATE && f != DB_DATA)
-		return -1;
-	r->out->refused++;
-	return bury(r, s->segment, DB_N(claim->sequence), record_of(r, claim),
-		    arena_printf(r->arena, "MySQL refuses it: %s", db_error(r->svc->db)));
-}
-
-static int rescue_all(struct recover *r, struct sources *s)
-{
-	for (int i = 0; i < s->count; i++)
-		if (s->claims[i].source > DEAD_LETTER && rescue(r, s, &s->claims[i]))
-			return -1;
-	return 0;
-}
-
-static const char lost[] = "given out, and lost by Redis: whose it was is not known";
-
-static int hold_unknown(struct recover *r, struct sources *s)
-{
-	for (int64_t n = s->cursor; n <= s->last; n++) {
-		if (sources_is_taken(s, n))
-			continue;
-		r->out->unknown++;
-		if (bury(r, s->segment, DB_N(n), arena_printf(r->arena, "%lld|?|?", (long long)n), lost))
-			return -1;
-	}
-	return 0;
-}
-
-/* Also those that a recovery before this one held back. */
-static int release_unknown(struct recover *r)
-{
-	if (!r->resell)
-		return 0;
-	return db_exec(r->svc->db,
-		       "UPDATE dead_letters SET state = ?, ended_at_ms = ?, end_reason = ? "
-		       "WHERE coupon_id = ? AND reason = ? AND state = ?",
-		       NULL, DB_N(DEAD_RESOLD), DB_N(clock_ms()), DB_S(STR("recover --resell-unknown")),
-		       DB_N(r->coupon.id), DB_S(str_of(lost)), DB_N(DEAD_OPEN));
-}
-
-static int move_cursor(struct recover *r, const struct sources *s)
-{
-	r->numbers += s->last;
-	return db_exec(r->svc->db,
-		       "INSERT INTO drain_cursors (coupon_id, segment, next_seq) VALUES (?, ?, ?) "
-		       "ON DUPLICATE KEY UPDATE next_seq = ?",
-		       NULL, DB_N(r->coupon.id), DB_N(s->segment), DB_N(s->last + 1), DB_N(s->last + 1));
-}
-
-static int count(struct recover *r)
-{
-	struct db_rows rows;
-	if (db_exec(r->svc->db, "UPDATE coupons SET sold = sold + ? WHERE id = ?", NULL, DB_N(r->out->rescued),
-		    DB_N(r->coupon.id)) ||
-	    db_query_row(
-		    r->svc->db, r->arena,
-		    "SELECT (SELECT COUNT(*) FROM orders WHERE coupon_id = ?), "
-		    "(SELECT COUNT(*) FROM dead_letters WHERE coupon_id = ? AND seq IS NOT NULL AND state NOT IN (?, ?))",
-		    &rows, DB_N(r->coupon.id), DB_N(r->coupon.id), DB_N(DEAD_RETRIED), DB_N(DEAD_RESOLD)))
-		return -1;
-	r->out->orders = db_row(&rows, 0)[0].number;
-	r->dead = db_row(&rows, 0)[1].number;
-	return 0;
-}
-
 static enum status store(struct recover *r)
 {
 	enum status s = lock(r);
 	if (s == STATUS_OK)
-		s = read_all(r);
-	bool failed = false;
-	for (int i = 0; s == STATUS_OK && !failed && i < r->coupon.segments; i++)
-		failed = rescue_all(r, &r->sources[i]) || hold_unknown(r, &r->sources[i]) ||
-			 move_cursor(r, &r->sources[i]);
-	if (s == STATUS_OK && !failed)
-		failed = release_unknown(r) || count(r) || db_commit(r->svc->db);
-	if (failed)
+		s = read_all(r, true);
+	if (s == STATUS_OK && (recover_insert(r) || db_commit(r->svc->db)))
 		s = failure_of_db(r->svc->db, "recover");
 	if (s != STATUS_OK)
 		db_rollback(r->svc->db);
@@ -290,6 +184,7 @@ static enum status store(struct recover *r)
 static void new_sources(struct recover *r)
 {
 	r->sources = arena_alloc(r->arena, (size_t)r->coupon.segments * sizeof *r->sources);
+	r->shares = arena_alloc(r->arena, (size_t)r->coupon.segments * sizeof *r->shares);
 }
 
 static void free_sources(struct recover *r)
@@ -306,11 +201,13 @@ static enum status look(struct recover *r, int64_t id, int64_t *highest)
 {
 	enum status s = read_coupon(r, id);
 	if (s == STATUS_OK)
-		s = recover_read_generation(r, highest);
+		s = recover_upgrade(r, highest);
+	if (s == STATUS_OK)
+		s = recover_read_hub(r);
 	if (s != STATUS_OK)
 		return s;
 	new_sources(r);
-	s = read_all(r);
+	s = read_all(r, false);
 	if (s == STATUS_OK)
 		s = recover_reach(r);
 	free_sources(r);
@@ -347,13 +244,25 @@ static enum status recover_locked(struct recover *r, int64_t id)
 	return s;
 }
 
+static struct str lock_name(struct arena *a, int64_t coupon)
+{
+	return str_of(arena_printf(a, "seckill.recover.%lld", (long long)coupon));
+}
+
+bool recover_is_running(struct service *svc, struct arena *a, int64_t coupon)
+{
+	struct db_rows rows;
+	return db_query_row(svc->db, a, "SELECT IS_USED_LOCK(?) IS NOT NULL", &rows, DB_S(lock_name(a, coupon))) == 0 &&
+	       db_row(&rows, 0)->number;
+}
+
 enum status recover_coupon(struct service *svc, struct arena *a, int64_t coupon, bool resell, struct recovery *out)
 {
 	enum { LOCK_S = 1 };
 	struct recover r = { .svc = svc, .arena = a, .resell = resell, .out = out };
 	struct db_rows got, released;
 	*out = (struct recovery){ 0 };
-	struct str name = str_of(arena_printf(a, "seckill.recover.%lld", (long long)coupon));
+	struct str name = lock_name(a, coupon);
 	if (db_query_row(svc->db, a, "SELECT GET_LOCK(?, ?)", &got, DB_S(name), DB_N(LOCK_S)))
 		return failure_of_db(svc->db, "recover");
 	if (db_row(&got, 0)->number != 1)

@@ -10,6 +10,9 @@
 #include "sale/scripts.h"
 #include "sale/sold_out.h"
 
+/* Epochs of a term, as term.lua has them. */
+#define TERM_EPOCHS ((int64_t)1 << 20)
+
 static void on_done(void *context, enum redis_end end, const struct redis_reply *reply)
 {
 	struct recover *r = context;
@@ -28,41 +31,40 @@ static void send(struct recover *r, const struct redis_command *c)
 	redis_send(r->svc->redis_now, c, on_done, r);
 }
 
-/* The generations that slots have */
+/* What slots are before it */
 
 struct fences {
 	struct recover *recover;
-	int64_t highest, layout; /* layout: one that is not ours; else LAYOUT */
+	int64_t highest, layout; /* layout: a later one, or ours */
 };
 
 static void on_fence(void *context, enum redis_end end, const struct redis_reply *reply)
 {
 	struct fences *f = context;
-	struct str fence = redis_text_at(reply, 0);
+	struct str fence = redis_text(reply);
 	f->recover->failed |= end != REDIS_ANSWER && end != REDIS_BROKEN;
-	int64_t generation = fence.n ? fence_generation(fence) : redis_number_at(reply, 1); /* of layout 0 */
-	if (generation > f->highest)
-		f->highest = generation;
+	if (end != REDIS_ANSWER || !fence.n)
+		return;
+	if (fence_generation(fence) > f->highest)
+		f->highest = fence_generation(fence);
 	if (fence_layout(fence) != LAYOUT)
 		f->layout = fence_layout(fence);
 }
 
-static void ask_fence(struct fences *f, enum key key, int segment)
+static void upgrade(struct fences *f, enum key key, int segment)
 {
 	struct redis_command c;
-	redis_command(&c, "HMGET");
+	redis_script(&c, &script_upgrade, 1);
 	key_put(&c, key, f->recover->coupon.id, segment);
-	redis_put_text(&c, "fence");
-	redis_put_text(&c, "gen");
 	redis_send(f->recover->svc->redis_now, &c, on_fence, f);
 }
 
-enum status recover_read_generation(struct recover *r, int64_t *highest)
+enum status recover_upgrade(struct recover *r, int64_t *highest)
 {
 	struct fences f = { .recover = r, .layout = LAYOUT };
-	ask_fence(&f, KEY_HUB, 0);
+	upgrade(&f, KEY_HUB, 0);
 	for (int i = 0; i < r->coupon.segments; i++)
-		ask_fence(&f, KEY_SEGMENT, i);
+		upgrade(&f, KEY_SEGMENT, i);
 	enum status s = settle(r);
 	*highest = f.highest;
 	if (s != STATUS_OK || f.layout == LAYOUT)
@@ -72,13 +74,32 @@ enum status recover_read_generation(struct recover *r, int64_t *highest)
 	return STATUS_INTERNAL;
 }
 
+enum status recover_read_hub(struct recover *r)
+{
+	enum { WITHDRAWN_MAX = 1000000000 };
+	struct redis_command c;
+	const struct redis_reply *hub = NULL;
+	redis_command(&c, "HGETALL");
+	key_put(&c, KEY_HUB, r->coupon.id, 0);
+	enum redis_end end = redis_call(r->svc->redis_now, r->arena, &c, &hub);
+	if (end != REDIS_ANSWER && end != REDIS_BROKEN)
+		return STATUS_UNAVAILABLE;
+	r->hub = (struct hub_known){ 0 };
+	r->hub.bases = arena_alloc(r->arena, (size_t)r->coupon.segments * sizeof *r->hub.bases);
+	redis_number_in(redis_member(hub, "term"), 0, NUMBER_MAX, &r->hub.term);
+	redis_number_in(redis_member(hub, "withdrawn"), 0, WITHDRAWN_MAX, &r->hub.withdrawn);
+	for (int i = 0; i < r->coupon.segments; i++)
+		redis_number_in(redis_member(hub, arena_printf(r->arena, "B%d", i)), 0, NUMBER_MAX, &r->hub.bases[i]);
+	return STATUS_OK;
+}
+
 /*
  * Whether the owner's entry and the customer's list are written: an order that was only in Redis may be missing in the
  * list, because on a cluster the two are written one by one.
  */
 static bool is_written(const struct source_claim *claim)
 {
-	return claim->sequence != claim->owner_sequence || claim->source > DEAD_LETTER;
+	return claim->sequence != claim->owner_sequence || source_is_new(claim);
 }
 
 /* The servers that are needed */
@@ -170,7 +191,7 @@ static enum status end_rewriting(struct recover *r, enum key slot, int segment)
 	enum status s = settle(r); /* a script that had to be loaded first may come after what was sent after it */
 	if (s != STATUS_OK)
 		return s;
-	fence_hold_command(&c, slot, r->coupon.id, segment, r->closed, r->written);
+	fence_change_command(&c, slot, r->coupon.id, segment, r->closed, r->written);
 	send(r, &c);
 	return settle(r);
 }
@@ -193,15 +214,24 @@ static void index_command(struct redis_command *c, const struct recover *r, int 
 	redis_put(c, order_text(order, r->coupon.id, segment, sequence));
 }
 
+/* A number that the customer has not any more. An order that is over stays in the list. */
+static void unlist(struct recover *r, const struct sources *s, const struct source_claim *claim, int64_t number)
+{
+	struct redis_command c;
+	if (!number || number == claim->sequence || claim->source == OVER)
+		return;
+	index_command(&c, r, s->segment, claim->user, NULL, number);
+	send(r, &c);
+}
+
 static void own(struct recover *r, const struct sources *s, const struct source_claim *claim)
 {
 	struct redis_command c;
 	if (!is_written(claim))
 		return;
-	if (claim->owner_sequence && claim->owner_sequence != claim->sequence) {
-		index_command(&c, r, s->segment, claim->user, NULL, claim->owner_sequence);
-		send(r, &c);
-	}
+	unlist(r, s, claim, claim->owner_sequence);
+	if (claim->told != claim->owner_sequence)
+		unlist(r, s, claim, claim->told);
 	rewrite(&c, r, KEY_SEGMENT, KEY_OWNERS, s->segment, claim->sequence ? "HSET" : "HDEL");
 	redis_put_int(&c, claim->user);
 	if (claim->sequence)
@@ -216,6 +246,8 @@ static void own(struct recover *r, const struct sources *s, const struct source_
 static enum status write_segment(struct recover *r, const struct sources *s)
 {
 	enum { GROUP = 1000 };
+	const struct share *share = &r->shares[s->segment];
+	int64_t base = r->numbers.bases[s->segment];
 	struct redis_command c;
 	for (int i = 0; i < s->count; i++) {
 		own(r, s, &s->claims[i]);
@@ -232,40 +264,71 @@ static enum status write_segment(struct recover *r, const struct sources *s)
 	put_field(&c, "t0", r->coupon.starts_ms);
 	put_field(&c, "t1", r->coupon.ends_ms);
 	put_field(&c, "left", 0);
-	put_field(&c, "I", s->last);
+	put_field(&c, "sold", share->sold);
+	put_field(&c, "I", share->sold);
 	put_field(&c, "O", 0);
-	put_field(&c, "n", s->last);
+	put_field(&c, "base", base);
+	put_field(&c, "last", base + share->renumbered);
+	put_field(&c, "term", r->numbers.term);
 	put_field(&c, "epoch", 0);
 	put_field(&c, "until", 0);
+	send(r, &c);
+	rewrite(&c, r, KEY_SEGMENT, KEY_SEGMENT, s->segment, "HDEL");
+	redis_put_text(&c, "next");
 	send(r, &c);
 	return end_rewriting(r, KEY_SEGMENT, s->segment);
 }
 
-/* All that is left lies in the hub. `skipped` are numbers that hold no unit: total = units of all numbers + available.
+static void put_characters(struct redis_command *c, const struct recover *r, const char *name, char character)
+{
+	char characters[SEGMENTS_MAX];
+	memset(characters, character, sizeof characters);
+	redis_put_text(c, name);
+	redis_put(c, (struct str){ characters, (size_t)r->coupon.segments });
+}
+
+/* Totals that the hub alone keeps stay, where they are there. */
+static void keep_total(struct recover *r, const char *name)
+{
+	struct redis_command c;
+	rewrite(&c, r, KEY_HUB, KEY_HUB, 0, "HSETNX");
+	put_field(&c, name, 0);
+	send(r, &c);
+}
+
+/*
+ * All that is left lies in the hub. `skipped` is not 0 only where the segments do not have as many orders and held
+ * units as there are: more were sold than put on sale, or rows name segments that the coupon does not have.
  */
 static enum status write_hub(struct recover *r)
 {
 	struct redis_command c;
-	int64_t units = r->coupon.amount + r->cancelled, available = units - r->out->orders - r->dead;
+	int64_t units = r->coupon.amount + r->cancelled - r->withdrawn, sold = 0;
+	int64_t available = units - r->out->orders - r->held;
+	for (int i = 0; i < r->coupon.segments; i++)
+		sold += r->shares[i].sold;
 	r->out->available = available > 0 ? available : 0;
+	keep_total(r, "final");
+	keep_total(r, "final_cancelled");
 	rewrite(&c, r, KEY_HUB, KEY_HUB, 0, "HSET");
 	put_field(&c, "amount", r->coupon.amount);
 	put_field(&c, "cancelled", r->cancelled);
+	put_field(&c, "withdrawn", r->withdrawn);
 	put_field(&c, "segments", r->coupon.segments);
 	put_field(&c, "avail", r->out->available);
-	put_field(&c, "skipped", r->out->available + r->numbers - units);
+	put_field(&c, "skipped", r->out->available + sold - units);
 	put_field(&c, "sold_out", 0);
 	put_field(&c, "opening", 0);
-	put_field(&c, "epoch", 0);
-	redis_put_text(&c, "empty");
-	char zeros[SEGMENTS_MAX];
-	memset(zeros, '0', sizeof zeros);
-	redis_put(&c, (struct str){ zeros, (size_t)r->coupon.segments });
+	put_field(&c, "term", r->numbers.term);
+	put_field(&c, "epoch", r->numbers.term * TERM_EPOCHS);
+	put_characters(&c, r, "empty", '0');
+	put_characters(&c, r, "heard", '1');
 	send(r, &c);
 	for (int i = 0; i < r->coupon.segments; i++) {
 		rewrite(&c, r, KEY_HUB, KEY_HUB, 0, "HSET");
-		put_field(&c, arena_printf(r->arena, "G%d", i), r->sources[i].last);
+		put_field(&c, arena_printf(r->arena, "G%d", i), r->shares[i].sold);
 		put_field(&c, arena_printf(r->arena, "R%d", i), 0);
+		put_field(&c, arena_printf(r->arena, "B%d", i), r->numbers.bases[i]);
 		send(r, &c);
 	}
 	return end_rewriting(r, KEY_HUB, 0);

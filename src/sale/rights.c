@@ -10,26 +10,30 @@ static const struct {
 	enum rights role;
 	const char *sql;
 } needs[] = {
-	{ RIGHTS_WORKERS, "SELECT users.password, coupons.*, orders.*, drain_cursors.*, dead_letters.*, revocations.* "
-			  "FROM users, coupons, orders, drain_cursors, dead_letters, revocations, schema_migrations" },
+	{ RIGHTS_WORKERS,
+	  "SELECT users.password, coupons.*, orders.*, drain_cursors.*, number_ranges.*, dead_letters.*, "
+	  "revocations.* FROM users, coupons, orders, drain_cursors, number_ranges, dead_letters, "
+	  "revocations, schema_migrations" },
 	{ RIGHTS_WORKERS, "INSERT INTO revocations (token_id) VALUES ('')" },
 	{ RIGHTS_WORKERS, "INSERT INTO users (name) VALUES ('')" },
 	{ RIGHTS_WORKERS, "UPDATE users SET password = '' WHERE FALSE" },
 	{ RIGHTS_WORKERS, "INSERT INTO coupons (name) VALUES ('')" },
 	{ RIGHTS_WORKERS, "UPDATE coupons SET published = 0, amount = 0 WHERE FALSE" },
 	{ RIGHTS_DRAINERS,
-	  "SELECT users.id, users.name, coupons.*, orders.*, drain_cursors.*, dead_letters.*, revocations.*, "
-	  "schema_migrations.* FROM users, coupons, orders, drain_cursors, dead_letters, revocations, "
-	  "schema_migrations" },
+	  "SELECT users.id, users.name, coupons.*, orders.*, drain_cursors.*, number_ranges.*, dead_letters.*, "
+	  "revocations.*, schema_migrations.* FROM users, coupons, orders, drain_cursors, number_ranges, dead_letters, "
+	  "revocations, schema_migrations" },
 	{ RIGHTS_DRAINERS, "UPDATE coupons SET sold = 0, generation = 0, published = 0 WHERE FALSE" },
-	{ RIGHTS_DRAINERS, "UPDATE coupons SET amount = 0, cancelled = 0 WHERE FALSE" },
+	{ RIGHTS_DRAINERS, "UPDATE coupons SET amount = 0, cancelled = 0, withdrawn = 0, hub_term = 0 WHERE FALSE" },
 	{ RIGHTS_DRAINERS, "INSERT INTO revocations (token_id) VALUES ('')" },
 	{ RIGHTS_DRAINERS, "DELETE FROM revocations WHERE FALSE" },
 	{ RIGHTS_DRAINERS, "SELECT * FROM unpublished_coupons" },
 	{ RIGHTS_DRAINERS, "DELETE FROM unpublished_coupons WHERE FALSE" },
 	{ RIGHTS_DRAINERS, "INSERT INTO orders (seq) VALUES (0)" },
 	{ RIGHTS_DRAINERS, "INSERT INTO drain_cursors (segment) VALUES (0)" },
-	{ RIGHTS_DRAINERS, "UPDATE drain_cursors SET next_seq = 0 WHERE FALSE" },
+	{ RIGHTS_DRAINERS, "UPDATE drain_cursors SET next_number = 0 WHERE FALSE" },
+	{ RIGHTS_DRAINERS, "INSERT INTO number_ranges (base) VALUES (0)" },
+	{ RIGHTS_DRAINERS, "UPDATE number_ranges SET count = 0 WHERE FALSE" },
 	{ RIGHTS_DRAINERS, "INSERT INTO dead_letters (segment) VALUES (0)" },
 	{ RIGHTS_DRAINERS, "UPDATE dead_letters SET state = 0, ended_at_ms = 0, end_reason = '' WHERE FALSE" },
 };

@@ -6,11 +6,13 @@
 #include "base/clock.h"
 #include "sale/fence.h"
 #include "sale/marker.h"
+#include "sale/scripts.h"
 
 enum {
 	RENEW_MS = 150,
-	CROWD = 16,     /* losers that make it worth the while */
-	IDLE_MS = 2000, /* after the last claim that needed it */
+	REREAD_MS = 1000, /* the winners, where a segment did not say them */
+	CROWD = 16,       /* losers that make it worth the while */
+	IDLE_MS = 2000,   /* after the last claim that needed it */
 	PAGE = 1000,
 	WINNERS_MAX = 1 << 21,
 	PAGES_MAX = 4 * (WINNERS_MAX / PAGE) /* a page may have fewer than it could: but a scan has an end */
@@ -24,12 +26,13 @@ struct sold_out {
 	int losers;
 	int64_t epoch, until_ms, sent_ms, used_ms;
 	/* the winners under `complete`, or those found so far */
-	int64_t complete; /* the epoch of which all winners are known; -1: of none */
-	int64_t too_many; /* the epoch that has more winners than are kept; -1: none */
-	int64_t reading;  /* the epoch for which they are being read */
-	int pages;        /* of these winners, so far */
-	int segment;      /* whose owners are being read; -1: nobody's */
-	int64_t *winners; /* open addressing, 0 is free */
+	int64_t complete;  /* the epoch of which all winners are known; -1: of none */
+	int64_t too_many;  /* the epoch that has more winners than are kept; -1: none */
+	int64_t reading;   /* the epoch for which they are being read */
+	int64_t failed_ms; /* when they were not read to the end; 0: never */
+	int pages;         /* of these winners, so far */
+	int segment;       /* whose owners are being read; -1: nobody's */
+	int64_t *winners;  /* open addressing, 0 is free */
 	size_t size, count;
 	struct marker marker;
 };
@@ -79,6 +82,7 @@ static void read_owners(struct sold_out *s, struct str cursor);
 static void end_reading(struct sold_out *s, bool whole)
 {
 	s->segment = -1;
+	s->failed_ms = whole ? 0 : clock_mono_ms();
 	if (whole)
 		s->complete = s->reading;
 	else
@@ -89,18 +93,18 @@ static void end_reading(struct sold_out *s, bool whole)
 static void on_owners(void *context, enum redis_end end, const struct redis_reply *reply)
 {
 	struct sold_out *s = context;
-	const struct redis_reply *page = redis_at(reply, 1);
-	struct str cursor = redis_text_at(reply, 0);
+	struct str cursor = redis_text_at(reply, 1);
+	bool is_page = end == REDIS_ANSWER && str_eq(redis_text_at(reply, 0), STR("OK"));
 	bool too_many = s->count > WINNERS_MAX || ++s->pages > PAGES_MAX;
 	if (too_many)
 		s->too_many = s->reading;
-	if (end != REDIS_ANSWER || !page || too_many) {
+	if (!is_page || too_many) {
 		end_reading(s, false);
 		return;
 	}
-	for (size_t i = 0; i + 1 < redis_count(page); i += 2) {
+	for (size_t i = 2; i < redis_count(reply); i++) {
 		int64_t user;
-		if (redis_number_in(redis_at(page, i), 1, NUMBER_MAX, &user))
+		if (redis_number_in(redis_at(reply, i), 1, NUMBER_MAX, &user))
 			add_winner(s, user);
 	}
 	if (!str_eq(cursor, STR("0"))) {
@@ -112,13 +116,15 @@ static void on_owners(void *context, enum redis_end end, const struct redis_repl
 	}
 }
 
+/* Under the fence: a segment whose server may have lost orders does not say who has won. */
 static void read_owners(struct sold_out *s, struct str cursor)
 {
 	struct redis_command c;
-	redis_command(&c, "HSCAN");
+	redis_script(&c, &script_winners, 2);
+	key_put(&c, KEY_SEGMENT, s->coupon->id, s->segment);
 	key_put(&c, KEY_OWNERS, s->coupon->id, s->segment);
+	fence_put(&c, s->coupon->generation);
 	redis_put(&c, cursor);
-	redis_put_text(&c, "COUNT");
 	redis_put_int(&c, PAGE);
 	redis_send(s->svc->redis, &c, on_owners, s);
 }
@@ -126,7 +132,8 @@ static void read_owners(struct sold_out *s, struct str cursor)
 /* Once for an epoch, and only after its word: nobody wins under it any more. */
 static void read_winners(struct sold_out *s)
 {
-	if (s->segment >= 0 || s->complete == s->epoch || s->too_many == s->epoch)
+	bool just_failed = s->failed_ms && clock_mono_ms() - s->failed_ms < REREAD_MS;
+	if (s->segment >= 0 || s->complete == s->epoch || s->too_many == s->epoch || just_failed)
 		return;
 	forget_winners(s);
 	grow(s);
@@ -159,10 +166,8 @@ static void on_renew(struct loop_timer *t)
 static bool is_ours(const struct sold_out *s, struct str fence)
 {
 	char text[KEY_TEXT];
-	const char *at = memchr(fence.p, '@', fence.n);
-	struct str run = at ? (struct str){ at + 1, fence.n - (size_t)(at + 1 - fence.p) } : STR("");
 	return fence_generation(fence) == s->coupon->generation &&
-	       str_eq(run, str_of(redis_run(s->svc->redis, key_text(text, KEY_HUB, s->coupon->id, 0))));
+	       str_eq(fence_run(fence), str_of(redis_run(s->svc->redis, key_text(text, KEY_HUB, s->coupon->id, 0))));
 }
 
 static void on_word(void *context, enum redis_end end, const struct redis_reply *reply)

@@ -1,345 +1,182 @@
 #include "sale/sources.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
-#include "base/parse.h"
-#include "sale/claim.h"
-#include "sale/failure.h"
-#include "sale/key.h"
-#include "sale/record.h"
-
-enum { PAGE = 1000 };
+#include "sale/numbers.h"
 
 void sources_init(struct sources *s, int segment)
 {
-	*s = (struct sources){ .segment = segment, .cursor = 1 };
+	*s = (struct sources){ .segment = segment };
+	sources_see_range(s, (struct source_range){ 0 });
 }
 
 void sources_free(struct sources *s)
 {
 	free(s->claims);
-	free(s->taken);
+	free(s->known);
+	free(s->ranges);
 }
 
-static void add(struct sources *s, struct source_claim claim)
+static void *with_room(void *array, int count, int *capacity, size_t size)
 {
-	if (s->count == s->capacity) {
-		s->capacity = s->capacity ? 2 * s->capacity : 64;
-		s->claims = realloc(s->claims, (size_t)s->capacity * sizeof *s->claims);
-		if (!s->claims)
-			abort();
-	}
+	if (count < *capacity)
+		return array;
+	*capacity = *capacity ? 2 * *capacity : 64;
+	array = realloc(array, (size_t)*capacity * size);
+	if (!array)
+		abort();
+	return array;
+}
+
+void sources_add(struct sources *s, struct source_claim claim)
+{
+	s->claims = with_room(s->claims, s->count, &s->capacity, sizeof *s->claims);
 	s->claims[s->count++] = claim;
-	if (claim.sequence > s->last)
-		s->last = claim.sequence;
+	sources_see(s, claim.sequence);
 }
 
-bool sources_is_taken(const struct sources *s, int64_t sequence)
+void sources_add_known(struct sources *s, struct source_number known)
 {
-	return sequence <= s->limit && (s->taken[sequence / 8] >> (sequence % 8) & 1);
+	s->known = with_room(s->known, s->known_count, &s->known_capacity, sizeof *s->known);
+	s->known[s->known_count++] = known;
+	sources_see(s, known.number);
 }
 
-void sources_take(struct sources *s, int64_t sequence)
+/* Ranges */
+
+/* The last one whose base is below the number. Numbers come mostly in their order, so it is mostly that of the last
+ * one. */
+static int find_range(struct sources *s, int64_t number)
 {
-	if (sequence > s->limit || !s->taken) {
-		int64_t limit = (sequence + 4096) * 2;
-		s->taken = realloc(s->taken, (size_t)limit / 8 + 1);
-		if (!s->taken)
-			abort();
-		size_t before = s->limit ? (size_t)s->limit / 8 + 1 : 0;
-		memset(s->taken + before, 0, (size_t)limit / 8 + 1 - before);
-		s->limit = limit;
-	}
-	s->taken[sequence / 8] |= (uint8_t)(1u << (sequence % 8));
-	if (sequence > s->last)
-		s->last = sequence;
+	int at = s->range_at;
+	if (s->ranges[at].base >= number)
+		at = 0;
+	while (at + 1 < s->range_count && s->ranges[at + 1].base < number)
+		at++;
+	return s->range_at = at;
 }
 
-/* MySQL */
-
-/* In pages by primary key, so that a million orders need no room for their result. */
-static int read_rows(struct service *svc, const struct coupon *c, struct sources *s, struct arena *a, int64_t *after)
+static int put_range(struct sources *s, int64_t base)
 {
-	struct db_rows rows;
-	if (db_query(svc->db, a,
-		     "SELECT seq, user_id, claimed_at_ms FROM orders WHERE coupon_id = ? AND segment = ? AND seq > ? "
-		     "ORDER BY seq LIMIT 1000",
-		     &rows, DB_N(c->id), DB_N(s->segment), DB_N(*after)))
-		return -1;
-	for (int i = 0; i < rows.count; i++) {
-		const struct db_value *v = db_row(&rows, i);
-		int64_t sequence;
-		if (db_int(svc->db, &v[0], *after + 1, INT32_MAX, &sequence))
-			return -1;
-		add(s, (struct source_claim){ v[1].number, sequence, v[2].number, IN_MYSQL, 0 });
-		sources_take(s, sequence);
-		*after = sequence;
-	}
-	return rows.count;
+	int at = s->range_count ? find_range(s, base + 1) : 0;
+	if (s->range_count && s->ranges[at].base == base)
+		return at;
+	at += s->range_count > 0;
+	s->ranges = with_room(s->ranges, s->range_count, &s->range_capacity, sizeof *s->ranges);
+	memmove(s->ranges + at + 1, s->ranges + at, (size_t)(s->range_count++ - at) * sizeof *s->ranges);
+	s->ranges[at] = (struct source_range){ base, 0, 0 };
+	return at;
 }
 
-static int read_dead(struct service *svc, const struct coupon *c, struct sources *s, struct arena *a)
+static void extend(struct sources *s, struct source_range *r, int64_t count)
 {
-	struct db_rows rows;
-	struct record r;
-	if (db_query(svc->db, a,
-		     "SELECT seq, record FROM dead_letters WHERE coupon_id = ? AND segment = ? AND seq IS NOT NULL",
-		     &rows, DB_N(c->id), DB_N(s->segment)))
-		return -1;
-	for (int i = 0; i < rows.count; i++) {
-		const struct db_value *v = db_row(&rows, i);
-		int64_t sequence;
-		if (db_int(svc->db, &v[0], 1, INT32_MAX, &sequence))
-			return -1;
-		sources_take(s, sequence);
-		if (record_read(v[1].text, &r) && r.sequence == sequence)
-			add(s, (struct source_claim){ r.user, r.sequence, r.claimed_ms, DEAD_LETTER, 0 });
-	}
-	return 0;
+	if (count > r->count)
+		r->count = count;
+	if (r->base > s->base)
+		s->base = r->base;
+	if (count > 0 && r->base + count > s->last)
+		s->last = r->base + count;
 }
 
-static int read_cursor(struct service *svc, const struct coupon *c, struct sources *s, struct arena *a)
+void sources_see_range(struct sources *s, struct source_range range)
 {
-	struct db_rows rows;
-	if (db_query(svc->db, a, "SELECT next_seq FROM drain_cursors WHERE coupon_id = ? AND segment = ?", &rows,
-		     DB_N(c->id), DB_N(s->segment)))
-		return -1;
-	if (rows.count && db_int(svc->db, db_row(&rows, 0), 1, (int64_t)SEQUENCE_MAX + 1, &s->cursor))
-		return -1;
-	if (s->cursor - 1 > s->last)
-		s->last = s->cursor - 1;
-	return 0;
+	int at = put_range(s, range.base);
+	struct source_range *r = &s->ranges[at];
+	extend(s, r, range.count);
+	if (range.stored > r->stored)
+		r->stored = range.stored;
 }
 
-enum status sources_read_mysql(struct service *svc, const struct coupon *c, struct sources *s)
+/* As ranges_of: what no range that is known can reach is of a base that MySQL has forgotten. */
+void sources_see(struct sources *s, int64_t number)
 {
-	struct arena a = { 0 };
-	int64_t after = 0;
-	int found = 0;
-	do {
-		arena_reset(&a);
-		found = read_rows(svc, c, s, &a, &after);
-	} while (found == PAGE);
-	bool failed = found < 0 || read_dead(svc, c, s, &a) || read_cursor(svc, c, s, &a);
-	arena_release(&a);
-	return failed ? failure_of_db(svc->db, "recover") : STATUS_OK;
-}
-
-/* Redis */
-
-static bool read_record(struct str raw, struct source_claim *claim)
-{
-	struct record r = { 0 };
-	bool read = record_read(raw, &r);
-	*claim = (struct source_claim){
-		.source = ON_LIST, .user = r.user, .sequence = r.sequence, .claimed_ms = r.claimed_ms
-	};
-	return read;
-}
-
-/* What is on the list and no order is left to the audit, which names it; its number is missed below, and held. */
-static enum status read_list(struct service *svc, const struct coupon *c, struct sources *s, struct arena *a)
-{
-	const struct redis_reply *page = NULL;
-	struct redis_command cmd;
-	struct source_claim claim;
-	for (int64_t from = 0; !page || redis_count(page) == PAGE; from += PAGE) {
-		arena_reset(a);
-		redis_command(&cmd, "LRANGE");
-		key_put(&cmd, KEY_ORDERS, c->id, s->segment);
-		redis_put_int(&cmd, from);
-		redis_put_int(&cmd, from + PAGE - 1);
-		if (redis_call(svc->redis_now, a, &cmd, &page) != REDIS_ANSWER)
-			return STATUS_UNAVAILABLE;
-		for (size_t i = 0; i < redis_count(page); i++)
-			if (read_record(redis_text_at(page, i), &claim))
-				add(s, claim);
-	}
-	return STATUS_OK;
-}
-
-static enum status read_owners(struct service *svc, const struct coupon *c, struct sources *s, struct arena *a)
-{
-	char cursor[24] = "0";
-	do {
-		struct redis_command cmd;
-		const struct redis_reply *reply = NULL, *page;
-		arena_reset(a);
-		redis_command(&cmd, "HSCAN");
-		key_put(&cmd, KEY_OWNERS, c->id, s->segment);
-		redis_put_text(&cmd, cursor);
-		redis_put_text(&cmd, "COUNT");
-		redis_put_int(&cmd, PAGE);
-		if (redis_call(svc->redis_now, a, &cmd, &reply) != REDIS_ANSWER)
-			return STATUS_UNAVAILABLE;
-		page = redis_at(reply, 1);
-		for (size_t i = 0; i + 1 < redis_count(page); i += 2) {
-			int64_t user = redis_number_at(page, i), sequence = redis_number_at(page, i + 1);
-			if (user > 0 && sequence > 0 && sequence <= INT32_MAX)
-				add(s, (struct source_claim){ user, sequence, 0, AMONG_OWNERS, sequence });
-		}
-		struct str next = redis_text_at(reply, 0);
-		snprintf(cursor, sizeof cursor, "%.*s", (int)next.n, next.p);
-	} while (strcmp(cursor, "0") != 0);
-	return STATUS_OK;
-}
-
-enum status sources_read_redis(struct service *svc, const struct coupon *c, struct sources *s)
-{
-	struct arena a = { 0 };
-	enum status status = read_list(svc, c, s, &a);
-	if (status == STATUS_OK)
-		status = read_owners(svc, c, s, &a);
-	arena_release(&a);
-	return status;
-}
-
-/* The customers' lists: "coupon-segment-sequence", scored with the moment of the claim */
-
-struct customer {
-	const struct coupon *coupon;
-	struct sources *all;
-	int64_t user;
-	bool *failed;
-};
-
-static bool is_of(const struct coupon *c, struct str order, int64_t *segment, int64_t *sequence)
-{
-	struct str rest = order, piece;
-	int64_t coupon;
-	return parse_split(&rest, '-', &piece) && parse_int(piece, 1, NUMBER_MAX, &coupon) && coupon == c->id &&
-	       parse_split(&rest, '-', &piece) && parse_int(piece, 0, c->segments - 1, segment) &&
-	       parse_int(rest, 1, INT32_MAX, sequence);
-}
-
-static void on_orders(void *context, enum redis_end end, const struct redis_reply *reply)
-{
-	const struct customer *customer = context;
-	int64_t segment, sequence;
-	*customer->failed |= end == REDIS_REFUSED || end == REDIS_UNKNOWN; /* one that is no list names nothing */
-	for (size_t i = 0; i + 1 < redis_count(reply); i += 2)
-		if (is_of(customer->coupon, redis_text_at(reply, i), &segment, &sequence))
-			add(&customer->all[segment],
-			    (struct source_claim){ customer->user, sequence, redis_number_at(reply, i + 1), IN_INDEX,
-						   0 });
-}
-
-/* "sk:u:{123}" */
-static int64_t user_of_key(struct str key)
-{
-	struct str rest = key, piece;
-	int64_t user = 0;
-	if (parse_split(&rest, '{', &piece) && parse_split(&rest, '}', &piece))
-		parse_int(piece, 1, NUMBER_MAX, &user);
-	return user;
-}
-
-static void ask_customer(struct service *svc, const struct coupon *c, struct sources *all, struct arena *a,
-			 struct str key, bool *failed)
-{
-	struct redis_command cmd;
-	struct customer *customer = arena_alloc(a, sizeof *customer);
-	*customer = (struct customer){ c, all, user_of_key(key), failed };
-	if (!customer->user)
+	if (number <= 0)
 		return;
-	redis_command(&cmd, "ZRANGE");
-	key_put(&cmd, KEY_CUSTOMER, customer->user, 0);
-	redis_put_int(&cmd, 0);
-	redis_put_int(&cmd, -1);
-	redis_put_text(&cmd, "WITHSCORES");
-	redis_send(svc->redis_now, &cmd, on_orders, customer);
-}
-
-static enum status scan_server(struct service *svc, const struct coupon *c, struct sources *all, int server,
-			       struct arena *a)
-{
-	char cursor[24] = "0";
-	bool failed = false;
-	do {
-		struct redis_command cmd;
-		const struct redis_reply *reply = NULL, *page;
-		arena_reset(a);
-		redis_command(&cmd, "SCAN");
-		cmd.server = server;
-		redis_put_text(&cmd, cursor);
-		redis_put_text(&cmd, "MATCH");
-		redis_put_text(&cmd, "sk:u:*");
-		redis_put_text(&cmd, "COUNT");
-		redis_put_int(&cmd, PAGE);
-		if (redis_call(svc->redis_now, a, &cmd, &reply) != REDIS_ANSWER)
-			return STATUS_UNAVAILABLE;
-		page = redis_at(reply, 1);
-		for (size_t i = 0; i < redis_count(page); i++)
-			ask_customer(svc, c, all, a, redis_text_at(page, i), &failed);
-		redis_settle(svc->redis_now);
-		if (failed)
-			return STATUS_UNAVAILABLE;
-		struct str next = redis_text_at(reply, 0);
-		snprintf(cursor, sizeof cursor, "%.*s", (int)next.n, next.p);
-	} while (strcmp(cursor, "0") != 0);
-	return STATUS_OK;
-}
-
-enum status sources_read_index(struct service *svc, const struct coupon *c, struct sources *all)
-{
-	struct arena a = { 0 };
-	enum status status = STATUS_OK;
-	for (int i = 0; status == STATUS_OK && i < redis_servers(svc->redis_now); i++)
-		status = scan_server(svc, c, all, i, &a);
-	arena_release(&a);
-	return status;
-}
-
-enum { AWAY = -1 }; /* in place of a moment */
-
-static void on_time(void *context, enum redis_end end, const struct redis_reply *reply)
-{
-	struct source_claim *claim = context;
-	if (end == REDIS_ANSWER)
-		claim->claimed_ms = redis_number(reply);
-	else if (end != REDIS_BROKEN)
-		claim->claimed_ms = AWAY;
-}
-
-enum status sources_read_times(struct service *svc, const struct coupon *c, struct sources *s)
-{
-	char order[ORDER_TEXT];
-	for (int i = 0; i < s->count; i++) {
-		struct source_claim *claim = &s->claims[i];
-		struct redis_command cmd;
-		if (claim->claimed_ms || !claim->owner_sequence)
-			continue;
-		redis_command(&cmd, "ZSCORE");
-		key_put(&cmd, KEY_CUSTOMER, claim->user, 0);
-		redis_put(&cmd, order_text(order, c->id, s->segment, claim->owner_sequence));
-		redis_send(svc->redis_now, &cmd, on_time, claim);
-		if (i % PAGE == PAGE - 1)
-			redis_settle(svc->redis_now);
-	}
-	redis_settle(svc->redis_now);
-	for (int i = 0; i < s->count; i++)
-		if (s->claims[i].claimed_ms == AWAY)
-			return STATUS_UNAVAILABLE;
-	return STATUS_OK;
+	int at = find_range(s, number);
+	if (numbers_base(number) > s->ranges[at].base + s->ranges[at].count)
+		at = put_range(s, numbers_base(number));
+	extend(s, &s->ranges[at], number - s->ranges[at].base);
 }
 
 /* Merging */
 
+static int compare(int64_t a, int64_t b)
+{
+	return (a > b) - (a < b);
+}
+
+/* A claim whose number is another's comes behind those of the user that have one. */
+static int rank(const struct source_claim *claim)
+{
+	return claim->source + (claim->source < OVER && !claim->sequence ? IN_INDEX : 0);
+}
+
 static int by_user(const void *left, const void *right)
 {
 	const struct source_claim *a = left, *b = right;
-	if (a->user != b->user)
-		return a->user < b->user ? -1 : 1;
-	return (int)a->source - (int)b->source;
+	int order = compare(a->user, b->user);
+	return order ? order : rank(a) - rank(b);
 }
 
 static int by_sequence(const void *left, const void *right)
 {
 	const struct source_claim *a = left, *b = right;
-	if (a->sequence != b->sequence)
-		return a->sequence < b->sequence ? -1 : 1;
-	return (int)a->source - (int)b->source;
+	int order = compare(a->sequence ? a->sequence : INT64_MAX, b->sequence ? b->sequence : INT64_MAX);
+	return order ? order : (int)a->source - (int)b->source;
+}
+
+static int by_standing(const void *left, const void *right)
+{
+	const struct source_number *a = left, *b = right;
+	int order = compare(a->number, b->number);
+	return order ? order : (int)a->standing - (int)b->standing;
+}
+
+void sources_sort_known(struct sources *s)
+{
+	if (s->known_count)
+		qsort(s->known, (size_t)s->known_count, sizeof *s->known, by_standing);
+}
+
+/* What MySQL has under a number, a row before any dead letter; NULL: nothing. */
+static const struct source_number *find_known(const struct sources *s, int64_t number)
+{
+	int low = 0, high = s->known_count;
+	while (low < high) {
+		int middle = low + (high - low) / 2;
+		if (s->known[middle].number < number)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < s->known_count && s->known[low].number == number ? &s->known[low] : NULL;
+}
+
+/*
+ * A claim that is not MySQL's, compared with what MySQL has under its number. One that was named lost is found again;
+ * but who is named by nothing but the customer's list was told that it is lost, unless its unit was held until now.
+ */
+static void look_up(const struct sources *s, struct source_claim *claim)
+{
+	const struct source_number *k = find_known(s, claim->sequence);
+	claim->told = claim->sequence;
+	if (!k)
+		return;
+	if (k->standing == IS_FREE)
+		claim->letter = k->user == claim->user ? k->letter : 0;
+	else if (k->standing == IS_LOST && (k->is_held || claim->source != IN_INDEX))
+		claim->letter = k->letter;
+	else if (k->standing == IS_LOST || k->user == claim->user)
+		claim->source = OVER;
+	else
+		claim->sequence = 0;
+}
+
+static void look_up_all(struct sources *s)
+{
+	for (int i = 0; i < s->count; i++)
+		if (source_is_new(&s->claims[i]))
+			look_up(s, &s->claims[i]);
 }
 
 static void keep_one_a_user(struct sources *s)
@@ -360,39 +197,98 @@ static void keep_one_a_user(struct sources *s)
 	s->count = kept;
 }
 
+/* Of users whose orders are over only their entries among the owners are left, which go. */
+static void drop_over(struct sources *s)
+{
+	int kept = 0;
+	for (int i = 0; i < s->count; i++) {
+		struct source_claim claim = s->claims[i];
+		if (claim.source == OVER)
+			claim.sequence = claim.told = 0;
+		if (claim.source != OVER || claim.owner_sequence)
+			s->claims[kept++] = claim;
+	}
+	s->count = kept;
+}
+
+/* A number that two users claim is that of the more believed one. */
+static void keep_one_a_number(struct sources *s)
+{
+	int64_t before = 0;
+	for (int i = 0; i < s->count; i++) {
+		struct source_claim *claim = &s->claims[i];
+		if (source_is_new(claim) && claim->sequence && claim->sequence == before) {
+			claim->sequence = claim->letter = 0;
+			continue;
+		}
+		before = claim->sequence;
+	}
+}
+
 void sources_merge(struct sources *s)
 {
 	if (!s->count)
 		return;
+	look_up_all(s);
 	qsort(s->claims, (size_t)s->count, sizeof *s->claims, by_user);
 	keep_one_a_user(s);
+	drop_over(s);
 	qsort(s->claims, (size_t)s->count, sizeof *s->claims, by_sequence);
-	for (int i = 0; i < s->count; i++) {
-		struct source_claim *claim = &s->claims[i];
-		if (claim->source <= DEAD_LETTER)
-			continue;
-		if (sources_is_taken(s, claim->sequence))
-			claim->sequence = 0;
-		else
-			sources_take(s, claim->sequence);
-	}
+	keep_one_a_number(s);
+}
+
+/* Numbers that nobody has */
+
+static int by_number(const void *left, const void *right)
+{
+	return compare(*(const int64_t *)left, *(const int64_t *)right);
+}
+
+/* Of claims, and MySQL has nothing under them: each once, in ascending order. */
+static int64_t *unknown_to_mysql(const struct sources *s, int *count)
+{
+	int n = 0, kept = 0;
+	int64_t *numbers = malloc((size_t)(s->count + 1) * sizeof *numbers);
+	if (!numbers)
+		abort();
+	for (int i = 0; i < s->count; i++)
+		if (source_is_new(&s->claims[i]) && s->claims[i].sequence && !find_known(s, s->claims[i].sequence))
+			numbers[n++] = s->claims[i].sequence;
+	qsort(numbers, (size_t)n, sizeof *numbers, by_number);
+	for (int i = 0; i < n; i++)
+		if (!kept || numbers[kept - 1] != numbers[i])
+			numbers[kept++] = numbers[i];
+	*count = kept;
+	return numbers;
 }
 
 int64_t sources_missing(const struct sources *s)
 {
-	int64_t missing = s->last - s->cursor + 1;
-	if (missing <= 0)
-		return 0;
-	bool *seen = calloc((size_t)missing, sizeof *seen);
-	if (!seen)
-		abort();
-	for (int64_t n = s->cursor; n <= s->last; n++)
-		seen[n - s->cursor] = sources_is_taken(s, n);
-	for (int i = 0; i < s->count; i++)
-		if (s->claims[i].sequence >= s->cursor)
-			seen[s->claims[i].sequence - s->cursor] = true;
-	for (int64_t n = s->cursor; n <= s->last; n++)
-		missing -= seen[n - s->cursor];
-	free(seen);
-	return missing;
+	int count;
+	int64_t missing = 0;
+	free(unknown_to_mysql(s, &count));
+	for (int i = 0; i < s->range_count; i++)
+		missing += s->ranges[i].count;
+	for (int i = 0; i < s->known_count; i++)
+		count += i == 0 || s->known[i - 1].number != s->known[i].number;
+	return missing - count;
+}
+
+void sources_list_missing(const struct sources *s, int64_t *missing)
+{
+	int count, at = 0, at_known = 0;
+	int64_t *claimed = unknown_to_mysql(s, &count);
+	for (int i = 0; i < s->range_count; i++) {
+		const struct source_range *r = &s->ranges[i];
+		for (int64_t n = r->base + 1; n <= r->base + r->count; n++) {
+			while (at < count && claimed[at] < n)
+				at++;
+			while (at_known < s->known_count && s->known[at_known].number < n)
+				at_known++;
+			if ((at == count || claimed[at] != n) &&
+			    (at_known == s->known_count || s->known[at_known].number != n))
+				*missing++ = n;
+		}
+	}
+	free(claimed);
 }

@@ -1,41 +1,75 @@
 /*
- * All that is known of a segment's orders, wherever it is written: rows and
- * dead letters in MySQL, the owners and the list in Redis, the customers'
- * lists in other slots, and the mark of this host. For recover.c, while the
- * segment is closed and its cursor is locked.
+ * All that is known of a segment's orders, wherever it is written: rows, dead
+ * letters and ranges of numbers in MySQL, the slot, its owners and its list in
+ * Redis, the customers' lists in other slots, and the mark of this host. For
+ * recover.c, while the segment is closed and its cursor is locked.
  */
 #ifndef SALE_SOURCES_H
 #define SALE_SOURCES_H
 
 #include "sale/coupon.h"
 
-/* Of two sources that name one user, the first is believed. */
-enum source { IN_MYSQL, DEAD_LETTER, ON_LIST, AMONG_OWNERS, IN_INDEX };
+/* Of two sources that name one user, the first is believed. OVER: nothing has to be done for this order. */
+enum source { IN_MYSQL, DEAD_LETTER, ON_LIST, AMONG_OWNERS, IN_INDEX, OVER };
 
 struct source_claim {
 	int64_t user, sequence, claimed_ms; /* 0: not known */
 	enum source source;
 	int64_t owner_sequence; /* what the owners' hash says; 0: nothing */
+	int64_t told;           /* what the customer may have been told, unless MySQL has it; 0: nothing */
+	int64_t letter; /* the dead letter that says that this order is lost, which it is not; 0: there is none */
+};
+
+/* What MySQL has under a number */
+enum standing {
+	HAS_ROW,    /* an order, which holds or is over */
+	HAS_LETTER, /* a dead letter for a person to look at */
+	IS_LOST,    /* a dead letter: it was given out, and the order is nowhere */
+	IS_FREE,    /* a dead letter that does not stand in the way of this very order */
+};
+
+struct source_number {
+	int64_t number, user, letter; /* user 0: not known; letter 0: none, or one that has ended */
+	enum standing standing;
+	bool is_held; /* of a lost one: no one else has its unit */
+};
+
+/* Numbers that were given out: base + 1 to base + count. */
+struct source_range {
+	int64_t base, count, stored; /* stored: the count that MySQL has */
 };
 
 struct sources {
 	int segment;
-	struct source_claim *claims; /* one a user, by sequence, after sources_merge */
+	struct source_claim *claims; /* after sources_merge: one a user, by sequence, those without one behind */
 	int count, capacity;
-	uint8_t *taken; /* a bit a sequence: it is an order's or a dead letter's */
-	int64_t limit;  /* sequences that the bits have room for */
-	int64_t cursor; /* the lowest sequence that MySQL has never had */
-	int64_t last;   /* the highest sequence that anybody knows of */
+	struct source_number *known; /* rows and dead letters */
+	int known_count, known_capacity;
+	struct source_range *ranges; /* by base; the first is 0 */
+	int range_count, range_capacity, range_at;
+	int64_t last; /* the highest number that anybody knows of */
+	int64_t base; /* the highest base that anybody knows of */
+	int64_t term; /* the hub's, as the segment knows it */
 };
 
 void sources_init(struct sources *s, int segment);
 void sources_free(struct sources *s);
 
-/* Each adds what it finds. STATUS_OK, STATUS_UNAVAILABLE, STATUS_INTERNAL. */
+/* A number that was given out, whoever says so: there is a range that reaches to it. 0 is none. */
+void sources_see(struct sources *s, int64_t number);
+/* A range that began, and what is known of its count. */
+void sources_see_range(struct sources *s, struct source_range range);
+
+/* Each adds what it finds, MySQL's first. STATUS_OK, STATUS_UNAVAILABLE, STATUS_INTERNAL. */
 enum status sources_read_mysql(struct service *svc, const struct coupon *c, struct sources *s);
 enum status sources_read_redis(struct service *svc, const struct coupon *c, struct sources *s);
 /* For all segments at once; looks at every customer there is, so it takes its time. */
 enum status sources_read_index(struct service *svc, const struct coupon *c, struct sources *all);
+
+/* Found by the readers above. */
+void sources_add(struct sources *s, struct source_claim claim);
+void sources_add_known(struct sources *s, struct source_number known);
+void sources_sort_known(struct sources *s); /* once all were added */
 
 /* One claim a user, the most believed. A sequence that is another's already becomes 0. */
 void sources_merge(struct sources *s);
@@ -43,10 +77,15 @@ void sources_merge(struct sources *s);
 /* Of claims whose moment only the customer's list knows: asks it. After the merge. STATUS_OK, STATUS_UNAVAILABLE. */
 enum status sources_read_times(struct service *svc, const struct coupon *c, struct sources *s);
 
-/* How many sequences between the cursor and the last one nobody knows an order of. Before the merge. */
+/* How many numbers were given out and nobody knows an order of. */
 int64_t sources_missing(const struct sources *s);
+/* As many, in ascending order. */
+void sources_list_missing(const struct sources *s, int64_t *numbers);
 
-bool sources_is_taken(const struct sources *s, int64_t sequence);
-void sources_take(struct sources *s, int64_t sequence);
+/* Whether MySQL does not have this order. After the merge. */
+static inline bool source_is_new(const struct source_claim *claim)
+{
+	return claim->source > DEAD_LETTER && claim->source < OVER;
+}
 
 #endif

@@ -49,7 +49,7 @@ static void tell(struct waiter *w, enum status s, const struct stock *stock)
 
 static void add_up(struct stock *st)
 {
-	st->left = st->amount + st->cancelled;
+	st->left = st->amount + st->cancelled - st->withdrawn + st->skipped;
 	st->queued = 0;
 	for (int i = 0; i < st->count; i++) {
 		st->left -= st->segments[i].sold;
@@ -79,6 +79,17 @@ static void part_over(struct stock_read *r, enum status s)
 	tell(asked, status, status == STATUS_OK ? &stock : NULL);
 }
 
+static enum status of_hub(struct stock_read *r, struct str fence)
+{
+	const struct coupon *c = r->coupon;
+	if (fence_generation(fence) == c->generation)
+		return STATUS_OK;
+	if (fence_read(fence, c->generation) != FENCE_DOUBT)
+		return STATUS_FENCED;
+	fence_doubt(r->svc->redis, c->id, c->segments); /* it is of an earlier layout */
+	return STATUS_BUSY;
+}
+
 static void on_hub(void *context, enum redis_end end, const struct redis_reply *reply)
 {
 	struct stock_read *r = context;
@@ -90,7 +101,9 @@ static void on_hub(void *context, enum redis_end end, const struct redis_reply *
 	r->stock.hub = redis_number_at(reply, 2);
 	r->stock.sold_out = redis_number_at(reply, 3) != 0;
 	r->stock.cancelled = redis_number_at(reply, 4);
-	part_over(r, fence_generation(redis_text_at(reply, 0)) == r->coupon->generation ? STATUS_OK : STATUS_FENCED);
+	r->stock.withdrawn = redis_number_at(reply, 5);
+	r->stock.skipped = redis_number_at(reply, 6);
+	part_over(r, of_hub(r, redis_text_at(reply, 0)));
 }
 
 static void on_clock(void *context, enum redis_end end, const struct redis_reply *reply)
@@ -149,7 +162,7 @@ static void read_segment(struct stock_read *r, int i)
 	redis_command(&c, "HMGET");
 	key_put(&c, KEY_SEGMENT, r->coupon->id, i);
 	redis_put_text(&c, "left");
-	redis_put_text(&c, "n");
+	redis_put_text(&c, "sold");
 	redis_send(r->svc->redis, &c, on_segment, part(r, i));
 	if (!r->lists)
 		return;
@@ -160,12 +173,13 @@ static void read_segment(struct stock_read *r, int i)
 
 static void read_hub(struct stock_read *r)
 {
-	static const char *const fields[] = { "fence", "amount", "avail", "sold_out", "cancelled" };
+	static const char *const fields[] = { "fence",     "amount",    "avail",  "sold_out",
+					      "cancelled", "withdrawn", "skipped" };
 	struct redis *redis = r->svc->redis;
 	struct redis_command c;
 	redis_command(&c, "HMGET");
 	key_put(&c, KEY_HUB, r->coupon->id, 0);
-	for (int i = 0; i < 5; i++)
+	for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
 		redis_put_text(&c, fields[i]);
 	redis_send(redis, &c, on_hub, r);
 	redis_command(&c, "TIME");

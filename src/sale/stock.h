@@ -14,6 +14,8 @@ struct segment_stock {
 
 struct stock {
 	int64_t amount, cancelled, left; /* left includes what is on its way between hub and segments */
+	int64_t withdrawn;               /* of amount, taken off sale again */
+	int64_t skipped;                 /* that are counted as sold, and no order has: of recoveries before layout 2 */
 	int64_t hub, queued;
 	bool sold_out;  /* the hub's word */
 	int64_t now_ms; /* the sale clock */
@@ -21,7 +23,10 @@ struct stock {
 	struct segment_stock segments[SEGMENTS_MAX];
 };
 
-/* STATUS_OK; STATUS_UNAVAILABLE and STATUS_FENCED without a stock. The stock is valid during the callback. */
+/*
+ * STATUS_OK; without a stock STATUS_UNAVAILABLE, STATUS_FENCED, and STATUS_BUSY, when the sale is of an earlier layout
+ * and an inspection is yet to come. The stock is valid during the callback.
+ */
 typedef void stock_done(void *context, enum status s, const struct stock *stock);
 
 /*

@@ -9,6 +9,7 @@
 #include "sale/coupon.h"
 #include "sale/failure.h"
 #include "sale/fence.h"
+#include "sale/scripts.h"
 
 /* The ids of all coupons that Redis or orders name */
 
@@ -219,10 +220,12 @@ enum status stray_read(struct service *svc, struct arena *a, int64_t coupon, str
 	struct db_rows rows;
 	enum status status = stray_names(svc, a, coupon, s);
 	for (int i = 0; status == STATUS_OK && i < s->segments; i++) {
-		redis_command(&c, "HGET");
+		redis_command(&c, "HMGET");
 		key_put(&c, KEY_SEGMENT, coupon, i);
-		redis_put_text(&c, "n");
-		s->sold += redis_number(ask(svc, a, &c, &status));
+		redis_put_text(&c, "sold");
+		redis_put_text(&c, "n"); /* before layout 2 */
+		const struct redis_reply *sold = ask(svc, a, &c, &status);
+		s->sold += redis_number_at(sold, 0) + redis_number_at(sold, 1);
 		redis_command(&c, "LLEN");
 		key_put(&c, KEY_ORDERS, coupon, i);
 		s->queued += redis_number(ask(svc, a, &c, &status));
@@ -244,18 +247,15 @@ static enum status close_slot(struct service *svc, struct arena *a, enum key key
 	struct redis_command c;
 	char closed[KEY_TEXT];
 	enum status s = STATUS_OK;
-	redis_command(&c, "HMGET");
+	redis_script(&c, &script_upgrade, 1);
 	key_put(&c, key, coupon, segment);
-	redis_put_text(&c, "fence");
-	redis_put_text(&c, "gen");
-	const struct redis_reply *reply = ask(svc, a, &c, &s);
-	struct str fence = redis_text_at(reply, 0);
-	int64_t generation = fence.n ? fence_generation(fence) : redis_number_at(reply, 1);
-	if (s != STATUS_OK || fence_layout(fence) != LAYOUT ||
-	    (fence.n && fence_read(fence, generation) == FENCE_CLOSED))
+	struct str fence = redis_text(ask(svc, a, &c, &s));
+	int64_t generation = fence_generation(fence);
+	if (s != STATUS_OK ||
+	    (fence.n && (fence_layout(fence) != LAYOUT || fence_read(fence, generation) == FENCE_CLOSED)))
 		return s;
-	snprintf(closed, sizeof closed, "%lld" FENCE_STRAY, (long long)(generation ? generation : 1));
-	fence_hold_command(&c, key, coupon, segment, STR(""), str_of(closed));
+	fence_change_command(&c, key, coupon, segment, STR(""),
+			     fence_text(closed, generation ? generation : 1, FENCE_STRAY));
 	ask(svc, a, &c, &s);
 	return s;
 }

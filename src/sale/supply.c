@@ -56,7 +56,7 @@ static enum status tell_hub(struct service *svc, struct arena *a, const struct s
 	const struct redis_reply *reply = NULL;
 	redis_script(&c, &script_supply, 1);
 	key_put(&c, KEY_HUB, s->coupon, 0);
-	redis_put_fence(&c, s->generation);
+	fence_put(&c, s->generation);
 	redis_put_int(&c, s->amount);
 	redis_put_int(&c, s->cancelled);
 	board_add(svc->board, COUNT_scripts_total__supply, 1);
@@ -86,7 +86,7 @@ static void clear_flags(struct service *svc, const struct supply *s, struct supp
 		struct redis_command c;
 		redis_script(&c, &script_flag, 1);
 		key_put(&c, KEY_SEGMENT, s->coupon, i);
-		redis_put_fence(&c, s->generation);
+		fence_put(&c, s->generation);
 		redis_put_int(&c, o->epoch);
 		redis_put_int(&c, 0);
 		board_add(svc->board, COUNT_scripts_total__flag, 1);
@@ -106,7 +106,7 @@ void supply_open(struct service *svc, struct arena *a, const struct supply_openi
 		return;
 	redis_script(&c, &script_supply, 1);
 	key_put(&c, KEY_HUB, o->coupon, 0);
-	redis_put_fence(&c, o->generation);
+	fence_put(&c, o->generation);
 	redis_put_int(&c, 0);
 	redis_put_int(&c, 0);
 	redis_put_int(&c, o->epoch);

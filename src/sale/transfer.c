@@ -23,13 +23,7 @@
 #include "sale/scripts.h"
 #include "sale/sold_out.h"
 
-enum { PROBES_MAX = 32, STALE_MS = 500 };
-
-/* What a segment says of itself, at one moment. */
-struct report {
-	int segment;
-	int64_t received, sent, left;
-};
+enum { PROBES_MAX = 32, LEASE_MS = 1000 };
 
 struct refill {
 	struct service *service;
@@ -37,7 +31,7 @@ struct refill {
 	struct report home; /* found empty; left is 1 when it is not known any more */
 	struct report heard[PROBES_MAX];
 	int probes, outstanding, reports; /* in heard: not told to the hub yet */
-	int64_t deadline_ms, asked_ms;    /* when the hub was asked last */
+	int64_t deadline_ms;
 	enum status trouble; /* STATUS_OK, or why this round cannot be trusted; STATUS_PENDING: try again later */
 	struct claim *first, **last;
 	int waiting;
@@ -46,7 +40,7 @@ struct refill {
 struct probe {
 	struct refill *refill;
 	int segment;
-	struct totals totals; /* the hub's */
+	struct totals totals; /* the hub's for this segment */
 };
 
 static const enum status failures[] = {
@@ -54,16 +48,6 @@ static const enum status failures[] = {
 };
 
 static void ask_hub(struct refill *r);
-
-/*
- * In a cluster hub and segment are on two servers. One that fails over may forget what it did in this round, and then a
- * grant or a return must not reach the other any more. No failover is as fast as this; and nothing is lost with what is
- * dropped, as totals are told again.
- */
-static bool is_stale(const struct refill *r)
-{
-	return !redis_is_single(r->service->redis) && clock_mono_ms() - r->asked_ms > STALE_MS;
-}
 
 /* Detaches the waiting claims and frees the refill; a claim that finds nothing again starts a new one. */
 static struct claim *dissolve(struct refill *r)
@@ -108,7 +92,11 @@ static bool is(const struct redis_reply *reply, const char *word)
 	return str_eq(redis_text_at(reply, 0), str_of(word));
 }
 
-/* FENCED (and the fence) and REGRESS: nothing more can be said of this slot here. */
+/*
+ * Why nothing more can be said here: FENCED (and the fence) and REGRESS of this slot; REPLACED, that it or the hub is
+ * in another incarnation than the message; UNHEARD, that the hub waits for all segments. An inspection ends all but the
+ * first two.
+ */
 static enum status refusal(struct refill *r, struct str word, struct str fence, enum key key, int segment)
 {
 	struct redis *redis = r->service->redis;
@@ -119,7 +107,7 @@ static enum status refusal(struct refill *r, struct str word, struct str fence, 
 		return STATUS_FENCED;
 	}
 	fence_doubt(redis, r->coupon->id, r->coupon->segments);
-	bool closed = fence_read(fence, r->coupon->generation) == FENCE_CLOSED;
+	bool closed = str_eq(word, STR("FENCED")) && fence_read(fence, r->coupon->generation) == FENCE_CLOSED;
 	return closed ? STATUS_FENCED : STATUS_PENDING;
 }
 
@@ -149,12 +137,12 @@ static int64_t epoch_waited_for(const struct coupon *c)
 /* Of the segments that were probed, in one word, and what comes behind it. */
 static void put_reports(struct redis_command *cmd, const struct refill *r)
 {
-	char text[PROBES_MAX * 80];
+	char text[PROBES_MAX * 96]; /* numbers have up to 16 digits */
 	size_t n = 0;
-	for (int i = 0; i < r->reports; i++)
-		n += (size_t)snprintf(text + n, sizeof text - n, "%s%d %lld %lld %lld", i ? " " : "",
-				      r->heard[i].segment, (long long)r->heard[i].received, (long long)r->heard[i].sent,
-				      (long long)r->heard[i].left);
+	for (const struct report *of = r->heard; of < r->heard + r->reports; of++)
+		n += (size_t)snprintf(text + n, sizeof text - n, "%s%d %lld %lld %lld %lld %lld", n ? " " : "",
+				      of->segment, (long long)of->received, (long long)of->sent, (long long)of->left,
+				      (long long)of->base, (long long)of->term);
 	int64_t waited = epoch_waited_for(r->coupon);
 	if (n || waited)
 		redis_put(cmd, (struct str){ text, n });
@@ -167,16 +155,17 @@ static void send_exchange(struct refill *r, int want, redis_done *done, void *co
 	struct redis_command cmd;
 	redis_script(&cmd, &script_exchange, 1);
 	key_put(&cmd, KEY_HUB, r->coupon->id, 0);
-	redis_put_fence(&cmd, r->coupon->generation);
+	fence_put(&cmd, r->coupon->generation);
 	redis_put_int(&cmd, r->home.segment);
 	redis_put_int(&cmd, r->home.received);
 	redis_put_int(&cmd, r->home.sent);
 	redis_put_int(&cmd, r->home.left);
+	redis_put_int(&cmd, r->home.base);
+	redis_put_int(&cmd, r->home.term);
 	redis_put_int(&cmd, want);
 	redis_put_int(&cmd, r->probes);
 	put_reports(&cmd, r);
 	r->reports = 0;
-	r->asked_ms = clock_mono_ms();
 	board_add(r->service->board, COUNT_scripts_total__exchange, 1);
 	redis_send(r->service->redis, &cmd, done, context);
 }
@@ -192,10 +181,6 @@ static void probe_over(struct probe *p, enum status trouble)
 	if (--r->outstanding)
 		return;
 	FAULT(transfer_probed);
-	if (is_stale(r)) {
-		end_all(r, STATUS_BUSY);
-		return;
-	}
 	if (r->trouble == STATUS_OK) {
 		ask_hub(r);
 		return;
@@ -241,14 +226,15 @@ static void on_debited(void *context, enum redis_end end, const struct redis_rep
 		return;
 	}
 	struct report heard = { .segment = p->segment };
-	if (!read_numbers(reply, 1, 3, (int64_t *const[]){ &heard.left, &heard.received, &heard.sent })) {
+	int64_t *const numbers[] = { &heard.left, &heard.received, &heard.sent, &heard.base, &heard.term };
+	if (!read_numbers(reply, 1, 5, numbers)) {
 		probe_over(p, unreadable("debit"));
 		return;
 	}
 	p->refill->heard[p->refill->reports++] = heard;
 	count_move(p->refill, COUNT_stock_moves_total__return, COUNT_stock_units_total__return,
 		   heard.sent - p->totals.taken);
-	if (p->totals.granted > heard.received && !is_stale(p->refill))
+	if (p->totals.granted > heard.received)
 		redeliver(p);
 	else
 		probe_over(p, STATUS_OK);
@@ -271,24 +257,26 @@ static void probe(struct refill *r, int segment, struct totals totals)
 	struct redis_command cmd;
 	redis_script(&cmd, &script_debit, 1);
 	key_put(&cmd, KEY_SEGMENT, r->coupon->id, segment);
-	redis_put_fence(&cmd, r->coupon->generation);
+	fence_put(&cmd, r->coupon->generation);
 	redis_put_int(&cmd, 1);
+	redis_put_text(&cmd, "");
 	board_add(r->service->board, COUNT_scripts_total__debit, 1);
 	redis_send(r->service->redis, &cmd, on_debited, p);
 }
 
-static void probe_all(struct refill *r, const struct redis_reply *none)
+static void probe_all(struct refill *r, const struct redis_reply *none, int64_t term)
 {
+	enum { FIRST = 5, EACH = 4 };
 	size_t count = redis_count(none);
 	FAULT(transfer_none);
 	r->outstanding = 1; /* this loop, as a probe may be over before it returns */
-	for (size_t i = 3; i + 2 < count && r->outstanding <= PROBES_MAX; i += 3) {
+	for (size_t i = FIRST; i + EACH <= count && r->outstanding <= PROBES_MAX; i += EACH) {
 		int64_t segment;
-		struct totals totals;
+		struct totals t = { .term = term };
 		r->outstanding++;
-		if (read_numbers(none, i, 3, (int64_t *const[]){ &segment, &totals.granted, &totals.taken }) &&
+		if (read_numbers(none, i, EACH, (int64_t *const[]){ &segment, &t.granted, &t.taken, &t.base }) &&
 		    segment < r->coupon->segments)
-			probe(r, (int)segment, totals);
+			probe(r, (int)segment, t);
 		else
 			probe_over(probe_new(r), unreadable("exchange"));
 	}
@@ -300,13 +288,18 @@ static void probe_all(struct refill *r, const struct redis_reply *none)
 
 /* The hub's answers */
 
-/* The lease saves the next claims a question; whether it arrives does not matter. */
+/*
+ * The lease saves the next claims a question; whether it arrives does not matter. In a cluster it ends by the clock of
+ * the segment's own server, a second after that found nothing left: the hub's clock may be another one.
+ */
 static void leave_flag(struct refill *r, int64_t epoch, int64_t until)
 {
+	if (!redis_is_single(r->service->redis))
+		until = r->home.ms + LEASE_MS;
 	struct redis_command cmd;
 	redis_script(&cmd, &script_flag, 1);
 	key_put(&cmd, KEY_SEGMENT, r->coupon->id, r->home.segment);
-	redis_put_fence(&cmd, r->coupon->generation);
+	fence_put(&cmd, r->coupon->generation);
 	redis_put_int(&cmd, epoch);
 	redis_put_int(&cmd, until);
 	board_add(r->service->board, COUNT_scripts_total__flag, 1);
@@ -328,9 +321,9 @@ static void send_some(struct refill *r, int64_t units, struct totals totals)
 	ask_hub(r);
 }
 
-static void on_grant(struct refill *r, const struct redis_reply *reply, const int64_t number[2])
+static void on_grant(struct refill *r, const struct redis_reply *reply, const int64_t number[4])
 {
-	struct totals totals = { number[0], number[1] };
+	struct totals totals = { number[0], number[1], number[2], number[3] };
 	(void)reply;
 	int64_t units = totals.granted - r->home.received;
 	FAULT(transfer_granted);
@@ -341,9 +334,9 @@ static void on_grant(struct refill *r, const struct redis_reply *reply, const in
 		send_all(r, &totals);
 }
 
-static void on_none(struct refill *r, const struct redis_reply *reply, const int64_t number[2])
+static void on_none(struct refill *r, const struct redis_reply *reply, const int64_t number[4])
 {
-	struct totals totals = { number[0], number[1] };
+	struct totals totals = { number[0], number[1], number[2], number[3] };
 	if (totals.granted > r->home.received) /* an earlier grant to us was not credited */
 		send_all(r, &totals);
 	else if (r->home.left) /* the segment knows better: it may not be empty */
@@ -351,11 +344,11 @@ static void on_none(struct refill *r, const struct redis_reply *reply, const int
 	else if (clock_mono_ms() > r->deadline_ms)
 		end_all(r, STATUS_BUSY);
 	else
-		probe_all(r, reply);
+		probe_all(r, reply, totals.term);
 }
 
 /* They ask their segment once more, which has the flag by now: a copy of a claim may have won meanwhile elsewhere. */
-static void on_sold_out(struct refill *r, const struct redis_reply *reply, const int64_t number[2])
+static void on_sold_out(struct refill *r, const struct redis_reply *reply, const int64_t number[4])
 {
 	(void)reply;
 	FAULT(transfer_sold_out);
@@ -367,7 +360,7 @@ static void on_sold_out(struct refill *r, const struct redis_reply *reply, const
  * Units were added a moment ago; they are for nobody before all workers have forgotten that none was left. Whoever has
  * waited for that may say so to the hub: the seller's worker, or this one.
  */
-static void on_later(struct refill *r, const struct redis_reply *reply, const int64_t number[2])
+static void on_later(struct refill *r, const struct redis_reply *reply, const int64_t number[4])
 {
 	struct coupon *c = r->coupon;
 	(void)reply;
@@ -382,26 +375,23 @@ static void on_later(struct refill *r, const struct redis_reply *reply, const in
 static const struct {
 	const char *word;
 	int numbers;
-	void (*fn)(struct refill *r, const struct redis_reply *reply, const int64_t number[2]);
+	void (*fn)(struct refill *r, const struct redis_reply *reply, const int64_t number[4]);
 } answers[] = {
-	{ "GRANT", 2, on_grant }, { "NONE", 2, on_none }, { "SOLDOUT", 2, on_sold_out }, { "LATER", 1, on_later }
+	{ "GRANT", 4, on_grant }, { "NONE", 4, on_none }, { "SOLDOUT", 2, on_sold_out }, { "LATER", 1, on_later }
 };
 
 static void on_hub(void *context, enum redis_end end, const struct redis_reply *reply)
 {
 	struct refill *r = context;
-	int64_t number[2] = { 0 };
+	int64_t number[4] = { 0 };
 	if (end != REDIS_ANSWER) {
 		end_all(r, failures[end]);
 		return;
 	}
-	if (is_stale(r)) {
-		end_all(r, STATUS_BUSY);
-		return;
-	}
 	for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++)
 		if (is(reply, answers[i].word)) {
-			if (read_numbers(reply, 1, answers[i].numbers, (int64_t *const[]){ &number[0], &number[1] }))
+			if (read_numbers(reply, 1, answers[i].numbers,
+					 (int64_t *const[]){ &number[0], &number[1], &number[2], &number[3] }))
 				answers[i].fn(r, reply, number);
 			else
 				end_all(r, unreadable("exchange"));
@@ -423,14 +413,14 @@ static void append(struct refill *r, struct claim *c)
 	r->waiting++;
 }
 
-static struct refill *refill_new(struct claim *c, int64_t received, int64_t sent)
+static struct refill *refill_new(struct claim *c, const struct report *home)
 {
 	struct refill *r = malloc(sizeof *r);
 	if (!r)
 		abort();
 	*r = (struct refill){ .service = c->service,
 			      .coupon = coupon_hold(c->coupon),
-			      .home = { c->segment, received, sent, 0 },
+			      .home = *home,
 			      .probes = 1,
 			      .deadline_ms = clock_mono_ms() + PATIENCE_MS,
 			      .trouble = STATUS_OK };
@@ -447,7 +437,7 @@ bool transfer_join(struct claim *c)
 	return r != NULL;
 }
 
-void transfer_wait(struct claim *c, int64_t received, int64_t sent)
+void transfer_wait(struct claim *c, const struct report *home)
 {
 	int64_t now = clock_mono_ms();
 	if (!c->deadline_ms)
@@ -455,7 +445,7 @@ void transfer_wait(struct claim *c, int64_t received, int64_t sent)
 	if (now > c->deadline_ms) {
 		claim_end(c, STATUS_BUSY);
 	} else if (!transfer_join(c)) {
-		struct refill *r = refill_new(c, received, sent);
+		struct refill *r = refill_new(c, home);
 		FAULT(transfer_dry);
 		append(r, c);
 		ask_hub(r);

@@ -310,6 +310,11 @@ unsigned redis_changes(const struct redis *r)
 	return r->changes;
 }
 
+int64_t redis_changed_ms(const struct redis *r)
+{
+	return r->changed_ms;
+}
+
 /* The blocking call */
 
 struct wait {

@@ -88,12 +88,12 @@ void redis_put_int(struct redis_command *c, int64_t value);
 void redis_put_text(struct redis_command *c, const char *word);
 
 /*
- * "GENERATION@RUN", where RUN is filled in when the command is sent: it tells which life of which server executes it
+ * "BEFORE@RUN", where RUN is filled in when the command is sent: it tells which life of which server executes it
  * (8 characters of its run_id, 8 of its master_replid, from INFO; zeros when the server does not tell). At most one in
- * a command.
+ * a command. BEFORE has up to 32 characters.
  */
-enum { REDIS_RUN = 16 };
-void redis_put_fence(struct redis_command *c, int64_t generation);
+enum { REDIS_RUN = 16, REDIS_RUN_BEFORE = 32 };
+void redis_put_run(struct redis_command *c, struct str before);
 
 struct redis;
 
@@ -118,6 +118,7 @@ const char *redis_problem(const struct redis *r, bool *refused);
  * as it stands, no slot has come into doubt that was not before.
  */
 unsigned redis_changes(const struct redis *r);
+int64_t redis_changed_ms(const struct redis *r); /* when it grew last, by clock_mono_ms */
 
 /* Turns the loop until there is a connection, or none is on its way; at most redis_timeout_ms. For a start. */
 void redis_wait_up(struct redis *r);

@@ -55,10 +55,11 @@ void redis_put_key(struct redis_command *c, struct str key)
 	c->keys_end = c->used;
 }
 
-void redis_put_fence(struct redis_command *c, int64_t generation)
+void redis_put_run(struct redis_command *c, struct str before)
 {
-	char text[BUF_DIGITS + 1 + REDIS_RUN];
-	size_t n = buf_digits(text, generation);
+	char text[REDIS_RUN_BEFORE + 1 + REDIS_RUN];
+	size_t n = before.n < REDIS_RUN_BEFORE ? before.n : REDIS_RUN_BEFORE;
+	memcpy(text, before.p, n);
 	text[n++] = '@';
 	memset(text + n, '0', REDIS_RUN);
 	c->run = (size_t)(put(c, (struct str){ text, n + REDIS_RUN }) - c->text) + n;

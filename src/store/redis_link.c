@@ -231,8 +231,10 @@ static void on_tale(redisAsyncContext *ac, void *raw, void *context)
 		l->redis->sharded = true;
 	if (!t->at)
 		return;
-	if (!l->up || memcmp(l->run, l->told, REDIS_RUN) != 0)
+	if (!l->up || memcmp(l->run, l->told, REDIS_RUN) != 0) {
 		l->redis->changes++;
+		l->redis->changed_ms = clock_mono_ms();
+	}
 	memcpy(l->run, l->told, REDIS_RUN);
 	if (l->up)
 		return;

@@ -90,6 +90,7 @@ struct redis {
 	int spares;
 	struct redis_counts counts;
 	unsigned changes;
+	int64_t changed_ms;
 	char *scratch; /* for the text of a batch */
 	size_t scratch_size;
 	struct arena arena; /* the password */

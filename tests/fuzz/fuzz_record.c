@@ -1,7 +1,7 @@
 /*
  * The drainer's reading of order lists, and of each record alone. The first byte is the number of
- * segments, the next eight are what MySQL does, the rest is the lists: a
- * record a line, dealt to the segments in turn.
+ * segments, and whether the lists are of another incarnation than the cursors; the next eight are what MySQL does, the
+ * rest is the lists: a record a line, dealt to the segments in turn.
  */
 #include "fuzz/fuzz.h"
 
@@ -25,42 +25,49 @@ void log_line(const char *level, const char *event, const struct log_pair *pairs
 	(void)level, (void)event, (void)pairs;
 }
 
-static struct str lists[SEGMENTS][RECORDS_MAX];
-static size_t length[SEGMENTS];
+static struct str lists[SEGMENTS][RECORDS_MAX + 1]; /* first the base, as peek.lua has it */
+static size_t length[SEGMENTS];                     /* records */
 
-/* What is read as an order is one: no sign, no blank, nothing missing or behind it. */
+/* What is read as a record is one: no sign, no blank, nothing missing or behind it; in place of a user there may be
+ * "?". */
 static void read_alone(struct str text)
 {
 	struct record r = { .segment = 3 };
 	bool read = record_read(text, &r);
 	assert(r.segment == 3 && r.raw.p == text.p && r.raw.n == text.n);
-	assert(read == (r.sequence > 0) && read == (r.user > 0) && read == (r.claimed_ms > 0));
-	int bars = 0;
+	assert(read == (r.sequence > 0) && read == (r.claimed_ms > 0) && (read || !r.user));
+	int bars = 0, unknown = 0;
 	for (size_t i = 0; read && i < text.n; i++) {
-		assert(text.p[i] == '|' || (text.p[i] >= '0' && text.p[i] <= '9'));
+		unknown += text.p[i] == '?';
+		assert(text.p[i] == '|' || text.p[i] == '?' || (text.p[i] >= '0' && text.p[i] <= '9'));
 		bars += text.p[i] == '|';
 	}
-	assert(bars == (read ? 2 : 0));
+	assert(bars == (read ? 2 : 0) && unknown == (read && !r.user));
 }
+
+/* Of the lists; "1" is what fake_db has of all cursors. */
+static struct str base;
 
 static void deal(struct str text, int segments)
 {
 	struct str record;
 	memset(length, 0, sizeof length);
+	for (int i = 0; i < segments; i++)
+		lists[i][0] = base;
 	for (int i = 0; i < RECORDS_MAX && parse_split(&text, '\n', &record); i++) {
 		read_alone(record);
-		lists[i % segments][length[i % segments]++] = record;
+		lists[i % segments][++length[i % segments]] = record;
 	}
 }
 
-/* LRANGE sk:{7:N}:q ... gets the list; a list is only made shorter after a commit. */
+/* "peek sk:{7:N}:s ..." gets base and list; a list is only made shorter after a commit. */
 static void serve(void)
 {
 	const char *command = fake_redis_oldest();
-	assert(strncmp(command, "trim", 4) != 0 || fake_db_commits() > 0);
-	if (strncmp(command, "LRANGE", 6) == 0) {
-		int segment = atoi(strchr(command, ':') + 3);
-		fake_redis_answer_texts(lists[segment], length[segment]);
+	assert(strncmp(command, "trim", 4) != 0 || (fake_db_commits() > 0 && str_eq(base, STR("1"))));
+	if (strncmp(command, "peek", 4) == 0) {
+		int segment = atoi(strchr(command, ':') + 4);
+		fake_redis_answer_texts(lists[segment], length[segment] + 1);
 	} else {
 		fake_redis_answer("1");
 	}
@@ -81,13 +88,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	struct service svc = { .conf = &conf, .board = board };
 	int segments = data[0] % SEGMENTS + 1;
+	base = data[0] & 128 ? STR("2") : STR("1");
 	deal((struct str){ (const char *)data + 1 + PLAN, size - 1 - PLAN }, segments);
 	fake_db_plan(data + 1, PLAN);
 	fake_redis_server = serve;
 	arena_init(&a);
 	batch_init(&b, &svc, &a, 7, segments);
 	int moved = batch_move(&b);
-	assert(moved >= -1 && moved <= 2 * RECORDS_MAX);
+	assert(moved >= -1 && moved <= (str_eq(base, STR("1")) ? 2 * RECORDS_MAX : 0));
 	assert(fake_redis_waiting() == 0);
 	arena_release(&a);
 	return 0;

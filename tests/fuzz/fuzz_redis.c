@@ -100,7 +100,6 @@ static struct coupon *coupon_new(void)
 			      .description = STR("d"),
 			      .holders = 1 };
 	c->refills = arena_alloc(&c->arena, 4 * sizeof(struct refill *));
-	c->marks = arena_alloc(&c->arena, 4 * sizeof *c->marks);
 	return c;
 }
 

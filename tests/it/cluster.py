@@ -12,6 +12,7 @@ from harness import POOLS, main
 from history import Final, History, Load, problems
 from nodes import Cluster
 from storm import Paused
+from stores import Session
 from tap import case, comment, same, until
 
 PACE = 0.02  # seconds between two claims on a connection: the sale must last as long as the fault
@@ -150,6 +151,83 @@ def healed_index(it):
     same([c["name"] for c in listed], [sale.name], "coupons")
 
 
+@on_cluster("the drain enters an order in its customer's list when MySQL has it, not before: else it could count as lost")
+def entered_last(it):
+    sale, users = it.sale(amount=3, segments=1), it.users(2)
+    sale.win(users[0])
+    sale.drained()  # the cursor has its row
+    index = "sk:u:{%d}" % users[1].id
+
+    def is_written():
+        return it.sql("SET SESSION TRANSACTION ISOLATION LEVEL READ UNCOMMITTED; "
+                      f"SELECT seq FROM orders WHERE coupon_id = {sale.id} AND user_id = {users[1].id}")
+    with Session(it.sql) as session:
+        session("START TRANSACTION")
+        session(f"SELECT id FROM coupons WHERE id = {sale.id} FOR UPDATE")
+        with Paused(it):
+            order = sale.win(users[1])
+            it.redis("DEL", index)
+        until(is_written, 10, "a drainer has written the order, and waits for the sale's row")
+        same(it.redis("ZRANGE", index, 0, -1), [], "the customer's list")
+        session("COMMIT")
+    sale.drained()
+    until(lambda: it.redis("ZRANGE", index, 0, -1) == [order], 5, "the customer's list")
+
+
+@on_cluster("a newer order of a customer shows the drain that an older one is lost: it is named, once")
+def older_lost(it):
+    sale, user = it.sale(amount=10, segments=3), it.customer()
+    order = sale.win(user)
+    sale.drained()
+    _, segment, number = order.split("-")
+    it.redis("HDEL", sale.key("o", segment), user.id)
+    it.sql(f"DELETE FROM orders WHERE coupon_id = {sale.id}")
+    with Paused(it):
+        again = sale.win(user)
+        it.redis("DEL", "sk:lost")  # what the worker suspects
+    until(lambda: again in sale.rows() and sale.queued() == 0, 10, "the newer order is in MySQL")
+    until(lambda: it.sql(f"SELECT 1 FROM dead_letters WHERE coupon_id = {sale.id}"), 10, "a dead letter")
+    for _ in range(2):
+        letters = it.sql(f"SELECT segment, seq, record, reason FROM dead_letters WHERE coupon_id = {sale.id}")
+        claimed = it.redis("ZSCORE", "sk:u:{%d}" % user.id, order)
+        same(letters, [[segment, number, f"{number}|{user.id}|{claimed}",
+                        "acknowledged, and lost by the servers that had it"]], "dead letters")
+        it.redis("SADD", "sk:lost", f"{order}:{user.id}")
+        until(lambda: not it.redis("SCARD", "sk:lost"), 10, "it is looked at again")
+    same(sale.rows(), {again: user.id}, "orders")
+
+
+@on_cluster("an order that only its customer's list names is found by the audit, and named as lost; its customer claims again")
+def lost_by_its_servers(it):
+    sale = it.sale(amount=30, segments=2)
+    at_home = [u for u in it.users(20) if sale.home(u) == 0][:4]
+    for user in at_home[:3]:
+        sale.win(user)
+    sale.drained()
+    sale.audit()
+    base, member = it.redis("HGET", sale.key("s", 0), "base"), f"{sale.id}:2"
+    it.redis("HSET", sale.key("s", 0), "fence", "2:1@")  # as after a failover
+    it.redis("SADD", "sk:doubt", member)
+    until(lambda: it.redis("HGET", sale.key("s", 0), "base") != base, 10, "a new base")
+    user, order, moment = at_home[3], f"{sale.id}-0-4", 1700000000000
+    it.redis("ZADD", "sk:u:{%d}" % user.id, moment, order)  # the replica that took over did not have it
+    it.redis("ZADD", "sk:u:{%d}" % it.customer().id, moment, "no order")
+    for title in ([sale.title], []):
+        said = next(s for s in json.loads(it.ctl("--json", "audit", *title).stdout) if s["id"] == sale.id)
+        same([(p["kind"], p["segment"], p["sequence"], p["user"]) for p in said["problems"]],
+             [("lost-acknowledged", 0, 4, user.id)], "found")
+    said = json.loads(it.ctl("--json", "audit", "--repair", "--yes", sale.title).stdout)
+    same([[p["kind"] for p in one["problems"]] for one in said], [["lost-acknowledged"], ["dead-letter"]], "repaired")
+    letters = it.sql(f"SELECT id, segment, seq, record, reason FROM dead_letters WHERE coupon_id = {sale.id}")
+    same([list(row[1:]) for row in letters],
+         [["0", "4", f"4|{user.id}|{moment}", "acknowledged, and lost by the servers that had it"]], "dead letters")
+    same(it.ask("GET", f"/api/orders/{order}", user).expect(200).json["status"], "lost", "status")
+    sale.win(user)
+    sale.drained()
+    same(it.ctl("dead", "drop", letters[0][0], "--reason", "told").returncode, 0, "exit of dead drop")
+    sale.audit()
+
+
 @on_cluster("nodes that tell no host, as behind a proxy: they are found where they were asked")
 def unknown_endpoints(it):
     for node in nodes.nodes:
@@ -265,4 +343,4 @@ if __name__ == "__main__":
     with nodes:
         comment(f"cluster: {time.monotonic() - began:.1f} s")
         main(SECKILL_REDIS=nodes.setting(), SECKILL_REDIS_USER="", SECKILL_REDIS_PASSWORD_FILE="",
-             SECKILL_REDIS_TIMEOUT_MS=1000)
+             SECKILL_REDIS_TIMEOUT_MS=1000, SECKILL_WAIT_MS=900)

@@ -7,6 +7,7 @@ without having done anything (Unfit) when the cluster is not in a state in which
 import collections
 import contextlib
 import itertools
+import json
 import random
 import shutil
 import signal
@@ -547,6 +548,18 @@ class Storm:
             if not self._last_round():
                 break
         self._drained()
+        self._audit("--repair", "--yes")
+        self._drained()
+
+    def _audit(self, *words):
+        """On every host, each of which was told of other orders; what is found besides dead letters."""
+        found = []
+        for app in self.it.apps:
+            done = app.ctl("--json", "audit", *words, self.sale.title, settings="drain.conf")
+            self.nemesis.note(f"audit {' '.join(words)} on {app.name}: exit {done.returncode} {done.stdout.strip()} {done.stderr.strip()}")
+            said = json.loads(done.stdout or "[]")
+            found += [p["text"] for p in said[-1]["problems"] if p["kind"] != "dead-letter"] if said else [done.stderr.strip()]
+        return found
 
     def _finished(self):
         """False while a node has not heard of a failover yet."""
@@ -626,9 +639,9 @@ class Storm:
             found["recover failed"] = [str(self.recovered[-1])]
         if self.recovered and not self.stores.dead:
             found["closed with nothing lost"] = [str(self.recovered)]
-        if found:
-            audit = self.it.ctl("audit", self.sale.title)
-            self.nemesis.note(f"audit: exit {audit.returncode} {audit.stdout}{audit.stderr}")
+        audited = self._audit()
+        if audited:
+            found["the audit"] = audited
         self.acknowledged, self.lost = sum(map(len, told.orders.values())), len(lost)
         codes = collections.Counter(e.code or str(e.status) for e in self.history.events)
         return found, (f"{self.sale.amount} units in {self.sale.segments} segments, {len(self.users)} customers, "

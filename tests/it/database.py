@@ -7,7 +7,7 @@ import signal
 from harness import POOLS, main
 from ledger import Ledger
 from sqlproxy import Proxy
-from storm import kill
+from storm import Paused, kill
 from stores import SqlError
 from tap import case, every, same, until
 
@@ -52,6 +52,7 @@ def batch(it):
 
 
 LETTER = "INSERT INTO dead_letters"
+LOST = "given out, and lost by Redis: whose it was is not known"
 BURIAL = [(statement, how, 0) for statement in (LETTER, CURSORS) for how in (DEADLOCK, "before", "after")]
 BURIAL += [("^COMMIT$", how, 0) for how in (COMMIT_FAILED, "before", "after")]
 # The third transaction: the first two are the batch's and the order's own.
@@ -74,6 +75,55 @@ def burial(it):
         same(sale.rows(), {f"{sale.id}-200-1": users[0].id, other: users[1].id}, "rows")
         same(it.sql.number(f"SELECT sold FROM coupons WHERE id = {sale.id}"), 1, "units sold")
     every(BURIAL, survives)
+
+
+RANGES = "INSERT INTO number_ranges"
+EARLIER = [(statement, how) for statement in (RANGES, LETTER, "UPDATE dead_letters") for how in (DEADLOCK, "after")]
+EARLIER += [(statement, how) for statement in ("SELECT seq, user_id FROM orders", "SELECT seq, id, state")
+            for how in ("half", "half-error")]
+EARLIER += [("^COMMIT$", how) for how in (COMMIT_FAILED, "after")]
+
+
+@case("orders of earlier incarnations, lost numbers, one that is found again: each statement fails, and each is written once")
+def earlier(it):
+    seller, crowd = it.seller(), iter(it.users(4 * len(EARLIER)))
+
+    def survives(statement, how):
+        sale, users = it.sale(seller, amount=10, segments=1), [next(crowd) for _ in range(4)]
+        with fails(statement, how), Paused(it):
+            orders = {sale.win(user): user.id for user in users[:2]}
+            sale.name_lost(3, 4)
+            sale.begin_anew()
+            it.sql("INSERT INTO dead_letters (coupon_id, segment, seq, record, digest, reason, at_ms) VALUES "
+                   f"({sale.id}, 0, 5, '5|?|1', REPEAT('x', 32), '{LOST}', 1)")
+            it.redis("RPUSH", sale.key("q", 0), f"5|{users[2].id}|1700000000000")
+            orders |= {f"{sale.id}-0-5": users[2].id, sale.win(users[3]): users[3].id}
+        until(lambda: sale.queued() == 0, 30, "the list is empty")
+        same(sale.rows(), orders, "rows")
+        letters = it.sql(f"SELECT seq, state FROM dead_letters WHERE coupon_id = {sale.id} ORDER BY seq")
+        same(letters, [["3", "0"], ["4", "0"], ["5", "1"]], "dead letters and their states")
+        same(it.sql.number(f"SELECT sold FROM coupons WHERE id = {sale.id}"), 4, "units sold")
+        same(it.sql.number(f"SELECT count FROM number_ranges WHERE coupon_id = {sale.id} AND base = 0"), 5, "range")
+    every(EARLIER, survives)
+
+
+LOOK = [(statement, "after") for statement in ("FROM coupons WHERE id = . AND segments", "FOR UPDATE", LETTER, "^COMMIT$")]
+LOOK += [(statement, "half") for statement in ("SELECT seq, user_id FROM orders", "SELECT seq, id, state")]
+
+
+@case("a look for an order that is lost: each statement fails, and its dead letter is one")
+def look(it):
+    def survives(statement, how):
+        sale, user = it.sale(amount=10, segments=1), it.customer()
+        order = sale.win(user)
+        sale.drained()
+        it.redis("HDEL", sale.key("o", 0), user.id)
+        it.sql(f"DELETE FROM orders WHERE coupon_id = {sale.id}")
+        with fails(statement, how):
+            it.redis("SADD", "sk:lost", f"{order}:{user.id}")
+        until(lambda: not it.redis("SCARD", "sk:lost"), 30, "it is looked at")
+        same(it.sql(f"SELECT seq FROM dead_letters WHERE coupon_id = {sale.id}"), [["1"]], "dead letters")
+    every(LOOK, survives)
 
 
 @case("a record that is no order: its dead letter is written once, however often that fails")
@@ -119,8 +169,9 @@ def decisions(it):
 
 
 READS = ["SELECT GET_LOCK", r"WHERE c.id = \?", "SELECT segment FROM drain_cursors", "SELECT amount, sold, cancelled",
-         "SELECT seq, user_id, claimed_at_ms FROM orders", "SELECT seq, record FROM dead_letters",
-         "SELECT next_seq FROM drain_cursors", r"SELECT \(SELECT COUNT"]
+         "SELECT seq, user_id, claimed_at_ms, live_user", "SELECT id, seq, state, reason, record, digest FROM dead_letters",
+         "FROM number_ranges", "SELECT hub_term",
+         r"SELECT segment, COUNT\(\*\) FROM orders"]
 WRITES = [r"UPDATE coupons SET generation = \?", INSERT, "INSERT INTO drain_cursors", SOLD]
 RECOVERY = [(statement, how) for statement in READS for how in ("half", "half-error")]
 RECOVERY += [(statement, how) for statement in WRITES for how in (DEADLOCK, "before", "after")]

@@ -58,7 +58,7 @@ def listed(it):
     shown = {name: c.letter[name] for name in ("seller", "coupon", "segment", "sequence", "state", "end_reason")}
     same(shown, {"seller": c.sale.seller.name, "coupon": c.sale.name, "segment": 0, "sequence": n, "state": "open",
                  "end_reason": ""}, "the letter")
-    assert c.letter["record"].startswith(f"{n}|{c.user.id}|") and "live_user" in c.letter["reason"], c.letter
+    assert c.letter["record"].startswith(f"{n}|{c.user.id}|") and "live_unit" in c.letter["reason"], c.letter
     assert c.letter["at"] and c.letter["ended_at"] is None, c.letter
     text = it.ctl("dead", "list").stdout
     assert c.letter["record"] in text and c.letter["reason"] in text and c.sale.title in text, text
@@ -82,7 +82,7 @@ def retried(it):
     c = Conflict(it, it.users(3))
     same(audit(it, c.sale)["problems"][-1]["kind"], "dead-letter", "the audit")
     problem = decide(it, 1, "retry", c.id)[c.id]
-    assert "live_user" in problem, problem
+    assert "live_unit" in problem, problem
     same(letters(it, c.sale)[0], c.letter, "the letter after a refusal")
     same(it.sql.number(f"SELECT sold FROM coupons WHERE id = {c.sale.id}"), 2, "sold")
     c.clear()
@@ -162,6 +162,23 @@ def nobody(it):
     same(decide(it, 1, "retry", *ids), dict(zip(ids, wanted)), "retried")
     same(decide(it, 1, "retry", 999999), {999999: "there is no such dead letter"}, "retried")
     same(len(sale.rows()), 1, "orders")
+
+
+@case("letters that name a number as lost: nobody can make an order of it, a person can drop it")
+def lost(it):
+    sale, users = it.sale(amount=5, segments=1), it.users(2)
+    sale.win(users[0])
+    sale.drained()
+    it.sql("INSERT INTO dead_letters (coupon_id, segment, seq, record, digest, reason, at_ms) VALUES "
+           f"({sale.id}, 0, 2, '2|?|1', REPEAT('a', 32), 'given out, and lost by Redis: whose it was is not known', 1), "
+           f"({sale.id}, 0, 3, '3|{users[1].id}|1', REPEAT('b', 32), "
+           "'acknowledged, and lost by the servers that had it', 1)")
+    unknown, known = [letter["id"] for letter in letters(it, sale)]
+    same(decide(it, 1, "retry", unknown, known),
+         {unknown: "it names a lost order, and whose that was is not known",
+          known: "its customer has no order of this coupon in Redis"}, "retried")
+    decide(it, 0, "drop", unknown, known, "--reason", "paid back")
+    same(letters(it, sale), [], "open letters")
 
 
 @case("of many who retry the same letter at once, one makes the order")

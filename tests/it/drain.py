@@ -9,6 +9,7 @@ import subprocess
 import time
 
 from harness import BUILD, main
+from sale import RANGE
 from stores import Session, SqlError
 from storm import Paused, kill
 from tap import allowed, case, comment, every, same, until
@@ -37,8 +38,8 @@ def plain(it):
     sale.drained()
     same(sale.rows(), orders, "orders")
     same(sold(it, sale), 250, "sold in MySQL")
-    cursors = it.sql(f"SELECT segment, next_seq FROM drain_cursors WHERE coupon_id = {sale.id}")
-    same({int(s): int(n) for s, n in cursors}, {i: 1 + int(it.redis("HGET", sale.key("s", i), "n")) for i in range(7)},
+    cursors = it.sql(f"SELECT segment, next_number FROM drain_cursors WHERE coupon_id = {sale.id}")
+    same({int(s): int(n) for s, n in cursors}, {i: 1 + int(it.redis("HGET", sale.key("s", i), "last")) for i in range(7)},
          "cursors")
     odd = f"coupon_id = {sale.id} AND (status <> 1 OR confirmed_at_ms < claimed_at_ms)"
     same(it.sql(f"SELECT * FROM orders WHERE {odd}"), [], "odd rows")
@@ -142,7 +143,7 @@ def conflict(it):
     letters = dead_letters(it, sale)
     number = f"{lost.split('-')[2]}|{users[5].id}|".encode()
     assert [record for record in letters if record.startswith(number)] == list(letters) != [], letters
-    assert "live_user" in next(iter(letters.values())), letters
+    assert "live_unit" in next(iter(letters.values())), letters
     same(sold(it, sale), 11, "sold")
     same(it.ctl("audit", sale.title).returncode, 1, "exit of the audit")
 
@@ -169,7 +170,7 @@ def fails_with(it, code):
 
 def cursors_are_locked(it, sale):
     try:
-        it.sql(f"SELECT next_seq FROM drain_cursors WHERE coupon_id = {sale.id} FOR UPDATE NOWAIT")
+        it.sql(f"SELECT next_number FROM drain_cursors WHERE coupon_id = {sale.id} FOR UPDATE NOWAIT")
     except SqlError:
         return True
     return False
@@ -187,7 +188,7 @@ def deadlock(it):
         other(f"SELECT sold FROM coupons WHERE id = {sale.id} FOR UPDATE")
         orders |= {sale.win(user): user.id for user in users[4:]}
         until(lambda: cursors_are_locked(it, sale), 10, "a drainer is at the new orders")
-        other(f"SELECT next_seq FROM drain_cursors WHERE coupon_id = {sale.id} FOR UPDATE")
+        other(f"SELECT next_number FROM drain_cursors WHERE coupon_id = {sale.id} FOR UPDATE")
         until(met, 10, "the deadlock")
         other("ROLLBACK")
     sale.drained()
@@ -299,12 +300,180 @@ def cursor_behind(it):
         sale.win(user)
     sale.drained()
     sale.audit()
-    it.sql(f"UPDATE drain_cursors SET next_seq = 2 WHERE coupon_id = {sale.id}")
+    it.sql(f"UPDATE drain_cursors SET next_number = 2 WHERE coupon_id = {sale.id}")
     done = it.ctl("audit", f"{sale.seller.name}/{sale.name}")
     same(done.returncode, 1, "exit of the audit")
     assert "the cursor is 2, but order 3 is in MySQL" in done.stdout, done.stdout
-    it.sql(f"UPDATE drain_cursors SET next_seq = 4 WHERE coupon_id = {sale.id}")
+    it.sql(f"UPDATE drain_cursors SET next_number = 4 WHERE coupon_id = {sale.id}")
     sale.audit()
+
+
+LOST = "given out, and lost by Redis: whose it was is not known"
+LOST_FOUND = "acknowledged, and lost by the servers that had it"
+
+
+def letters(it, sale):
+    """Dead letters by number: [record, reason, state]."""
+    rows = it.sql(f"SELECT seq, record, reason, state FROM dead_letters WHERE coupon_id = {sale.id}")
+    return {int(seq): [record, reason, int(state)] for seq, record, reason, state in rows}
+
+
+def cursor(it, sale):
+    return list(map(int, it.sql(f"SELECT base, next_number FROM drain_cursors WHERE coupon_id = {sale.id}")[0]))
+
+
+def ranges(it, sale):
+    rows = it.sql(f"SELECT base, count FROM number_ranges WHERE coupon_id = {sale.id} ORDER BY base")
+    return {int(base): int(count) for base, count in rows}
+
+
+@case("what stands on a list from before its segment began anew is drained, once; the cursor is that of the new numbers")
+def earlier_incarnation(it):
+    sale, users = it.sale(amount=20, segments=1), it.users(12)
+    orders = {sale.win(user): user.id for user in users[:1]}
+    sale.drained()
+
+    def find(number, user):
+        """An order that this host's workers have told nobody."""
+        it.redis("RPUSH", sale.key("q", 0), f"{number}|{user.id}|1700000000000")
+        it.redis("HSET", sale.key("o", 0), user.id, number)
+        for field, change in (("last", 1), ("sold", 1), ("left", -1)):
+            it.redis("HINCRBY", sale.key("s", 0), field, change)
+        orders[f"{sale.id}-0-{number}"] = user.id
+    with Paused(it):
+        orders |= {sale.win(user): user.id for user in users[1:4]}
+        find(5, users[4])
+        first = sale.begin_anew()
+        for n in (1, 2, 3):
+            find(first + n, users[4 + n])
+        base = sale.begin_anew()
+        it.sql(f"DELETE FROM number_ranges WHERE coupon_id = {sale.id} AND base > 0; "  # nobody knew of the rest
+               f"UPDATE number_ranges SET count = 1 WHERE coupon_id = {sale.id}")
+        orders |= {sale.win(user): user.id for user in users[8:]}
+        records = it.redis("LRANGE", sale.key("q", 0), 0, -1)
+    sale.drained()
+    numbers = [f"{sale.id}-0-{n}" for n in [*range(1, 6), *range(first + 1, first + 4), *range(base + 1, base + 5)]]
+    same((list(orders), sale.rows()), (numbers, orders), "numbers, orders in MySQL")
+    for again in range(2):
+        same((cursor(it, sale), ranges(it, sale)), ([base, base + 5], {0: 5, first: 3}), "cursor, ranges")
+        same((sold(it, sale), letters(it, sale)), (12, {}), "sold, dead letters")
+        it.redis("RPUSH", sale.key("q", 0), *records)
+        empty(sale)
+    same(sale.rows(), orders, "orders in MySQL after all came again")
+    sale.audit()
+
+
+def claim_for_sure(sale, user):
+    """The number of an order, once the sale is open."""
+    return until(lambda: (answer := sale.claim(user)).status == 201 and answer.json["order"], 10, "the sale is open")
+
+
+@case("MySQL has handed out a later base than a list has: it waits, is inspected, and drained then")
+def replaced(it):
+    sale, users = it.sale(amount=20, segments=2), it.users(12)
+    orders = {sale.win(user): user.id for user in users[:4]}
+    sale.drained()
+    with Paused(it):
+        orders |= {sale.win(user): user.id for user in users[4:8]}
+        for i in (0, 1):
+            it.sql("INSERT INTO drain_cursors (coupon_id, segment, base, next_number) VALUES "
+                   f"({sale.id}, {i}, {5 * RANGE}, {5 * RANGE + 1}) ON DUPLICATE KEY UPDATE base = {5 * RANGE}, "
+                   f"next_number = {5 * RANGE + 1}")
+    empty(sale)
+    orders |= {claim_for_sure(sale, user): user.id for user in users[8:]}
+    sale.drained()
+    same(sale.rows(), orders, "orders in MySQL")
+    same((sold(it, sale), dead_letters(it, sale)), (12, {}), "sold, dead letters")
+    bases = [int(row[0]) for row in it.sql(f"SELECT base FROM drain_cursors WHERE coupon_id = {sale.id}")]
+    assert all(base > 5 * RANGE for base in bases), bases
+    sale.audit()
+
+
+@case("numbers that are named lost become dead letters, once; their orders, should they come back, become orders")
+def named_lost(it):
+    sale, users = it.sale(amount=20, segments=1), it.users(9)
+    with Paused(it):
+        orders = {sale.win(user): user.id for user in users[:3]}
+        sale.name_lost(4, 5, 6, 7)
+        sale.begin_anew()
+        orders |= {sale.win(user): user.id for user in users[3:5]}
+    empty(sale)
+    lost = {n: [f"{n}|?|1700000000000", LOST, 0] for n in (4, 5, 6, 7)}
+    same((letters(it, sale), sale.rows(), sold(it, sale)), (lost, orders, 5), "dead letters, orders, sold")
+    it.redis("RPUSH", sale.key("q", 0), "4|?|1800000000000")  # another inspection has found the same
+    empty(sale)
+    same(letters(it, sale), lost, "dead letters, named again")
+
+    ids = dict(it.sql(f"SELECT seq, id FROM dead_letters WHERE coupon_id = {sale.id}"))
+    same(it.ctl("dead", "drop", ids["6"], "--reason", "paid back").returncode, 0, "exit of drop")
+    it.sql(f"UPDATE dead_letters SET state = 3 WHERE id = {ids['7']}")  # recover --resell-unknown
+    back = [f"{n}|{user.id}|1700000000000" for n, user in zip((4, 5, 6, 7), (users[5], users[0], users[7], users[8]))]
+    it.redis("RPUSH", sale.key("q", 0), *back)
+    empty(sale)
+    orders[f"{sale.id}-0-4"] = users[5].id  # users[0] has bought again, 6 was dropped, 7 was sold again
+    same((sale.rows(), sold(it, sale)), (orders, 6), "orders, sold")
+    same({n: letter[2] for n, letter in letters(it, sale).items()}, {4: 1, 5: 0, 6: 2, 7: 3}, "states")
+    it.redis("RPUSH", sale.key("q", 0), *back)
+    empty(sale)
+    same((sale.rows(), sold(it, sale), len(letters(it, sale))), (orders, 6, 4), "orders, sold, dead letters")
+
+
+def forget(it, sale, order, user):
+    """An order is gone, as after a failover to a replica that lacks it; the customer's list on another server has it."""
+    it.redis("HDEL", sale.key("o", 0), user.id)
+    forget_row(it, sale, order)
+
+
+def forget_row(it, sale, order):
+    it.sql(f"DELETE FROM orders WHERE coupon_id = {sale.id} AND seq = {order.split('-')[2]}")
+    it.sql(f"UPDATE coupons SET sold = sold - 1 WHERE id = {sale.id}")
+
+
+def suspect(it, *suspicions):
+    it.redis("SADD", "sk:lost", *suspicions)
+    until(lambda: not it.redis("SCARD", "sk:lost"), 10, "the drainers have looked")
+
+
+@case("an order that only its customer's list names is named as lost, once; what is somewhere, or was told to nobody, is not")
+def only_listed(it):
+    sale, users = it.sale(amount=20, segments=1), it.users(5)
+    orders = [sale.win(user) for user in users[:4]]
+    sale.drained()
+    for n in (1, 3):
+        forget(it, sale, orders[n], users[n])
+    it.redis("ZREM", "sk:u:{%d}" % users[3].id, orders[3])
+    forget_row(it, sale, orders[2])  # its customer's entry is there
+    with Paused(it):
+        orders.append(sale.win(users[4]))  # is on the list
+        it.redis("SADD", "sk:lost", *(f"{order}:{user.id}" for order, user in zip(orders, users)),
+                 "rubbish", "1-2:3", f"9{sale.id}-0-1:{users[1].id}")
+    for _ in range(2):
+        suspect(it, f"{orders[1]}:{users[1].id}")
+        ms = it.redis("ZSCORE", "sk:u:{%d}" % users[1].id, orders[1])
+        same(letters(it, sale), {2: [f"2|{users[1].id}|{ms}", LOST_FOUND, 0]}, "dead letters")
+    again = sale.win(users[1])  # the unit is not held
+    empty(sale)
+    same(sale.rows()[again], users[1].id, "the order of the customer who asked again")
+
+
+@case("nothing is named as lost while its segment is closed")
+def closed_segment(it):
+    sale, user = it.sale(amount=5, segments=1), it.customer()
+    order, segment = sale.win(user), sale.key("s", 0)
+    sale.drained()
+    forget(it, sale, order, user)
+    fence = it.redis("HGET", segment, "fence")
+    it.redis("HSET", segment, "fence", fence.split("@")[0] + "!")
+    it.redis("SADD", "sk:lost", f"{order}:{user.id}")
+    suspected = it.sale(amount=5, segments=1)
+    suspect_other = suspected.win(user)
+    for _ in range(5):
+        it.redis("SADD", "sk:lost", f"{suspect_other}:{user.id}")
+        until(lambda: it.redis("SMEMBERS", "sk:lost") == [f"{order}:{user.id}"], 10, "the others are looked at")
+    same(letters(it, sale), {}, "dead letters")
+    it.redis("HSET", segment, "fence", fence)
+    until(lambda: not it.redis("SCARD", "sk:lost"), 10, "it is looked at")
+    same([letter[1] for letter in letters(it, sale).values()], [LOST_FOUND], "dead letters")
 
 
 def commands(it):

@@ -402,5 +402,5 @@ if __name__ == "__main__":
     began = time.monotonic()
     with nodes:
         comment(f"cluster: {time.monotonic() - began:.1f} s")
-        main(SECKILL_REDIS=nodes.setting(), SECKILL_REDIS_USER="", SECKILL_REDIS_PASSWORD_FILE="",
-             SECKILL_REDIS_TIMEOUT_MS=1000)
+        everyone = "cluster:" + ",".join(n.address for n in nodes.nodes)  # any two of them are lost here
+        main(SECKILL_REDIS=everyone, SECKILL_REDIS_USER="", SECKILL_REDIS_PASSWORD_FILE="", SECKILL_REDIS_TIMEOUT_MS=1000)

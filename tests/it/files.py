@@ -4,9 +4,11 @@ or not read."""
 
 import contextlib
 import fcntl
+import mmap
 import os
 import signal
 import socket
+import struct
 import subprocess
 
 import fcgi
@@ -44,9 +46,12 @@ def program(it, errors, *words, **more):
         process.wait()
 
 
+def metric(it, name):
+    return int(it.ask("GET", "/metrics").expect(200).body.decode().split(f"\n{name} ")[1].split()[0])
+
+
 def dropped(it):
-    text = it.ask("GET", "/metrics").expect(200).body.decode()
-    return int(text.split("\nseckill_log_lines_dropped_total ")[1].split()[0])
+    return metric(it, "seckill_log_lines_dropped_total")
 
 
 @case("a log that is not read stops no worker, while Redis is away and every request is logged")
@@ -157,6 +162,70 @@ def wrong_owner(it):
         (folder / name).write_bytes((it.run / name).read_bytes())
     done = it.ctl("-s", f"board={folder}/board", "-s", f"marks={folder}/marks", "check")
     same((done.returncode, done.stdout.count("owner")), (1, 4), f"check: {done.stdout}")
+
+
+MARKS = 1 << 18  # places
+
+
+def marked(it, sale):
+    """The segments of a sale that have a mark, and the highest number that is known of each."""
+    words = struct.unpack(f"<{2 * MARKS}Q", (it.run / "marks").read_bytes()[:16 * MARKS])
+    places = dict(zip(words[::2], words[1::2]))
+    keys = {segment: sale.id * 256 + segment for segment in range(sale.segments)}
+    return {segment: places[key] & ((1 << 54) - 1) for segment, key in keys.items() if key in places}
+
+
+def highest(orders):
+    numbers = {}
+    for order in orders:
+        _, segment, number = map(int, order.split("-"))
+        numbers[segment] = max(number, numbers.get(segment, 0))
+    return numbers
+
+
+@case("marks: a segment has one from its first order on, and gives it back when MySQL has the orders of a sale that is over")
+def marks(it):
+    sold_out, ended, running = (it.sale(amount=amount, segments=4) for amount in (6, 20, 20))
+    it.dev("stop", "redis")
+    it.dev("start", "redis")  # every slot of every sale is looked at
+    it.redis.close()
+    until(lambda: sold_out.claim(it.customer()).status == 201, 15, "a sale goes on")
+    same([len(marked(it, sale)) for sale in (sold_out, ended, running)], [1, 0, 0], "segments with a mark")
+    orders = {sale: [sale.win(user) for user in it.users(5)] for sale in (sold_out, ended, running)}
+    for sale in orders:
+        numbers = marked(it, sale)
+        same(numbers | highest(orders[sale]), numbers, f"the highest numbers of {sale.title}")
+    for sale in orders:
+        sale.drained()
+    it.sql(f"UPDATE coupons SET starts_at_ms = 1, ends_at_ms = 2 WHERE id = {ended.id}")
+    used = metric(it, "seckill_marks_used")
+    it.dev("stop", "drain")
+    it.dev("start", "drain")  # a drainer begins with a look at all marks
+    until(lambda: not marked(it, sold_out) and not marked(it, ended), 15, "places are given back")
+    same(marked(it, running), highest(orders[running]), "marks of the sale that goes on")
+    assert metric(it, "seckill_marks_used") < used, "the gauge does not fall"
+
+
+@case("marks that are full: /readyz says so, sales go on, and the drainers make room for those of sales that are there")
+def full_marks(it):
+    sale = it.sale(amount=100, segments=2)
+    it.dev("stop", "drain")
+    with open(it.run / "marks", "r+b") as file, mmap.mmap(file.fileno(), 16 * MARKS) as places:
+        words = memoryview(places).cast("Q")
+        for i in range(MARKS):
+            if words[2 * i] < 2:
+                words[2 * i + 1], words[2 * i] = 1, (i << 46 | 1) * pow(0x9e3779b97f4a7c15, -1, 1 << 64) % (1 << 64)
+        words.release()
+    warnings = it.ask("GET", "/readyz").expect(200).json["warnings"]
+    assert any(w.startswith(f"marks: {MARKS} of {MARKS} places are taken") for w in warnings), warnings
+    same(metric(it, "seckill_marks_used"), MARKS, "the gauge")
+    for user in it.users(6):
+        sale.win(user)
+    same((marked(it, sale), metric(it, "seckill_marks_refused_total")), ({}, 6), "marks, and what found no place")
+    it.dev("start", "drain")
+    until(lambda: metric(it, "seckill_marks_used") < MARKS // 4, 120, "room is made", every=0.2)
+    same(it.ask("GET", "/readyz").expect(200).json["warnings"], [], "warnings")
+    until(lambda: sale.win(it.customer()) and marked(it, sale), 15, "a segment has a mark again", every=0.3)
 
 
 @case("a part whose socket was removed: status says so, start repairs it, and orders are where they were")

@@ -133,8 +133,8 @@ def innocent():
     """A sale of three units in one segment, two of them sold, to customers 1 and 2: what they were told, and the stores."""
     stores = Stores()
     vars(stores).update(
-        id=7, rows={(0, 1): 1, (0, 2): 2}, amount=3, dead={}, hub={"avail": "1", "G0": "2", "R0": "0"},
-        totals=[{"n": "2", "left": "0", "I": "2", "O": "0"}], owners=[{1: 1, 2: 2}], lists=[[]],
+        id=7, rows={(0, 1): 1, (0, 2): 2}, over=set(), amount=3, dead={}, hub={"avail": "1", "G0": "2", "R0": "0"},
+        totals=[{"sold": "2", "left": "0", "I": "2", "O": "0"}], bases={}, owners=[{1: 1, 2: 2}], lists=[[]],
         indexes={1: ["7-0-1"], 2: ["7-0-2"], 3: []})
     return [Event(1, 0, 1, 201, None, "7-0-1"), Event(2, 0, 1, 201, None, "7-0-2"), Event(1, 2, 3, 200, None, "7-0-1")], stores
 
@@ -150,7 +150,9 @@ CRIMES = {
     "not drained": lambda events, s: s.lists[0].append("3|3|1"),
     "row without owner": lambda events, s: s.owners[0].pop(2),
     "units off the books": lambda events, s: s.hub.update(avail="0"),
-    "order not in its list": lambda events, s: s.indexes[2].clear(),
+    "sold to nobody": lambda events, s: s.totals[0].update(sold="3"),
+    "number of no range": lambda events, s: s.totals[0].update(base="1048576"),
+    "order not in its list": lambda events, s: (s.rows.pop((0, 2)), s.indexes[2].clear()),
     "list of no order": lambda events, s: s.indexes[3].append("7-0-9"),
 }
 

@@ -203,6 +203,10 @@ class Nodes(Cluster):
                     source(*move[:6], "REPLACE", *move[6:])
             for node in dict.fromkeys([to, source, *self.masters()]):
                 node("CLUSTER", "SETSLOT", slot, "NODE", to("CLUSTER", "MYID"))
+        for node in self.nodes:  # one that would send a slot away, to a master that does not wait for it any more
+            for line in node("CLUSTER", "NODES").splitlines():
+                for slot in re.findall(r"\[(\d+)->-", line) if "myself,master" in line else ():
+                    node("CLUSTER", "SETSLOT", slot, "STABLE")
 
 
 class Application(Host):

@@ -5,7 +5,8 @@ Nothing here asks the service or its audit. A rule yields what it finds wrong; i
 
 import collections
 
-NUMBER = ("n", "left", "I", "O")
+NUMBERS = ("sold", "left", "I", "O")
+FOUND = "acknowledged, and lost by the servers that had it"  # the reason of a dead letter that holds no unit
 
 
 class Stores:
@@ -15,11 +16,14 @@ class Stores:
         """As they are at this moment."""
         self.id = sale.id
         where = f"WHERE coupon_id = {sale.id}"
-        self.rows = {(int(s), int(n)): int(user) for s, n, user, status in
-                     sql(f"SELECT segment, seq, user_id, status FROM orders {where}") if status in "12"}
-        self.amount = sql.number(f"SELECT amount FROM coupons WHERE id = {sale.id}")
+        orders = [(int(s), int(n), int(user), status) for s, n, user, status in
+                  sql(f"SELECT segment, seq, user_id, status FROM orders {where}")]
+        self.rows = {(s, n): user for s, n, user, status in orders if status in "125"}
+        self.over = {(s, n) for s, n, _, status in orders if status not in "125"}
+        self.amount = sql.number(f"SELECT amount - withdrawn FROM coupons WHERE id = {sale.id}")
         self.dead = {(int(s), int(n)): reason for s, n, reason in
                      sql(f"SELECT segment, seq, reason FROM dead_letters {where} AND state IN (0, 2) AND seq IS NOT NULL")}
+        self.bases = {int(s): int(base) for s, base in sql(f"SELECT segment, base FROM drain_cursors {where}")}
         self.hub = pairs(redis("HGETALL", sale.key("hub")))
         self.totals = [pairs(redis("HGETALL", sale.key("s", i))) for i in range(sale.segments)]
         self.owners = [{int(user): int(n) for user, n in pairs(redis("HGETALL", sale.key("o", i))).items()}
@@ -39,11 +43,15 @@ class Stores:
     def units(self):
         """Where the units are, as Redis has it."""
         return {"hub": int(self.hub["avail"]), "in flight": self.in_flight(), "left": sum(int(t["left"]) for t in self.totals),
-                "sold": sum(int(t["n"]) for t in self.totals)}
+                "sold": sum(int(t["sold"]) for t in self.totals)}
+
+    def held(self):
+        """Numbers that are no order's, and whose units are not sold again."""
+        return {at for at, reason in self.dead.items() if reason != FOUND}
 
     def whole(self):
         """Every part of the sale is there; else nothing can be said of units."""
-        return "avail" in self.hub and all(field in t for t in self.totals for field in NUMBER)
+        return "avail" in self.hub and all(field in t for t in self.totals for field in NUMBERS)
 
 
 def pairs(reply):
@@ -101,7 +109,7 @@ def lost_in_silence(told, stores):
 
 
 def oversold(told, stores):
-    held = len(stores.dead)
+    held = len(stores.held())
     if len(stores.rows) + held > stores.amount:
         yield f"{len(stores.rows)} rows and {held} units that are held, of {stores.amount}"
     counts = collections.Counter(stores.rows.values())
@@ -110,7 +118,7 @@ def oversold(told, stores):
 
 def refused_falsely(told, stores):
     """In the end a customer is told "sold out" while a unit is left."""
-    left = stores.amount - len(stores.rows) - len(stores.dead)
+    left = stores.amount - len(stores.rows) - len(stores.held())
     refused = [user for user, e in told.last.items() if e.refused]
     if left > 0 and refused:
         yield f"{left} units are left, and {len(refused)} customers are refused: {stores.units() if stores.whole() else '?'}"
@@ -145,14 +153,32 @@ def row_without_owner(told, stores):
 def units_off_the_books(told, stores):
     if not stores.whole():
         yield "a part of the sale is gone"
-    elif sum(stores.units().values()) != stores.amount:
+    elif sum(stores.units().values()) != stores.amount + int(stores.hub.get("cancelled", 0)):
         yield f"{stores.units()} make {sum(stores.units().values())}, not {stores.amount}"
 
 
+def sold_to_nobody(told, stores):
+    """What a segment has sold is what its orders, over or not, and its dead letters hold."""
+    for i, totals in enumerate(stores.totals):
+        numbers = {at for at in stores.rows.keys() | stores.over | stores.held() if at[0] == i}
+        numbers |= {(i, int(record.split("|")[0])) for record in stores.lists[i]}
+        if stores.whole() and int(totals["sold"]) != len(numbers):
+            yield f"segment {i} has sold {totals['sold']}, and {len(numbers)} of its numbers hold a unit"
+
+
+def number_of_no_range(told, stores):
+    """Hub, segment and MySQL agree on the base of a segment's numbers."""
+    for i, totals in enumerate(stores.totals):
+        bases = {stores.bases.get(i, 0), int(totals.get("base", 0)), int(stores.hub.get(f"B{i}", 0))}
+        if len(bases) > 1:
+            yield f"segment {i} has bases {sorted(bases)}"
+
+
 def order_not_in_its_list(told, stores):
-    """A customer's own list names his order."""
-    yield from (f"the list of {user} lacks {stores.name(at)}" for at, user in stores.rows.items()
-                if stores.name(at) not in stores.indexes.get(user, []))
+    """A customer's own list names his order, until MySQL has it."""
+    for i, owners in enumerate(stores.owners):
+        yield from (f"the list of {user} lacks {stores.name((i, n))}" for user, n in owners.items()
+                    if (i, n) not in stores.rows and stores.name((i, n)) not in stores.indexes.get(user, []))
 
 
 def list_of_no_order(told, stores):
@@ -164,7 +190,8 @@ def list_of_no_order(told, stores):
 
 
 RULES = (number_twice, two_numbers, lost_in_silence, oversold, refused_falsely, winner_refused, unanswered, not_drained,
-         row_without_owner, units_off_the_books, order_not_in_its_list, list_of_no_order)
+         row_without_owner, units_off_the_books, sold_to_nobody, number_of_no_range, order_not_in_its_list,
+         list_of_no_order)
 
 
 def judge(told, stores):

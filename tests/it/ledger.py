@@ -54,8 +54,35 @@ class Ledger:
                 won += answer.status != 410
         kept = len([u for u in self.told if u not in lost])
         same(kept + won, self.sale.amount - held, "units sold")
-        until(lambda: len(self.sale.rows()) == kept + won, 10, "all orders are in MySQL")
+        until(lambda: len(self.sale.rows()) == kept + won and self.sale.queued() == 0, 10, "all orders are in MySQL")
+        self.balanced()
 
-    def dead(self):
-        rows = self.it.sql(f"SELECT segment, seq, reason FROM dead_letters WHERE coupon_id = {self.sale.id}")
+    def balanced(self):
+        """Every unit is somewhere, by what the slots and MySQL say of themselves; nothing is on its way to MySQL."""
+        sale, redis, sql = self.sale, self.it.redis, self.it.sql
+        numbers = range(sale.segments)
+        parts = [{k: int(redis("HGET", sale.key("s", i), k)) for k in ("left", "sold", "I", "O", "base", "last", "term")}
+                 for i in numbers]
+        fields = redis("HGETALL", sale.key("hub"))
+        hub = dict(zip(fields[::2], fields[1::2]))
+        of = {kind: [int(hub[f"{kind}{i}"]) for i in numbers] for kind in "GRB"}
+        total = {k: int(hub.get(k, 0)) for k in ("amount", "cancelled", "withdrawn", "skipped", "avail", "term")}
+        units = total["amount"] + total["cancelled"] - total["withdrawn"] + total["skipped"]
+        somewhere = sum(p["left"] + p["sold"] + g - p["I"] + p["O"] - r for p, g, r in zip(parts, of["G"], of["R"]))
+        same(total["avail"] + somewhere, units, "units at the hub, in flight, left and sold")
+        same([p["left"] for p in parts], [p["I"] - p["O"] - p["sold"] for p in parts], "left")
+        cursors = {int(r[0]): (int(r[1]), int(r[2])) for r in
+                   sql(f"SELECT segment, base, next_number FROM drain_cursors WHERE coupon_id = {sale.id}")}
+        same([(p["base"], p["last"]) for p in parts], [(base, next - 1) for base, next in
+                                                       (cursors.get(i, (0, 1)) for i in numbers)], "bases, last numbers")
+        same(of["B"], [p["base"] for p in parts], "bases at the hub")
+        assert all(p["term"] <= total["term"] for p in parts), f"terms {[p['term'] for p in parts]} of {total['term']}"
+        held = sql(f"""SELECT segment, COUNT(*) FROM (SELECT segment, seq FROM orders WHERE coupon_id = {sale.id}
+                       UNION SELECT segment, seq FROM dead_letters WHERE coupon_id = {sale.id} AND seq IS NOT NULL
+                       AND state NOT IN (1, 3) AND reason NOT LIKE 'acknowledged, and lost%') n GROUP BY segment""")
+        held = {int(row[0]): int(row[1]) for row in held}
+        same([p["sold"] for p in parts], [held.get(i, 0) for i in numbers], "orders and held numbers of each segment")
+
+    def dead(self, state="state"):
+        rows = self.it.sql(f"SELECT segment, seq, reason FROM dead_letters WHERE coupon_id = {self.sale.id} AND state = {state}")
         return [(int(row[0]), row[1], row[2]) for row in rows]

@@ -220,6 +220,37 @@ class Cluster:
                 return until(lambda: replica in self.masters(), 5, "it is the master")
         raise AssertionError("the failover did not come about")
 
+    @contextlib.contextmanager
+    def stopped(self, some):
+        """They stand still, and this test asks others meanwhile."""
+        self.lost.update(some)
+        for node in some:
+            node.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for node in some:
+                node.process.send_signal(signal.SIGCONT)
+            self.lost.difference_update(some)
+
+    @contextlib.contextmanager
+    def behind(self, master):
+        """What the master does meanwhile its replica, which stands still, does not learn."""
+        replica = self.replica_of(master)
+        until(master.replicated, 5, "the replica has everything")
+        with self.stopped([replica]):
+            master("CLIENT", "KILL", "TYPE", "REPLICA")  # else what is on the line arrives all the same
+            yield replica
+
+    def fall_back(self, master, action):
+        """The master does something of which its replica learns nothing; then it dies, and the replica takes its place."""
+        with self.behind(master) as replica:
+            action()
+            self.lost.add(master)
+            master.kill()
+        until(lambda: replica.info()["role"] == "master", 20, "the replica takes over")
+        until(lambda: replica in self.masters(), 20, "the others know")
+
     def until_failed(self, node):
         """The others agree that it is gone."""
         def agree():

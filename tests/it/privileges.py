@@ -157,7 +157,8 @@ def as_account(it, name):
     return Sql(file)
 
 
-TABLES = ("users", "coupons", "orders", "drain_cursors", "dead_letters", "revocations", "schema_migrations")
+TABLES = ("users", "coupons", "orders", "drain_cursors", "number_ranges", "dead_letters", "revocations",
+          "schema_migrations")
 NOBODY = [f"{what} {table}" for table in TABLES for what in ("DELETE FROM", "TRUNCATE", "DROP TABLE", "ALTER TABLE")]
 NOBODY = [f"{s} ADD x INT" if s.startswith("ALTER") else s for s in NOBODY] + [
     "CREATE TABLE x (x INT)", "CREATE DATABASE x", "DROP DATABASE seckill", "CREATE USER x",
@@ -175,9 +176,11 @@ NOBODY = [f"{s} ADD x INT" if s.startswith("ALTER") else s for s in NOBODY] + [
     "INSERT INTO schema_migrations (version, name) VALUES (9, 'x')"]
 FORBIDDEN = {
     "seckill": NOBODY + ["INSERT INTO orders (coupon_id, segment, seq, user_id, status, claimed_at_ms, confirmed_at_ms) VALUES "
-                         "(1, 1, 1, 1, 1, 1, 1)", "UPDATE drain_cursors SET next_seq = 9", "UPDATE users SET id = 0",
+                         "(1, 1, 1, 1, 1, 1, 1)", "UPDATE drain_cursors SET next_number = 9", "UPDATE users SET id = 0",
                          "UPDATE coupons SET sold = 0", "UPDATE coupons SET generation = 9", "UPDATE coupons SET cancelled = 1",
-                         "DELETE FROM unpublished_coupons",
+                         "UPDATE coupons SET hub_term = 0", "DELETE FROM unpublished_coupons",
+                         "INSERT INTO number_ranges (coupon_id, segment, base) VALUES (1, 1, 1)",
+                         "UPDATE number_ranges SET count = 0",
                          "INSERT INTO drain_cursors (coupon_id, segment) VALUES (1, 1)",
                          "UPDATE revocations SET expires_at_s = 0"],
     "seckill_drain": [s for s in NOBODY if s != "DELETE FROM revocations"] + [

@@ -253,7 +253,7 @@ def unpublished(it):
     published = it.sale(segments=3)
     it.sql(f"UPDATE coupons SET created_at_ms = 1 WHERE id = {published.id}")
     sold = cut_short(it, 601, segments=2)
-    it.redis("HSET", sold.key("s", 1), "n", 1)
+    it.redis("HSET", sold.key("s", 1), "sold", 1)
     described = cut_short(it, 601, segments=2)
     it.redis("HSET", described.key("d"), "id", described.id)
     ordered = cut_short(it, 601, segments=2)

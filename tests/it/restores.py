@@ -2,7 +2,7 @@
 """MySQL, Redis or both are restored from backups of different ages, or lost, and `seckillctl recover --all` is run.
 
 Each cell of the matrix is exact, or its sale is closed and named: nobody's number is given to another, nothing that was
-acknowledged is refused as long as some copy knows of it, and a second recovery changes nothing but the generation.
+acknowledged is refused as long as some copy knows of it, and a second recovery changes nothing but generation, bases and term.
 
 SECKILL_SOAK=1: every fault instead of some.
 """
@@ -13,6 +13,7 @@ import shutil
 import subprocess
 
 from harness import User, claims_of, main
+from ledger import Ledger
 from tap import case, same, until
 
 SOAK = os.environ.get("SECKILL_SOAK") == "1"
@@ -314,20 +315,43 @@ def empty_moment(it):
     forget(it)
 
 
-@case("slots of layout 0 that a recovery or a stray's end closes: scripts of that layout sell nothing from them any more")
-def old_layout_is_shut(it):
-    for close in (lambda sale: it.ctl("recover", sale.title), forget_row):
-        sale = it.sale(amount=4, segments=1)
-        for key in (sale.key("hub"), sale.key("s", 0)):
-            it.redis("HSET", key, "gen", it.redis("HGET", key, "fence").split("@")[0])
-            it.redis("HDEL", key, "fence")
-        close(sale)
-        same([it.redis("HGET", key, "gen") for key in (sale.key("hub"), sale.key("s", 0))], [None, None], "field gen")
+def age(it, sale, layout):
+    """The slots as programs before layout 2 left them."""
+    def set_fence(key):
+        generation, run = it.redis("HGET", key, "fence").split(":")[1].split("@")
+        it.redis("HDEL", key, "fence")
+        it.redis("HSET", key, *(["fence", f"{generation}@{run}"] if layout else ["gen", generation]))
+    for i in range(sale.segments):
+        key = sale.key("s", i)
+        it.redis("HSET", key, "n", it.redis("HGET", key, "last"))
+        it.redis("HDEL", key, "last", "sold", "base", "term")
+        set_fence(key)
+    hub = sale.key("hub")
+    it.redis("HDEL", hub, "withdrawn", "final", "final_cancelled", "term", "heard", *[f"B{i}" for i in range(sale.segments)])
+    set_fence(hub)
 
 
-def forget_row(sale):
-    sale.instance.sql(f"DELETE FROM coupons WHERE id = {sale.id}")
-    same(sale.instance.ctl("recover", sale.title).returncode, 1, "exit of a recovery of what MySQL does not know")
+@case("slots of earlier layouts: a recovery brings them to this one, with every order; a stray's end closes them")
+def old_layouts(it):
+    for layout in (0, 1):
+        books = Ledger(it, amount=20, segments=2, customers=30)
+        sale, slots = books.sale, [books.sale.key("hub"), books.sale.key("s", 0), books.sale.key("s", 1)]
+        books.sell(6)
+        sale.drained()
+        it.dev("stop", "drain")
+        books.sell(3)
+        age(it, sale, layout)
+        found = books.recover()
+        same((found["orders"], found["unknown"], found["available"]), (9, 0, 11), "orders, unknown, available")
+        same([it.redis("HMGET", slot, "gen", "n") for slot in slots], [[None, None]] * 3, "fields of earlier layouts")
+        it.dev("start", "drain")
+        books.keeps()
+        books.sells_the_rest()
+        sale.audit()
+        age(it, sale, layout)
+        it.sql(f"DELETE FROM coupons WHERE id = {sale.id}")
+        same(it.ctl("recover", sale.title).returncode, 1, "exit of a recovery of what MySQL does not know")
+        same([it.redis("HMGET", slot, "gen", "n", "fence") for slot in slots], [[None, None, "2:2!stray"]] * 3, "closed")
 
 
 @case("a MySQL from before the last step of a creation: the sale that Redis has is recovered")

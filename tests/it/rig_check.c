@@ -49,13 +49,13 @@ static int64_t number(const struct redis_reply *map, const char *name, int i)
 
 /* Every owner was told this order, and the list has the same, without gaps. */
 static const char *check_orders(struct service *svc, struct arena *a, const struct options *o, const struct shared *s,
-				int i, int64_t n, int64_t *last_ms)
+				int i, int64_t sold, int64_t *last_ms)
 {
 	const struct redis_reply *owners = read_slot(svc, a, "HGETALL", KEY_OWNERS, s->coupon, i);
 	const struct redis_reply *list = read_slot(svc, a, "LRANGE", KEY_ORDERS, s->coupon, i);
-	if (redis_count(owners) != 2 * (size_t)n || redis_count(list) != (size_t)n)
-		return "owners, orders and n differ";
-	for (size_t k = 0; k < (size_t)n; k++) {
+	if (redis_count(owners) != 2 * (size_t)sold || redis_count(list) != (size_t)sold)
+		return "owners, orders and what is sold differ";
+	for (size_t k = 0; k < (size_t)sold; k++) {
 		const struct customer *c = find(o, s, redis_number_at(owners, 2 * k));
 		if (!c || c->told != STATUS_CREATED || c->segment != i || c->sequence != redis_number_at(owners, 2 * k + 1))
 			return "an owner was told otherwise";
@@ -77,17 +77,19 @@ static const char *check_segment(struct service *svc, struct arena *a, const str
 				 const struct redis_reply *hub, int i, struct sums *sums)
 {
 	const struct redis_reply *g = read_slot(svc, a, "HGETALL", KEY_SEGMENT, s->coupon, i);
-	int64_t left = number(g, "left", -1), n = number(g, "n", -1);
+	int64_t left = number(g, "left", -1), sold = number(g, "sold", -1);
 	int64_t received = number(g, "I", -1), sent = number(g, "O", -1);
 	int64_t granted = number(hub, "G", i), taken = number(hub, "R", i);
 	sums->left += left;
-	sums->sold += n;
+	sums->sold += sold;
 	sums->in_flight += granted - received + sent - taken;
-	if (left < 0 || left != received - sent - n)
+	if (left < 0 || left != received - sent - sold)
 		return "left is not what was received, not sent back and not sold";
 	if (received > granted || taken > sent)
 		return "totals went back";
-	return check_orders(svc, a, o, s, i, n, &sums->last_ms);
+	if (number(g, "base", -1) || number(g, "last", -1) != sold)
+		return "the last number is not what is sold";
+	return check_orders(svc, a, o, s, i, sold, &sums->last_ms);
 }
 
 static const char *check_sums(const struct options *o, const struct shared *s, const struct redis_reply *hub,

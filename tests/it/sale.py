@@ -9,6 +9,7 @@ from stores import literal
 from tap import same, until
 
 PATIENCE = 30  # seconds that a customer goes on asking
+RANGE = 1 << 20  # bases of order numbers are multiples of it
 
 
 class Outcome:
@@ -69,7 +70,7 @@ class Sale:
         return sum(self.instance.redis("LLEN", self.key("q", i)) for i in range(self.segments))
 
     def claimed(self):
-        return sum(int(self.instance.redis("HGET", self.key("s", i), "n")) for i in range(self.segments))
+        return sum(int(self.instance.redis("HGET", self.key("s", i), "sold")) for i in range(self.segments))
 
     def rows(self):
         """Orders in MySQL: number -> user."""
@@ -81,15 +82,40 @@ class Sale:
         return siphash(key, user.id.to_bytes(8, "little")) % self.segments
 
     def drained(self, seconds=15):
-        """Waits until every order is in MySQL and off the lists."""
+        """Waits until every order is in MySQL, or a dead letter, and off the lists."""
         claimed = self.claimed()
-        rows = f"SELECT COUNT(*) FROM orders WHERE coupon_id = {self.id}"
+        rows = (f"SELECT (SELECT COUNT(*) FROM orders WHERE coupon_id = {self.id}) + (SELECT COUNT(*) FROM dead_letters "
+                f"WHERE coupon_id = {self.id} AND seq IS NOT NULL AND state NOT IN (1, 3))")
         until(lambda: self.queued() == 0 and self.instance.sql.number(rows) >= claimed, seconds,
               f"{claimed} orders of {self.title} in MySQL", every=0.03)
 
     def audit(self):
         done = self.instance.ctl("audit", self.title)
         assert done.returncode == 0, f"audit: exit {done.returncode}\n{done.stdout}{done.stderr}"
+
+    # what inspections leave
+
+    def begin_anew(self, segment=0):
+        """The segment goes on under a new base, in Redis and in MySQL. The base."""
+        it = self.instance
+        last, before = map(int, it.redis("HMGET", self.key("s", segment), "last", "base"))
+        base = (last // RANGE + 1) * RANGE
+        it.sql(f"INSERT INTO drain_cursors (coupon_id, segment, base, next_number) VALUES ({self.id}, {segment}, {base}, "
+               f"{base + 1}) ON DUPLICATE KEY UPDATE base = {base}, next_number = {base + 1}; INSERT INTO number_ranges "
+               f"(coupon_id, segment, base, count) VALUES ({self.id}, {segment}, {before}, {last - before}) "
+               "ON DUPLICATE KEY UPDATE count = GREATEST(count, VALUES(count))")
+        it.redis("HSET", self.key("s", segment), "base", base, "last", base)
+        it.redis("HSET", self.key("hub"), f"B{segment}", base)
+        return base
+
+    def name_lost(self, *numbers, segment=0):
+        """Before that: these numbers are nobody's, and hold a unit each."""
+        redis = self.instance.redis
+        for number in numbers:
+            redis("RPUSH", self.key("q", segment), f"{number}|?|1700000000000")
+            redis("HINCRBY", self.key("s", segment), "sold", 1)
+            redis("HINCRBY", self.key("s", segment), "left", -1)
+            redis("HSET", self.key("s", segment), "last", number)
 
     # many customers
 

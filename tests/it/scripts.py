@@ -16,25 +16,30 @@ import sys
 import tempfile
 import time
 
+from nodes import free_ports
 from stores import Redis, RedisError
 from tap import case, comment, need_all, run_cases, same, until
 
 SOURCE = pathlib.Path(os.environ.get("top_srcdir") or pathlib.Path(__file__).parents[2])
 NAMES = [path.stem for path in sorted((SOURCE / "lua").glob("*.lua"))]
-GEN = "5"
+FENCE = "2:5@life"
+OTHER = "2:6@life"  # of a later generation
+DOUBT = "2:5@"
 HUB = "sk:{7:h}:hub"
 FOREVER = 10**15
+BASE = 1 << 20
+HIGH = (2**53 - 1) // BASE * BASE  # of the highest numbers that there are
 
 
 class Server(Redis):
     """A redis-server and the scripts in it."""
 
-    def __init__(self):
+    def __init__(self, port=0, *options):
         self.folder = tempfile.mkdtemp(prefix="seckill-scripts-", dir="/tmp")
         super().__init__(self.folder + "/redis.sock", None)
         self.process = subprocess.Popen(
-            ["redis-server", "--port", "0", "--unixsocket", self.path, "--dir", self.folder, "--save", "",
-             "--logfile", self.folder + "/log"], stdout=subprocess.DEVNULL)
+            ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--unixsocket", self.path, "--dir", self.folder,
+             "--save", "", "--logfile", self.folder + "/log", *options], stdout=subprocess.DEVNULL)
         self.sha = {}
 
     def _connect(self):
@@ -62,13 +67,17 @@ class Server(Redis):
 
 
 def words(answer):
-    """Of a claim: a word and numbers, or FENCED and a fence, if there is one."""
+    """Of a claim: a word and numbers; or FENCED and a fence, if there is one; or BROKEN and an error."""
     word, *rest = answer.split(" ")
+    if word == "BROKEN":
+        return [word, answer]
+    if word == "NEED":
+        assert abs(int(rest.pop()) - time.time() * 1000) < 60_000, answer
     return [word, *(rest[0] and rest or [None])] if word == "FENCED" else [word, *map(int, rest)]
 
 
 class Coupon:
-    """Coupon 7 in Redis, and its scripts as calls."""
+    """Coupon 7 in Redis, and its scripts as calls. The incarnation is the first one unless it is named: base 0, term 0."""
 
     at_once = True  # units that are added are for customers, without a pause
 
@@ -79,47 +88,55 @@ class Coupon:
         for i in range(segments):
             self.open_segment(i, each, starts, ends)
 
-    def open_hub(self, amount, each, extra=0, gen=GEN):
-        return self.redis.run("open_hub", [HUB], gen, amount, self.segments, each, extra)
+    def open_hub(self, amount, each, extra=0, fence=FENCE):
+        return self.redis.run("open_hub", [HUB], fence, amount, self.segments, each, extra)
 
-    def open_segment(self, i, units, starts=0, ends=0, gen=GEN):
-        return self.redis.run("open_segment", [self.key(i)], gen, starts, ends, units)
+    def open_segment(self, i, units, starts=0, ends=0, fence=FENCE):
+        return self.redis.run("open_segment", [self.key(i)], fence, starts, ends, units)
 
     @staticmethod
     def key(i, kind="s"):
         return f"sk:{{7:{i}}}:{kind}"
 
-    def claim(self, i, user, granted="", taken="", gen=GEN):
-        return self.batch((i, user, granted, taken, gen))[0]
+    def claim(self, i, user, granted="", taken="", base=0, term=0, fence=FENCE):
+        return self.batch((i, user, granted, taken, base, term, fence))[0]
 
     def batch(self, *claims):
-        """Each of them: segment, user, granted, taken, generation. An answer each: a word, and numbers."""
+        """Each of them: segment, user, granted, taken, base, term, fence. An answer each: a word, and numbers."""
         keys = [self.key(i, kind) for i, *_ in claims for kind in "soq"]
-        arguments = [word for _, user, granted, taken, gen in claims for word in (gen, user, granted, taken, "")]
+        arguments = [word for claim in claims for word in self.arguments(*claim[1:])]
         return [words(answer) for answer in self.redis.run("claim", keys, len(claims), *arguments)]
 
-    def debit(self, i, take=1, gen=GEN):
-        return self.redis.run("debit", [self.key(i)], gen, take)
+    @staticmethod
+    def arguments(user, granted="", taken="", base=0, term=0, fence=FENCE):
+        totals = "" if granted == "" else f"{granted} {taken} {base} {term}"
+        return [fence, user, totals, ""]
 
-    def exchange(self, i, received, sent, left, want, probes=64, *reports, gen=GEN):
-        return self.redis.run("exchange", [HUB], gen, i, received, sent, left, want, probes, *reports)
+    def debit(self, i, take=1, term="", fence=FENCE):
+        return self.redis.run("debit", [self.key(i)], fence, take, term)
 
-    def flag(self, i, epoch, moment, gen=GEN):
-        return self.redis.run("flag", [self.key(i)], gen, epoch, moment)
+    def exchange(self, i, received, sent, left, want, probes=64, *reports, base=0, term=0, fence=FENCE):
+        return self.redis.run("exchange", [HUB], fence, i, received, sent, left, base, term, want, probes, *reports)
 
-    def supply(self, amount, cancelled=0, gen=GEN):
-        reply = self.redis.run("supply", [HUB], gen, amount, cancelled)
+    def flag(self, i, epoch, moment, fence=FENCE):
+        return self.redis.run("flag", [self.key(i)], fence, epoch, moment)
+
+    def supply(self, amount, cancelled=0, fence=FENCE):
+        reply = self.redis.run("supply", [HUB], fence, amount, cancelled)
         if self.at_once and self.redis("HGET", HUB, "opening") == "1":
             self.redis("HSET", HUB, "opening", 0)  # as if workers had forgotten already
         return reply[:3]  # then whether it is opening
 
     def hub(self):
-        h = self.redis("HGETALL", HUB)
-        return {k: v if k == "empty" else int(v) for k, v in zip(h[::2], h[1::2])}
+        return self.fields(HUB)
 
     def segment(self, i):
-        s = self.redis("HGETALL", self.key(i))
-        return {k: v if k == "state" else int(v) for k, v in zip(s[::2], s[1::2])}
+        return self.fields(self.key(i))
+
+    def fields(self, key):
+        flat = self.redis("HGETALL", key)
+        return {name: value if name in ("fence", "state", "empty", "heard") else int(value)
+                for name, value in zip(flat[::2], flat[1::2])}
 
     def orders(self, i):
         return self.redis("LRANGE", self.key(i, "q"), 0, -1)
@@ -141,15 +158,21 @@ def unchanged(coupon, call, wanted):
 @case("a coupon is opened once; again changes nothing; another generation is fenced")
 def opening(redis):
     c = Coupon(redis, 100, 3, each=10)
-    same(c.hub(), {"fence": 5, "amount": 100, "cancelled": 0, "segments": 3, "avail": 70, "empty": "000", "sold_out": 0,
-                   "epoch": 0, "G0": 10, "G1": 10, "G2": 10, "R0": 0, "R1": 0, "R2": 0}, "hub")
-    same(c.segment(1), {"fence": 5, "state": "open", "t0": 0, "t1": 0, "left": 10, "I": 10, "O": 0, "n": 0, "epoch": 0,
-                        "until": 0}, "segment")
+    same(c.hub(), {"fence": FENCE, "amount": 100, "withdrawn": 0, "cancelled": 0, "final": 0, "final_cancelled": 0,
+                   "segments": 3, "avail": 70, "empty": "000", "heard": "111", "sold_out": 0, "epoch": 0, "term": 0,
+                   "G0": 10, "G1": 10, "G2": 10, "R0": 0, "R1": 0, "R2": 0, "B0": 0, "B1": 0, "B2": 0}, "hub")
+    same(c.segment(1), {"fence": FENCE, "state": "open", "t0": 0, "t1": 0, "left": 10, "sold": 0, "last": 0, "base": 0,
+                        "term": 0, "I": 10, "O": 0, "epoch": 0, "until": 0}, "segment")
     c.claim(1, 42)
     unchanged(c, lambda: c.open_hub(100, 10), ["OK", 0])
     unchanged(c, lambda: c.open_segment(1, 10), ["OK", 0])
-    unchanged(c, lambda: c.open_hub(100, 10, gen=6), ["FENCED", str(GEN)])
-    unchanged(c, lambda: c.open_segment(1, 10, gen=6), ["FENCED", str(GEN)])
+    unchanged(c, lambda: c.open_hub(100, 10, fence=OTHER), ["FENCED", FENCE])
+    unchanged(c, lambda: c.open_segment(1, 10, fence=OTHER), ["FENCED", FENCE])
+    for fence in ("2:5@another", "2:5!"):  # of the same generation
+        redis("HSET", HUB, "fence", fence)
+        unchanged(c, lambda: c.open_hub(100, 10), ["OK", 0])
+    redis("HSET", HUB, "fence", "5@life")  # of layout 1
+    unchanged(c, lambda: c.open_hub(100, 10), ["FENCED", "5@life"])
 
 
 @case("the first segments get what does not divide, and 256 segments are not too many")
@@ -160,7 +183,7 @@ def division(redis):
     same(c.open_hub(1000, 3, extra=232), ["OK", 1], "opened")
     h = c.hub()
     same([h["G0"], h["G231"], h["G232"], h["G255"], h["avail"]], [4, 4, 3, 3, 0], "granted")
-    same(h["empty"], "0" * 256, "marks")
+    same((h["empty"], h["heard"]), ("0" * 256, "1" * 256), "marks")
 
 
 # Claims
@@ -175,7 +198,8 @@ def claims(redis):
     assert abs(won[3] - time.time() * 1000) < 5000, won
     unchanged(c, lambda: c.claim(0, 42), ["MINE", 1])
     same(c.claim(0, 43)[:3], ["WON", 2, 0], "won")
-    unchanged(c, lambda: c.claim(0, 44), ["NEED", 2, 0])
+    unchanged(c, lambda: c.claim(0, 44), ["NEED", 2, 0, 0, 0])
+    same({k: c.segment(0)[k] for k in ("left", "sold", "last")}, {"left": 0, "sold": 2, "last": 2}, "segment")
 
 
 @case("a batch: each claim is answered for itself, in its order, whatever becomes of the others")
@@ -183,16 +207,16 @@ def batches(redis):
     c = Coupon(redis, 5, 3, each=1)
     redis("DEL", c.key(1, "o"))
     redis("SET", c.key(1, "o"), "no hash")
-    last = (2, 7, 0, 9, GEN)  # it went back in time
     before = c.segment(1)
-    answers = redis.run("claim", [c.key(i, kind) for i in (0, 0, 1, 0, 2, 2) for kind in "soq"], 6, *(
-        word for claim in [(0, 42, "", "", GEN), (0, 43, "", "", GEN), (1, 44, "", "", GEN), (0, 42, 3, 0, GEN),
-                           (2, 45, "", "", "9"), last] for word in (claim[4], *claim[1:4], "")))
+    asked = [(0, 42), (0, 43), (1, 44), (0, 42, 3, 0), (2, 45, "", "", 0, 0, "2:9@life"),
+             (2, 7, 0, 9)]  # the last one: it went back in time
+    answers = redis.run("claim", [c.key(i, kind) for i, *_ in asked for kind in "soq"], len(asked),
+                        *(word for claim in asked for word in c.arguments(*claim[1:])))
     same([a.split(" ")[0] for a in answers], ["WON", "NEED", "BROKEN", "MINE", "FENCED", "REGRESS"], "answers")
     assert "WRONGTYPE" in answers[2], answers[2]
-    same((c.segment(0)["left"], c.segment(0)["n"]), (2, 1), "left and sold where the batch won and was credited")
+    same((c.segment(0)["left"], c.segment(0)["sold"]), (2, 1), "left and sold where the batch won and was credited")
     same(c.segment(1), before, "the segment that is broken")
-    same(c.batch((2, 45, "", "", GEN), (2, 46, "", "", GEN), (0, 43, "", "", GEN))[1][0], "NEED", "the second of two")
+    same(c.batch((2, 45), (2, 46), (0, 43))[1][0], "NEED", "the second of two")
     same([len(c.orders(i)) for i in range(3)], [2, 0, 1], "orders")
 
 
@@ -202,7 +226,7 @@ def indexes(redis):
 
     def claim(user):
         keys = [c.key(0), c.key(0, "o"), c.key(0, "q"), f"sk:u:{{{user}}}", "sk:dirty"]
-        return words(*redis.run("claim", keys, 1, GEN, user, "", "", "", "7-0-", "7:1"))
+        return words(*redis.run("claim", keys, 1, *c.arguments(user), "7-0-", "7:1"))
     won = claim(42)
     same(redis("ZRANGE", "sk:u:{42}", 0, -1, "WITHSCORES"), ["7-0-1", str(won[3])], "the customer's index")
     same(redis("SMEMBERS", "sk:dirty"), ["7:1"], "coupons with orders")
@@ -213,7 +237,7 @@ def indexes(redis):
     redis("SET", "sk:u:{44}", "no index")
     same(claim(44)[:3], ["WON", 3, 0], "won, with an index that is none")
     same(len(c.orders(0)), 3, "orders on the list")
-    unchanged(c, lambda: claim(45), ["NEED", 3, 0])
+    unchanged(c, lambda: claim(45), ["NEED", 3, 0, 0, 0])
 
 
 @case("credit: a total is credited once, however often it comes, and late ones are ignored")
@@ -259,11 +283,13 @@ def states(redis):
 @case("another generation, or nothing there at all, does nothing")
 def fenced(redis):
     c = Coupon(redis, 100, 2, each=10)
-    calls = [lambda: c.claim(0, 42, gen=6), lambda: c.claim(0, 0, 50, 0, gen=6), lambda: c.debit(0, gen=6),
-             lambda: c.exchange(0, 10, 0, 0, 1, gen=6), lambda: c.flag(0, 1, FOREVER, gen=6),
-             lambda: c.supply(200, gen=6)]
+    calls = [lambda: c.claim(0, 42, fence=OTHER), lambda: c.claim(0, 0, 50, 0, fence=OTHER), lambda: c.debit(0, fence=OTHER),
+             lambda: c.exchange(0, 10, 0, 0, 1, fence=OTHER), lambda: c.flag(0, 1, FOREVER, fence=OTHER),
+             lambda: c.supply(200, fence=OTHER)]
     for call in calls:
-        unchanged(c, call, ["FENCED", str(GEN)])
+        unchanged(c, call, ["FENCED", FENCE])
+    redis("HSET", c.key(0), "fence", "2:5@")  # in doubt
+    unchanged(c, lambda: c.claim(0, 42), ["FENCED", "2:5@"])
     redis("FLUSHALL")
     for call in calls:
         unchanged(c, call, ["FENCED", None])
@@ -273,15 +299,22 @@ def fenced(redis):
 def changed(redis):
     c = Coupon(redis, 100, 1, each=10)
     fence = lambda *words: redis.run("fence", [c.key(0)], *words)
-    same(fence("9@other", "5@new"), ["FENCED", str(GEN)], "reply")
-    same(fence(str(GEN), "5@new"), ["OK"], "reply")
-    same(fence(str(GEN), "5@new"), ["OK"], "reply")
-    same(fence("", "5!"), ["OK"], "reply")
-    unchanged(c, lambda: c.claim(0, 42, gen="5@new"), ["FENCED", "5!"])
-    same(fence("", "6@new"), ["OK"], "reply")
-    same(fence("", "5!"), ["FENCED", "6@new"], "an earlier recovery that comes late")
-    redis("HSET", c.key(0), "fence", "garbage")
-    same(fence("", "6!"), ["OK"], "reply over garbage")
+    same(fence("2:9@other", "2:5@new"), ["FENCED", FENCE], "reply")
+    same(fence(FENCE, "2:5@new"), ["OK"], "reply")
+    same(fence(FENCE, "2:5@new"), ["OK"], "reply")
+    same(fence("", "2:5!"), ["OK"], "reply")
+    unchanged(c, lambda: c.claim(0, 42, fence="2:5@new"), ["FENCED", "2:5!"])
+    same(fence("", "2:6@new"), ["OK"], "reply")
+    same(fence("", "2:5!"), ["FENCED", "2:6@new"], "an earlier recovery that comes late")
+    for there, new, reply in (
+            ("2:9@x", "2:10@x", ["OK"]), ("2:10@x", "2:9@x", ["FENCED", "2:10@x"]), ("5@x", "2:5!", ["OK"]),
+            ("6@x", "2:5!", ["FENCED", "6@x"]), ("3:5@x", "2:6!", ["FENCED", "3:5@x"]), ("3:5@x", "5!", ["FENCED", "3:5@x"]),
+            ("garbage", "2:6!", ["OK"]), ("", "2:6!", ["OK"]),
+            (f"2:{HIGH + 1}@x", f"2:{HIGH}!", ["FENCED", f"2:{HIGH + 1}@x"])):
+        redis("HSET", c.key(0), "fence", there)
+        same(fence("", new), reply, f"{new} over {there}")
+    redis("HDEL", c.key(0), "fence")
+    same(fence("", "2:6!"), ["OK"], "reply where there was none")
 
 
 @case("a description of an older generation changes nothing")
@@ -296,7 +329,7 @@ def described(redis):
 @case("REGRESS: who went back in time does nothing")
 def regress(redis):
     c = Coupon(redis, 100, 2, each=10)
-    same(c.debit(0), ["OK", 0, 10, 10], "debit")
+    same(c.debit(0), ["OK", 0, 10, 10, 0, 0], "debit")
     same(c.exchange(0, 10, 10, 0, 0), ["OK", 10, 10], "report")
     # the hub forgot a grant: a segment has received more than it gave
     unchanged(c, lambda: c.exchange(1, 11, 0, 0, 1), ["REGRESS"])
@@ -305,7 +338,7 @@ def regress(redis):
     unchanged(c, lambda: c.claim(0, 42, 10, 10), ["REGRESS"])
     unchanged(c, lambda: c.claim(0, 0, 20, 10), ["REGRESS"])
     # and one of several reports is enough
-    unchanged(c, lambda: c.exchange(0, 10, 10, 0, 1, 64, "1 11 0 0"), ["REGRESS"])
+    unchanged(c, lambda: c.exchange(0, 10, 10, 0, 1, 64, "1 11 0 0 0 0"), ["REGRESS"])
 
 
 # Hub and segments
@@ -330,41 +363,41 @@ def grants(redis):
 @case("a crowd gets a unit each, when there are so many")
 def crowds(redis):
     c = Coupon(redis, 30, 4, each=0)
-    same(c.exchange(0, 0, 0, 0, 25), ["GRANT", 25, 0], "25 wait")
-    same(c.exchange(1, 0, 0, 0, 25), ["GRANT", 5, 0], "25 wait for the rest")
+    same(c.exchange(0, 0, 0, 0, 25), ["GRANT", 25, 0, 0, 0], "25 wait")
+    same(c.exchange(1, 0, 0, 0, 25), ["GRANT", 5, 0, 0, 0], "25 wait for the rest")
 
 
 @case("candidates are those that may hold stock, nearest first, as many as asked for")
 def candidates(redis):
     c = Coupon(redis, 5, 5, each=1)
-    same(c.exchange(2, 0, 0, 0, 1, probes=1), ["NONE", 1, 0, 3, 1, 0], "one")
-    same(c.exchange(2, 0, 0, 0, 1), ["NONE", 1, 0, 3, 1, 0, 4, 1, 0, 0, 1, 0, 1, 1, 0], "all")
+    same(c.exchange(2, 0, 0, 0, 1, probes=1), ["NONE", 1, 0, 0, 0, 3, 1, 0, 0], "one")
+    same(c.exchange(2, 0, 0, 0, 1), ["NONE", 1, 0, 0, 0, 3, 1, 0, 0, 4, 1, 0, 0, 0, 1, 0, 0, 1, 1, 0, 0], "all")
     same(c.exchange(4, 1, 0, 0, 0), ["OK", 1, 0], "segment 4 is empty")
-    same(c.exchange(2, 0, 0, 0, 1), ["NONE", 1, 0, 3, 1, 0, 0, 1, 0, 1, 1, 0], "all others")
+    same(c.exchange(2, 0, 0, 0, 1), ["NONE", 1, 0, 0, 0, 3, 1, 0, 0, 0, 1, 0, 0, 1, 1, 0, 0], "all others")
 
 
 @case("one call brings several reports: what they sent back is granted at once, and the empty ones are known")
 def reports(redis):
     c = Coupon(redis, 6, 4, each=1)
-    same(c.exchange(0, 1, 0, 0, 2), ["GRANT", 3, 0], "the hub's two")
-    same([c.debit(1), c.debit(2)], [["OK", 0, 1, 1]] * 2, "two send one back")
-    same(c.exchange(0, 3, 0, 0, 3, 64, "1 1 1 0 2 1 1 0"), ["GRANT", 5, 0], "both in one")
+    same(c.exchange(0, 1, 0, 0, 2), ["GRANT", 3, 0, 0, 0], "the hub's two")
+    same([c.debit(1), c.debit(2)], [["OK", 0, 1, 1, 0, 0]] * 2, "two send one back")
+    same(c.exchange(0, 3, 0, 0, 3, 64, "1 1 1 0 0 0 2 1 1 0 0 0"), ["GRANT", 5, 0, 0, 0], "both in one")
     same({k: c.hub()[k] for k in ("avail", "R1", "R2", "empty")}, {"avail": 0, "R1": 1, "R2": 1, "empty": "0110"}, "hub")
-    same(c.exchange(3, 1, 0, 0, 1, 64, "1 1 1 0 2 1 1 0"), ["NONE", 1, 0, 0, 5, 0], "a second time it is no news")
+    same(c.exchange(3, 1, 0, 0, 1, 64, "1 1 1 0 0 0 2 1 1 0 0 0"), ["NONE", 1, 0, 0, 0, 0, 5, 0, 0], "a second time it is no news")
 
 
 @case("sold out is said when every segment is empty and nothing is in flight, not before")
 def sold_out(redis):
     c = Coupon(redis, 2, 2, each=1)
     c.claim(0, 42)
-    same(c.exchange(0, 1, 0, 0, 1), ["NONE", 1, 0, 1, 1, 0], "segment 1 has a unit")
-    same(c.debit(1), ["OK", 0, 1, 1], "it sends it back")
-    same(c.exchange(0, 1, 0, 0, 1), ["NONE", 1, 0, 1, 1, 0], "the unit is in flight")
+    same(c.exchange(0, 1, 0, 0, 1), ["NONE", 1, 0, 0, 0, 1, 1, 0, 0], "segment 1 has a unit")
+    same(c.debit(1), ["OK", 0, 1, 1, 0, 0], "it sends it back")
+    same(c.exchange(0, 1, 0, 0, 1), ["NONE", 1, 0, 0, 0, 1, 1, 0, 0], "the unit is in flight")
     same(c.exchange(1, 1, 1, 0, 0), ["OK", 1, 1], "it arrives")
-    same(c.exchange(0, 1, 0, 0, 1), ["GRANT", 2, 0], "and is granted")
-    same(c.exchange(1, 1, 1, 0, 1), ["NONE", 1, 1, 0, 2, 0], "the grant is in flight")
+    same(c.exchange(0, 1, 0, 0, 1), ["GRANT", 2, 0, 0, 0], "and is granted")
+    same(c.exchange(1, 1, 1, 0, 1), ["NONE", 1, 1, 0, 0, 0, 2, 0, 0], "the grant is in flight")
     same(c.claim(0, 43, 2, 0)[0], "WON", "the last one")
-    same(c.exchange(1, 1, 1, 0, 1), ["NONE", 1, 1, 0, 2, 0], "segment 0 did not say so yet")
+    same(c.exchange(1, 1, 1, 0, 1), ["NONE", 1, 1, 0, 0, 0, 2, 0, 0], "segment 0 did not say so yet")
     word = c.exchange(0, 2, 0, 0, 1)
     same(word[:2], ["SOLDOUT", 1], "now it is")
     assert 0 < word[2] - time.time() * 1000 <= 1100, word
@@ -380,14 +413,14 @@ def flags(redis):
     same(c.flag(0, 1, now + 500), ["OK", 1], "an earlier end")
     same(c.segment(0)["until"], now + 900, "does not shorten it")
     same(c.flag(0, 2, 0), ["OK", 1], "open again")
-    same(c.claim(0, 42), ["NEED", 0, 0], "asks the hub")
+    same(c.claim(0, 42), ["NEED", 0, 0, 0, 0], "asks the hub")
     unchanged(c, lambda: c.flag(0, 1, now + 900), ["OK", 0])  # from before the opening
     unchanged(c, lambda: c.flag(0, 2, 0), ["OK", 0])
     same(c.flag(0, 3, now - 1), ["OK", 1], "a lease that has run out")
-    same(c.claim(0, 42), ["NEED", 0, 0], "asks the hub")
+    same(c.claim(0, 42), ["NEED", 0, 0, 0, 0], "asks the hub")
     same(c.flag(0, 3, int(time.time() * 1000) + 900), ["OK", 1], "a lease")
     same(c.claim(0, 42, 1, 0)[0], "WON", "ends with a credit")
-    same(c.claim(0, 43), ["NEED", 1, 0], "asks the hub")
+    same(c.claim(0, 43), ["NEED", 1, 0, 0, 0], "asks the hub")
     c.claim(0, 0, 2, 0)
     unchanged(c, lambda: c.flag(0, 3, now + 900), ["OK", 0])  # there is stock
 
@@ -403,10 +436,10 @@ def leases(redis):
     assert began + 1000 <= c.segment(0)["until"] <= now() + 1000, c.segment(0)
     same(c.claim(0, 42), ["SOLDOUT", 1], "refused")
     redis("HSET", c.key(0), "until", now() + 30_000)  # as it is when TIME was set back by 29 s
-    same(c.claim(0, 42), ["NEED", 0, 0], "void")
+    same(c.claim(0, 42), ["NEED", 0, 0, 0, 0], "void")
     same(c.flag(0, 1, now() + 30_000), ["OK", 1], "so is a word from before")
     same(c.segment(0)["until"], 0, "and neither is kept")
-    same(c.claim(0, 42), ["NEED", 0, 0], "asks the hub")
+    same(c.claim(0, 42), ["NEED", 0, 0, 0, 0], "asks the hub")
     same(c.flag(0, 1, now() + 1000), ["OK", 1], "a word from after it")
     same(c.claim(0, 42), ["SOLDOUT", 1], "refused")
 
@@ -419,30 +452,30 @@ def supplies(redis):
     unchanged(c, lambda: c.supply(7), ["OK", 0, 0])
     same(c.supply(10, 2), ["OK", 0, 2], "two were cancelled")
     unchanged(c, lambda: c.supply(10, 1), ["OK", 0, 0])
-    same(c.exchange(0, 0, 0, 0, 12), ["GRANT", 12, 0], "granted")
+    same(c.exchange(0, 0, 0, 0, 12), ["GRANT", 12, 0, 0, 0], "granted")
     same(c.exchange(0, 12, 0, 0, 1)[:2], ["SOLDOUT", 1], "and sold")
     c.at_once = False
     same(c.supply(13, 2), ["OK", 2, 3], "three more")
     for waited in ((), ("", 0), ("", 1), ("", 3)):
         unchanged(c, lambda: c.exchange(0, 12, 0, 0, 1, 64, *waited), ["LATER", 2])
-    same(c.exchange(0, 12, 0, 0, 1, 64, "", 2), ["GRANT", 15, 0], "to a worker that has waited for this opening")
+    same(c.exchange(0, 12, 0, 0, 1, 64, "", 2), ["GRANT", 15, 0, 0, 0], "to a worker that has waited for this opening")
     same(c.exchange(0, 15, 0, 0, 1)[:2], ["SOLDOUT", 3], "and sold")
-    same(c.redis.run("supply", [HUB], GEN, 14, 2), ["OK", 4, 1, 1], "one more")
+    same(c.redis.run("supply", [HUB], FENCE, 14, 2), ["OK", 4, 1, 1], "one more")
     for waited in (0, 2, 3):
-        unchanged(c, lambda: c.redis.run("supply", [HUB], GEN, 0, 0, waited), ["OK", 4, 0, 1])
-    same(c.redis.run("supply", [HUB], GEN, 0, 0, 4), ["OK", 4, 0, 0], "the supplier has waited")
-    same(c.exchange(0, 15, 0, 0, 1), ["GRANT", 16, 0], "for all")
+        unchanged(c, lambda: c.redis.run("supply", [HUB], FENCE, 0, 0, waited), ["OK", 4, 0, 1])
+    same(c.redis.run("supply", [HUB], FENCE, 0, 0, 4), ["OK", 4, 0, 0], "the supplier has waited")
+    same(c.exchange(0, 15, 0, 0, 1), ["GRANT", 16, 0, 0, 0], "for all")
 
 
 # Lists
 
 
-@case("a list is trimmed by sequence: again and late do nothing, what is no order stays")
+@case("a list is trimmed by number: again and late do nothing, what is no order stays")
 def trims(redis):
-    queue = Coupon.key(0, "q")
-    trim = lambda n: redis.run("trim", [queue], n)
+    segment, queue = Coupon.key(0), Coupon.key(0, "q")
+    trim = lambda n, base=0: redis.run("trim", [segment, queue], base, n)
     redis("FLUSHALL")
-    same(trim(5), 0, "no list")
+    same(trim(5), 0, "no list, no segment")
     redis("RPUSH", queue, *(f"{n}|4{n}|1" for n in range(3, 9)))
     same([trim(2), trim(4), trim(4), trim(3)], [0, 2, 0, 0], "dropped")
     same(redis("LINDEX", queue, 0), "5|45|1", "head")
@@ -454,6 +487,50 @@ def trims(redis):
     same(trim(9), 1, "the order behind it")
 
 
+@case("a list of several incarnations, with numbers that are lost, is trimmed by number, and only under the base that was read")
+def trims_of_incarnations(redis):
+    segment, queue = Coupon.key(0), Coupon.key(0, "q")
+    trim = lambda n, base=HIGH: redis.run("trim", [segment, queue], base, n)
+    numbers = [3, 4, 9, BASE + 1, BASE + 2, BASE + 7, HIGH + 1, HIGH + 2]
+    for upto in {0, *numbers, *(n + 1 for n in numbers), FOREVER * 9}:
+        redis("DEL", segment, queue)
+        redis("HSET", segment, "base", HIGH)
+        redis("RPUSH", queue, *(f"{n}|{'?' if n % 2 else 42}|1" for n in numbers))
+        for base in (0, BASE, HIGH + BASE, ""):
+            same(trim(upto, base), -2, "trimmed under another base")
+        gone = sum(n <= upto for n in numbers)
+        same([trim(upto), trim(upto)], [gone, 0], f"trimmed up to {upto}")
+        same([int(record.split("|")[0]) for record in redis("LRANGE", queue, 0, -1)], numbers[gone:], "what is left")
+    redis("DEL", queue)
+    redis("RPUSH", queue, *(f"{n}|42|1" for n in numbers[:4]), "junk", *(f"{n}|42|1" for n in numbers[4:]))
+    same((trim(numbers[-1]), redis("LINDEX", queue, 0)), (4, "junk"), "up to what cannot be read: drainers stop there")
+    redis("LPOP", queue)
+    counted = lambda n, count: redis.run("trim", [segment, queue], HIGH, n, count)
+    same([counted(BASE + 7, 2), counted(BASE + 7, 2), counted(HIGH + 2, 4)], [2, 0, 2], "as many as a drainer has read")
+
+
+@case("what waits for MySQL is read with the base under which it was read, and from a full server, too")
+def peeks(redis):
+    c = Coupon(redis, 5, 1, each=5)
+    peek = lambda skip, count: redis.run("peek", [c.key(0), c.key(0, "q")], skip, count)
+    same(peek(0, 9), ["0"], "nothing waits")
+    for user in range(11, 15):
+        c.claim(0, user)
+    redis("HSET", c.key(0), "base", HIGH)
+    whole = c.orders(0)
+    for skip, count in ((0, 2), (1, 2), (3, 9), (4, 9), (99, 1)):
+        same(peek(skip, count), [str(HIGH), *whole[skip:skip + count]], f"{count} behind {skip}")
+    redis("RPUSH", c.key(0, "q"), *(f"{n}|1|1" for n in range(5, 20005)))
+    same(len(peek(0, 20000)), 20001, "a long list")
+    redis("HDEL", c.key(0), "base")  # of an earlier layout
+    for setting, value in (("maxmemory", 1), ("min-replicas-to-write", 1)):
+        redis("CONFIG", "SET", setting, value)
+        same(peek(3, 1), ["0", whole[3]], setting)
+        redis("CONFIG", "SET", setting, 0)
+    redis("DEL", c.key(0), c.key(0, "q"))
+    same(peek(0, 9), ["0"], "no segment")
+
+
 @case("an order that the list lost is put back in its place, once; whose it is not, and what is no list of orders, stays")
 def restore(redis):
     c = Coupon(redis, 20, 1, each=20)
@@ -461,9 +538,9 @@ def restore(redis):
         c.claim(0, user)
     whole = c.orders(0)
 
-    def put_back(n, user=None, gen=GEN, ms=5):
+    def put_back(n, user=None, fence=FENCE, ms=5):
         keys = [c.key(0), c.key(0, "o"), c.key(0, "q")]
-        return redis.run("restore", keys, gen, user or n + 10, n, whole[n - 1].split("|")[2] if ms == 5 else ms)
+        return redis.run("restore", keys, fence, user or n + 10, n, whole[n - 1].split("|")[2] if ms == 5 else ms)
     for lost in ([1], [10], [5], [1, 2, 9, 10], [3, 4, 6], range(1, 11), [10, 7, 1]):
         for n in lost:
             same(redis("LREM", c.key(0, "q"), 1, whole[n - 1]), 1, "records taken away")
@@ -474,7 +551,7 @@ def restore(redis):
     redis("LREM", c.key(0, "q"), 1, whole[4])
     unchanged(c, lambda: put_back(5, user=16), ["OTHER"])
     unchanged(c, lambda: put_back(5, user=99), ["OTHER"])
-    unchanged(c, lambda: put_back(5, gen=6), ["FENCED", str(GEN)])
+    unchanged(c, lambda: put_back(5, fence=OTHER), ["FENCED", FENCE])
     redis("LSET", c.key(0, "q"), 4, "garbage")
     unchanged(c, lambda: put_back(5), ["GARBAGE"])
 
@@ -490,13 +567,528 @@ def full(redis):
             raise AssertionError("a claim on a full server")
         except RedisError as error:
             assert str(error).startswith("OOM"), error
-        same(c.debit(1), ["OK", 0, 2, 2], "debit")
+        same(c.debit(1), ["OK", 0, 2, 2, 0, 0], "debit")
         same(c.exchange(1, 2, 1, 1, 0), ["OK", 2, 1], "report")
         same(c.flag(0, 1, FOREVER), ["OK", 0], "flag")
         same(c.supply(11), ["OK", 0, 1], "supply")
-        same(redis.run("trim", [c.key(0, "q")], 1), 1, "trim")
+        same(redis.run("trim", [c.key(0), c.key(0, "q")], 0, 1), 1, "trim")
     finally:
         redis("CONFIG", "SET", "maxmemory", 0)
+
+
+# Incarnations
+
+
+class Comeback(Coupon):
+    """A segment and a hub that lost something, and the scripts that bring them back. In doubt: the fence DOUBT."""
+
+    def doubt(self, *slots):
+        for slot in slots:
+            self.redis("HSET", HUB if slot == "hub" else self.key(slot), "fence", DOUBT)
+
+    def admit(self, i, base, received, sent, sold, fence=FENCE):
+        return self.redis.run("admit", [HUB], fence, i, base, received, sent, sold)
+
+    def mend(self, i, base, orders="", totals=None, read=None, fence=DOUBT):
+        """As it is read now, unless read says how it was: sold, last, I, O. totals: granted, taken, the hub's term."""
+        read = read or self.read(i)
+        totals = totals or (*read[2:], self.segment(i).get("term", 0))
+        return self.redis.run("mend", [self.key(i), self.key(i, "o")], fence, *read, base, orders, *totals)
+
+    def read(self, i):
+        return self.redis("HMGET", self.key(i), "sold", "last", "I", "O")
+
+    def settle(self, i, base, term, fence=FENCE):
+        return self.redis.run("settle", [HUB], fence, i, base, term)
+
+    def reopen(self, i, base, first="", last="", fence=DOUBT, new=FENCE):
+        return self.redis.run("reopen", [self.key(i), self.key(i, "q")], fence, base, new, first, last)
+
+    def term(self, number, fence=DOUBT, new=FENCE, forgets=1):
+        return self.redis.run("term", [HUB], fence, new, number, forgets)
+
+    def come_back(self, i, base, orders="", units=0, lost=("", "")):
+        """All steps of an inspection, of one segment; returns the numbers that were named lost."""
+        sold, _, received, sent = map(int, self.read(i))
+        word, granted, taken, term = self.admit(i, base, received, sent, sold + units)[:4]
+        same(word, "OK", "admitted")
+        same(self.mend(i, base, orders, (granted, taken, term))[0], "OK", "mended")
+        same(self.settle(i, base, term)[0], "OK", "settled")
+        word, named = self.reopen(i, base, *lost)
+        same(word, "OK", "opened")
+        return named
+
+    def balance(self):
+        """amount + cancelled - withdrawn = hub + in flight + left + sold, and each segment adds up."""
+        hub, parts = self.hub(), [self.segment(i) for i in range(self.segments)]
+        units = hub["avail"]
+        for i, s in enumerate(parts):
+            same(s["left"], s["I"] - s["O"] - s["sold"], f"left of segment {i}")
+            units += hub[f"G{i}"] - s["I"] + s["O"] - hub[f"R{i}"] + s["left"] + s["sold"]
+        same(units, hub["amount"] + hub["cancelled"] - hub["withdrawn"], "units")
+
+
+@case("numbers run on from the base, also of the highest incarnation that there is")
+def numbers(redis):
+    c = Comeback(redis, 4, 1, each=2)
+    c.claim(0, 42)
+    c.doubt(0)
+    same(c.come_back(0, HIGH), 0, "numbers that are lost")
+    same({k: c.segment(0)[k] for k in ("base", "last", "sold", "left")}, {"base": HIGH, "last": HIGH, "sold": 1, "left": 1},
+         "segment")
+    same(c.claim(0, 43)[:3], ["WON", HIGH + 1, 0], "won")
+    same([c.claim(0, 42), c.claim(0, 43)], [["MINE", 1], ["MINE", HIGH + 1]], "again")
+    same([order.split("|")[:2] for order in c.orders(0)], [["1", "42"], [str(HIGH + 1), "43"]], "list")
+    same(c.claim(0, 44), ["NEED", 2, 0, HIGH, 0], "asks the hub")
+    redis("HSET", c.key(0), "last", 2**53 - 3, "left", 1, "I", 3)
+    same(c.claim(0, 44)[:2], ["WON", 2**53 - 2], "the last numbers")
+    same(redis("HGET", c.key(0, "o"), 44), str(2**53 - 2), "owner")
+    c.doubt(0)
+    unchanged(c, lambda: c.mend(0, HIGH, read=(3, 2**53 - 1, 3, 0)), ["OTHER"])  # one more than its last number
+    same(c.mend(0, HIGH)[2], 2**53 - 2, "its last number")
+
+
+@case("a claim that brings what an earlier segment or hub was granted does nothing")
+def late_grants(redis):
+    c = Comeback(redis, 9, 1, each=1)
+    redis("HSET", c.key(0), "base", BASE, "term", 3)
+    for base, term in ((0, 3), (BASE, 2), (BASE - 1, 9), (0, 0)):
+        unchanged(c, lambda: c.claim(0, 42, 5, 0, base, term), ["REPLACED"])
+        unchanged(c, lambda: c.claim(0, 0, 5, 0, base, term), ["REPLACED"])
+    unchanged(c, lambda: c.claim(0, 42, 5, 9, BASE, 3), ["REGRESS"])
+    same(c.claim(0, 0, 5, 0, BASE, 3), ["OK", 5, 5, 0], "credited")
+    same(c.claim(0, 0, 6, 0, 2 * BASE, 4), ["OK", 6, 6, 0], "the hub is ahead")
+    same(c.segment(0)["term"], 3, "what it knows of the hub")
+
+
+@case("a report of an earlier segment, or to an earlier hub, counts nothing; others beside it do")
+def late_reports(redis):
+    c = Comeback(redis, 9, 3, each=2)
+    redis("HSET", HUB, "term", 4, "B1", BASE)
+    unchanged(c, lambda: c.exchange(1, 2, 1, 0, 1, base=0, term=4), ["REPLACED"])
+    unchanged(c, lambda: c.exchange(1, 2, 1, 0, 0, base=BASE, term=3), ["REPLACED"])
+    unchanged(c, lambda: c.exchange(1, 9, 1, 0, 0, base=BASE, term=3), ["REPLACED"])  # else REGRESS
+    same(c.exchange(1, 2, 1, 0, 1, 64, "0 2 2 0 0 4 2 2 0 0 0 3", base=0, term=4), ["REPLACED"], "one of two others counts")
+    same({k: c.hub()[k] for k in ("avail", "R0", "R1", "R2", "empty")}, {"avail": 5, "R0": 2, "R1": 0, "R2": 0, "empty": "100"},
+         "hub")
+    same(c.exchange(0, 2, 2, 0, 0, 64, f"1 2 1 0 {BASE - 1} 4", term=4), ["OK", 2, 2], "another one is late")
+    same(c.hub()["R1"], 0, "taken of it")
+    same(c.exchange(1, 2, 0, 2, 6, base=BASE, term=4), ["GRANT", 7, 0, BASE, 4], "granted to the present one")
+    same(c.exchange(1, 7, 0, 1, 1, base=BASE + 1, term=5), ["NONE", 7, 0, BASE, 4, 2, 2, 0, 0], "the segment is ahead")
+
+
+@case("in a new term the hub grants and says nothing until each segment was heard, and counts what it has forgotten")
+def hearings(redis):
+    c = Comeback(redis, 10, 3, each=2)
+    c.exchange(0, 2, 0, 1, 3)  # granted 3 more, which the segment gets
+    c.claim(0, 0, 5, 0)
+    redis("HSET", HUB, "avail", 4, "G0", 2, "empty", "111", "sold_out", 1)  # forgotten
+    c.doubt("hub")
+    same(c.term(7), ["OK", 7 << 20], "a new term")
+    hub = c.hub()
+    same({k: hub[k] for k in ("term", "heard", "empty", "sold_out", "epoch", "opening", "fence")},
+         {"term": 7, "heard": "000", "empty": "000", "sold_out": 0, "epoch": 7 << 20, "opening": 1, "fence": FENCE}, "hub")
+    unchanged(c, lambda: c.exchange(1, 2, 0, 0, 1), ["REPLACED"])  # it does not know this term
+    same(c.exchange(1, 2, 0, 0, 1, base=BASE, term=7), ["UNHEARD"], "segment 1")
+    same({k: c.hub()[k] for k in ("heard", "B1", "G1", "avail", "empty")},
+         {"heard": "010", "B1": BASE, "G1": 2, "avail": 4, "empty": "010"}, "hub")
+    unchanged(c, lambda: c.exchange(1, 2, 0, 0, 1, term=7), ["REPLACED"])  # of an earlier base by now
+    unchanged(c, lambda: c.exchange(1, 3, 0, 0, 1, base=BASE, term=7), ["REGRESS"])
+    same(c.exchange(2, 1, 0, 1, 1, 64, "0 5 0 5 0 7", base=3 * BASE, term=7), ["LATER", 7 << 20], "both others in one")
+    same({k: c.hub()[k] for k in ("heard", "B0", "G0", "B2", "G2", "avail", "empty")},
+         {"heard": "111", "B0": 0, "G0": 5, "B2": 3 * BASE, "G2": 1, "avail": 2, "empty": "010"}, "hub")
+    same(c.exchange(2, 1, 0, 1, 1, 64, "", 7 << 20, base=3 * BASE, term=7), ["GRANT", 2, 0, 3 * BASE, 7], "granted")
+
+
+@case("a hub that knows more than a segment which was opened since believes the segment, once")
+def newer_hub(redis):
+    c = Comeback(redis, 4, 2, each=2)
+    c.debit(0)
+    c.exchange(0, 2, 2, 0, 1)  # two are sent back, and one of these granted again
+    redis("HSET", c.key(0), "O", 0, "left", 2)  # forgotten by the segment, which was opened under an older hub
+    c.doubt("hub")
+    c.term(1)
+    same(c.exchange(0, 2, 0, 2, 0, term=1), ["OK", 2, 0], "the first report")
+    same({k: c.hub()[k] for k in ("G0", "R0", "avail", "heard")}, {"G0": 2, "R0": 0, "avail": 0, "heard": "10"}, "hub")
+    unchanged(c, lambda: c.exchange(0, 2, 0, 2, 0, term=1), ["OK", 2, 0])
+    same(c.debit(0, 1, 1), ["OK", 0, 2, 2, 0, 1], "it sends them back again")
+    c.balance()
+    same(c.exchange(1, 2, 0, 2, 0, 64, "0 2 2 0 0 1", term=1), ["OK", 2, 0], "both report")
+    c.balance()
+    unchanged(c, lambda: c.exchange(0, 2, 0, 2, 0, term=1), ["OK", 2, 2])  # the first one, late
+
+
+@case("a hub that has less than nothing says nothing")
+def below_nothing(redis):
+    c = Comeback(redis, 2, 2, each=1)
+    c.doubt("hub")
+    c.term(1)
+    same(c.exchange(0, 2, 0, 0, 1, term=1), ["UNHEARD"], "segment 0 has a unit that segment 1 gave back")
+    same(c.hub()["avail"], -1, "units")
+    same(c.exchange(1, 1, 0, 0, 1, term=1), ["NONE", 1, 0, 0, 1], "segment 1 forgot it")
+    same((c.hub()["empty"], c.hub()["sold_out"]), ("11", 0), "marks")
+
+
+@case("a term: only above the hub's, only from the fence that was read; workers may keep the word from before")
+def terms(redis):
+    c = Comeback(redis, 10, 256, each=0)
+    c.redis("HSET", HUB, "term", 5)
+    unchanged(c, lambda: c.term(6), ["FENCED", FENCE])
+    c.doubt("hub")
+    unchanged(c, lambda: c.term(5), ["REPLACED", 5])
+    unchanged(c, lambda: c.term(4), ["REPLACED", 5])
+    most = 2**32 - 1
+    for forgets, sold_out, opening, opens in ((0, 0, 0, 0), (1, 0, 0, 1), (0, 1, 0, 1), (0, 0, 1, 1)):
+        redis("HSET", HUB, "term", 5, "sold_out", sold_out, "opening", opening, "fence", DOUBT, "empty", "1" * 256)
+        same((c.term(6, forgets=forgets), c.hub()["opening"]), (["OK", 6 << 20], opens), "opening")
+        same({k: c.hub()[k] for k in ("sold_out", "empty")}, {"sold_out": 0, "empty": "0" * 256}, "the word from before")
+    c.doubt("hub")
+    same((c.term(most), c.hub()["epoch"], c.hub()["heard"]), (["OK", most << 20], most << 20, "0" * 256), "the highest")
+    unchanged(c, lambda: c.term(most + 1), ["FENCED", FENCE])
+    same(c.redis.run("supply", [HUB], FENCE, 10, 0), ["OK", most << 20, 0, 1], "opening")
+    same(c.redis.run("supply", [HUB], FENCE, 10, 0, most << 20), ["OK", most << 20, 0, 0], "somebody has waited")
+    redis("DEL", HUB)
+    unchanged(c, lambda: c.term(9), ["FENCED", None])
+
+
+@case("a debit tells a segment of a later term, never of an earlier one, and of none where none is named")
+def terms_at_segments(redis):
+    c = Comeback(redis, 4, 1, each=4)
+    same(c.debit(0, 0, 3), ["OK", 4, 4, 0, 0, 3], "told of term 3")
+    for term in (3, 2, ""):
+        unchanged(c, lambda: c.debit(0, 0, term), ["OK", 4, 4, 0, 0, 3])
+    unchanged(c, lambda: c.debit(0, 1, 9, fence=OTHER), ["FENCED", FENCE])
+    same(c.debit(0, 1, HIGH), ["OK", 0, 4, 4, 0, HIGH], "with units")
+
+
+@case("the hub admits a segment: what it sent is taken, what it lacks is granted, its mark goes; again it does nothing")
+def admissions(redis):
+    c = Comeback(redis, 10, 3, each=2)
+    c.claim(1, 42)
+    c.redis("HSET", HUB, "empty", "111")
+    same(c.admit(1, BASE, 2, 1, 1), ["OK", 2, 1, 0, 0, 0], "it has sent one")
+    hub = c.hub()
+    same({k: hub[k] for k in ("avail", "G1", "R1", "B1", "empty", "sold_out", "opening")},
+         {"avail": 5, "G1": 2, "R1": 1, "B1": BASE, "empty": "101", "sold_out": 0, "opening": 0}, "hub")
+    unchanged(c, lambda: c.admit(1, BASE, 2, 1, 1), ["OK", 2, 1, 0, 0, 0])
+    unchanged(c, lambda: c.admit(1, BASE - 1, 2, 2, 9), ["REPLACED", BASE])
+    unchanged(c, lambda: c.admit(1, 2 * BASE, 2, 2, 9, fence=OTHER), ["FENCED", FENCE])
+    same(c.admit(1, 2 * BASE, 2, 0, 4), ["OK", 5, 1, 0, 0, 0], "MySQL has three orders more than it")
+    same(c.admit(1, 2 * BASE, 7, 1, 4), ["OK", 7, 1, 0, 0, 0], "it has received more than the hub remembers")
+    same(c.hub()["avail"], 0, "units at the hub")
+    unchanged(c, lambda: c.admit(1, 3 * BASE, 7, 1, 7), ["SHORT", 1])
+    redis("HSET", HUB, "heard", "110")
+    same(c.admit(1, 3 * BASE, 7, 1, 7), ["OK", 8, 1, 0, 0, 0], "another one was not heard yet")
+    same(c.hub()["avail"], -1, "units at the hub")
+    redis("DEL", HUB)
+    unchanged(c, lambda: c.admit(1, 9 * BASE, 2, 1, 1), ["FENCED", None])
+
+
+@case("where \"sold out\" was said, an admission says so, under a new epoch, until those who keep it have forgotten it")
+def admissions_of_sold_out(redis):
+    c = Comeback(redis, 2, 2, each=1)
+    for i in (0, 1):
+        c.claim(i, 42)
+    same(c.exchange(0, 1, 0, 0, 1, 64, "1 1 0 0 0 0")[:2], ["SOLDOUT", 1], "sold out")
+    same(c.admit(0, BASE, 0, 0, 0), ["OK", 1, 0, 0, 2, 1], "admitted")
+    unchanged(c, lambda: c.admit(0, BASE, 0, 0, 0), ["OK", 1, 0, 0, 2, 1])
+    same(c.redis.run("supply", [HUB], FENCE, 2, 0, 2), ["OK", 2, 0, 0], "somebody has waited")
+    same(c.admit(0, 2 * BASE, 0, 0, 0), ["OK", 1, 0, 0, 2, 0], "admitted once more")
+
+
+@case("a segment is mended: orders above its last number, totals; only as it was read, and never by an earlier inspection")
+def mending(redis):
+    c = Comeback(redis, 50, 1, each=2)
+    c.claim(0, 11)
+    c.doubt(0)
+    orders = f"2 12 1 3 0 1 4 11 0 {BASE - 1} 13 1"
+    for read in ((2, 1, 2, 0), (1, 2, 2, 0), (1, 1, 3, 0), (1, 1, 2, 1), ("", "", "", "")):
+        unchanged(c, lambda: c.mend(0, BASE, orders, (9, 0, 3), read), ["OTHER"])
+    unchanged(c, lambda: c.mend(0, BASE, orders, (9, 0, 3), fence=FENCE), ["OTHER"])
+    unchanged(c, lambda: c.mend(0, BASE, orders, (3, 0, 3)), ["SHORT", 1])
+    unchanged(c, lambda: c.mend(0, BASE, orders, (5, 2, 3)), ["SHORT", 1])
+    same(c.mend(0, BASE, orders, (9, 2, 3)), ["OK", 4, BASE - 1, 9, 2, 3], "mended")
+    same({k: c.segment(0)[k] for k in ("sold", "last", "I", "O", "left", "term", "next", "base")},
+         {"sold": 4, "last": BASE - 1, "I": 9, "O": 2, "left": 3, "term": 3, "next": BASE, "base": 0}, "segment")
+    same(c.fields(c.key(0, "o")), {"12": 2, "11": 4, "13": BASE - 1}, "owners")
+    same(len(c.orders(0)), 1, "what is on the list")
+    unchanged(c, lambda: c.mend(0, BASE, orders, (9, 2, 3)), ["OK", 4, BASE - 1, 9, 2, 3])  # they are not above its last
+    unchanged(c, lambda: c.mend(0, BASE, "", (1, 0, 3)), ["OK", 4, BASE - 1, 9, 2, 3])
+    unchanged(c, lambda: c.mend(0, BASE - 1, "", (9, 2, 3)), ["OTHER"])
+    unchanged(c, lambda: c.mend(0, 2 * BASE, "", (9, 2, 2)), ["OTHER"])  # of an earlier term
+    same(c.mend(0, BASE, "", (9, 4, 3)), ["OK", 4, BASE - 1, 9, 4, 1], "two units given back")
+    same(c.mend(0, 2 * BASE, "", (9, 4, 4)), ["OK", 4, BASE - 1, 9, 4, 1], "by a later inspection")
+    unchanged(c, lambda: c.mend(0, BASE, "", (9, 4, 4)), ["OTHER"])
+    unchanged(c, lambda: c.reopen(0, BASE), ["OTHER"])
+    redis("FLUSHALL")
+    unchanged(c, lambda: c.mend(0, BASE, orders, (9, 2, 3), (1, 1, 2, 0)), ["OTHER"])
+
+
+@case("many orders are written back in parts, and numbers add up between them")
+def mending_in_parts(redis):
+    c = Comeback(redis, 20000, 1, each=0)
+    c.doubt(0)
+    orders = [f"{n} {n + 100} 1" for n in range(1, 12001)]
+    same(c.mend(0, BASE, " ".join(orders[:9000]), (12000, 0, 0)), ["OK", 9000, 9000, 12000, 0, 3000], "the first ones")
+    same(c.mend(0, BASE, " ".join(orders[9000:]), (12000, 0, 0)), ["OK", 12000, 12000, 12000, 0, 0], "the rest")
+    same(redis("HLEN", c.key(0, "o")), 12000, "owners")
+
+
+@case("a segment is settled where the hub has its base and its term")
+def settling(redis):
+    c = Comeback(redis, 10, 3, each=2)
+    redis("HSET", HUB, "heard", "000", "B1", HIGH, "term", 3, "avail", -2)
+    for base, term in ((HIGH - BASE, 3), (HIGH, 2), (HIGH, 4), (0, 3)):
+        unchanged(c, lambda: c.settle(1, base, term), ["REPLACED"])
+    unchanged(c, lambda: c.settle(1, HIGH, 3, fence=OTHER), ["FENCED", FENCE])
+    same(c.settle(1, HIGH, 3), ["OK", 2, -2], "two are unheard")
+    same(c.hub()["heard"], "010", "heard")
+    unchanged(c, lambda: c.settle(1, HIGH, 3), ["OK", 2, -2])
+    same([c.settle(0, 0, 3), c.settle(2, 0, 3)], [["OK", 1, -2], ["OK", 0, -2]], "the others")
+    redis("DEL", HUB)
+    unchanged(c, lambda: c.settle(1, HIGH, 3), ["FENCED", None])
+
+
+@case("a segment is opened as it was mended, and by whoever mended it; lost numbers are named, as far as there are units")
+def reopening(redis):
+    c = Comeback(redis, 10, 1, each=5)
+    c.claim(0, 11)
+    c.redis("HSET", c.key(0), "until", FOREVER)
+    c.doubt(0)
+    unchanged(c, lambda: c.reopen(0, BASE), ["OTHER"])  # not mended
+    for first, last, named in (("", "", []), (1, 3, [2, 3]), (3, 4, [3, 4]), (1, BASE, [2, 3, 4, 5]), (1, 1, []), (2, 0, [])):
+        redis("DEL", c.key(0), c.key(0, "o"), c.key(0, "q"))
+        c.open_segment(0, 5)
+        c.claim(0, 11)
+        c.doubt(0)
+        redis("HSET", c.key(0), "until", FOREVER)
+        same(c.mend(0, BASE, "", (5, 0, 2))[0], "OK", "mended")
+        unchanged(c, lambda: c.reopen(0, BASE - 1), ["OTHER"])
+        unchanged(c, lambda: c.reopen(0, BASE, fence=FENCE), ["OTHER"])
+        unchanged(c, lambda: c.reopen(0, BASE, 1, BASE + 1), ["OTHER"])  # a number above the base was told
+        began = int(time.time() * 1000)
+        same(c.reopen(0, BASE, first, last), ["OK", len(named)], f"opened, {first} to {last} are lost")
+        same(c.segment(0), {"fence": FENCE, "left": 4 - len(named), "sold": 1 + len(named), "last": BASE, "base": BASE, "term": 2,
+                            "state": "open", "t0": 0, "t1": 0, "I": 5, "O": 0, "epoch": 0, "until": 0}, "segment")
+        records = [record.split("|") for record in c.orders(0)[1:]]
+        same([record[:2] for record in records], [[str(n), "?"] for n in named], "lost numbers on the list")
+        assert all(began <= int(record[2]) <= time.time() * 1000 for record in records), records
+        same(redis("HLEN", c.key(0, "o")), 1, "owners")
+        unchanged(c, lambda: c.reopen(0, BASE, first, last), ["OTHER"])
+    c.doubt(0)
+    unchanged(c, lambda: c.mend(0, BASE - 1, read=(1, 1, 5, 0)), ["OTHER"])  # a late inspection, of what was before
+    redis("HSET", c.key(0), "last", 2 * BASE + 1)
+    same(c.mend(0, 2 * BASE)[0], "OK", "mended under a base that MySQL gave from an older state")
+    unchanged(c, lambda: c.reopen(0, 2 * BASE), ["OTHER"])
+
+
+@case("a whole inspection: the segment comes back without its last orders, and the hub without a grant; no unit is lost")
+def inspections(redis):
+    c = Comeback(redis, 9, 2, each=2)
+    for user in (11, 12):
+        c.claim(0, user)
+    old, old_hub = redis("DUMP", c.key(0)), redis("DUMP", HUB)
+    redis("HSET", c.key(0), "left", 1, "sold", 1, "last", 1)  # user 12 is gone
+    redis("HDEL", c.key(0, "o"), 12)
+    redis("RPOP", c.key(0, "q"))
+    c.doubt(0)
+    same(c.come_back(0, BASE, lost=(1, 2)), 1, "numbers that are lost")
+    c.balance()
+    same([order.split("|")[:2] for order in c.orders(0)], [["1", "11"], ["2", "?"]], "list")
+    same(c.claim(0, 12), ["NEED", 2, 0, BASE, 0], "claims again")
+    same(c.exchange(0, 2, 0, 0, 1, base=BASE), ["GRANT", 7, 0, BASE, 0], "granted")
+    same(c.claim(0, 12, 7, 0, BASE)[:3], ["WON", BASE + 1, 4], "won")
+    # now the hub forgets that grant, and MySQL has an order of 12 that a server even older lacks
+    redis("RESTORE", HUB, 0, old_hub, "REPLACE")
+    redis("RESTORE", c.key(0), 0, old, "REPLACE")
+    c.doubt(0, "hub")
+    c.term(1)
+    same(c.come_back(0, 2 * BASE, f"{BASE + 1} 13 1", 1), 0, "numbers that are lost")
+    same(c.exchange(1, 2, 0, 2, 0), ["REPLACED"], "segment 1 has not heard of the hub")
+    _, left, received, sent, base, term = c.debit(1, 0, 1)
+    same(c.exchange(1, received, sent, left, 0, base=base, term=term), ["OK", 2, 0], "now it has")
+    c.balance()
+    same(c.exchange(0, 3, 0, 0, 1, base=2 * BASE, term=1)[0], "LATER", "workers may keep a word from before")
+    same(c.exchange(0, 3, 0, 0, 1, 64, "", 1 << 20, base=2 * BASE, term=1), ["GRANT", 7, 0, 2 * BASE, 1], "granted")
+    same(c.claim(0, 14, 7, 0, 2 * BASE, 1)[:3], ["WON", 2 * BASE + 1, 3], "won")
+    c.balance()
+
+
+@case("an order from before is confirmed only where it is its customer's, under the fence, and by a write")
+def confirmation(redis):
+    c = Comeback(redis, 4, 1, each=4)
+    c.claim(0, 42)
+    confirm = lambda user, number, fence=FENCE: redis.run("confirm", [c.key(0), c.key(0, "o")], fence, user, number)
+    same([confirm(42, 1), confirm(42, 1), c.segment(0)["confirms"]], [["OK"], ["OK"], 2], "confirmed")
+    for user, number in ((42, 2), (42, "01"), (43, 1), (43, "")):
+        unchanged(c, lambda: confirm(user, number), ["OTHER"])
+    unchanged(c, lambda: confirm(42, 1, OTHER), ["FENCED", FENCE])
+    redis("HSET", c.key(0, "o"), 42, HIGH + 1)
+    same((confirm(42, HIGH + 1), confirm(42, HIGH + 2)), (["OK"], ["OTHER"]), "a high number")
+    redis("FLUSHALL")
+    unchanged(c, lambda: confirm(42, 1), ["FENCED", None])
+
+
+@case("winners are read page by page, under the fence, and from a full server, too")
+def winners_pages(redis):
+    c = Comeback(redis, 0, 1)
+    read = lambda cursor, count=100, fence=FENCE: redis.run("winners", [c.key(0), c.key(0, "o")], fence, cursor, count)
+    same(read(0), ["OK", "0"], "nobody")
+    for count in (3, 5000):
+        redis("HSET", c.key(0, "o"), *(word for user in range(1, count + 1) for word in (user, user + HIGH)))
+        cursor, seen, pages = "0", set(), 0
+        while pages == 0 or cursor != "0":
+            word, cursor, *users = read(cursor)
+            seen.update(map(int, users))
+            pages += 1
+        same(seen, set(range(1, count + 1)), "winners")
+    assert 10 < pages < 200, pages
+    redis("CONFIG", "SET", "maxmemory", 1)
+    same(read(0)[0], "OK", "from a full server")
+    redis("CONFIG", "SET", "maxmemory", 0)
+    same(len(read(0, 10**6)), 5002, "all at once")
+    unchanged(c, lambda: read(0, fence=OTHER), ["FENCED", FENCE])
+    redis("FLUSHALL")
+    unchanged(c, lambda: read(0), ["FENCED", None])
+
+
+@case("an order is entered in its customer's list, and older ones of the same coupon that are there are named")
+def entering(redis):
+    redis("FLUSHALL")
+    key = "sk:u:{42}"
+    enter = lambda ms, order, beginning="7-": redis.run("enter", [key], ms, order, beginning)
+    same([enter(5, "7-0-1"), enter(5, "7-0-1")], [[], []], "the first one, and again")
+    same([enter(6, "77-0-1", "77-"), enter(7, "8-7-1", "8-")], [[], []], "of other coupons")
+    same(enter(9, f"7-3-{HIGH}"), ["7-0-1"], "another one of coupon 7")
+    same(enter(8, "7-2-2"), ["7-0-1", f"7-3-{HIGH}"], "one that is older")
+    same(redis("ZRANGE", key, 0, -1), ["7-0-1", "77-0-1", "8-7-1", "7-2-2", f"7-3-{HIGH}"], "list")
+    for n in range(300):
+        redis("ZADD", key, 10 + n, f"9-0-{n}")
+    same(enter(11, "7-4-4"), [], "behind 200 newer ones")
+
+
+@case("an order is traced by its number: on a list of several incarnations, among records that cannot be read, behind a fence")
+def traces(redis):
+    c = Comeback(redis, 4, 1, each=4)
+    trace = lambda number, user=42, fence=FENCE: redis.run("trace", [c.key(0, kind) for kind in "soq"], fence, number, user)
+    same(trace(1), [1, FENCE, "", "", "0", "0"], "of nothing")
+    c.claim(0, 42)
+    same(trace(1), [1, FENCE, c.orders(0)[0], "1", "1", "0"], "of the only one")
+    same(trace(1, 43)[3], "", "somebody else's")
+    same(trace(1, fence=OTHER)[:2], [0, FENCE], "fence")
+    numbers = [*range(3, 40), *range((1 << 20) + 1, (1 << 20) + 9), *range(HIGH + 5, HIGH + 90)]
+    records = [f"{n}|{'?' if n % 7 == 0 else n}|5" for n in numbers]
+    for garbage in ([], [0], [len(records) - 1], range(0, len(records), 2), range(20, 60)):
+        redis("DEL", c.key(0, "q"))
+        redis("RPUSH", c.key(0, "q"), *("garbage" if i in garbage else r for i, r in enumerate(records)))
+        found = [trace(n)[2] for n in numbers]
+        same(found, ["" if i in garbage else r for i, r in enumerate(records)], "records")
+        same([trace(n)[2] for n in (1, 2, 40, (1 << 20) + 9, HIGH + 4, HIGH + 90)], [""] * 6, "of numbers that are not there")
+    redis("FLUSHALL")
+    unchanged(c, lambda: trace(1), [0, "", "", "", "", ""])
+
+
+@case("slots of layouts 0 and 1 are brought to layout 2, and are in doubt, or closed as they were")
+def upgrades(redis):
+    upgrade = lambda key: redis.run("upgrade", [key])
+    whole = Comeback(redis, 100, 3, each=10)
+    whole.claim(0, 42)
+    slots = {key: whole.fields(key) for key in (HUB, whole.key(0))}
+    new = ("withdrawn", "final", "final_cancelled", "term", "heard", "B0", "B1", "B2", "last", "sold", "base")
+
+    def old(key, layout, fence):
+        fields = {name: value for name, value in slots[key].items() if name not in new and name != "fence"}
+        redis("DEL", key)
+        if key != HUB:
+            fields["n"] = 1
+        if layout == 0:
+            fields["gen"] = 5
+        else:
+            fields["fence"] = fence
+        redis("HSET", key, *(word for pair in fields.items() for word in pair))
+    for key in slots:
+        for layout, fence, there in ((0, None, "2:5@"), (1, "5@0123abcd", "2:5@"), (1, "5@", "2:5@"), (1, "5@?17000.3", "2:5@"),
+                                     (1, "5!", "2:5!"), (1, "5!stray", "2:5!stray"), (1, "12@x", "2:12@")):
+            old(key, layout, fence)
+            same(upgrade(key), there, f"fence of {key}, {layout}, {fence}")
+            unheard = {"heard": "000"} if key == HUB else {}
+            same(whole.fields(key), slots[key] | unheard | {"fence": there}, key)
+            unchanged(whole, lambda: upgrade(key), there)
+    for fence in (FENCE, "2:5!", "3:5@x", "10:5@x"):
+        redis("HSET", HUB, "fence", fence)
+        unchanged(whole, lambda: upgrade(HUB), fence)
+    redis("DEL", HUB)
+    unchanged(whole, lambda: upgrade(HUB), None)
+    old(whole.key(0), 0, None)
+    same(whole.claim(0, 43), ["FENCED", "5@"], "a claim at a segment of layout 0")
+    redis("HDEL", whole.key(0), "n")  # nothing was sold
+    upgrade(whole.key(0))
+    same([whole.segment(0)[name] for name in ("sold", "last")], [0, 0], "sold and last")
+
+
+@case("a hub or a segment that lacks a number it must have: an error, and nothing is changed")
+def lacking(redis):
+    c = Comeback(redis, 9, 2, each=2)
+    c.claim(0, 42)
+    mended = lambda: c.mend(0, BASE, "2 43 1", (9, 0, 1))
+    calls = {
+        HUB: {("avail", "G0", "R0", "B0"): lambda: c.admit(0, BASE, 2, 1, 1), ("heard",): lambda: c.settle(0, 0, 0),
+              ("segments", "term"): lambda: c.term(3, fence=FENCE)},
+        c.key(0): {("left", "I", "O", "base", "term"): lambda: c.debit(0), ("left", "last", "sold"): lambda: c.claim(0, 43)}}
+    for key, name, call in [(key, name, call) for key in calls for names, call in calls[key].items() for name in names]:
+        kept = redis("HGET", key, name)
+        redis("HDEL", key, name)
+        before = c.everything()
+        try:
+            answer = call()
+        except RedisError as error:
+            answer = ["BROKEN", str(error)]
+        assert answer[0] in ("BROKEN", "REPLACED"), (name, answer)
+        same(c.everything(), before, f"what is in Redis, without {name}")
+        redis("HSET", key, name, kept)
+    c.doubt(0)
+    for name in ("sold", "last", "I", "O"):
+        kept = redis("HGET", c.key(0), name)
+        redis("HDEL", c.key(0), name)
+        unchanged(c, lambda: c.mend(0, BASE, "2 43 1", (9, 0, 1), ("", "", "", "")), ["OTHER"])
+        redis("HSET", c.key(0), name, kept)
+    same(mended()[0], "OK", "mended")
+
+
+@case("a full server still lets a slot come back")
+def full_comeback(redis):
+    c = Comeback(redis, 9, 1, each=2)
+    c.claim(0, 42)
+    c.doubt(0, "hub")
+    redis("CONFIG", "SET", "maxmemory", 1)
+    try:
+        same(c.term(1), ["OK", 1 << 20], "a term")
+        same(c.come_back(0, BASE, "2 43 1", 1, (3, 3)), 0, "opened")
+        same(redis.run("confirm", [c.key(0), c.key(0, "o")], FENCE, 43, 2), ["OK"], "confirmed")
+        same(redis.run("enter", ["sk:u:{43}"], 1, "7-0-2", "7-"), [], "entered")
+        same(redis.run("upgrade", [HUB]), FENCE, "upgraded")
+    finally:
+        redis("CONFIG", "SET", "maxmemory", 0)
+
+
+@case("on a cluster every script keeps to the slot of its keys")
+def cluster(_):
+    redis = Server(free_ports(1)[0], "--cluster-enabled", "yes")
+    try:
+        redis.ready()
+        redis("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+        until(lambda: "cluster_state:ok" in redis("CLUSTER", "INFO"), 10, "the cluster")
+        for function in (opening, claims, credit, fenced, changed, regress, reports, sold_out, flags, supplies, trims,
+                         trims_of_incarnations, peeks, restore, late_grants, late_reports, hearings, terms, admissions, mending,
+                         settling, reopening, inspections, confirmation, winners_pages, entering, traces, upgrades):
+            function(redis)
+        try:
+            redis.run("peek", [Coupon.key(0), Coupon.key(1, "q")], 0, 1)
+            raise AssertionError("keys of two slots")
+        except RedisError as error:
+            assert str(error).startswith("CROSSSLOT"), error
+    finally:
+        redis.stop()
 
 
 # Logouts
@@ -561,10 +1153,11 @@ class Search:
         hub, parts = self.look()
         granted = sum(hub[f"G{i}"] - s["I"] for i, s in enumerate(parts))
         returned = sum(s["O"] - hub[f"R{i}"] for i, s in enumerate(parts))
-        sold = sum(s["n"] for s in parts)
+        sold = sum(s["sold"] for s in parts)
         for i, s in enumerate(parts):
             assert s["I"] <= hub[f"G{i}"] and hub[f"R{i}"] <= s["O"], (i, hub, s)
-            assert s["left"] == s["I"] - s["O"] - s["n"] >= 0, (i, s)
+            assert s["left"] == s["I"] - s["O"] - s["sold"] >= 0, (i, s)
+            same(s["last"], s["sold"], "last number")
         assert hub["avail"] >= 0, hub
         same(hub["avail"] + granted + returned + sum(s["left"] for s in parts) + sold, self.amount, "units")
         same(sold, len(self.winners), "winners")
@@ -572,7 +1165,7 @@ class Search:
 
     def no_unit_left(self, why):
         hub, parts = self.look()
-        same(self.amount - sum(s["n"] for s in parts), 0, f"unsold units when {why} said sold out")
+        same(self.amount - sum(s["sold"] for s in parts), 0, f"unsold units when {why} said sold out")
         self.sold_out_said += 1
 
     # Steps
@@ -606,12 +1199,12 @@ class Search:
             self.messages.append(("claim", i, user, reply[1], reply[2]))
         else:
             same(reply[0], "NONE", "reply")
-            self.messages += [("debit", j) for j in reply[3::3]]
+            self.messages += [("debit", j) for j in reply[5::4]]
             self.messages.append(("ask", i, user, received, sent))
 
     def debit(self, j):
         reply = self.coupon.debit(j, self.rng.choice([0, 1, 1]))
-        self.messages.append(("report", j, *reply[1:]))
+        self.messages.append(("report", j, *reply[1:4]))
 
     def report(self, j, left, received, sent):
         reply = self.coupon.exchange(j, received, sent, left, 0)
@@ -667,8 +1260,8 @@ class Search:
                     return
                 if hub[0] == "GRANT" or hub[1] > reply[1]:
                     reply = self.claim(i, self.user, hub[1], hub[2])
-                for j in hub[3::3] if hub[0] == "NONE" else []:
-                    _, left, received, sent = self.coupon.debit(j)
+                for j in hub[5::4] if hub[0] == "NONE" else []:
+                    left, received, sent = self.coupon.debit(j)[1:4]
                     back = self.coupon.exchange(j, received, sent, left, 0)
                     if back[1] > received:
                         self.coupon.claim(j, 0, back[1], back[2])

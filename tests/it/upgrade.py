@@ -12,11 +12,13 @@ import subprocess
 import time
 
 from harness import BUILD, SOURCE, User, claims_of, main
+from judge import pairs
 from sale import Sale
 from tap import case, same, until
 
+LAYOUT, RANGE = 2, 1 << 20
 EARLIER = SOURCE / "tests/it/earlier"
-VERSIONS = {"c034750": 1, "3600dfe": 2}  # name -> version of its schema
+VERSIONS = {"c034750": 0, "3600dfe": 1, "0375a1f": 1}  # name -> layout of its slots
 
 
 class Upgraded:
@@ -49,6 +51,7 @@ def load(it, version):
     subprocess.run([*it.sql.command], input=(EARLIER / version / "mysql.sql").read_bytes(), check=True)
     shutil.rmtree(it.run / "data/redis")
     shutil.copytree(EARLIER / version / "redis", it.run / "data/redis")
+    (it.run / "marks").unlink()  # of other sales with the same ids, which were counted once
 
 
 def insist(sale, user):
@@ -95,6 +98,8 @@ def goes_on(it, version):
     same(len(sales["open"].rows()), 22 + len(new), "rows of the open sale")
     same(len(sales["gone"].rows()), 6, "rows of the sold-out sale")
     same(it.ask("GET", "/readyz").expect(200).json["closed"], [], "closed sales")
+    for name, sale in sales.items():
+        is_of_this_layout(it, name, sale)
     for name in ("gone", "upcoming", "untouched"):
         sales[name].audit()
     found = json.loads(it.ctl("--json", "audit", sales["open"].title).stdout)[0]["problems"]
@@ -108,6 +113,39 @@ def goes_on(it, version):
     later.audit()
 
 
+def slots_of(it, sale):
+    return [pairs(it.redis("HGETALL", key)) for key in (sale.key("hub"), *(sale.key("s", i) for i in range(sale.segments)))]
+
+
+def cursor_bases(it, sale):
+    return [row[0] for row in it.sql(f"SELECT base FROM drain_cursors WHERE coupon_id = {sale.id} ORDER BY segment")]
+
+
+def still(old, name, sale):
+    """What customers of an earlier version are told of their orders while no slot of their sale was looked at."""
+    for user, told in old.told["told"][name].items():
+        if told[0].isdigit():
+            answer = old.it.ask("GET", f"/api/orders/{told}", old.customers[user]).expect(200)
+            assert answer.json["status"] in ("pending", "queued"), f"{told} of {user}: {answer}"
+
+
+def is_of_this_layout(it, name, sale):
+    """Fields and fences of every slot, and what MySQL has handed out for them."""
+    until(lambda: [s["base"] for s in slots_of(it, sale)[1:]] == cursor_bases(it, sale), 10, f"bases of {name}")
+    slots = slots_of(it, sale)
+    for slot in slots:
+        assert slot["fence"].startswith(f"{LAYOUT}:") and "@" in slot["fence"], f"fence of {name}: {slot['fence']}"
+        same({"n", "gen"} & set(slot), set(), f"fields of earlier layouts in {name}")
+    bases = [int(slot["base"]) for slot in slots[1:]]
+    assert all(base and base % RANGE == 0 for base in bases), f"bases of {name}: {bases}"
+    rows = it.sql(f"SELECT segment, count FROM number_ranges WHERE coupon_id = {sale.id} AND base = 0")
+    early = it.sql(f"SELECT segment, MAX(seq) FROM orders WHERE coupon_id = {sale.id} AND seq < {RANGE} GROUP BY segment")
+    counts = {int(segment): int(count) for segment, count in rows}
+    assert all(counts[int(segment)] >= int(last) for segment, last in early), f"ranges of {name}: {counts}, {early}"
+    term = it.sql.number(f"SELECT hub_term FROM coupons WHERE id = {sale.id}")
+    assert 0 < int(slots[0]["term"]) <= term, f"term of {name}: {slots[0]['term']}, handed out: {term}"
+
+
 def version_case(version):
     @case(f"data of {version}: brought up to date beside a MySQL that runs, sold on, audited")
     def _(it):
@@ -116,6 +154,33 @@ def version_case(version):
 
 for _version in VERSIONS:
     version_case(_version)
+
+
+@case("before a drainer has looked at sales of layout 1: they are busy, not fenced, and their orders are known; recover upgrades, too")
+def untouched(it):
+    load(it, "0375a1f")
+    for part in ("redis", "hot", "cold", "auth", "nginx"):
+        it.dev("start", part)
+    old = Upgraded(it, "0375a1f")
+    sales = {name: old.sale(name, amount) for name, amount in (("open", 60), ("gone", 6))}
+    for name, sale in sales.items():
+        assert not slots_of(it, sale)[0]["fence"].startswith(f"{LAYOUT}:"), "it was looked at already"
+        still(old, name, sale)
+        it.ask("GET", sale.path).expect(503, "busy")
+        sale.claim(next(iter(old.customers.values()))).expect(503, "busy")
+    shown = it.ask("GET", old.seller.path + "/coupons", old.seller).expect(200).json["data"]
+    same(len(shown), 4, "sales that the seller sees")
+    for sale in sales.values():
+        done = it.ctl("-c", it.run / "drain.conf", "recover", sale.title)
+        assert done.returncode == 0, f"recover: {done.stdout}{done.stderr}"
+    it.dev("start", "drain")
+    for name, sale in sales.items():
+        is_of_this_layout(it, name, sale)
+        keeps(old, name, sale)
+    fresh = next(u for u in old.customers.values() if u.name not in old.told["told"]["open"] and u.name not in old.told["dead"])
+    number = sales["open"].win(fresh)
+    assert int(number.split("-")[2]) > RANGE, number
+    sales["gone"].audit()
 
 
 def refused(it, program, settings, *words):
@@ -150,6 +215,30 @@ def not_ready(it, *words):
         answer.expect(503, "unavailable").names(word)
 
 
+@case("Redis goes back to before the upgrade: orders that MySQL has are written back, and no number is given twice")
+def redis_from_before(it):
+    old = upgraded(it, "0375a1f")
+    sale = old.sale("open", 60)
+    fresh = [u for u in old.customers.values() if u.name not in old.told["told"]["open"] and u.name not in old.told["dead"]]
+    told = {user: insist(sale, user).expect(201).json["order"] for user in fresh[:8]}
+    sale.drained()
+    it.dev("stop", "redis", "-9")
+    it.redis.close()
+    shutil.rmtree(it.run / "data/redis")
+    shutil.copytree(EARLIER / "0375a1f/redis", it.run / "data/redis")
+    it.dev("start", "redis")
+    keeps(old, "open", sale)
+    for user, number in told.items():
+        same(insist(sale, user).expect(200).json["order"], number, f"the order of {user}")
+    new = {insist(sale, user).expect(201).json["order"] for user in fresh[8:]}
+    same(new & set(told.values()), set(), "numbers given twice")
+    is_of_this_layout(it, "open", sale)
+    sale.drained()
+    same(it.ask("GET", "/readyz").expect(200).json["closed"], [], "closed sales")
+    found = json.loads(it.ctl("--json", "audit", sale.title).stdout)[0]["problems"]
+    same({f["kind"] for f in found}, {"dead-letter"}, "findings")
+
+
 @case("a schema of another version: every program that is running or starting refuses it, and names both versions")
 def other_schema(it):
     wanted = newest()
@@ -177,28 +266,29 @@ def other_schema(it):
 
 @case("sales of a newer layout in Redis: no program starts, and /readyz names both layouts")
 def newer_layout(it):
-    until(lambda: it.redis("GET", "sk:layout") == "1", 10, "the drainers have recorded the layout")
-    it.redis("SET", "sk:layout", 2)
+    until(lambda: it.redis("GET", "sk:layout") == str(LAYOUT), 10, "the drainers have recorded the layout")
+    it.redis("SET", "sk:layout", LAYOUT + 1)
     try:
         for program in (*programs(), ("seckill-api", "seckill.conf", "-p", "hot")):
             text = refused(it, *program)
-            assert "layout 2" in text and "layout 1" in text, text
-        not_ready(it, "layout 2", "layout 1")
+            assert f"layout {LAYOUT}" in text and f"layout {LAYOUT + 1}" in text, text
+        not_ready(it, f"layout {LAYOUT}", f"layout {LAYOUT + 1}")
     finally:
-        it.redis("SET", "sk:layout", 1)
+        it.redis("SET", "sk:layout", LAYOUT)
 
 
 @case("a slot of a newer layout sells nothing, is named, and is left as it is")
 def newer_slot(it):
     sale, user = it.sale(amount=4, segments=1), it.customer()
     fence = it.redis("HGET", sale.key("s", 0), "fence")
-    it.redis("HSET", sale.key("s", 0), "fence", "2:" + fence)
+    newer = f"{LAYOUT + 1}:" + fence.split(":")[1]
+    it.redis("HSET", sale.key("s", 0), "fence", newer)
     sale.claim(user).expect(503, "fenced")
     until(lambda: sale.title in it.ask("GET", "/readyz").json["closed"], 10, "/readyz names it")
     log = it.run / "log/drain.log"
     until(lambda: [line for line in log.read_text().replace("\\x20", " ").splitlines()
-                   if str(sale.id) in line and "layout 2" in line and "layout 1" in line], 5, "a line in the log")
-    same(it.redis("HGET", sale.key("s", 0), "fence"), "2:" + fence, "the fence")
+                   if str(sale.id) in line and f"layout {LAYOUT + 1}" in line and f"layout {LAYOUT}" in line], 5, "a line in the log")
+    same(it.redis("HGET", sale.key("s", 0), "fence"), newer, "the fence")
     it.redis("HSET", sale.key("s", 0), "fence", fence)
     until(lambda: sale.claim(user).status == 201, 10, "it sells again")
 

@@ -8,43 +8,36 @@ moment of the model, `until`, stands in Redis as BASE + (until - clock) hours, B
 there is over here, for as long as the test takes. When the model's clock ticks, the leases in the segments are moved an
 hour back instead; when it is set back, they are moved so far ahead that they are void. So `until` is compared to the
 millisecond, through every max(); only the moment in the hub's "sold out" is Redis's own, and must be a lease ahead. The
-sale is always open: t0 and t1 are 0.
+sale is always open: t0 and t1 are 0. No slot loses anything, so all of this is in the first incarnation: base 0, term 0.
 """
 
-import json
 import os
-import pathlib
-import shutil
-import socket
-import subprocess
 import sys
-import tempfile
 import time
 
-HERE = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "it"))
-from tap import bail_out, case, comment, need_all, run_cases, until  # noqa: E402
+import real
+from real import Different, pairs, same, same_fields, words
+from tap import case, comment, need_all, run_cases
 
-SOURCE = pathlib.Path(os.environ.get("top_srcdir") or HERE.parents[1])
-BUILD = pathlib.Path(os.environ.get("top_builddir") or SOURCE / "build")
-MODEL = os.environ.get("MODEL") or str(BUILD / "tests/model/model")
+MODEL = os.environ.get("MODEL") or str(real.BUILD / "tests/model/model")
 SOAK = os.environ.get("SECKILL_SOAK") == "1"
 TRACES = int(sys.argv[1]) if len(sys.argv) > 1 else 20000 if SOAK else 400
 SEED = int(sys.argv[2]) if len(sys.argv) > 2 else int.from_bytes(os.urandom(4), "big")
 
-GENERATION, HOUR = 7, 3600 * 1000
+FENCE, HOUR = "2:7@life", 3600 * 1000
+FIRST = (0, 0)  # base and term
 LEASE, FAR = 2 * HOUR, 6  # FAR: the model's moment that is void
 BASE = int(time.time() * 1000)
 SCRIPTS = ("open_hub", "open_segment", "claim", "debit", "exchange", "flag", "supply")
 
 # What replay must notice: a script, a text in it, and what stands there instead.
 BROKEN = (
-    ("no G comparison", "exchange", "received == tonumber(h[5 + 2 * k]) and ", ""),
-    ("any total sent back is taken", "exchange", "if sent > known then", "if sent ~= known then"),
+    ("no G comparison", "exchange", "received == G and ", ""),
+    ("any total sent back is taken", "exchange", "if sent > R then", "if sent ~= R then"),
     ("a grant keeps the mark", "exchange", "  mark(i, '0')\n", ""),
     ("chunks of another size", "exchange", "2 * avail", "3 * avail"),
     ("nobody hears what others report", "exchange", "ipairs(reports) do\n  local j", "ipairs({ reports[1] }) do\n  local j"),
-    ("no candidates are left out", "exchange", "#candidates >= tonumber(ARGV[7])", "false"),
+    ("no candidates are left out", "exchange", "#candidates >= tonumber(ARGV[9])", "false"),
     ("no epoch check", "flag", "epoch >= known and ", ""),
     ("\"sold out\" over stock", "flag", " and tonumber(s[2]) == 0", ""),
     ("a shorter lease wins", "flag", "lease <= last and lease or 0", "0"),
@@ -56,74 +49,19 @@ BROKEN = (
     ("no look for the owner", "claim", "if mine then", "if false then"),
     ("one unit is kept", "debit", "local units = left\n", "local units = math.max(1, left - 1)\n"),
     ("the epoch stays", "supply", "epoch = epoch + 1", "epoch = epoch"),
-    ("grants while workers believe the old word", "exchange", "tonumber(ARGV[9]) ~= epoch", "false"),
-    ("who has waited long enough is not believed", "exchange", "tonumber(ARGV[9]) ~= epoch", "true"),
-    ("any wait counts", "exchange", "tonumber(ARGV[9]) ~= epoch", "not tonumber(ARGV[9])"),
+    ("grants while workers believe the old word", "exchange", "tonumber(ARGV[11]) ~= epoch", "false"),
+    ("who has waited long enough is not believed", "exchange", "tonumber(ARGV[11]) ~= epoch", "true"),
+    ("any wait counts", "exchange", "tonumber(ARGV[11]) ~= epoch", "not tonumber(ARGV[11])"),
     ("the supplier's wait does not count", "supply", " and tonumber(ARGV[4]) ~= epoch", ""),
     ("that it opens again is not kept", "supply", "    opening = true\n", ""),
     ("a late total counts", "supply", "math.max(tonumber(h[2]), tonumber(ARGV[2]))", "tonumber(ARGV[2])"),
 )
 
 
-class Different(Exception):
-    pass
-
-
-class Redis:
-    """A private server on a socket in a directory of its own, and one pipelined connection to it."""
-
-    def __init__(self):
-        self.directory = tempfile.mkdtemp(prefix="replay.", dir="/tmp")
-        path = self.directory + "/sock"
-        self.server = subprocess.Popen(
-            ["redis-server", "--port", "0", "--unixsocket", path, "--dir", self.directory, "--save", "",
-             "--appendonly", "no", "--daemonize", "no"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            self.connection = socket.socket(socket.AF_UNIX)
-            until(lambda: self.connection.connect_ex(path) == 0, 10, "redis-server answers")
-            self.reader = self.connection.makefile("rb")
-        except BaseException:
-            self.stop()
-            raise
-
-    def stop(self):
-        self.connection.close()
-        self.server.terminate()
-        self.server.wait()
-        shutil.rmtree(self.directory, ignore_errors=True)
-
-    def all(self, commands):
-        """Sends them at once, and returns their replies."""
-        self.connection.sendall(b"".join(map(self._encode, commands)))
-        return [self._read() for _ in commands]
-
-    @staticmethod
-    def _encode(command):
-        words = [str(word).encode() for word in command]
-        return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(w), w) for w in words)
-
-    def _read(self):
-        line = self.reader.readline()
-        kind, rest = line[:1], line[1:-2]
-        if kind == b":":
-            return int(rest)
-        if kind == b"+":
-            return rest.decode()
-        if kind == b"$":
-            return None if rest == b"-1" else self.reader.read(int(rest) + 2)[:-2].decode()
-        if kind == b"*":
-            return [self._read() for _ in range(int(rest))]
-        raise Different(f"Redis says {line!r}")
-
-
-def load(redis, script=None, old="", new=""):
-    """The scripts of lua/, one of them perhaps broken; their SHA1 by name."""
-    texts = {name: (SOURCE / "lua" / f"{name}.lua").read_text() for name in SCRIPTS}
-    if script:
-        assert old in texts[script], f"{script}.lua has no {old!r} any more"
-        texts[script] = texts[script].replace(old, new)
-    texts |= {name: texts[name].replace("+ 1000", f"+ {LEASE}") for name in ("claim", "flag", "exchange")}
-    return dict(zip(SCRIPTS, redis.all([("SCRIPT", "LOAD", texts[name]) for name in SCRIPTS])))
+def load(redis, *broken):
+    """With a lease of two hours."""
+    leases = [(name, "+ 1000", f"+ {LEASE}") for name in ("claim", "flag", "exchange")]
+    return real.load(redis, SCRIPTS, *broken, everywhere=leases)
 
 
 class Replay:
@@ -142,7 +80,7 @@ class Replay:
         return [f"{self.sale['trace']}:{segment}:{part}" for part in ("segment", "owners", "orders")]
 
     def script(self, name, keys, *args):
-        return ("EVALSHA", self.shas[name], len(keys), *keys, GENERATION, *args)
+        return ("EVALSHA", self.shas[name], len(keys), *keys, FENCE, *args)
 
     def moment(self, until):
         """A moment of the model, in Redis's milliseconds."""
@@ -153,21 +91,24 @@ class Replay:
 
     def batch_of_one(self, segment, *args):
         keys = self.keys(segment)
-        return ("EVALSHA", self.shas["claim"], len(keys), *keys, 1, GENERATION, *args, "")
+        return ("EVALSHA", self.shas["claim"], len(keys), *keys, 1, FENCE, *args, "")
 
     def claim(self, at, granted, taken):
-        credit = ("", "") if granted < 0 else (granted, taken)
-        return self.batch_of_one(self.sale["homes"][at], at + 1, *credit)
+        return self.batch_of_one(self.sale["homes"][at], at + 1, "" if granted < 0 else self.totals(granted, taken))
 
     def credit(self, at, granted, taken):
-        return self.batch_of_one(at, 0, granted, taken)
+        return self.batch_of_one(at, 0, self.totals(granted, taken))
+
+    @staticmethod
+    def totals(granted, taken):
+        return " ".join(map(str, (granted, taken, *FIRST)))
 
     def debit(self, at, half):
-        return self.script("debit", self.keys(at)[:1], half)
+        return self.script("debit", self.keys(at)[:1], half, "")
 
     def exchange(self, at, *args):
-        others = " ".join(map(str, args[5:9])) if args[5] >= 0 else ""
-        return self.script("exchange", [self.hub], at, *args[:5], others, args[9])
+        others = " ".join(map(str, (*args[5:9], *FIRST))) if args[5] >= 0 else ""
+        return self.script("exchange", [self.hub], at, *args[:3], *FIRST, *args[3:5], others, args[9])
 
     def flag(self, at, epoch, until):
         return self.script("flag", self.keys(at)[:1], epoch, self.moment(until))
@@ -207,7 +148,7 @@ class Replay:
 
     @staticmethod
     def check_reply(step, got, began):
-        wanted, now = step["reply"], int(time.time() * 1000)
+        wanted, now = of_first(step), int(time.time() * 1000)
         same(got[0], wanted[0], "reply")
         if step["step"] == "exchange" and got[0] == "SOLDOUT":
             if not began + LEASE <= got[2] <= now + LEASE:
@@ -223,48 +164,31 @@ class Replay:
 
     def check_slots(self, step, slots):
         hub, rest = pairs(slots[0]), slots[1:]
-        same_fields({"opening": "0"} | hub, step["hub"], "hub")
+        first = {"term": 0, "heard": "1" * self.sale["segments"]} | {f"B{i}": 0 for i in range(self.sale["segments"])}
+        same_fields({"opening": "0"} | hub, step["hub"] | first, "hub")
         for i, segment in enumerate(step["segments"]):
             got, owners, orders = pairs(rest[3 * i]), pairs(rest[3 * i + 1]), rest[3 * i + 2]
             if not segment:
                 same(got, {}, f"segment {i}")
                 continue
-            same_fields(got, {**segment, "until": self.moment(segment["until"]), "state": "open"}, f"segment {i}")
+            sold, until = segment["n"], self.moment(segment["until"])
+            rest_of_it = {"until": until, "state": "open", "sold": sold, "last": sold, "base": 0, "term": 0}
+            same_fields(got, {name: value for name, value in segment.items() if name != "n"} | rest_of_it, f"segment {i}")
             mine = {str(c + 1): str(n) for c, n in enumerate(step["owners"]) if n and self.sale["homes"][c] == i}
             same(owners, mine, f"owners of {i}")
             in_order = sorted((int(n), user) for user, n in mine.items())
             same([order.split("|")[:2] for order in orders], [[str(n), user] for n, user in in_order], f"orders of {i}")
 
 
-def words(answer):
-    return [int(word) if word.isdigit() else word for word in answer.split(" ")]
-
-
-def pairs(flat):
-    return dict(zip(flat[::2], flat[1::2]))
-
-
-def same(got, wanted, what):
-    if got != wanted:
-        raise Different(f"{what}: Redis has {got}, the model {wanted}")
-
-
-def same_fields(got, wanted, what):
-    for field, value in wanted.items():
-        same(got.get(field), str(value), f"{field} of {what}")
-
-
-def traces(count, seed):
-    run = subprocess.run([MODEL, "--traces", str(count), "--seed", str(seed)], capture_output=True, text=True)
-    if run.returncode:
-        bail_out(f"{MODEL}: {run.stderr}")
-    read = []
-    for line in map(json.loads, run.stdout.splitlines()):
-        if "trace" in line:
-            read.append((line, []))
-        else:
-            read[-1][1].append(line)
-    return read
+def of_first(step):
+    """A reply of the model, and what the scripts say of the incarnation."""
+    word, numbers = step["reply"][0], step["reply"][1:]
+    if word in ("NEED", "GRANT") or step["step"] == "debit" and word == "OK":
+        return [word, *numbers, *FIRST]
+    if word == "NONE":
+        totals = [[*numbers[k:k + 3], 0] for k in range(2, len(numbers), 3)]
+        return [word, *numbers[:2], *FIRST, *sum(totals, [])]
+    return [word, *numbers]
 
 
 def replay(redis, shas, read):
@@ -308,12 +232,12 @@ def expect_difference(read, name, *broken):
 def main():
     need_all("redis-server")
     comment(f"seed {SEED}: replay.py {TRACES} {SEED}")
-    known = traces(4000, 1)  # always the same: whether a fault shows must not be luck
+    known = real.traces(MODEL, 4000, 1)  # always the same: whether a fault shows must not be luck
     for broken in BROKEN:
         expect_difference(known, *broken)
-    redis = Redis()
+    redis = real.Redis()
     try:
-        return run_cases(redis, traces(TRACES, SEED))
+        return run_cases(redis, real.traces(MODEL, TRACES, SEED))
     finally:
         redis.stop()
 

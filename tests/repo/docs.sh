@@ -93,6 +93,13 @@ for script in lua/*.lua; do
 			if (keys > argv || argv > reply) print "not in this order" }' "$script")"
 done
 
+result "every script is embedded, declared, and sent by somebody" "$(for script in lua/*.lua; do
+	name=$(basename "$script" .lua)
+	grep -qE "(^|[[:space:]])$script([[:space:]]|\$)" Makefile.am || echo "not in Makefile.am: $script"
+	grep -qE "\bscript_$name\b" src/sale/scripts.h || echo "not in scripts.h: $name"
+	grep -rqE "&script_$name\b" src --include=*.c || echo "nobody sends $name"
+done)"
+
 # An exit code that programs share stands in each of their manuals.
 codes=$(sed -n 's/^[[:space:]]*EXIT_[A-Z]* = \([0-9]*\),.*/\1/p' src/bin/program.h)
 for page in docs/seckill-api.8 docs/seckill-orderd.8 docs/seckillctl.8; do

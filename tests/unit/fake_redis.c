@@ -183,6 +183,12 @@ unsigned redis_changes(const struct redis *r)
 	return 0;
 }
 
+int64_t redis_changed_ms(const struct redis *r)
+{
+	(void)r;
+	return 0;
+}
+
 bool redis_is_up(const struct redis *r)
 {
 	(void)r;

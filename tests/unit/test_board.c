@@ -3,8 +3,12 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -13,6 +17,7 @@
 #include "base/board.h"
 #include "base/log.h"
 #include "base/marks.h"
+#include "base/parse.h"
 #include "base/shared.h"
 
 static char folder[] = "/tmp/seckill-board-XXXXXX", path[64];
@@ -278,28 +283,185 @@ static void marks_are_kept_and_have_their_blocks(void **state)
 	(void)state;
 	struct marks *m = opened_marks();
 	assert_true(allocated() >= MARKS_BYTES);
-	mark_raise(marks_find(m, KEY), 77);
+	assert_int_equal(marks_read(m, KEY), 0);
+	assert_int_equal(marks_count(m), 0); /* reading takes no place */
+	assert_true(marks_raise(m, KEY, 77));
+	assert_true(marks_raise(m, KEY, 76));
 	marks_close(m);
 	m = opened_marks();
-	assert_int_equal(mark_read(marks_find(m, KEY)), 77);
+	assert_int_equal(marks_read(m, KEY), 77);
+	assert_int_equal(marks_count(m), 1);
+	assert_true(marks_raise(m, KEY, NUMBER_MAX));
+	assert_true(marks_read(m, KEY) == NUMBER_MAX);
 	marks_close(m);
 }
 
-/* As 1.0 wrote them, and as cp leaves them: sparse. */
-static void marks_of_before_the_magic_are_kept_and_get_their_blocks(void **state)
+static void a_mark_gives_its_place_back(void **state)
+{
+	(void)state;
+	struct marks *m = opened_marks();
+	for (int round = 1; round < 5000; round++) { /* versions come round */
+		assert_true(marks_raise(m, KEY, round));
+		marks_drop(m, KEY, round - 1);
+		assert_int_equal(marks_read(m, KEY), round);
+		marks_drop(m, KEY, round);
+		assert_int_equal(marks_read(m, KEY), 0);
+	}
+	assert_int_equal(marks_count(m), 0);
+	assert_true(marks_raise(NULL, KEY, 1));
+	marks_drop(NULL, KEY, 1);
+	assert_int_equal(marks_read(NULL, KEY), 0);
+	marks_close(m);
+}
+
+/* What no place is found for is said; and all of them serve again when they are given back. */
+static void a_table_that_is_full_says_so(void **state)
+{
+	(void)state;
+	struct marks *m = opened_marks();
+	uint64_t key = MARKS_KEY_MIN, there;
+	int64_t value, refused = 0;
+	for (; marks_count(m) < MARKS_MAX; key += MARKS_MAX / 2)
+		for (int i = 0; i < MARKS_MAX / 2; i++)
+			refused += !marks_raise(m, key + (uint64_t)i, (int64_t)key + i);
+	assert_true(refused > 0);
+	assert_false(marks_raise(m, key + MARKS_MAX, 1));
+	assert_int_equal(marks_read(m, key + MARKS_MAX), 0);
+	int seen = 0;
+	for (size_t at = 0; marks_next(m, &at, &there, &value); seen++) {
+		assert_int_equal(there, value);
+		marks_drop(m, there, value);
+	}
+	assert_int_equal(seen, MARKS_MAX);
+	assert_int_equal(marks_count(m), 0);
+	assert_true(marks_raise(m, key, 1));
+	marks_close(m);
+}
+
+enum { RACERS = 4, RACED_KEYS = 3, RACES = 1000000 };
+
+/* Keys whose places are beside each other. */
+static void collide(uint64_t keys[RACED_KEYS])
+{
+	int found = 0;
+	for (uint64_t key = MARKS_KEY_MIN; found < RACED_KEYS; key++)
+		if (key * 0x9e3779b97f4a7c15 >> 46 == 4711)
+			keys[found++] = key;
+}
+
+/* Raises and drops in turn; whatever is read must be a number of that key, and one that was raised is there or dropped.
+ */
+static int race(int me)
+{
+	uint64_t keys[RACED_KEYS];
+	struct marks *m = opened_marks();
+	collide(keys);
+	for (int64_t i = 1; i <= RACES; i++) {
+		int k = (int)((i + me) % RACED_KEYS);
+		int64_t read, mine = (i * RACERS + me) * RACED_KEYS + k;
+		if (!marks_raise(m, keys[k], mine))
+			return 1;
+		read = marks_read(m, keys[k]);
+		if (read && read % RACED_KEYS != k)
+			return 2;
+		if (i % 3 == 0)
+			marks_drop(m, keys[k], mine);
+	}
+	marks_close(m);
+	return 0;
+}
+
+static void marks_of_one_place_never_get_anothers_value(void **state)
+{
+	(void)state;
+	uint64_t keys[RACED_KEYS];
+	struct marks *m = opened_marks();
+	pid_t pids[RACERS];
+	for (int i = 0; i < RACERS; i++) {
+		pids[i] = fork();
+		if (pids[i] == 0)
+			_exit(race(i));
+	}
+	for (int i = 0; i < RACERS; i++) {
+		int status;
+		assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+		assert_true(WIFEXITED(status));
+		assert_int_equal(WEXITSTATUS(status), 0);
+	}
+	collide(keys);
+	for (int k = 0; k < RACED_KEYS; k++)
+		marks_drop(m, keys[k], NUMBER_MAX);
+	assert_int_equal(marks_count(m), 0);
+	marks_close(m);
+}
+
+/* One process raises a mark, another one drops what the first has passed, and takes the place: the last raise is there.
+ */
+static void a_raise_beside_a_drop_is_not_lost(void **state)
+{
+	(void)state;
+	_Atomic int64_t *passed = mmap(NULL, sizeof *passed, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(passed, MAP_FAILED);
+	struct marks *m = opened_marks();
+	uint64_t keys[RACED_KEYS];
+	collide(keys);
+	pid_t other = fork();
+	if (other == 0)
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+	while (other == 0 && *passed < RACES) {
+		marks_drop(m, keys[0], *passed);
+		marks_raise(m, keys[1], 1);
+		marks_drop(m, keys[1], 1);
+	}
+	if (other == 0)
+		_exit(0);
+	for (int64_t i = 1; i <= RACES; i++) {
+		assert_true(marks_raise(m, keys[0], i));
+		time_t began = time(NULL);
+		while (marks_read(m, keys[0]) < i) /* the other one gives it back, and sees that it was raised */
+			assert_true(time(NULL) - began < 10);
+		*passed = i;
+	}
+	assert_int_equal(waitpid(other, NULL, 0), other);
+	marks_close(m);
+	munmap((void *)passed, sizeof *passed);
+}
+
+/* Versions 1 and 2: their keys were others. */
+static void marks_of_earlier_versions_are_replaced(void **state)
 {
 	(void)state;
 	const char *problem;
-	uint64_t slot[2] = { KEY, 77 };
+	static const uint64_t version_2 = 0x736b6d61726b0002;
+	for (int has_magic = 0; has_magic < 2; has_magic++) {
+		put_file("something", 9, MARKS_BYTES);
+		int fd = open(path, O_WRONLY);
+		if (has_magic)
+			assert_int_equal(pwrite(fd, &version_2, sizeof version_2, MARKS_BYTES), sizeof version_2);
+		close(fd);
+		marks_close(marks_join(path, &problem));
+		assert_non_null(problem);
+		struct marks *m = opened_marks();
+		assert_int_equal(marks_count(m), 0);
+		assert_true(allocated() >= MARKS_BYTES);
+		marks_close(m);
+	}
+}
+
+/* As cp leaves them: sparse. */
+static void marks_get_their_blocks(void **state)
+{
+	(void)state;
+	const char *problem;
 	for (int joins = 0; joins < 2; joins++) {
+		static const uint64_t magic = 0x736b6d61726b0003;
 		put_file("", 0, MARKS_BYTES);
 		int fd = open(path, O_WRONLY);
-		assert_int_equal(pwrite(fd, slot, sizeof slot, KEY * sizeof slot), sizeof slot);
+		assert_int_equal(pwrite(fd, &magic, sizeof magic, MARKS_BYTES), sizeof magic);
 		close(fd);
 		assert_true(allocated() < MARKS_BYTES);
 		struct marks *m = (joins ? marks_join : marks_open)(path, &problem);
 		assert_null(problem);
-		assert_int_equal(mark_read(marks_find(m, KEY)), 77);
 		assert_true(allocated() >= MARKS_BYTES);
 		marks_close(m);
 	}
@@ -314,8 +476,8 @@ static void marks_of_another_layout_are_refused_and_left_alone(void **state)
 		put_file("something el", 12, sizes[i]);
 		struct marks *m = marks_open(path, &problem);
 		expect(problem, "%lld bytes", (long long)sizes[i]);
-		mark_raise(marks_find(m, KEY), 5);
-		assert_int_equal(mark_read(marks_find(m, KEY)), 5);
+		assert_true(marks_raise(m, KEY, 5));
+		assert_int_equal(marks_read(m, KEY), 5);
 		marks_close(m);
 		struct stat st;
 		assert_true(stat(path, &st) == 0 && st.st_size == sizes[i]);
@@ -576,7 +738,12 @@ int main(void)
 		cmocka_unit_test_teardown(only_a_file_is_replaced, remove_board),
 		cmocka_unit_test_teardown(the_directorys_owner_must_be_able_to_write_a_file, remove_board),
 		cmocka_unit_test_teardown(marks_are_kept_and_have_their_blocks, remove_board),
-		cmocka_unit_test_teardown(marks_of_before_the_magic_are_kept_and_get_their_blocks, remove_board),
+		cmocka_unit_test_teardown(a_mark_gives_its_place_back, remove_board),
+		cmocka_unit_test_teardown(a_table_that_is_full_says_so, remove_board),
+		cmocka_unit_test_teardown(marks_of_one_place_never_get_anothers_value, remove_board),
+		cmocka_unit_test_teardown(a_raise_beside_a_drop_is_not_lost, remove_board),
+		cmocka_unit_test_teardown(marks_of_earlier_versions_are_replaced, remove_board),
+		cmocka_unit_test_teardown(marks_get_their_blocks, remove_board),
 		cmocka_unit_test_teardown(marks_of_another_layout_are_refused_and_left_alone, remove_board),
 		cmocka_unit_test(without_a_file_a_process_counts_alone),
 		cmocka_unit_test_teardown(no_shared_file_is_behind_a_link, remove_board),

@@ -95,13 +95,13 @@ static void a_fence_leaves_room_for_the_run(void **state)
 	struct redis_command c;
 	redis_command(&c, "HSET");
 	assert_int_equal(c.run, 0);
-	redis_put_fence(&c, 7);
+	redis_put_run(&c, STR("7"));
 	redis_put_text(&c, "more");
 	struct str word = STR("$18\r\n7@0000000000000000\r\n");
 	const char *at = c.text + sizeof "$4\r\nHSET\r\n" - 1;
 	assert_memory_equal(at, word.p, word.n);
 	assert_ptr_equal(c.text + c.run, at + sizeof "$18\r\n7@" - 1);
-	redis_put_fence(&c, INT64_MAX);
+	redis_put_run(&c, STR("9223372036854775807"));
 	assert_memory_equal(c.text + c.run, "0000000000000000\r\n", REDIS_RUN + 2);
 }
 
@@ -131,7 +131,7 @@ static void keys_have_their_names(void **state)
 		{ KEY_CATALOG, "sk:n:{7}" },   { KEY_DIRECTORY, "sk:w:{7}" },    { KEY_CUSTOMER, "sk:u:{7}" },
 		{ KEY_SELLER, "sk:s:{7}" },    { KEY_DIRTY, "sk:dirty" },        { KEY_DOUBT, "sk:doubt" },
 		{ KEY_CLOSED, "sk:closed" },   { KEY_REVOKED, "sk:revoked" },    { KEY_FAILURES, "sk:f:{7}:12" },
-		{ KEY_LAYOUT, "sk:layout" },
+		{ KEY_LAYOUT, "sk:layout" },   { KEY_LOST, "sk:lost" },
 	};
 	assert_int_equal(COUNT_OF(rows), KEYS_COUNT);
 	for (size_t i = 0; i < COUNT_OF(rows); i++) {

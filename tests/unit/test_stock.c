@@ -79,7 +79,8 @@ static void ask_all(bool lists)
 	}
 }
 
-/* Every segment has sold 2 and has 1 order on its list; 100,000 units are on sale. */
+/* Every segment has sold 2 and has 1 order on its list; 100,020 units were on sale, 30 of them were withdrawn, and 10 that
+ * count as sold nobody has. */
 static int answer_all(void)
 {
 	int most = 0;
@@ -91,7 +92,7 @@ static int answer_all(void)
 		else if (strncmp(sent, "LLEN", 4) == 0)
 			fake_redis_answer("1");
 		else
-			fake_redis_answer(strstr(sent, "fence") ? ":5@run :100000 :7 :0 :0" : ":10 :2");
+			fake_redis_answer(strstr(sent, "fence") ? ":2:5@run :100020 :7 :0 :0 :30 :10" : ":10 :2");
 	}
 	return most;
 }
@@ -133,7 +134,7 @@ static void the_hub_is_read_after_the_segments(void **state)
 	struct asked a = { 0 };
 	stock_read(&service, coupons[SALES - 1], false, on_stock, &a);
 	for (int i = 0; i < SMALL; i++) {
-		assert_non_null(strstr(fake_redis_oldest(), "left n"));
+		assert_non_null(strstr(fake_redis_oldest(), "left sold"));
 		fake_redis_answer(":10 :2");
 	}
 	assert_non_null(strstr(fake_redis_oldest(), "amount"));
@@ -169,11 +170,11 @@ static void numbers_beyond_all_bounds_are_none(void **state)
 			fake_redis_answer("9223372036854775807");
 		else
 			fake_redis_answer(strstr(sent, "fence") ?
-						  ":5@run :9007199254740992 :7 :0 :9007199254740992" :
+						  ":2:5@run :9007199254740992 :7 :0 :9007199254740992 :9007199254740993 :-1" :
 						  ":9223372036854775807 :-9007199254740992");
 	}
 	assert_int_equal(one.status, STATUS_OK);
-	assert_true(one.left == (LARGE + 2) * ((int64_t)1 << 53));
+	assert_true(one.left == (LARGE + 2) * ((int64_t)1 << 53) - 1);
 	assert_int_equal(one.queued, 0);
 }
 

@@ -1,0 +1,37 @@
+#!lua flags=no-writes
+-- Looks for an order that MySQL does not have.
+-- KEYS  segment hash, owners hash (user -> number), order list
+-- ARGV  fence, the order's number, a user
+-- Reply {1 when the fence is this one, else 0; the fence; the record of that number on the list; the number of the user's
+--        order; the highest number that was given out here; its base}   '' for what is not there
+local wanted = tonumber(ARGV[2])
+local function at(index)
+  local record = redis.call('LINDEX', KEYS[3], index)
+  return record, record and tonumber(string.match(record, '^(%d+)|'))
+end
+
+-- Numbers of one incarnation have no gap, so that it is mostly where it should be; else by halves. A record that cannot be
+-- read is passed over.
+local function find()
+  local length = redis.call('LLEN', KEYS[3])
+  local _, first = at(0)
+  if first and first <= wanted and wanted - first < length then
+    local record, number = at(wanted - first)
+    if number == wanted then return record end
+  end
+  local low, high = 0, length
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    local place = middle
+    local record, number = at(place)
+    while not number and place + 1 < high do
+      place = place + 1
+      record, number = at(place)
+    end
+    if number == wanted then return record end
+    if number and number < wanted then low = place + 1 else high = middle end
+  end
+end
+
+local s = redis.call('HMGET', KEYS[1], 'fence', 'last', 'base')
+return { s[1] == ARGV[1] and 1 or 0, s[1] or '', find() or '', redis.call('HGET', KEYS[2], ARGV[3]) or '', s[2] or '', s[3] or '' }
