@@ -132,6 +132,8 @@ static const struct sale quick[SALES] = {
 			 .faults = MESSAGES | WORDS },
 	[BOTH_OF_TWO] = { "the last unit of two segments, hub and segment fail over", TWO(1, 1, 0),
 			  FAILS(SEGMENT_0 | THE_HUB, 2, 1), WAIT(1, 1), .faults = 0 },
+	[NEWER] = { "the last unit, hub and segment fail over to staler and newer replicas", ONE(1, 1),
+		    FAILS(SEGMENT_0 | THE_HUB, 3, 2), WAIT(0, 1), .faults = 0 },
 };
 
 static const struct sale more[] = {
@@ -156,6 +158,14 @@ static const struct sale more[] = {
 	  WAIT(1, 1), .faults = 0 },
 	{ "two segments, all may fail over, three times", TWO(1, 1, 0), FAILS(SEGMENT_0 | SEGMENT_1 | THE_HUB, 3, 1),
 	  WAIT(0, 1), .faults = 0 },
+	{ "the hub fails over to staler and newer replicas", ONE(2, 1), FAILS(THE_HUB, 3, 2), WAIT(0, 1),
+	  .faults = MESSAGES | WORDS },
+	{ "the hub and a segment fail over to staler replicas", ONE(2, 1), FAILS(THE_HUB | SEGMENT_0, 2, 2), WAIT(0, 1),
+	  .faults = LATE_DRAIN },
+	{ "two segments, all may fail over to staler replicas", TWO(1, 1, 0), FAILS(SEGMENT_0 | SEGMENT_1 | THE_HUB, 2, 2),
+	  WAIT(0, 1), .faults = 0 },
+	{ "two segments, hub and one fail over to staler and newer replicas", TWO(1, 1, 0),
+	  FAILS(SEGMENT_0 | THE_HUB, 3, 2), WAIT(0, 1), .faults = 0 },
 	{ "three units", .segments = 1, .units = 3, .claimers = 3, .first = { 2 }, FAILS(SEGMENT_0 | THE_HUB, 2, 1),
 	  WAIT(0, 1), .faults = 0 },
 };

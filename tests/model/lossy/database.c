@@ -86,11 +86,12 @@ static void revive(struct state *s, const struct sale *sale, int i, int c, int n
 
 static bool commit_next(struct state *s, const struct sale *sale, int i, int c, int number)
 {
-	if (c < 0) {
+	if (c < 0 && user_of_row(s, sale, i, number) < 0) {
 		s->db.dead[i] |= bit(number);
 		s->db.held[i] |= bit(number);
-		return true;
 	}
+	if (c < 0)
+		return true;
 	if (user_of_row(s, sale, i, number) >= 0)
 		return s->db.row[c] == number;
 	if (number > s->db.cursor[i].next)

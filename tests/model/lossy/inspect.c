@@ -105,6 +105,8 @@ static enum word go_on_today(struct state *s, const struct sale *sale)
 
 /* NEXT */
 
+enum { TELL_HUB = 2 }; /* a phase */
+
 static enum word read_slot(struct state *s, const struct sale *sale)
 {
 	struct inspection *job = &s->job;
@@ -226,17 +228,20 @@ static bool is_as_read(const struct state *s)
 	const struct segment *g = &s->segments[job->target].now;
 	bool same = g->fence == job->fence && g->sold == job->sold && g->last == job->last &&
 		    g->received == job->received && g->sent == job->sent;
-	return is_same_life(s) && (same || !keeps(NO_COMPARISON));
+	bool ahead = g->next > job->inc || (g->next && g->hub_inc > job->hub_inc);
+	return is_same_life(s) && ((same && !ahead) || !keeps(NO_COMPARISON));
 }
 
+/* fence.lua */
 static enum word close_segment(struct state *s)
 {
-	if (is_as_read(s) || !keeps(CLOSES_ANY))
-		s->segments[s->job.target].now.fence = CLOSED;
+	struct segment *g = &s->segments[s->job.target].now;
+	if (is_same_life(s) && (g->fence == s->job.fence || !keeps(CLOSES_ANY)))
+		g->fence = CLOSED;
 	return REGRESS;
 }
 
-/* The hub first: its mark goes, totals are exchanged, and what the rows need is taken from it. */
+/* admit.lua. The hub first: its mark goes, totals are exchanged, and what the rows need is taken from it. */
 static enum word tell_hub(struct state *s, const struct sale *sale)
 {
 	struct hub *h = &s->hub.now;
@@ -246,6 +251,7 @@ static enum word tell_hub(struct state *s, const struct sale *sale)
 		return FENCED;
 	if (keeps(INC_BY_LIFE) && inc < h->with[i].inc)
 		return REPLACED;
+	struct hub before = *h;
 	h->with[i].inc = (uint8_t)inc;
 	if (job->sent > h->with[i].taken) {
 		h->avail += (int8_t)(job->sent - h->with[i].taken);
@@ -259,8 +265,10 @@ static enum word tell_hub(struct state *s, const struct sale *sale)
 	if (need < job->received)
 		need = job->received;
 	if (need > h->with[i].granted && keeps(NO_NEED)) {
-		if (h->avail < need - h->with[i].granted && hub_heard_all(s, sale))
+		if (h->avail < need - h->with[i].granted && hub_heard_all(s, sale)) {
+			*h = before;
 			return close_segment(s);
+		}
 		h->avail -= (int8_t)(need - h->with[i].granted);
 		h->with[i].granted = (uint8_t)need;
 	}
@@ -276,6 +284,7 @@ static enum word tell_hub(struct state *s, const struct sale *sale)
 	return OK;
 }
 
+/* mend.lua */
 static enum word write_segment(struct state *s, const struct sale *sale)
 {
 	struct inspection *job = &s->job;
@@ -289,12 +298,11 @@ static enum word write_segment(struct state *s, const struct sale *sale)
 	if (keeps(NO_TAKEN) && job->taken > g->sent)
 		g->sent = job->taken;
 	int left = g->received - g->sent - g->sold;
-	if (left < 0) {
-		g->fence = CLOSED;
-		return REGRESS;
-	}
+	if (left < 0)
+		return close_segment(s);
 	g->left = (uint8_t)left;
 	g->hub_inc = job->hub_inc;
+	g->next = job->inc;
 	job->received = g->received;
 	job->sent = g->sent;
 	job->sold = g->sold;
@@ -302,28 +310,34 @@ static enum word write_segment(struct state *s, const struct sale *sale)
 	return OK;
 }
 
-/* After a failover of hub and segment both may have forgotten a return, which another segment has sold since. */
-static bool give_back(struct state *s, int i)
+/*
+ * mend.lua. After a failover of hub and segment both may have forgotten a return, which another segment has sold since.
+ * Then the hub is told.
+ */
+static enum word give_back(struct state *s, int units)
 {
-	struct segment *g = &s->segments[i].now;
-	int units = -s->hub.now.avail < g->left ? -s->hub.now.avail : g->left;
-	if (!units || !is_as_read(s) || !keeps(NO_GIVING))
-		return false;
+	struct segment *g = &s->segments[s->job.target].now;
+	if (!is_as_read(s))
+		return OTHER;
 	g->left -= (uint8_t)units;
 	g->sent += (uint8_t)units;
 	s->job.sent = g->sent;
-	return true;
+	s->job.phase = TELL_HUB;
+	return LATER;
 }
 
+/* Or have given, which the hub has not been told yet. */
 static bool others_may_give(const struct state *s, const struct sale *sale)
 {
-	for (int i = 0; i < sale->segments; i++)
-		if (!segment_is_open(s, i) && s->segments[i].now.left)
+	for (int i = 0; i < sale->segments; i++) {
+		const struct segment *g = &s->segments[i].now;
+		if (!segment_is_open(s, i) && (g->left || g->sent > s->hub.now.with[i].taken))
 			return true;
+	}
 	return false;
 }
 
-/* The segment's numbers stand still now, and are what the hub hears. None opens before all were heard. */
+/* settle.lua. The segment's numbers stand still now, and are what the hub hears. None opens before all were heard. */
 static enum word settle(struct state *s, const struct sale *sale)
 {
 	struct hub *h = &s->hub.now;
@@ -331,22 +345,20 @@ static enum word settle(struct state *s, const struct sale *sale)
 	int i = job->target;
 	if (!hub_is_open(s))
 		return FENCED;
-	if (hub_inc(h) != job->hub_inc || !is_as_read(s))
-		return OTHER;
+	if (hub_inc(h) != job->hub_inc || (h->with[i].inc != job->inc && keeps(INC_BY_LIFE)))
+		return REPLACED;
 	h->heard |= bit(i);
 	if (!hub_heard_all(s, sale) && keeps(OPENS_UNHEARD))
 		return LATER;
 	if (h->avail >= 0 || !hub_heard_all(s, sale))
 		return OK;
-	if (give_back(s, i)) {
-		h->avail += (int8_t)(job->sent - h->with[i].taken);
-		h->with[i].taken = job->sent;
-	} else if (!others_may_give(s, sale)) {
-		return close_segment(s);
-	}
-	return h->avail < 0 ? LATER : OK;
+	int left = job->received - job->sent - job->sold, units = -h->avail < left ? -h->avail : left;
+	if (units && keeps(NO_GIVING))
+		return give_back(s, units);
+	return others_may_give(s, sale) ? LATER : close_segment(s);
 }
 
+/* reopen.lua */
 static enum word open_segment(struct state *s, const struct sale *sale)
 {
 	struct inspection *job = &s->job;
@@ -354,12 +366,13 @@ static enum word open_segment(struct state *s, const struct sale *sale)
 	if (s->losers && keeps(WORDS_OUTLIVE))
 		return LATER;
 	(void)sale;
-	if (!is_as_read(s))
+	bool same = g->fence == job->fence && g->next == job->inc;
+	if (!is_same_life(s) || (!same && keeps(NO_COMPARISON)))
 		return OTHER;
 	name_lost(job, g);
 	g->fence = job->life;
-	g->hub_inc = job->hub_inc;
 	g->inc = job->inc;
+	g->next = 0;
 	if (keeps(NUMBERS_GO_ON))
 		g->last = (uint8_t)(job->inc * RANGE);
 	return OK;

@@ -15,7 +15,7 @@
  *   inspect.c     a slot that comes back            search.c      all states, and the shortest way to a wrong one
  *   recover.c     a slot that was closed            cases.c       the sales that are searched, and the mutants
  *   steps.c       what may happen next              take.c        and what that does
- *   text.c        for people
+ *   text.c        for people                        walk.c        for replay.py: random traces
  */
 #ifndef LOSSY_LOSSY_H
 #define LOSSY_LOSSY_H
@@ -90,7 +90,7 @@ struct segment {
 	uint8_t sent : 4, sold : 4;
 	uint8_t inc : 3, last : 5;
 	struct own own[CLAIMERS];
-	uint8_t zero;
+	uint8_t next : 3, : 5; /* the incarnation for which an inspection has written here; 0: none, or it is open */
 	uint16_t lost, listed; /* numbers that are named lost and hold a unit; those that MySQL does not know yet */
 	uint8_t zeros[4];
 };
@@ -312,6 +312,10 @@ void search(const struct sale *sale, size_t states_most, struct finding *f);
 
 void print_trace(const struct sale *sale, const struct finding *f);
 
+/* walk.c */
+
+void print_walks(int traces, uint64_t seed);
+
 /* cases.c */
 
 struct fault_row {
@@ -340,6 +344,7 @@ enum quick {
 	ONE_OF_TWO,
 	HUB_OF_TWO,
 	BOTH_OF_TWO,
+	NEWER,
 	SALES
 };
 

@@ -4,6 +4,7 @@
  *   lossy --rules today      search for each of today's faults, and print the shortest ways there        (TAP)
  *   lossy --rules next       search the next rules                                                       (TAP)
  *   lossy --mutant NAME      break one of the next rules, and print the shortest way to what goes wrong  (TAP)
+ *   lossy --traces N --seed S  print random traces of the next rules, for replay.py                      (JSON lines)
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -129,8 +130,12 @@ int main(int argc, char **argv)
 		return run_mutant(argv[2]);
 	if (argc == 3 && !strcmp(argv[1], "--rules") && (!strcmp(argv[2], "today") || !strcmp(argv[2], "next")))
 		return run_rules(argv[2]);
+	if (argc == 5 && !strcmp(argv[1], "--traces") && !strcmp(argv[3], "--seed")) {
+		print_walks(atoi(argv[2]), strtoull(argv[4], NULL, 10));
+		return 0;
+	}
 	if (argc == 1 || (argc == 2 && !strcmp(argv[1], "--long")))
 		return run_all(argc == 2 || (soak && !strcmp(soak, "1")));
-	fprintf(stderr, "usage: lossy [--long | --rules today | --rules next | --mutant NAME]\n");
+	fprintf(stderr, "usage: lossy [--long | --rules today | --rules next | --mutant NAME | --traces N --seed S]\n");
 	return 2;
 }

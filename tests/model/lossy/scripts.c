@@ -204,18 +204,24 @@ static bool is_for_others(const struct hub *h, int i, struct message r)
 	       (is_replaced(r.hub_inc, hub_inc(h)) && keeps(REPORT_ANY_HUB));
 }
 
-/* NEXT: the first report to a hub in a new incarnation. It raises what the hub has forgotten. */
+/*
+ * NEXT: the first report to a hub in a new incarnation. The segment refuses by now what an earlier one has granted, so that
+ * its totals are the hub's, too, whether the hub knew less or more.
+ */
 static void hear(struct hub *h, int i, struct message r)
 {
+	int granted = h->with[i].granted, taken = h->with[i].taken;
 	if (h->heard >> i & 1)
 		return;
 	h->heard |= bit(i);
 	h->with[i].inc = r.seg_inc;
-	if (r.in > h->with[i].granted && keeps(NO_RAISE)) {
-		h->avail -= (int8_t)(r.in - h->with[i].granted);
-		h->with[i].granted = r.in;
-		h->empty &= ~bit(i);
-	}
+	if (r.in > granted ? keeps(NO_RAISE) : keeps(RAISES_ONLY))
+		granted = r.in;
+	if (r.out < taken && keeps(RAISES_ONLY))
+		taken = r.out;
+	h->avail += (int8_t)(h->with[i].granted - granted + taken - h->with[i].taken);
+	h->with[i].granted = (uint8_t)granted;
+	h->with[i].taken = (uint8_t)taken;
 }
 
 enum word exchange(struct state *s, const struct sale *sale, int i, struct message r, int want, struct message *to)
@@ -239,7 +245,7 @@ enum word exchange(struct state *s, const struct sale *sale, int i, struct messa
 	bool all = hub_heard_all(s, sale);
 	if (h->avail > 0)
 		return all || !keeps(GRANT_UNHEARD) ? grant(s, sale, i, want, to) : LATER;
-	if (h->empty == bit(sale->segments) - 1) {
+	if (h->avail == 0 && h->empty == bit(sale->segments) - 1) {
 		if (!all && keeps(SOLDOUT_UNHEARD))
 			return LATER;
 		h->sold_out = 1;
