@@ -199,7 +199,7 @@ class Hammer:
         for user in itertools.cycle(users):
             if self.over.is_set():
                 return
-            if user in users and self.history.ask(self.sale, user, client).order:
+            if user in users and self.history.insist(self.sale, user, client).order:
                 users.remove(user)
             assert users, "this thread has no customers left"
 
