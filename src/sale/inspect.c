@@ -150,10 +150,37 @@ static void look_for_told(struct inspection *in)
 	}
 }
 
+static bool has_fence_of_before(struct inspection *in, const struct slot *s, enum key key, int i)
+{
+	struct redis_command c;
+	const struct redis_reply *fence = NULL;
+	redis_command(&c, "HGET");
+	key_put(&c, key, in->coupon.id, i);
+	redis_put_text(&c, "fence");
+	enum redis_end end = redis_call(in->svc->redis_now, in->arena, &c, &fence);
+	return end == REDIS_BROKEN || (end == REDIS_ANSWER && str_eq(redis_text(fence), s->fence));
+}
+
+/*
+ * A recovery closes slots, too, on any host. Where one runs, or has opened since what was found closed before, the
+ * coupon is looked at again.
+ */
+static bool is_being_recovered(struct inspection *in)
+{
+	if (recover_is_running(in->svc, in->arena, in->coupon.id))
+		return true;
+	for (int i = 0; i < in->coupon.segments; i++) {
+		const struct slot *s = &in->segments[i];
+		if (s->problem && !s->doubtful && !has_fence_of_before(in, s, KEY_SEGMENT, i))
+			return true;
+	}
+	return in->hub.problem && !has_fence_of_before(in, &in->hub, KEY_HUB, 0);
+}
+
 /* A coupon of which a segment is away, or waits, stays in doubt. */
 static void conclude(struct inspection *in)
 {
-	bool whole = is_whole(in), waits = !whole && recover_is_running(in->svc, in->arena, in->coupon.id);
+	bool whole = is_whole(in), waits = !whole && is_being_recovered(in);
 	for (int i = 0; i < in->coupon.segments; i++)
 		waits |= in->segments[i].waits;
 	if (!waits && (!whole || !in->away))
