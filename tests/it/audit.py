@@ -317,7 +317,7 @@ def planted(it):
 
 @case("a customer with orders in two segments is named, and so is one in a segment that is not his")
 def two_segments(it):
-    users = it.users(30)
+    users = it.users(60)  # some of those without an order live in segment 1
     f = Faulty(it, users, segments=2)
     f.win(users[:20])
     f.sale.drained()
