@@ -1,7 +1,7 @@
 /*
- * What a segment knows of itself comes in one answer, and so does what the
- * hub knows, so each of the two is exact, whatever goes on; and whatever is
- * in flight, the two together give the amount. Totals that one has of the
+ * Redis returns the numbers of a segment in one answer, and those of the hub
+ * in another, so each answer is exact while the sale goes on. Together they
+ * add up to the amount, whatever is in flight. Totals that one has of the
  * other only grow: the hub is read before the segments and after them, so
  * that each total is compared with one that was read later.
  */

@@ -274,7 +274,7 @@ static void on_fenced(struct claim *c, const struct claim_answer *said)
 	meet_fence(c, said->rest);
 }
 
-/* Totals that came too late. Whoever has the later ones may have been killed, so that an inspection must look. */
+/* The totals are of an earlier base or term. The process with the later ones may be dead, so an inspection looks. */
 static void on_replaced(struct claim *c, const struct claim_answer *said)
 {
 	(void)said;

@@ -44,7 +44,7 @@ static void on_answer(void *context, enum redis_end end, const struct redis_repl
 	if (end == REDIS_ANSWER)
 		q->read(q->in, q->slot, reply);
 	else if (end == REDIS_BROKEN)
-		q->asked->problem = "holds what none of us wrote";
+		q->asked->problem = "has a value of another Redis type than this program writes";
 	else if (q->asked != &q->in->hub)
 		q->asked->away = q->in->away = true;
 	else

@@ -19,7 +19,7 @@ struct suspicion {
 
 /*
  * Looks for an order among the owners and on the list of its segment, in MySQL and among the dead letters, and names it
- * as lost when it is in none of them, once. STATUS_OK: it is there, is named now, or is in no list of that customer.
+ * as lost when it is in none of them, once. STATUS_OK: it was found, is named now, or is not in the customer's list.
  * STATUS_BUSY: its segment is not open, so that nothing is known; look again later. STATUS_UNAVAILABLE,
  * STATUS_INTERNAL.
  */

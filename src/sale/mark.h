@@ -17,7 +17,7 @@
 #include "base/arena.h"
 #include "sale/service.h"
 
-/* 0: this host knows of none. */
+/* The mark of a segment; 0: it has none on this host. */
 int64_t mark_read(const struct service *svc, int64_t coupon, int segment);
 
 /* The same of the numbers above a multiple of NUMBERS_RANGE, up to the next. */

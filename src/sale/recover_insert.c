@@ -18,7 +18,8 @@ static int write_ranges(struct recover *r, const struct sources *s)
 	return 0;
 }
 
-/* No number that anybody knows of is given again, and no message from before is heard: every slot begins anew. */
+/* Every segment gets a new base and the hub a new term: no known number is given again, and old messages are refused.
+ */
 static int hand_out(struct recover *r)
 {
 	int segments = r->coupon.segments;

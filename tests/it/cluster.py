@@ -197,6 +197,25 @@ def older_lost(it):
     same(sale.rows(), {again: user.id}, "orders")
 
 
+@on_cluster("a node comes back empty: the sale is made anew from MySQL by itself, with all orders and units")
+def emptied(it):
+    sale, users = it.sale(amount=30, segments=3), it.users(60)
+    told = {user: sale.win(user) for user in users[:12]}
+    sale.drained()
+    for kind in "soq":  # all that a node would have of this slot
+        it.redis("DEL", sale.key(kind, 1))
+    user = next(u for u in users[12:] if sale.home(u) == 1)
+    told[user] = until(lambda: (a := sale.claim(user)).status == 201 and a, 15, "its segment sells again").json["order"]
+    for user, order in told.items():
+        same(sale.claim(user).expect(200).json["order"], order, f"the order of {user}")
+    later = ("busy", "unavailable", "fenced", "not-replicated")
+    ends = [until(lambda u=u: (a := sale.claim(u)).code not in later and a, 15, "an answer").status for u in users if u not in told]
+    same((ends.count(201), ends.count(410)), (30 - len(told), len(ends) - 30 + len(told)), "units that were left, refusals")
+    sale.drained()
+    sale.audit()
+    same(it.ask("GET", "/readyz").expect(200).json["closed"], [], "closed sales")
+
+
 @on_cluster("an order that only its customer's list names is found by the audit, and named as lost; its customer claims again")
 def lost_by_its_servers(it):
     sale = it.sale(amount=30, segments=2)
