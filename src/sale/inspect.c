@@ -242,9 +242,20 @@ static bool has_work(const struct inspection *in)
 	return any;
 }
 
+/* Its seller's list, mostly of another slot, names the coupon: these are the servers that had the sale. */
+static bool is_listed(const struct inspection *in)
+{
+	struct redis_command c;
+	const struct redis_reply *score = NULL;
+	redis_command(&c, "ZSCORE");
+	key_put(&c, KEY_SELLER, in->coupon.seller, 0);
+	redis_put_int(&c, in->coupon.id);
+	return redis_call(in->svc->redis_now, in->arena, &c, &score) == REDIS_ANSWER && redis_text(score).n > 0;
+}
+
 /*
- * A node of the cluster came back without its data: slots are gone, and all others are ours and not closed. Where all
- * are gone it may be another Redis than the one that has the sale, and a person decides.
+ * A node of the cluster came back without its data: slots are gone, and all others are ours and not closed. Where
+ * nothing is left of the sale it may be another Redis than the one that had it, and a person decides.
  */
 static bool is_emptied(const struct inspection *in)
 {
@@ -254,7 +265,8 @@ static bool is_emptied(const struct inspection *in)
 		gone += !s->away && !s->fence.n;
 		ours += !s->away && s->fence.n && !s->problem;
 	}
-	return !redis_is_single(in->svc->redis_now) && gone && ours && gone + ours == in->coupon.segments + 1;
+	return !redis_is_single(in->svc->redis_now) && gone && gone + ours == in->coupon.segments + 1 &&
+	       (ours || is_listed(in));
 }
 
 /* Nothing that they held is known but by MySQL and the rest of the sale: a recovery makes all of it anew. */

@@ -14,8 +14,8 @@ enum status inspection_begin(struct inspection *in, int64_t id)
 {
 	struct db_rows rows;
 	if (db_query(in->svc->db, in->arena,
-		     "SELECT segments, generation, hash_key FROM coupons WHERE id = ? AND published = 1", &rows,
-		     DB_N(id)))
+		     "SELECT segments, generation, hash_key, seller_id FROM coupons WHERE id = ? AND published = 1",
+		     &rows, DB_N(id)))
 		return failure_of_db(in->svc->db, "inspect");
 	const struct db_value *v = db_row(&rows, 0);
 	int64_t segments;
@@ -25,6 +25,7 @@ enum status inspection_begin(struct inspection *in, int64_t id)
 	    db_int(in->svc->db, &v[1], 1, NUMBER_MAX, &in->coupon.generation))
 		return failure_of_db(in->svc->db, "inspect");
 	in->coupon.id = id;
+	in->coupon.seller = v[3].number;
 	in->coupon.segments = (int)segments;
 	memcpy(in->coupon.hash_key, v[2].text.p, SIPHASH_KEY);
 	in->segments = arena_alloc(in->arena, (size_t)segments * sizeof *in->segments);

@@ -33,7 +33,7 @@ struct inspection {
 	struct inspector *inspector;
 	struct service *svc;
 	struct arena *arena;
-	struct coupon coupon; /* of which only id, segments, generation and hash_key are known */
+	struct coupon coupon; /* of which only id, seller, segments, generation and hash_key are known */
 	struct slot hub, *segments;
 	struct cursor *cursors; /* of each segment */
 	struct numbering numbering;

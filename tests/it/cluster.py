@@ -216,6 +216,35 @@ def emptied(it):
     same(it.ask("GET", "/readyz").expect(200).json["closed"], [], "closed sales")
 
 
+@on_cluster("a sale of which nothing is left is made anew where its seller's list names it; else a person decides")
+def emptied_whole(it):
+    sale, users = it.sale(amount=20, segments=1), it.users(12)
+    told = {user: sale.win(user) for user in users[:8]}
+    sale.drained()
+
+    def lose():
+        for kind, slot in (("hub", "h"), ("d", "h"), ("s", 0), ("o", 0), ("q", 0)):
+            it.redis("DEL", sale.key(kind, slot))
+        it.redis("SADD", "sk:doubt", f"{sale.id}:1")
+
+    lose()
+    until(lambda: sale.claim(users[8]).status == 201, 15, "it sells again")
+    for user, order in told.items():
+        same(sale.claim(user).expect(200).json["order"], order, f"the order of {user}")
+    sale.drained()
+    sale.audit()
+    sellers_list = "sk:s:{%d}" % sale.seller.id
+    it.redis("ZREM", sellers_list, sale.id)
+    lose()
+    closed = lambda: it.ask("GET", "/readyz").json["closed"] == [sale.title]
+    until(closed, 15, "the sale is closed")
+    same(it.ctl("recover", sale.title).returncode, 0, "exit of recover")
+    for user, order in told.items():
+        same(sale.claim(user).expect(200).json["order"], order, f"the order of {user}")
+    sale.audit()
+    it.redis("ZADD", sellers_list, 1, sale.id)
+
+
 @on_cluster("an order that only its customer's list names is found by the audit, and named as lost; its customer claims again")
 def lost_by_its_servers(it):
     sale = it.sale(amount=30, segments=2)
