@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import mmap
 import os
+import shutil
 import signal
 import socket
 import struct
@@ -206,16 +207,25 @@ def marks(it):
     assert metric(it, "seckill_marks_used") < used, "the gauge does not fall"
 
 
-@case("marks that are full: /readyz says so, sales go on, and the drainers make room for those of sales that are there")
-def full_marks(it):
-    sale = it.sale(amount=100, segments=2)
-    it.dev("stop", "drain")
+def insist(sale, user):
+    return until(lambda: sale.claim(user).json.get("order"), 15, "an order")
+
+
+def fill_marks(it):
+    """Every place is taken by a segment that does not exist."""
     with open(it.run / "marks", "r+b") as file, mmap.mmap(file.fileno(), 16 * MARKS) as places:
         words = memoryview(places).cast("Q")
         for i in range(MARKS):
             if words[2 * i] < 2:
                 words[2 * i + 1], words[2 * i] = 1, (i << 46 | 1) * pow(0x9e3779b97f4a7c15, -1, 1 << 64) % (1 << 64)
         words.release()
+
+
+@case("marks that are full: /readyz says so, sales go on, and the drainers make room for those of sales that are there")
+def full_marks(it):
+    sale = it.sale(amount=100, segments=2)
+    it.dev("stop", "drain")
+    fill_marks(it)
     warnings = it.ask("GET", "/readyz").expect(200).json["warnings"]
     assert any(w.startswith(f"marks: {MARKS} of {MARKS} places are taken") for w in warnings), warnings
     same(metric(it, "seckill_marks_used"), MARKS, "the gauge")
@@ -226,6 +236,31 @@ def full_marks(it):
     until(lambda: metric(it, "seckill_marks_used") < MARKS // 4, 120, "room is made", every=0.2)
     same(it.ask("GET", "/readyz").expect(200).json["warnings"], [], "warnings")
     until(lambda: sale.win(it.customer()) and marked(it, sale), 15, "a segment has a mark again", every=0.3)
+
+
+@case("marks that are full, and Redis goes back: nobody noticed, yet no number is given twice, and MySQL has one row for each")
+def rollback_without_marks(it):
+    sale, redis = it.sale(amount=60, segments=2), it.run / "data/redis"
+    it.dev("stop", "drain")
+    copy = shutil.copytree(redis, it.run / "tmp/redis-of-before")
+    fill_marks(it)
+    users = it.users(24)
+    lost = {user: insist(sale, user) for user in users[:8]}
+    it.dev("stop", "redis", "-9")
+    it.redis.close()
+    shutil.rmtree(redis)
+    shutil.copytree(copy, redis)
+    it.dev("start", "redis")
+    warnings = it.ask("GET", "/readyz").expect(200).json["warnings"]
+    assert any(w.startswith(f"marks: {MARKS} of {MARKS} places are taken") for w in warnings), warnings
+    it.dev("start", "drain")
+    won = {user: insist(sale, user) for user in users}
+    same(set(won.values()) & set(lost.values()), set(), "numbers that were given twice")
+    same(len(set(won.values())), len(users), "numbers")
+    sale.drained()
+    same(sorted(sale.rows()), sorted(won.values()), "orders in MySQL")
+    sale.audit()
+    until(lambda: metric(it, "seckill_marks_used") < MARKS // 4, 120, "room is made", every=0.2)
 
 
 @case("a part whose socket was removed: status says so, start repairs it, and orders are where they were")

@@ -185,6 +185,48 @@ def listed_when_confirmed(it):
         same([o["order"] for o in orders], [answer.json["order"]] if answer.status != 410 else [], "the orders of a customer")
 
 
+def on_two_masters(it):
+    """A sale of two segments on two masters, of which one has the hub, too."""
+    for _ in range(50):
+        books = Ledger(it, amount=24, segments=2, customers=1)
+        master = next((n for n in nodes.masters() if nodes.segments_of(books.sale, n) == [0]), None)
+        if master and nodes.master_of(nodes.slot(books.sale.key("hub"))) is not master:
+            books.users = it.users(160)
+            return books, master
+    raise AssertionError("no sale of fifty lies like that")
+
+
+@on_cluster("sold out by orders that no replica confirmed, and their segment goes back: who asks then gets every unit")
+def unconfirmed_units(it):
+    hot(it, 1)
+    books, master = on_two_masters(it)
+    sale = books.sale
+    homes = {i: iter([u for u in books.users if sale.home(u) == i]) for i in range(2)}
+    it.dev("stop", "drain")
+
+    def sell_out():
+        """Segment 0 first, of which nothing is confirmed, then segment 1: the hub has nothing left."""
+        unsure = []
+        while nodes("HGET", sale.key("s", 0), "left") != "0" or len(unsure) < 8:
+            unsure.append(next(homes[0]))
+            sale.claim(unsure[-1])
+        for user in homes[1]:
+            answer = books.insist(user)
+            if answer.status == 410:
+                break
+            books.told[user.id] = answer.expect(201).json["order"]
+        comment(f"{len(unsure)} claims of segment 0 are not confirmed, {len(books.told)} of segment 1 are, then {answer.code}")
+    nodes.fall_back(master, sell_out)
+    it.dev("start", "drain")
+    nodes.revive(master)  # nothing is confirmed without a replica
+    for user in homes[0]:
+        if len(books.told) == sale.amount:
+            break
+        books.told[user.id] = books.insist(user).expect(201).json["order"]
+    books.keeps()
+    books.sells_the_rest()
+
+
 def audited(it, sale, *kinds):
     """Orders of which the audit finds one of these."""
     said = json.loads(it.ctl("--json", "audit", sale.title).stdout)[0]
