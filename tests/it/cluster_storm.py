@@ -594,6 +594,12 @@ class Storm:
         self.nemesis.note(f"recover on {app.name}: exit {done.returncode} {done.stdout.strip()} {done.stderr.strip()}")
         self.recovered.append((app.name, done.returncode, done.stdout.strip()))
 
+    def _closings(self):
+        """What was said of inspections and recoveries of this sale."""
+        return [f"{host.name} {line}" for host in self.it.apps for log in sorted(host.files.glob("log/*.log"))
+                for line in log.read_text(errors="replace").splitlines()
+                if str(self.sale.id) in line and ("coupon_" in line or "regress" in line)]
+
     def _last_round(self):
         """Everybody asks until there is an answer, for up to 20 s. True when the sale is closed (again)."""
         queue, deadline = collections.deque(self.users), time.monotonic() + 20
@@ -638,7 +644,7 @@ class Storm:
         if self.recovered and self.recovered[-1][1]:
             found["recover failed"] = [str(self.recovered[-1])]
         if self.recovered and not self.stores.dead:
-            found["closed with nothing lost"] = [str(self.recovered)]
+            found["closed with nothing lost"] = [str(self.recovered), *self._closings()]
         audited = self._audit()
         if audited:
             found["the audit"] = audited

@@ -64,7 +64,7 @@ def soak(wait):
         with Installation(f"wait_replicas = {wait}", clocks(seed)) as it:
             found, the = storm(it, seed, FAULTS_OF_A_STORM, only=ONLY)
         for kind, texts in found.items():
-            comment(f"IT_SEED={seed} IT_WAIT_REPLICAS={wait}: {kind}: {len(texts)}, such as {texts[0]}")
+            comment(f"IT_SEED={seed} IT_WAIT_REPLICAS={wait}: {kind}: {len(texts)}, such as {str(texts)[:6000]}")
         kinds.update(found.keys())
         items.update({kind: len(texts) for kind, texts in found.items()})
         orders.update({"told": the.acknowledged, "lost and named": the.lost, "recoveries": len(the.recovered)})
