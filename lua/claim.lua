@@ -48,9 +48,25 @@ local function fence_of(segment)
   return s[1] or s[2] and s[2] .. '@' or ''
 end
 
+-- Keys of a slot move one by one, so servers that die meanwhile may leave a segment without its owners, and their
+-- customers would be sold to once more. Units that nobody owned at the last inspection are no sign of that. Returns the
+-- fence under which the segment waits for the next one.
+local looked_at = {}
+local function lost_owners(segment, owners, sold, fence)
+  if sold == 0 or looked_at[owners] then return nil end
+  looked_at[owners] = true
+  local count = redis.pcall('HLEN', owners) -- an error: the server's ACL is of an earlier version
+  if count ~= 0 or sold <= tonumber(call('HGET', segment, 'unowned') or 0) then return nil end
+  fence = string.match(fence, '^.*@')
+  call('HSET', segment, 'fence', fence)
+  return fence
+end
+
 local function claim(segment, owners, list, index, dirty, fence, user, totals, most, prefix, member)
   local s = call('HMGET', segment, 'fence', 'left', 'last', 'state', 't0', 't1', 'sold')
   if s[1] ~= fence then return 'FENCED ' .. fence_of(segment) end
+  local suspect = lost_owners(segment, owners, tonumber(s[7]), fence)
+  if suspect then return 'FENCED ' .. suspect end
   local left, refusal = tonumber(s[2]), nil
   if totals ~= '' then
     left, refusal = credit(segment, left, totals)

@@ -2,7 +2,7 @@
 -- Opens a segment in a new incarnation, once it was mended and the hub has heard of it. Numbers that a host was told and
 -- that are nowhere are named lost: each is a record of nobody's on the list, and holds a unit, as far as there are any.
 -- "Sold out" that was said to an earlier incarnation is worth nothing any more.
--- KEYS  segment hash, order list
+-- KEYS  segment hash, order list, owners hash
 -- ARGV  fence; its base, the one with which it was mended; the new fence; the numbers that are lost, the first and the last
 --       ('' and '': none)
 -- Reply {'OK', numbers that are named lost}
@@ -24,4 +24,5 @@ end
 redis.call('HSET', segment, 'left', left - named, 'sold', sold + named, 'base', base, 'last', base, 'until', 0,
   'fence', ARGV[3])
 redis.call('HDEL', segment, 'next')
+if redis.pcall('HLEN', KEYS[3]) == 0 then redis.call('HSET', segment, 'unowned', sold + named) end -- see claim.lua
 return { 'OK', named }

@@ -3,9 +3,10 @@
 -- KEYS  segment hash, owners hash (user -> number)
 -- ARGV  fence, HSCAN's cursor, about how many
 -- Reply {'OK', the next cursor ('0': this was the last page), user, ...}
---       {'FENCED', fence}   it is another one here, or none
-local fence = redis.call('HGET', KEYS[1], 'fence')
-if fence ~= ARGV[1] then return { 'FENCED', fence } end
+--       {'FENCED', fence}   it is another one here, or none; or there are no owners, and should be
+local s = redis.call('HMGET', KEYS[1], 'fence', 'sold', 'unowned')
+local lost = tonumber(s[2] or 0) > tonumber(s[3] or 0) and redis.pcall('HLEN', KEYS[2]) == 0 -- see claim.lua
+if s[1] ~= ARGV[1] or lost then return { 'FENCED', s[1] } end
 local page = redis.call('HSCAN', KEYS[2], ARGV[2], 'COUNT', ARGV[3])
 local reply = { 'OK', page[1] }
 for i = 1, #page[2], 2 do reply[#reply + 1] = page[2][i] end

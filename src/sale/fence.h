@@ -21,6 +21,13 @@ enum { LAYOUT = 2 };
 /* Behind the generation of a slot that stray.c has closed: an inspection, which asks MySQL first, looks at it again. */
 #define FENCE_STRAY "!stray"
 
+/*
+ * Behind the generation of a slot that a recovery has closed, and then of one that it has written, until it opens both:
+ * where these are left, the recovery was cut short, or a failover has lost what it did last.
+ */
+#define FENCE_RECOVERING "!recover"
+#define FENCE_RECOVERED  "!written"
+
 enum fence {
 	FENCE_OTHER,  /* of another generation: the coupon must be read anew */
 	FENCE_DOUBT,  /* ours, in another life or held: inspect_coupon decides */

@@ -254,23 +254,25 @@ static bool is_listed(const struct inspection *in)
 }
 
 /*
- * A node of the cluster came back without its data: slots are gone, and all others are ours and not closed. Where
- * nothing is left of the sale it may be another Redis than the one that had it, and a person decides.
+ * A node of the cluster came back without its data, or without the end of a recovery: all other slots are ours and not
+ * closed. Where nothing is left of the sale it may be another Redis than the one that had it, and a person decides.
  */
-static bool is_emptied(const struct inspection *in)
+static bool is_unmade(const struct inspection *in)
 {
-	int gone = 0, ours = 0;
+	int unmade = 0, left = 0, ours = 0;
 	for (int i = -1; i < in->coupon.segments; i++) {
 		const struct slot *s = i < 0 ? &in->hub : &in->segments[i];
-		gone += !s->away && !s->fence.n;
+		bool gone = !s->away && !s->fence.n;
+		unmade += gone || (!s->away && s->unfinished);
 		ours += !s->away && s->fence.n && !s->problem;
+		left += !gone;
 	}
-	return !redis_is_single(in->svc->redis_now) && gone && gone + ours == in->coupon.segments + 1 &&
-	       (ours || is_listed(in));
+	return !redis_is_single(in->svc->redis_now) && unmade && unmade + ours == in->coupon.segments + 1 &&
+	       (left || is_listed(in));
 }
 
 /* Nothing that they held is known but by MySQL and the rest of the sale: a recovery makes all of it anew. */
-static enum status recover_emptied(struct inspection *in)
+static enum status make_anew(struct inspection *in)
 {
 	struct recovery r;
 	enum status s = recover_coupon(in->svc, in->arena, in->coupon.id, false, &r);
@@ -285,8 +287,8 @@ static void look(struct inspection *in)
 	bool doubt = inspection_judge_fences(in);
 	if (in->status != STATUS_OK)
 		return;
-	in->emptied = is_emptied(in);
-	if (in->emptied) {
+	in->unmade = is_unmade(in) && !is_being_recovered(in);
+	if (in->unmade) {
 		finish(in, STATUS_BUSY);
 		return;
 	}
@@ -446,7 +448,7 @@ void inspect_coupons(struct inspector *ins, struct arena *a, const int64_t *coup
 	}
 	redis_settle(ins->svc->redis_now);
 	for (int i = 0; i < count; i++)
-		results[i] = all[i].emptied ? recover_emptied(&all[i]) : all[i].result;
+		results[i] = all[i].unmade ? make_anew(&all[i]) : all[i].result;
 }
 
 static void leave_doubt(struct service *svc, struct str member)

@@ -238,10 +238,14 @@ void inspection_ask_segments(struct inspection *in)
 
 /* Judging */
 
-static bool is_stray(struct str fence)
+static bool ends_with(struct str fence, struct str end)
 {
-	struct str stray = STR(FENCE_STRAY);
-	return fence.n > stray.n && memcmp(fence.p + fence.n - stray.n, stray.p, stray.n) == 0;
+	return fence.n > end.n && memcmp(fence.p + fence.n - end.n, end.p, end.n) == 0;
+}
+
+static bool is_of_a_recovery(struct str fence)
+{
+	return ends_with(fence, STR(FENCE_RECOVERING)) || ends_with(fence, STR(FENCE_RECOVERED));
 }
 
 static const char *judge_fence(struct inspection *in, struct slot *s)
@@ -252,9 +256,11 @@ static const char *judge_fence(struct inspection *in, struct slot *s)
 	if (fence_layout(s->fence) != LAYOUT)
 		return arena_printf(in->arena, "has layout %lld, and this program knows layout %d",
 				    (long long)fence_layout(s->fence), LAYOUT);
-	if (fence_generation(s->fence) != in->coupon.generation)
+	int64_t generation = fence_generation(s->fence);
+	s->unfinished = (generation && generation < in->coupon.generation) || is_of_a_recovery(s->fence);
+	if (generation != in->coupon.generation)
 		return "is of another generation";
-	if (is_stray(s->fence)) {
+	if (ends_with(s->fence, STR(FENCE_STRAY))) {
 		s->doubtful = true; /* MySQL knows it now */
 		return NULL;
 	}

@@ -481,9 +481,10 @@ static void open_segment(struct inspection *in, struct slot *s, int i)
 {
 	struct redis_command c;
 	char text[KEY_TEXT];
-	redis_script(&c, &script_reopen, 2);
+	redis_script(&c, &script_reopen, 3);
 	key_put(&c, KEY_SEGMENT, in->coupon.id, i);
 	key_put(&c, KEY_ORDERS, in->coupon.id, i);
+	key_put(&c, KEY_OWNERS, in->coupon.id, i);
 	redis_put(&c, s->fence);
 	redis_put_int(&c, in->numbering.bases[i]);
 	redis_put(&c, fence_in(in, text, s->run));

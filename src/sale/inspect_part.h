@@ -14,6 +14,7 @@ struct slot {
 	bool away;             /* its server does not answer: nothing is done to it */
 	bool waits;            /* for something else, before it can be opened */
 	bool is_old;           /* of an earlier layout */
+	bool unfinished;       /* a recovery has not come to its end here, as far as this server knows */
 	const char *problem;   /* what contradicts itself; NULL: nothing */
 
 	struct {
@@ -45,7 +46,7 @@ struct inspection {
 	enum status status;  /* what Redis did not answer, or could not */
 	bool away;           /* a segment is */
 	bool outrun;         /* another inspection has come, or something has to be waited for */
-	bool emptied;        /* some of its slots are gone, on a server that came back empty */
+	bool unmade;         /* it is to be made anew from MySQL: slots are gone, or a recovery is not whole */
 	bool over;
 	enum status result; /* once it is over */
 };

@@ -51,8 +51,8 @@ static enum status next_generation(struct recover *r, int64_t id, int64_t highes
 	if (!changed)
 		return STATUS_BUSY;
 	r->coupon.generation = r->out->generation = next;
-	r->closed = fence_text(arena_alloc(r->arena, KEY_TEXT), next, "!");
-	r->written = fence_text(arena_alloc(r->arena, KEY_TEXT), next, "!written");
+	r->closed = fence_text(arena_alloc(r->arena, KEY_TEXT), next, FENCE_RECOVERING);
+	r->written = fence_text(arena_alloc(r->arena, KEY_TEXT), next, FENCE_RECOVERED);
 	return STATUS_OK;
 }
 

@@ -157,16 +157,19 @@ enum status recover_reach(struct recover *r)
 	return r->failed ? STATUS_UNAVAILABLE : STATUS_OK;
 }
 
+static void close_slot(struct recover *r, enum key key, int segment)
+{
+	struct redis_command c;
+	fence_change_command(&c, key, r->coupon.id, segment, STR(""), r->closed);
+	send(r, &c);
+}
+
 /* Also where nothing is: a slot that another node finds later must not open. */
 enum status recover_close(struct recover *r)
 {
-	struct redis_command c;
-	fence_close_command(&c, KEY_HUB, r->coupon.id, 0, STR(""), r->coupon.generation);
-	send(r, &c);
-	for (int i = 0; i < r->coupon.segments; i++) {
-		fence_close_command(&c, KEY_SEGMENT, r->coupon.id, i, STR(""), r->coupon.generation);
-		send(r, &c);
-	}
+	close_slot(r, KEY_HUB, 0);
+	for (int i = 0; i < r->coupon.segments; i++)
+		close_slot(r, KEY_SEGMENT, i);
 	enum status s = settle(r);
 	r->closed_ms = clock_mono_ms();
 	return s;

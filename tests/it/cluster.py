@@ -245,6 +245,42 @@ def emptied_whole(it):
     it.redis("ZADD", sellers_list, 1, sale.id)
 
 
+@on_cluster("the owners of a segment are lost alone: every customer keeps the order of before, and nobody is sold to twice")
+def owners_lost(it):
+    sale, users = it.sale(amount=30, segments=2), it.users(60)
+    told = {user: sale.win(user) for user in users[:12]}
+    sale.drained()
+    base = it.redis("HGET", sale.key("s", 0), "base")
+    it.redis("DEL", sale.key("o", 0))  # as when a slot is half moved, and the server that has this part dies
+    later = ("busy", "unavailable")
+    for user in users[12:40] + list(told):
+        answer = until(lambda u=user: (a := sale.claim(u)).code not in later and a, 15, "an answer")
+        if user in told:
+            same(answer.expect(200).json["order"], told[user], f"the order of {user}")
+    assert it.redis("HGET", sale.key("s", 0), "base") != base, "the segment was not inspected"
+    sale.drained()
+    sale.audit()
+    same((len(sale.rows()), it.sql(f"SELECT COUNT(*) FROM dead_letters WHERE coupon_id = {sale.id}")[0][0]), (30, "0"), "rows, dead letters")
+
+
+@on_cluster("a failover takes back the end of a recovery: the drainers recover the sale once more")
+def recovery_lost(it):
+    sale, users = it.sale(amount=30, segments=3), it.users(20)
+    told = {user: sale.win(user) for user in users[:9]}
+    sale.drained()
+    same(it.ctl("recover", sale.title).returncode, 0, "exit of recover")
+    for fence in ("2:2!written", "2:2!recover", "2:1@0123456789abcdef"):
+        generation = it.sql(f"SELECT generation FROM coupons WHERE id = {sale.id}")[0][0]
+        it.redis("HSET", sale.key("s", 1), "fence", fence.replace(":2!", f":{generation}!"))
+        it.redis("SADD", "sk:doubt", f"{sale.id}:3")
+        for user, order in told.items():
+            again = until(lambda u=user: (a := sale.claim(u)).status == 200 and a, 15, "its order")
+            same(again.json["order"], order, f"the order of {user}")
+        assert it.sql(f"SELECT generation FROM coupons WHERE id = {sale.id}")[0][0] > generation, "it was not recovered"
+        same(it.ask("GET", "/readyz").expect(200).json["closed"], [], "closed sales")
+    sale.audit()
+
+
 @on_cluster("an order that only its customer's list names is found by the audit, and named as lost; its customer claims again")
 def lost_by_its_servers(it):
     sale = it.sale(amount=30, segments=2)

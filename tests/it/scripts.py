@@ -602,7 +602,7 @@ class Comeback(Coupon):
         return self.redis.run("settle", [HUB], fence, i, base, term)
 
     def reopen(self, i, base, first="", last="", fence=DOUBT, new=FENCE):
-        return self.redis.run("reopen", [self.key(i), self.key(i, "q")], fence, base, new, first, last)
+        return self.redis.run("reopen", [self.key(i), self.key(i, "q"), self.key(i, "o")], fence, base, new, first, last)
 
     def term(self, number, fence=DOUBT, new=FENCE, forgets=1):
         return self.redis.run("term", [HUB], fence, new, number, forgets)
@@ -847,6 +847,26 @@ def settling(redis):
     same([c.settle(0, 0, 3), c.settle(2, 0, 3)], [["OK", 1, -2], ["OK", 0, -2]], "the others")
     redis("DEL", HUB)
     unchanged(c, lambda: c.settle(1, HIGH, 3), ["FENCED", None])
+
+
+@case("owners that are lost alone: nothing is claimed before an inspection; units that nobody owned then are no sign of it")
+def lost_owners(redis):
+    c = Comeback(redis, 10, 1, each=5)
+    for user in (11, 12):
+        c.claim(0, user)
+    redis("DEL", c.key(0, "o"))
+    winners = lambda: redis.run("winners", [c.key(0), c.key(0, "o")], FENCE, 0, 10)
+    unchanged(c, winners, ["FENCED", FENCE])
+    same(c.claim(0, 13), ["FENCED", DOUBT], "a claim")
+    same((c.segment(0)["fence"], c.segment(0)["left"], redis("EXISTS", c.key(0, "o"))), (DOUBT, 3, 0), "the segment waits")
+    same(c.mend(0, BASE, "", (5, 0, 2))[0], "OK", "mended, and nobody's order is known")
+    same(c.reopen(0, BASE), ["OK", 0], "opened")
+    same(c.segment(0)["unowned"], 2, "units that nobody owns")
+    same(winners(), ["OK", "0"], "winners")
+    same(c.claim(0, 13)[:3], ["WON", BASE + 1, 2], "won")
+    same(c.claim(0, 13), ["MINE", BASE + 1], "mine")
+    redis("DEL", c.key(0, "o"))
+    same(c.claim(0, 13), ["FENCED", DOUBT], "they are lost again")
 
 
 @case("a segment is opened as it was mended, and by whoever mended it; lost numbers are named, as far as there are units")

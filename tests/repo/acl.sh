@@ -12,7 +12,7 @@ result "the service's user may do nothing but what is named, on our keys only" "
 sent=$({
 	sed -nE 's/.*redis_command\([a-z&]*, "([A-Z]+)"\).*/\1/p' src/*/*.c
 	sed -nE 's/.*redisAsyncCommand\([^"]*"([A-Z]+).*/\1/p' src/*/*.c
-	grep -ohE "redis\.call\('[A-Z]+'" lua/*.lua | cut -d"'" -f2
+	grep -ohE "redis\.p?call\('[A-Z]+'" lua/*.lua | cut -d"'" -f2
 } | tr '[:upper:]' '[:lower:]' | sort -u)
 result "every command that is sent is granted" "$([ -n "$sent" ] || echo "none was found"
 	for command in $sent; do grep -qE "^$command(\||\$)" <<<"$granted" || echo "$command"; done)"

@@ -358,7 +358,7 @@ class Replay:
         told = job["mark"]
         lost = (base((told - 1) // RANGE) + 1, number(told)) if number(told) > int(self.job.read[1]) else ("", "")
         keys = self.keys(self.job.target)
-        return self.run("reopen", [keys[0], keys[2]], self.job.fence, base(job["inc"]), self.life(self.job.target), *lost)[0]
+        return self.run("reopen", [keys[0], keys[2], keys[1]], self.job.fence, base(job["inc"]), self.life(self.job.target), *lost)[0]
 
     def inspect_take_base(self, step, _):
         return step["word"]
