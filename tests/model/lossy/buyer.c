@@ -50,11 +50,16 @@ static bool buy(struct state *s, const struct sale *sale, int c)
 	int i = home_of(sale, c), number;
 	for (int tries = 0; tries < 6; tries++) {
 		struct message grant;
+		enum word word = claim(s, i, c, &number);
+		if (word == FENCED) {
+			heal(s, sale);
+			continue;
+		}
+		if (word != NEED)
+			return true;
 		if (hub_is_open(s) && s->hub.now.sold_out)
 			return false;
-		if (claim(s, i, c, &number) != NEED)
-			return true;
-		enum word word = exchange(s, sale, i, report_of(&s->segments[i].now), 1, &grant);
+		word = exchange(s, sale, i, report_of(&s->segments[i].now), 1, &grant);
 		if (word == GRANT)
 			credit(s, i, grant);
 		for (int j = 0; j < sale->segments && word == NONE; j++) {

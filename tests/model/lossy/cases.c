@@ -134,6 +134,8 @@ static const struct sale quick[SALES] = {
 			  FAILS(SEGMENT_0 | THE_HUB, 2, 1), WAIT(1, 1), .faults = 0 },
 	[NEWER] = { "the last unit, hub and segment fail over to staler and newer replicas", ONE(1, 1),
 		    FAILS(SEGMENT_0 | THE_HUB, 3, 2), WAIT(0, 1), .faults = 0 },
+	[OWNERS_ONCE] = { "a segment loses its owners alone, and fails over", ONE(2, 1), FAILS(SEGMENT_0, 1, 1), WAIT(1, 1),
+			  .faults = WORDS | LOST_OWNERS },
 };
 
 static const struct sale more[] = {
@@ -166,6 +168,8 @@ static const struct sale more[] = {
 	  WAIT(0, 1), .faults = 0 },
 	{ "two segments, hub and one fail over to staler and newer replicas", TWO(1, 1, 0),
 	  FAILS(SEGMENT_0 | THE_HUB, 3, 2), WAIT(0, 1), .faults = 0 },
+	{ "a segment loses its owners alone, processes stand still", ONE(2, 1), FAILS(SEGMENT_0, 1, 1), WAIT(0, 1),
+	  .faults = LATE_REPORTS | LOST_OWNERS | LATE_INSPECTOR },
 	{ "three units", .segments = 1, .units = 3, .claimers = 3, .first = { 2 }, FAILS(SEGMENT_0 | THE_HUB, 2, 1),
 	  WAIT(0, 1), .faults = 0 },
 };

@@ -107,6 +107,20 @@ static enum word go_on_today(struct state *s, const struct sale *sale)
 
 enum { TELL_HUB = 2 }; /* a phase */
 
+/*
+ * Of a segment that has none: those of its rows, which are read now. What it has above its last number is written back
+ * later.
+ */
+static void return_owners(struct state *s, const struct sale *sale, int i)
+{
+	struct segment *g = &s->segments[i].now;
+	if (has_owner(g) || !keeps(OWNERS_STAY_LOST))
+		return;
+	for (int c = 0; c < sale->claimers; c++)
+		if (home_of(sale, c) == i && s->db.row[c] <= g->last)
+			g->own[c].number = s->db.row[c];
+}
+
 static enum word read_slot(struct state *s, const struct sale *sale)
 {
 	struct inspection *job = &s->job;
@@ -117,6 +131,7 @@ static enum word read_slot(struct state *s, const struct sale *sale)
 	job->life = s->life[shard];
 	if (shard == HUB)
 		return OK;
+	return_owners(s, sale, shard);
 	const struct segment *g = &s->segments[shard].now;
 	job->received = g->received;
 	job->sent = g->sent;
@@ -370,6 +385,7 @@ static enum word open_segment(struct state *s, const struct sale *sale)
 	if (!is_same_life(s) || (!same && keeps(NO_COMPARISON)))
 		return OTHER;
 	name_lost(job, g);
+	g->unowned = has_owner(g) ? 0 : g->sold;
 	g->fence = job->life;
 	g->inc = job->inc;
 	g->next = 0;

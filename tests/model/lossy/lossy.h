@@ -62,6 +62,7 @@ enum faults {
 	/* another one may be killed between its steps */ /* workers keep the hub's "sold out" and a list of winners */
 	RECOVERY = 32,                                    /* a closed sale is recovered, by host 0 */
 	LATE_ANSWERS = 64,                                /* what a worker tells a customer may wait */
+	LOST_OWNERS = 256,                                /* a segment may lose its owners alone, once */
 };
 
 enum watch {
@@ -90,7 +91,8 @@ struct segment {
 	uint8_t sent : 4, sold : 4;
 	uint8_t inc : 3, last : 5;
 	struct own own[CLAIMERS];
-	uint8_t next : 3, : 5; /* the incarnation for which an inspection has written here; 0: none, or it is open */
+	uint8_t next : 3; /* the incarnation for which an inspection has written here; 0: none, or it is open */
+	uint8_t unowned : 4, : 1; /* units that were sold and had no owner when it was opened, if there was no owner at all */
 	uint16_t lost, listed; /* numbers that are named lost and hold a unit; those that MySQL does not know yet */
 	uint8_t zeros[4];
 };
@@ -166,7 +168,7 @@ struct state {
 	struct inspection job;
 	struct claimer claimers[CLAIMERS];
 	uint8_t marks[HOSTS][SEGMENTS];
-	uint8_t zero[2];
+	uint8_t owners_lost, zero;
 };
 
 /* scripts.c */
@@ -176,6 +178,8 @@ extern const char *const word_names[WORDS_COUNT];
 
 bool segment_is_open(const struct state *s, int i);
 bool hub_is_open(const struct state *s);
+bool has_owner(const struct segment *g);
+bool misses_owners(const struct segment *g);
 bool hub_heard_all(const struct state *s, const struct sale *sale);
 int segment_inc(const struct segment *g);
 int hub_inc(const struct hub *h);
@@ -240,6 +244,7 @@ enum kind {
 	FORGET,
 	LOOK,    /* claimer: asks for an order that it was told of */
 	RECOVER, /* host */
+	LOSE_OWNERS, /* segment */
 	KINDS
 };
 
@@ -345,6 +350,7 @@ enum quick {
 	HUB_OF_TWO,
 	BOTH_OF_TWO,
 	NEWER,
+	OWNERS_ONCE,
 	SALES
 };
 

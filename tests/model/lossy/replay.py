@@ -50,6 +50,8 @@ BROKEN = (
     ("a segment is heard under an earlier base", "settle", "h[2] ~= ARGV[3] or ", ""),
     ("numbers go on", "reopen", "'last', base, ", ""),
     ("lost numbers hold no units", "reopen", "left - named", "left"),
+    ("owners are lost, and nobody looks", "claim", "if count ~= 0 or", "if true or"),
+    ("units without owners are not noted", "reopen", "'unowned', sold + named", "'unowned', 0"),
     ("a trim of any incarnation", "trim", "~= ARGV[1]", "== ''"),
 )
 
@@ -241,6 +243,10 @@ class Replay:
     def nothing(self, step):
         return step["word"]
 
+    def step_lose_owners(self, step):
+        self.all([("DEL", self.keys(step["at"])[1])])
+        return ""
+
     step_drop = step_commit = step_look = nothing
 
     # Inspections
@@ -270,10 +276,18 @@ class Replay:
             "take_base", "read", "admit", "mend", "settle", "reopen")
         return getattr(self, "inspect_" + names[phase])(step, job)
 
-    def inspect_read(self, step, _):
+    def inspect_read(self, step, job):
+        if step["word"] == "OK" and self.job.target != HUB:
+            self.return_owners(step["state"]["segments"][self.job.target]["own"])
         if step["word"] == "OK":
             self.read()
         return step["word"]
+
+    def return_owners(self, own):
+        """What src/sale/inspect_owners.c does: where there are none."""
+        owners = self.keys(self.job.target)[1]
+        if not self.all([("HLEN", owners)])[0]:
+            self.all([("HSETNX", owners, c + 1, number(n)) for c, n in enumerate(own) if n])
 
     def inspect_count(self, step, _):
         return step["word"]

@@ -61,10 +61,34 @@ struct message totals_of(const struct hub *h, int i)
 
 /* Segments */
 
+bool has_owner(const struct segment *g)
+{
+	bool any = false;
+	for (int c = 0; c < CLAIMERS; c++)
+		any |= g->own[c].number > 0;
+	return any;
+}
+
+/* NEXT: keys of a slot move one by one, and the owners may be lost alone. */
+bool misses_owners(const struct segment *g)
+{
+	return rules == NEXT && keeps(OWNERS_UNSEEN) && g->sold > g->unowned && !has_owner(g);
+}
+
+static bool closed_for_owners(struct segment *g)
+{
+	if (!misses_owners(g))
+		return false;
+	g->fence = SUSPECT;
+	return true;
+}
+
 enum word claim(struct state *s, int i, int c, int *number)
 {
 	struct segment *g = &s->segments[i].now;
 	if (!segment_is_open(s, i))
+		return FENCED;
+	if (closed_for_owners(g))
 		return FENCED;
 	*number = g->own[c].number;
 	if (*number)
@@ -93,6 +117,8 @@ enum word credit(struct state *s, int i, struct message m)
 {
 	struct segment *g = &s->segments[i].now;
 	if (!segment_is_open(s, i))
+		return FENCED;
+	if (closed_for_owners(g))
 		return FENCED;
 	if (rules == NEXT && is_replaced(m.seg_inc, segment_inc(g)) && keeps(GRANT_ANY_SEGMENT))
 		return REPLACED;

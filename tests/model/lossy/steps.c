@@ -99,6 +99,16 @@ static void add_failures(struct steps *to, const struct state *s, const struct s
 		}
 }
 
+static bool has_listed(const struct state *s, int i);
+
+/* Orders that wait are on a list, which moves with the numbers here: only those of rows are lost. */
+static void add_losses(struct steps *to, const struct state *s, const struct sale *sale)
+{
+	for (int i = 0; i < sale->segments && sale->faults & LOST_OWNERS && !s->owners_lost; i++)
+		if (segment_is_open(s, i) && has_owner(&s->segments[i].now) && !has_listed(s, i))
+			add(to, LOSE_OWNERS, i, 0, AT_ONCE);
+}
+
 static bool has_listed(const struct state *s, int i)
 {
 	bool any = s->segments[i].now.listed;
@@ -161,7 +171,7 @@ static bool may_read_winners(const struct state *s, const struct sale *sale)
 {
 	bool open = true;
 	for (int i = 0; i < sale->segments; i++)
-		open &= segment_is_open(s, i);
+		open &= segment_is_open(s, i) && !misses_owners(&s->segments[i].now);
 	return hub_is_open(s) && s->hub.now.sold_out && (open || rules == TODAY || !keeps(LIST_WITHOUT_FENCE));
 }
 
@@ -185,6 +195,7 @@ int steps_of(const struct state *s, const struct sale *sale, struct step list[ST
 		add_hearings(&to, s, sale, i);
 	}
 	add_failures(&to, s, sale);
+	add_losses(&to, s, sale);
 	add_drains(&to, s, sale);
 	add_inspections(&to, s, sale);
 	if (sale->faults & WORDS && may_read_winners(s, sale))

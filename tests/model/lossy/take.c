@@ -239,6 +239,10 @@ static enum word take(struct state *s, const struct sale *sale, const struct ste
 	case LOOK:
 		look_for_order(s, sale, step->at);
 		return NOTHING;
+	case LOSE_OWNERS:
+		memset(s->segments[step->at].now.own, 0, sizeof s->segments[step->at].now.own);
+		s->owners_lost = 1;
+		return NOTHING;
 	case RECOVER:
 		recover(s, sale, step->arg);
 		return NOTHING;

@@ -27,6 +27,7 @@ static const char *const texts[KINDS] = {
 	[FORGET] = "workers forget \"sold out\"",
 	[LOOK] = "customer %d asks for the order",
 	[RECOVER] = "the coupon is recovered",
+	[LOSE_OWNERS] = "segment %d loses its owners alone",
 };
 
 static void print_step(int number, const struct step *step, enum word word)

@@ -37,7 +37,7 @@ static struct sale random_sale(void)
 			     .copies = 1 + below(COPIES),
 			     .failovers = below(4),
 			     .faults = LATE_GRANTS | LATE_REPORTS | LATE_DRAIN | LATE_INSPECTOR | KILLED_INSPECTOR |
-				       LATE_ANSWERS,
+				       LATE_ANSWERS | LOST_OWNERS,
 			     .watch = ALL };
 	int share = below(sale.units + 1);
 	sale.fails = 1u << HUB | (bit(sale.segments) - 1);
@@ -58,7 +58,7 @@ static const struct {
 	[FAILOVER] = { "failover", 4 }, [DRAIN] = { "drain", 3 },       [PEEK] = { "peek", 3 },
 	[COMMIT] = { "commit", 4 },     [TRIM] = { "trim", 4 },         [INSPECT] = { "inspect", 6 },
 	[BEGIN] = { "begin", 4 },       [GO_ON] = { "go_on", 12 },      [DOUBT] = { "doubt", 4 },
-	[LOOK] = { "look", 1 },
+	[LOOK] = { "look", 1 },         [LOSE_OWNERS] = { "lose_owners", 2 },
 };
 
 /* First what is done, then with what: else the many messages would crowd out everything else. */
