@@ -3,6 +3,7 @@
  * allocation is a malloc of its own, so that an overrun is seen at once.
  */
 #include "base/arena.h"
+#include "base/alloc.h"
 
 #include <stdarg.h>
 #include <stdint.h>
@@ -90,9 +91,7 @@ static void *alloc_raw(struct arena *a, size_t size)
 	struct arena_block *b = a->blocks;
 	if (!b || b->size - b->used < size) {
 		size_t room = size > block_size(a) ? size : block_size(a);
-		b = malloc(sizeof *b + room);
-		if (!b)
-			abort();
+		b = alloc(sizeof *b + room);
 		*b = (struct arena_block){ .next = a->blocks, .size = room };
 		a->blocks = b;
 	}

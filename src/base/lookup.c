@@ -3,6 +3,7 @@
  * the other side may close the pipe and forget the lookup at any time. It takes no signals, SIGPIPE included.
  */
 #include "base/lookup.h"
+#include "base/alloc.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -71,9 +72,7 @@ int lookup_start(const char *host)
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return -1;
 	size_t size = strlen(host) + 1;
-	struct job *job = malloc(sizeof *job + size);
-	if (!job)
-		abort();
+	struct job *job = alloc(sizeof *job + size);
 	job->fd = ends[1];
 	memcpy(job->host, host, size);
 	int error = start_thread(job);

@@ -1,13 +1,12 @@
 #include "base/table.h"
+#include "base/alloc.h"
 
 #include <stdlib.h>
 
 static void grow(struct table *t)
 {
 	size_t size = t->size ? t->size * 2 : 64;
-	struct table_node **buckets = calloc(size, sizeof(struct table_node *));
-	if (!buckets)
-		abort();
+	struct table_node **buckets = alloc_zeroed(size, sizeof(struct table_node *));
 	for (size_t i = 0; i < t->size; i++)
 		for (struct table_node *n = t->buckets[i], *next; n; n = next) {
 			next = n->next;

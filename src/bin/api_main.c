@@ -4,15 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "account/revocation.h"
 #include "base/clock.h"
-#include "base/log.h"
 #include "bin/program.h"
+#include "host/log.h"
 #include "http/handlers.h"
 #include "http/server.h"
-#include "sale/durable.h"
-#include "sale/marker.h"
-#include "sale/revoke.h"
-#include "sale/rights.h"
+#include "stock/nginx_marker.h"
+#include "store/durable.h"
+#include "store/rights.h"
 
 enum { LISTEN_FD = 0, STOP_MS = 10000 };
 
@@ -56,16 +56,16 @@ int main(int argc, char **argv)
 	if (!durable_at_start(&p.service, pool != POOL_HOT))
 		program_fail(&p, EXIT_CONFIG,
 			     "Redis or MySQL may lose what it acknowledged; require_durable = no accepts that");
-	revoke_refresh(&p.service); /* the first request already knows who has logged out */
+	revocation_refresh(&p.service); /* the first request already knows who has logged out */
 	bool away;
 	if (pool == POOL_COLD)
 		rights_refused(&p.service, RIGHTS_WORKERS, &away); /* /readyz says it from then on */
 	if (pool == POOL_HOT) {
-		redis_free(p.service.redis_now);
-		p.service.redis_now = NULL;
-		marker_watch(&p.service);
+		redis_free(p.service.redis_sync);
+		p.service.redis_sync = NULL;
+		nginx_marker_watch(&p.service);
 		redis_wait_up(p.service.redis); /* before the first request comes */
-		revoke_watch(&p.service);
+		revocation_watch(&p.service);
 	}
 	struct server *server =
 		server_new(&p.service, LISTEN_FD, (enum pool)pool, pool == POOL_HOT ? p.conf.connections : 1);

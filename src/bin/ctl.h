@@ -4,7 +4,7 @@
 
 #include "base/buf.h"
 #include "bin/program.h"
-#include "sale/durable.h"
+#include "store/durable.h"
 
 struct ctl {
 	struct program *program;

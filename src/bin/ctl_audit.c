@@ -2,11 +2,11 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "audit/repair.h"
 #include "base/clock.h"
 #include "base/parse.h"
 #include "bin/ctl.h"
-#include "sale/audit_repair.h"
-#include "sale/stray.h"
+#include "catalog/stray.h"
 
 struct wish {
 	bool judge, repair, really;

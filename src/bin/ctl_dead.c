@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "base/parse.h"
 #include "bin/ctl.h"
-#include "sale/dead.h"
+#include "order/dead_letter.h"
 
 /* A record may hold any bytes; what a terminal or JSON should not see is \xNN. */
 static struct str escaped(struct arena *a, struct str s)
@@ -21,7 +21,7 @@ static struct str escaped(struct arena *a, struct str s)
 	return buf_str(&out);
 }
 
-static const char *state_text(enum dead_state s)
+static const char *state_text(enum dead_letter_state s)
 {
 	static const char *const texts[] = { "open", "retried", "dropped", "resold" };
 	return texts[s];
@@ -71,7 +71,7 @@ static int list(struct ctl *c)
 		json_begin(&c->out, NULL, '[');
 	do {
 		struct arena page = { 0 };
-		enum status s = dead_list(c->service, &page, last, all, PAGE, &letters, &count);
+		enum status s = dead_letter_list(c->service, &page, last, all, PAGE, &letters, &count);
 		for (int i = 0; s == STATUS_OK && i < count; i++) {
 			(c->json ? put_json : put_text)(c, &page, &letters[i]);
 			last = letters[i].id;
@@ -123,8 +123,8 @@ static int decide(struct ctl *c, int argc, char **argv, const char *reason)
 	for (int i = 0; i < argc && code != EXIT_CANNOT_TELL; i++) {
 		const char *refusal = NULL;
 		parse_int(str_of(argv[i]), 1, INT64_MAX, &id);
-		enum status s = reason ? dead_drop(c->service, c->arena, id, str_of(reason), &refusal)
-				       : dead_retry(c->service, c->arena, id, &refusal);
+		enum status s = reason ? dead_letter_drop(c->service, c->arena, id, str_of(reason), &refusal)
+				       : dead_letter_retry(c->service, c->arena, id, &refusal);
 		put_end(c, id, reason ? "dropped" : "is an order now", s, refusal, &code);
 	}
 	if (c->json) {

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
 #include "base/loop.h"
 #include "base/parse.h"
 #include "bin/load_answer.h"
@@ -234,7 +235,7 @@ static void ask_more(struct load *l)
 static void on_timer(struct loop_io *io, uint32_t events)
 {
 	uint64_t times;
-	struct load *l = (struct load *)((char *)io - offsetof(struct load, timer));
+	struct load *l = container_of(io, struct load, timer);
 	(void)events;
 	if (read(io->fd, &times, sizeof times) > 0)
 		ask_more(l);

@@ -9,14 +9,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/log.h"
+#include "host/log.h"
 
 enum { FLAG = no_argument, VALUE = required_argument, MOST_OPTIONS = 8 };
 
 static const struct option audit_options[] = {
 	{ "repair", FLAG, NULL, 0 }, { "yes", FLAG, NULL, 0 }, { "window", VALUE, NULL, 0 }, { 0 }
 };
-static const struct option dead_options[] = { { "all", FLAG, NULL, 0 }, { "reason", VALUE, NULL, 0 }, { 0 } };
+static const struct option dead_letter_options[] = { { "all", FLAG, NULL, 0 }, { "reason", VALUE, NULL, 0 }, { 0 } };
 static const struct option recover_options[] = { { "all", FLAG, NULL, 0 }, { "resell-unknown", FLAG, NULL, 0 }, { 0 } };
 static const struct option token_options[] = { { "count", VALUE, NULL, 0 },
 					       { "prefix", VALUE, NULL, 0 },
@@ -41,7 +41,7 @@ static const struct command commands[] = {
 	{ "audit", "[--repair [--yes]] [--window N] [SELLER/COUPON]", "prove one coupon, or all, order by order",
 	  WITH_REDIS | WITH_DB | WITH_MARKS, ctl_audit, audit_options },
 	{ "dead", "list [--all] | retry ID... | drop ID... --reason TEXT", "dead letters: records that became no order",
-	  WITH_REDIS | WITH_DB, ctl_dead, dead_options },
+	  WITH_REDIS | WITH_DB, ctl_dead, dead_letter_options },
 	{ "recover", "[--resell-unknown] SELLER/COUPON|--all",
 	  "make coupons right again that Redis lost or turned back; they are closed meanwhile",
 	  WITH_REDIS | WITH_DB | WITH_MARKS, ctl_recover, recover_options },

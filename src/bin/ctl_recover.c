@@ -1,13 +1,13 @@
 /* recover: coupons whose slots in Redis went back in time, or are gone, are made right again. */
 #include <stdio.h>
 
+#include "audit/audit.h"
 #include "base/clock.h"
 #include "base/parse.h"
 #include "bin/ctl.h"
-#include "sale/audit.h"
-#include "sale/recover.h"
-#include "sale/sold_out.h"
-#include "sale/stray.h"
+#include "catalog/stray.h"
+#include "recover/recover.h"
+#include "stock/sold_out.h"
 
 static void put_result(struct ctl *c, int64_t coupon, const struct recovery *r)
 {
@@ -138,8 +138,8 @@ static int fail(struct ctl *c, int64_t coupon, enum status s)
 /* One master of a cluster may be away: sales that do not need it are recovered all the same. */
 static bool may_go_on(const struct ctl *c)
 {
-	redis_wait_up(c->service->redis_now); /* the map of the cluster may be on its way from another node */
-	return db_is_open(c->service->db) && redis_is_up(c->service->redis_now);
+	redis_wait_up(c->service->redis_sync); /* the map of the cluster may be on its way from another node */
+	return db_is_open(c->service->db) && redis_is_up(c->service->redis_sync);
 }
 
 /* Those that can be: one that cannot holds up no other. The exit code of the last one that was not. */

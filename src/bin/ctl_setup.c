@@ -3,13 +3,13 @@
 #include <unistd.h>
 
 #include "base/embed.h"
-#include "base/fault.h"
-#include "base/shared.h"
 #include "bin/ctl.h"
+#include "host/fault.h"
+#include "host/shared.h"
 #include "http/route.h"
-#include "sale/layout.h"
-#include "sale/migrate.h"
-#include "sale/rights.h"
+#include "store/layout.h"
+#include "store/migrate.h"
+#include "store/rights.h"
 
 int ctl_migrate(struct ctl *c, int argc, char **argv)
 {
@@ -106,7 +106,7 @@ static void check_file(struct ctl *c, const char *what, const char *path, const 
 {
 	if (!problem)
 		problem = shared_owner_problem(path);
-	if (!problem && board_read(c->service->board, gauge))
+	if (!problem && stats_read(c->service->stats, gauge))
 		problem = "a process of the service cannot use the file, its log says why";
 	put_check(c, what, ACCESS_OK, problem ? arena_printf(c->arena, "%s: %s", path, problem) : NULL, "ok", code);
 }
@@ -121,8 +121,8 @@ static void check_files(struct ctl *c, int *code)
 		return;
 	}
 	const char *problem;
-	marks_close(marks_join(conf->marks, &problem));
-	check_file(c, "board", conf->board, board_problem(c->service->board), COUNT_private_memory__board, code);
+	high_water_close(high_water_join(conf->marks, &problem));
+	check_file(c, "board", conf->board, stats_problem(c->service->stats), COUNT_private_memory__board, code);
 	check_file(c, "marks", conf->marks, problem, COUNT_private_memory__marks, code);
 }
 

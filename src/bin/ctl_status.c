@@ -4,13 +4,13 @@
  */
 #include <stdio.h>
 
-#include "base/board.h"
 #include "base/parse.h"
 #include "bin/ctl.h"
-#include "sale/dead.h"
-#include "sale/failure.h"
+#include "catalog/availability.h"
+#include "host/stats.h"
+#include "order/dead_letter.h"
+#include "sale/db_status.h"
 #include "sale/key.h"
-#include "sale/stock.h"
 
 static const struct {
 	const char *metric, *title;
@@ -23,48 +23,48 @@ static const struct {
 
 static bool is_row_of(enum counter c, const char *metric)
 {
-	return strncmp(board_name(c), metric, strlen(metric)) == 0;
+	return strncmp(stats_name(c), metric, strlen(metric)) == 0;
 }
 
 /* The value in {label="value"}. */
 static struct str label_of(enum counter c)
 {
-	const char *begin = strchr(board_labels(c), '"') + 1;
+	const char *begin = strchr(stats_labels(c), '"') + 1;
 	return (struct str){ begin, (size_t)(strchr(begin, '"') - begin) };
 }
 
 static void put_json(struct ctl *c)
 {
-	const struct board *b = c->service->board;
+	const struct stats *b = c->service->stats;
 	json_begin(&c->out, "host", '{');
 	for (size_t i = 0; i < sizeof metrics / sizeof metrics[0]; i++) {
 		json_begin(&c->out, metrics[i].title, '{');
 		for (enum counter k = 0; k < COUNTERS; k++)
 			if (is_row_of(k, metrics[i].metric))
 				json_int(&c->out, arena_strndup(c->arena, label_of(k).p, label_of(k).n),
-					 (int64_t)board_read(b, k));
+					 (int64_t)stats_read(b, k));
 		json_end(&c->out, '}');
 	}
-	json_int(&c->out, "scripts_per_1000_wins", (int64_t)(board_scripts_per_win(b) * 1000 + 0.5));
+	json_int(&c->out, "scripts_per_1000_wins", (int64_t)(stats_scripts_per_win(b) * 1000 + 0.5));
 	json_end(&c->out, '}');
 }
 
 static void put_text(struct ctl *c)
 {
-	const struct board *b = c->service->board;
+	const struct stats *b = c->service->stats;
 	for (size_t i = 0; i < sizeof metrics / sizeof metrics[0]; i++) {
 		const char *sign = " ";
 		buf_printf(&c->out, "%s:", metrics[i].title);
 		for (enum counter k = 0; k < COUNTERS; k++) {
 			if (!is_row_of(k, metrics[i].metric))
 				continue;
-			buf_printf(&c->out, "%s%llu %.*s", sign, (unsigned long long)board_read(b, k),
+			buf_printf(&c->out, "%s%llu %.*s", sign, (unsigned long long)stats_read(b, k),
 				   (int)label_of(k).n, label_of(k).p);
 			sign = ", ";
 		}
 		buf_puts(&c->out, "\n");
 	}
-	buf_printf(&c->out, "scripts per winning claim: %.3f\n", board_scripts_per_win(b));
+	buf_printf(&c->out, "scripts per winning claim: %.3f\n", stats_scripts_per_win(b));
 }
 
 /* One coupon as one server knows it: a line, or an object. */
@@ -106,7 +106,7 @@ struct view {
 	enum status status;
 };
 
-static void on_stock(void *context, enum status s, const struct stock *stock)
+static void on_stock(void *context, enum status s, const struct availability *stock)
 {
 	struct view *v = context;
 	const struct coupon *c = v->coupon;
@@ -125,7 +125,7 @@ static void on_coupon(void *context, enum status s, struct coupon *c)
 	if (s != STATUS_OK)
 		return;
 	v->coupon = coupon_hold(c);
-	stock_read(v->ctl->service, c, true, on_stock, v);
+	availability_read(v->ctl->service, c, true, on_stock, v);
 }
 
 static enum status put_named(struct view *v, const char *title)
@@ -135,7 +135,7 @@ static enum status put_named(struct view *v, const char *title)
 	if (!parse_split(&name, '/', &seller) || !parse_is_name(seller) || !parse_is_name(name))
 		return STATUS_NO_SUCH_COUPON;
 	coupon_find(svc, seller, name, on_coupon, v);
-	redis_settle(svc->redis);
+	redis_wait_all(svc->redis);
 	return v->status;
 }
 
@@ -146,14 +146,14 @@ static enum status put_catalog(struct view *v)
 	struct arena a = { 0 };
 	struct redis_command c;
 	const struct redis_reply *entries = NULL;
-	enum redis_end end = REDIS_ANSWER;
+	enum redis_outcome end = REDIS_ANSWER;
 	for (int bucket = 0; end == REDIS_ANSWER && bucket < KEY_BUCKETS; bucket++) {
 		redis_command(&c, "HGETALL");
 		key_put(&c, KEY_CATALOG, bucket, 0);
 		end = redis_call(svc->redis, &a, &c, &entries);
 		for (size_t i = 1; end == REDIS_ANSWER && i < redis_count(entries); i += 2) {
 			coupon_find_id(svc, redis_number_at(entries, i), on_coupon, v);
-			redis_settle(svc->redis);
+			redis_wait_all(svc->redis);
 		}
 		arena_reset(&a);
 	}
@@ -164,7 +164,7 @@ static enum status put_catalog(struct view *v)
 static enum status put_from_redis(struct ctl *c, const char *title)
 {
 	struct view v = { .ctl = c };
-	c->service->redis = c->service->redis_now; /* where those readers look for it */
+	c->service->redis = c->service->redis_sync; /* where those readers look for it */
 	enum status s = title ? put_named(&v, title) : put_catalog(&v);
 	c->service->redis = NULL;
 	return s;
@@ -183,7 +183,7 @@ static enum status put_from_mysql(struct ctl *c, const char *title)
 		     "dead_letters d WHERE d.coupon_id = c.id AND d.state = ?) FROM coupons c JOIN users u ON "
 		     "u.id = c.seller_id WHERE ? = 0 OR (u.name = ? AND c.name = ?) ORDER BY c.id",
 		     &rows, DB_N(DEAD_OPEN), DB_N(title != NULL), DB_S(seller), DB_S(name)))
-		return failure_of_db(c->service->db, "status");
+		return db_status(c->service->db, "status");
 	for (int i = 0; i < rows.count; i++) {
 		const struct db_value *v = db_row(&rows, i);
 		PUT_COUPON(c, v[0].text, v[1].text, { "id", v[2].number }, { "segments", v[3].number },
@@ -232,7 +232,7 @@ static int put_half(struct ctl *c, const struct server servers[SERVERS], const c
 /* Of another host, or of nobody: the coupons are right all the same. */
 static void warn_without_board(struct ctl *c)
 {
-	const char *problem = board_problem(c->service->board);
+	const char *problem = stats_problem(c->service->stats);
 	if (problem)
 		ctl_fail(c, EXIT_HOLDS,
 			 arena_printf(c->arena, "no counters of this host: %s: %s", c->service->conf->board, problem));

@@ -6,10 +6,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "account/token.h"
+#include "account/user.h"
 #include "base/parse.h"
 #include "bin/ctl.h"
-#include "sale/token.h"
-#include "sale/user.h"
 
 struct wish {
 	int64_t count;

@@ -5,11 +5,11 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "account/password.h"
+#include "account/user.h"
 #include "base/parse.h"
 #include "bin/ctl.h"
-#include "sale/directory.h"
-#include "sale/password.h"
-#include "sale/user.h"
+#include "sale/seller_index.h"
 
 struct words {
 	const char *name, *password_file;
@@ -101,7 +101,7 @@ static int add(struct ctl *c, int argc, char **argv)
 	if (code)
 		return code;
 	enum status s = user_create(c->service, c->arena, str_of(w.name), password, w.kind, &id);
-	if (s == STATUS_OK && w.kind == KIND_SELLER && directory_add(c->service, str_of(w.name), id) != STATUS_OK)
+	if (s == STATUS_OK && w.kind == KIND_SELLER && seller_index_add(c->service, str_of(w.name), id) != STATUS_OK)
 		fprintf(stderr, "%s: Redis is away: the seller's first login enters the name\n", w.name);
 	return answer(c, s, w.name, w.kind == KIND_SELLER ? "added as a seller" : "added as a customer");
 }

@@ -1,14 +1,14 @@
 /* seckill-orderd: one drainer of a pool. Stateless: what it needs to go on after a kill is in Redis and MySQL. */
 #include <stdlib.h>
 
+#include "account/revocation_sync.h"
 #include "base/clock.h"
-#include "base/log.h"
 #include "bin/program.h"
-#include "sale/durable.h"
-#include "sale/drain.h"
-#include "sale/mark.h"
-#include "sale/revoke_sync.h"
-#include "sale/rights.h"
+#include "drain/drain.h"
+#include "host/log.h"
+#include "order/acknowledged_sweep.h"
+#include "store/durable.h"
+#include "store/rights.h"
 
 /* A server that is back is noticed within TROUBLE_MAX_MS: slots in doubt wait for MySQL. */
 enum { IDLE_MAX_MS = 200, TROUBLE_MAX_MS = 500 };
@@ -31,18 +31,18 @@ static int pause_ms(const struct conf *conf, int moved, int last_ms)
 static void rest(struct service *svc, int ms)
 {
 	int64_t until = clock_mono_ms() + ms;
-	unsigned changes = redis_changes(svc->redis_now);
+	unsigned changes = redis_changes(svc->redis_sync);
 	do {
 		int64_t left = until - clock_mono_ms();
-		loop_turn(svc->loop_now, left > 0 ? (int)left : 0);
-	} while (!program_is_stopping() && clock_mono_ms() < until && changes == redis_changes(svc->redis_now));
+		loop_turn(svc->loop_sync, left > 0 ? (int)left : 0);
+	} while (!program_is_stopping() && clock_mono_ms() < until && changes == redis_changes(svc->redis_sync));
 }
 
 /* An account that may not write orders would be noticed with the first order: it is said before, and until it may. */
 static bool may_drain(struct service *svc)
 {
 	bool away, refused = rights_refused(svc, RIGHTS_DRAINERS, &away);
-	board_set(svc->board, COUNT_drain_denied, refused);
+	stats_set(svc->stats, COUNT_drain_denied, refused);
 	return !refused && !away;
 }
 
@@ -60,21 +60,21 @@ int main(int argc, char **argv)
 			     "Redis or MySQL may lose what it acknowledged; require_durable = no accepts that");
 	log_info("started");
 	struct drain *d = drain_new(&p.service);
-	struct revoke_sync *revocations = revoke_sync_new(&p.service);
-	struct mark_sweep *marks = mark_sweep_new(&p.service);
+	struct revocation_sync *revocations = revocation_sync_new(&p.service);
+	struct acknowledged_sweep *acknowledged = acknowledged_sweep_new(&p.service);
 	bool well = false; /* after trouble the account is looked at again */
 	for (int wait = 0; !program_is_stopping();) {
 		well = well || may_drain(&p.service);
 		int moved = drain_pass(d);
 		well = well && moved >= 0;
-		mark_sweep_step(marks);
+		acknowledged_sweep_step(acknowledged);
 		wait = pause_ms(&p.conf, well ? moved : -1, wait);
-		bool more = revoke_sync_step(revocations);
-		more |= mark_sweep_step(marks);
+		bool more = revocation_sync_step(revocations);
+		more |= acknowledged_sweep_step(acknowledged);
 		rest(&p.service, more || drain_rushes(d) ? 0 : wait);
 	}
-	mark_sweep_free(marks);
-	revoke_sync_free(revocations);
+	acknowledged_sweep_free(acknowledged);
+	revocation_sync_free(revocations);
 	drain_free(d);
 	program_close(&p);
 	log_info("stopped");

@@ -7,11 +7,11 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "account/token.h"
 #include "base/embed.h"
-#include "base/log.h"
+#include "host/log.h"
 #include "sale/coupon.h"
-#include "sale/layout.h"
-#include "sale/token.h"
+#include "store/layout.h"
 
 extern char **environ;
 
@@ -131,7 +131,7 @@ static void use_own(struct program *p, int parts, const char *file, const char *
 	if (!problem)
 		return;
 	if (!(parts & JOIN_SHARED))
-		board_set(p->service.board, gauge, 1);
+		stats_set(p->service.stats, gauge, 1);
 	log_warn("private_memory", LOG_TEXT("file", file), LOG_TEXT("path", path), LOG_TEXT("reason", problem));
 }
 
@@ -139,13 +139,13 @@ static void open_shared(struct program *p, int parts)
 {
 	struct service *s = &p->service;
 	const char *problem;
-	s->board = (parts & JOIN_SHARED ? board_join : board_open)(p->conf.board, &problem);
-	log_count(s->board);
+	s->stats = (parts & JOIN_SHARED ? stats_join : stats_open)(p->conf.board, &problem);
+	log_count(s->stats);
 	if (!(parts & JOIN_SHARED))
 		use_own(p, parts, "board", p->conf.board, problem, COUNT_private_memory__board);
 	if (!(parts & WITH_MARKS))
 		return;
-	s->marks = (parts & JOIN_SHARED ? marks_join : marks_open)(p->conf.marks, &problem);
+	s->high_water = (parts & JOIN_SHARED ? high_water_join : high_water_open)(p->conf.marks, &problem);
 	use_own(p, parts, "marks", p->conf.marks, problem, COUNT_private_memory__marks);
 }
 
@@ -164,7 +164,7 @@ void program_open(struct program *p, int parts)
 	open_shared(p, parts);
 	if ((parts & WITH_LOOP_REDIS) && !(s->redis = redis_new(s->loop, s->conf, &problem)))
 		program_fail(p, EXIT_CONFIG, problem);
-	if ((parts & WITH_REDIS) && !(s->redis_now = redis_new(s->loop_now = loop_new(), s->conf, &problem)))
+	if ((parts & WITH_REDIS) && !(s->redis_sync = redis_new(s->loop_sync = loop_new(), s->conf, &problem)))
 		program_fail(p, EXIT_CONFIG, problem);
 	if (parts & WITH_DB)
 		s->db = db_new(s->conf);
@@ -187,16 +187,16 @@ void program_close(struct program *p)
 {
 	struct service *s = &p->service;
 	redis_free(s->redis);
-	redis_free(s->redis_now);
+	redis_free(s->redis_sync);
 	if (s->db)
 		db_free(s->db);
 	coupons_free(s->coupons);
 	tokens_free(s->tokens);
 	log_count(NULL);
-	board_close(s->board);
-	marks_close(s->marks);
+	stats_close(s->stats);
+	high_water_close(s->high_water);
 	loop_free(s->loop);
-	loop_free(s->loop_now);
+	loop_free(s->loop_sync);
 	arena_release(&p->arena);
 	conf_release(&p->conf);
 }
@@ -218,6 +218,6 @@ void program_signals(struct program *p)
 	sigdelset(&before, SIGINT);
 	sigdelset(&before, SIGUSR1);
 	loop_signals(p->service.loop, &before);
-	if (p->service.loop_now)
-		loop_signals(p->service.loop_now, &before);
+	if (p->service.loop_sync)
+		loop_signals(p->service.loop_sync, &before);
 }

@@ -2,7 +2,7 @@
 #ifndef BIN_PROGRAM_H
 #define BIN_PROGRAM_H
 
-#include "base/conf.h"
+#include "host/conf.h"
 #include "sale/service.h"
 
 /* Exit codes, as in the manuals. */
@@ -29,7 +29,7 @@ struct program {
 void program_start(struct program *p, int argc, char **argv);
 
 /*
- * Opens what the program works with, and always the board; leaves on bad configuration. JOIN_SHARED: board and marks
+ * Opens what the program works with, and always the stats; leaves on bad configuration. JOIN_SHARED: stats and marks
  * are used when they are there, and never made: an operator's account must not become their owner.
  */
 enum {

@@ -2,14 +2,14 @@
  * Accounts and sessions. "saler" is the word of the service that the course
  * clients were written for; "seller" is taken too, and never sent.
  */
-#include "base/log.h"
+#include "account/login_throttle.h"
+#include "account/password.h"
+#include "account/revocation.h"
+#include "account/user.h"
 #include "base/parse.h"
+#include "host/log.h"
 #include "http/handlers.h"
-#include "sale/directory.h"
-#include "sale/password.h"
-#include "sale/revoke.h"
-#include "sale/throttle.h"
-#include "sale/user.h"
+#include "sale/seller_index.h"
 
 enum { NAME_BYTES = 240, KIND_BYTES = 16 };
 
@@ -35,8 +35,8 @@ static bool parse_kind(struct str word, enum user_kind *kind)
 /* A seller without an entry is not lost: the next login makes one. So this never fails a request. */
 static void enter_directory(struct request *rq, struct str name, int64_t id)
 {
-	if (directory_add(rq->service, name, id) != STATUS_OK)
-		log_warn_limited("directory_add_failed", LOG_STR("request", rq->id), LOG_INT("seller", id));
+	if (seller_index_add(rq->service, name, id) != STATUS_OK)
+		log_warn_limited("seller_index_failed", LOG_STR("request", rq->id), LOG_INT("seller", id));
 }
 
 static enum status read_user(struct request *rq, struct str *name, struct str *password, enum user_kind *kind)
@@ -113,25 +113,25 @@ static enum status answer_login(struct request *rq, struct str name, const struc
 static enum status try_login(struct request *rq, struct str name, struct str password, struct user *user)
 {
 	int wait_s;
-	if (throttle_login(rq->service, name, rq->peer, &wait_s) != STATUS_OK) {
+	if (login_throttle_login(rq->service, name, rq->peer, &wait_s) != STATUS_OK) {
 		rq->response.retry_after_s = wait_s;
 		return request_fail(rq, STATUS_RATE_LIMITED,
 				    "too many failed logins to this account from your network, wait %d s", wait_s);
 	}
 	enum status status = user_login(rq->service, rq->arena, name, password, user);
 	if (status != STATUS_WRONG_LOGIN)
-		throttle_forgive(rq->service, name, rq->peer);
+		login_throttle_forgive(rq->service, name, rq->peer);
 	return status;
 }
 
-static void count_login(struct board *board, enum status status)
+static void count_login(struct stats *stats, enum status status)
 {
 	if (status == STATUS_OK)
-		board_add(board, COUNT_logins_total__ok, 1);
+		stats_add(stats, COUNT_logins_total__ok, 1);
 	else if (status == STATUS_WRONG_LOGIN)
-		board_add(board, COUNT_logins_total__wrong, 1);
+		stats_add(stats, COUNT_logins_total__wrong, 1);
 	else if (status == STATUS_RATE_LIMITED)
-		board_add(board, COUNT_logins_total__limited, 1);
+		stats_add(stats, COUNT_logins_total__limited, 1);
 }
 
 enum status handle_login(struct request *rq)
@@ -142,7 +142,7 @@ enum status handle_login(struct request *rq)
 		return status;
 	struct user user;
 	status = try_login(rq, name, password, &user);
-	count_login(rq->service->board, status);
+	count_login(rq->service->stats, status);
 	if (status != STATUS_OK)
 		return status;
 	if (user.kind == KIND_SELLER)
@@ -152,7 +152,7 @@ enum status handle_login(struct request *rq)
 
 enum status handle_logout(struct request *rq)
 {
-	enum status status = revoke_token(rq->service, &rq->token);
+	enum status status = revocation_token(rq->service, &rq->token);
 	if (status == STATUS_OK)
 		json_end(response_object(rq), '}');
 	else if (status == STATUS_BUSY)

@@ -1,8 +1,9 @@
 /* The claim, said in two ways: the course's PATCH and our POST .../claims. */
+#include "catalog/publish.h"
 #include "http/handlers.h"
 #include "http/request.h"
-#include "sale/claim.h"
-#include "sale/publish.h"
+#include "sale/order_number.h"
+#include "stock/claim.h"
 
 struct asked {
 	struct claim claim;
@@ -13,10 +14,10 @@ struct asked {
 static enum status say(struct asked *a, enum status s)
 {
 	struct request *rq = a->request;
-	char no[ORDER_TEXT];
+	char no[ORDER_NUMBER_TEXT];
 	if (s != STATUS_CREATED && s != STATUS_ALREADY_CLAIMED)
 		return s;
-	struct str order = order_text(no, a->claim.coupon->id, a->claim.segment, a->claim.sequence);
+	struct str order = order_number_text(no, a->claim.coupon->id, a->claim.segment, a->claim.sequence);
 	struct buf *body = response_object(rq);
 	json_str(body, "order", order);
 	json_end(body, '}');
@@ -29,7 +30,7 @@ static enum status say(struct asked *a, enum status s)
 }
 
 /* The course knows 201 and 204; the reason of a 204 is in a header. */
-static bool is_course_204(enum status s)
+static bool is_compat_204(enum status s)
 {
 	return s == STATUS_ALREADY_CLAIMED || s == STATUS_SOLD_OUT || s == STATUS_NOT_STARTED || s == STATUS_ENDED ||
 	       s == STATUS_PAUSED || s == STATUS_NO_SUCH_COUPON;
@@ -41,14 +42,14 @@ static enum status not_won(struct request *rq, enum status s)
 	return STATUS_NO_CONTENT;
 }
 
-static enum status say_course(struct asked *a, enum status s)
+static enum status say_compat(struct asked *a, enum status s)
 {
 	if (s == STATUS_ALREADY_CLAIMED) {
-		char no[ORDER_TEXT];
+		char no[ORDER_NUMBER_TEXT];
 		response_header(a->request, "Seckill-Order",
-				order_text(no, a->claim.coupon->id, a->claim.segment, a->claim.sequence));
+				order_number_text(no, a->claim.coupon->id, a->claim.segment, a->claim.sequence));
 	}
-	return is_course_204(s) ? not_won(a->request, s) : say(a, s);
+	return is_compat_204(s) ? not_won(a->request, s) : say(a, s);
 }
 
 static void on_claimed(struct claim *c, enum status s)
@@ -90,9 +91,9 @@ enum status handle_claim(struct request *rq)
 	return ask(rq, say);
 }
 
-enum status handle_claim_course(struct request *rq)
+enum status handle_claim_compat(struct request *rq)
 {
-	return ask(rq, say_course);
+	return ask(rq, say_compat);
 }
 
 enum status handle_coupon_unknown(struct request *rq)
@@ -104,8 +105,8 @@ enum status handle_coupon_unknown(struct request *rq)
 	return STATUS_ELSEWHERE;
 }
 
-enum status handle_claim_course_unknown(struct request *rq)
+enum status handle_claim_compat_unknown(struct request *rq)
 {
 	enum status s = handle_coupon_unknown(rq);
-	return is_course_204(s) ? not_won(rq, s) : s;
+	return is_compat_204(s) ? not_won(rq, s) : s;
 }

@@ -2,11 +2,11 @@
 #include "base/clock.h"
 #include "base/disk.h"
 #include "base/parse.h"
+#include "catalog/availability.h"
+#include "catalog/publish.h"
+#include "catalog/supply.h"
 #include "http/handlers.h"
-#include "sale/marker.h"
-#include "sale/publish.h"
-#include "sale/stock.h"
-#include "sale/supply.h"
+#include "stock/nginx_marker.h"
 
 /* Creating */
 
@@ -132,7 +132,7 @@ static enum status check_room(struct request *rq)
 /* From now on nobody is refused: neither by a worker, nor by nginx, whatever the clock does. */
 static void open_sale(struct request *rq, const struct supply_opening *o)
 {
-	marker_remove(rq->service->conf, rq->part[2], rq->part[4]);
+	nginx_marker_remove(rq->service->conf, rq->part[2], rq->part[4]);
 	supply_open(rq->service, rq->arena, o);
 }
 
@@ -184,7 +184,7 @@ enum status handle_stock_add(struct request *rq)
 
 /* One coupon */
 
-static const char *state_of(const struct coupon *c, const struct stock *st)
+static const char *state_of(const struct coupon *c, const struct availability *st)
 {
 	if (c->ends_ms && st->now_ms >= c->ends_ms)
 		return "ended";
@@ -194,7 +194,7 @@ static const char *state_of(const struct coupon *c, const struct stock *st)
 }
 
 /* What only the seller sees. */
-static void put_segments(struct buf *body, const struct stock *st)
+static void put_segments(struct buf *body, const struct availability *st)
 {
 	json_int(body, "hub", st->hub);
 	json_int(body, "queued", st->queued);
@@ -222,7 +222,7 @@ static void allow_caching(struct request *rq)
 		response_header(rq, "X-Accel-Expires", STR("0"));
 }
 
-static void on_stock(void *context, enum status s, const struct stock *st)
+static void on_stock(void *context, enum status s, const struct availability *st)
 {
 	struct coupon_read *read = context;
 	struct request *rq = read->request;
@@ -256,7 +256,7 @@ static void on_found(void *context, enum status s, struct coupon *c)
 	struct coupon_read *read = context;
 	if (s == STATUS_OK) {
 		read->coupon = coupon_hold(c);
-		stock_read(read->request->service, c, read->request->token.user == c->seller, on_stock, read);
+		availability_read(read->request->service, c, read->request->token.user == c->seller, on_stock, read);
 	} else if (s == STATUS_NO_SUCH_COUPON) {
 		request_hand_over(read->request);
 	} else {

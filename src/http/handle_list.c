@@ -8,15 +8,16 @@
  */
 #include <stdlib.h>
 
+#include "account/user.h"
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/parse.h"
 #include "base/siphash.h"
 #include "base/table.h"
+#include "catalog/availability.h"
 #include "http/handlers.h"
-#include "sale/directory.h"
 #include "sale/key.h"
-#include "sale/stock.h"
-#include "sale/user.h"
+#include "sale/seller_index.h"
 
 enum { PAGE = 20, FRESH_MS = 2, IDLE_MS = 20 };
 
@@ -66,9 +67,7 @@ static void lookup(struct list *l);
 
 static struct list *list_new(struct service *svc, struct asker *askers, int64_t page)
 {
-	struct list *l = calloc(1, sizeof *l);
-	if (!l)
-		abort();
+	struct list *l = alloc_zeroed(1, sizeof *l);
 	*l = (struct list){ .service = svc, .askers = askers, .page = page, .status = STATUS_OK };
 	return l;
 }
@@ -174,7 +173,7 @@ static void entry_over(struct list *l, enum status s)
 		list_end(l, l->status);
 }
 
-static void on_entry_stock(void *context, enum status s, const struct stock *st)
+static void on_entry_stock(void *context, enum status s, const struct availability *st)
 {
 	struct entry *e = context;
 	e->has_stock = s == STATUS_OK;
@@ -195,7 +194,7 @@ static void on_entry(void *context, enum status s, struct coupon *c)
 	if (s == STATUS_OK)
 		e->coupon = coupon_hold(c);
 	if (s == STATUS_OK && l->of_seller)
-		stock_read(l->service, c, false, on_entry_stock, e);
+		availability_read(l->service, c, false, on_entry_stock, e);
 	else
 		entry_over(l, s == STATUS_NO_SUCH_COUPON ? STATUS_OK : s);
 }
@@ -219,7 +218,7 @@ static bool is_repeated(const int64_t *ids, int i)
 	return false;
 }
 
-static void on_index(void *context, enum redis_end end, const struct redis_reply *reply)
+static void on_index(void *context, enum redis_outcome end, const struct redis_reply *reply)
 {
 	struct list *l = context;
 	if (end != REDIS_ANSWER) {
@@ -251,7 +250,7 @@ static void read_index(struct list *l, enum key index, int64_t user)
 	redis_send(l->service->redis, &c, on_index, l);
 }
 
-static void on_directory(void *context, enum redis_end end, const struct redis_reply *reply)
+static void on_directory(void *context, enum redis_outcome end, const struct redis_reply *reply)
 {
 	struct list *l = context;
 	if (end != REDIS_ANSWER)
@@ -267,7 +266,7 @@ static void lookup(struct list *l)
 {
 	struct redis_command c;
 	l->of_seller = true;
-	directory_lookup(&c, l->shared->seller);
+	seller_index_find(&c, l->shared->seller);
 	redis_send(l->service->redis, &c, on_directory, l);
 }
 
@@ -296,7 +295,7 @@ static void shared_free(struct shared *sh)
 
 static void on_idle(struct loop_timer *t)
 {
-	struct shared *sh = (struct shared *)((char *)t - offsetof(struct shared, idle));
+	struct shared *sh = container_of(t, struct shared, idle);
 	if (sh->reading)
 		return;
 	table_remove(&sh->service->lists->shared, &sh->node);
@@ -305,9 +304,7 @@ static void on_idle(struct loop_timer *t)
 
 static struct shared *shared_new(struct service *svc, struct str seller, int64_t page)
 {
-	struct shared *sh = calloc(1, sizeof *sh);
-	if (!sh)
-		abort();
+	struct shared *sh = alloc_zeroed(1, sizeof *sh);
 	sh->service = svc;
 	arena_init(&sh->arena);
 	arena_init(&sh->body_arena);
@@ -384,7 +381,7 @@ enum status handle_list_unknown(struct request *rq)
 		return s;
 	if (user.kind != KIND_SELLER)
 		return request_fail(rq, STATUS_UNAUTHORIZED, "only a customer may see what they won");
-	s = directory_add(rq->service, rq->part[2], user.id);
+	s = seller_index_add(rq->service, rq->part[2], user.id);
 	if (s != STATUS_OK)
 		return s;
 	rq->response.detail = "@hot";

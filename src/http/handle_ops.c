@@ -1,15 +1,15 @@
 /* What operators and load balancers ask. */
-#include "base/board.h"
 #include "base/disk.h"
-#include "base/log.h"
+#include "host/log.h"
+#include "host/stats.h"
 #include "http/handlers.h"
-#include "sale/durable.h"
-#include "sale/inspect.h"
-#include "sale/layout.h"
-#include "sale/mark.h"
-#include "sale/rights.h"
+#include "inspect/inspect.h"
+#include "stock/acknowledged.h"
+#include "store/durable.h"
+#include "store/layout.h"
+#include "store/rights.h"
 
-static void on_time(void *context, enum redis_end end, const struct redis_reply *reply)
+static void on_time(void *context, enum redis_outcome end, const struct redis_reply *reply)
 {
 	struct request *rq = context;
 	if (end != REDIS_ANSWER) {
@@ -60,7 +60,7 @@ static void put_warning(struct request *rq, const char *what, const char *proble
 /* Why this process cannot use a file, or that another one cannot. */
 static const char *shared_trouble(const struct request *rq, const char *own, enum counter gauge)
 {
-	return own || !board_read(rq->service->board, gauge) ? own : "a process cannot use the file, its log says why";
+	return own || !stats_read(rq->service->stats, gauge) ? own : "a process cannot use the file, its log says why";
 }
 
 /* What is wrong with the replicas of a cluster, one of which may be promoted. */
@@ -79,9 +79,9 @@ static void put_warnings(struct request *rq)
 	const struct service *s = rq->service;
 	json_begin(&rq->response.body, "warnings", '[');
 	put_warning(rq, "replicas", replica_trouble(rq));
-	put_warning(rq, "board", shared_trouble(rq, board_problem(s->board), COUNT_private_memory__board));
-	put_warning(rq, "marks", shared_trouble(rq, marks_problem(s->marks), COUNT_private_memory__marks));
-	put_warning(rq, "marks", mark_trouble(rq->service, rq->arena));
+	put_warning(rq, "board", shared_trouble(rq, stats_problem(s->stats), COUNT_private_memory__board));
+	put_warning(rq, "marks", shared_trouble(rq, high_water_problem(s->high_water), COUNT_private_memory__marks));
+	put_warning(rq, "marks", acknowledged_problem(rq->service, rq->arena));
 	put_warning(rq, "page_cache", *s->conf->page_cache ? disk_problem(s->conf->page_cache) : NULL);
 	put_warning(rq, "sold_out_dir", *s->conf->sold_out_dir ? disk_problem(s->conf->sold_out_dir) : NULL);
 	json_end(&rq->response.body, ']');
@@ -114,7 +114,7 @@ enum status handle_ready(struct request *rq)
 	if (access == ACCESS_OK)
 		bad |= problem(&detail, "MySQL", ACCESS_OK,
 			       rights_problem(rq->service, rq->arena, RIGHTS_WORKERS, &away));
-	if (board_read(rq->service->board, COUNT_drain_denied))
+	if (stats_read(rq->service->stats, COUNT_drain_denied))
 		bad |= problem(&detail, "MySQL", ACCESS_OK,
 			       "MySQL refuses the drainers their work: account_refused in their log says what");
 	if (bad) {
@@ -123,11 +123,11 @@ enum status handle_ready(struct request *rq)
 	}
 	struct str *closed;
 	int count;
-	enum status s = inspect_closed(rq->service, rq->arena, &closed, &count);
+	enum status s = inspect_quarantined(rq->service, rq->arena, &closed, &count);
 	if (s != STATUS_OK)
 		return s;
 	struct buf *body = response_object(rq);
-	json_int(body, "wait_replicas", redis_wait_replicas(rq->service->redis_now));
+	json_int(body, "wait_replicas", redis_wait_replicas(rq->service->redis_sync));
 	put_warnings(rq);
 	put_closed(rq, closed, count);
 	json_end(body, '}');
@@ -137,8 +137,8 @@ enum status handle_ready(struct request *rq)
 /* Rows of one metric share what stands before "__". */
 static size_t metric_name(enum counter c)
 {
-	const char *cut = strstr(board_name(c), "__");
-	return cut ? (size_t)(cut - board_name(c)) : strlen(board_name(c));
+	const char *cut = strstr(stats_name(c), "__");
+	return cut ? (size_t)(cut - stats_name(c)) : strlen(stats_name(c));
 }
 
 enum status handle_metrics(struct request *rq)
@@ -146,23 +146,23 @@ enum status handle_metrics(struct request *rq)
 	struct buf *out = &rq->response.body;
 	for (enum counter c = 0; c < COUNTERS; c++) {
 		int n = (int)metric_name(c);
-		const char *name = board_name(c);
-		if (*board_help(c)) {
+		const char *name = stats_name(c);
+		if (*stats_help(c)) {
 			bool counts = n > 6 && strncmp(name + n - 6, "_total", 6) == 0;
-			buf_printf(out, "# HELP seckill_%.*s %s\n# TYPE seckill_%.*s %s\n", n, name, board_help(c), n,
+			buf_printf(out, "# HELP seckill_%.*s %s\n# TYPE seckill_%.*s %s\n", n, name, stats_help(c), n,
 				   name, counts ? "counter" : "gauge");
 		}
-		buf_printf(out, "seckill_%.*s%s %llu\n", n, name, board_labels(c),
-			   (unsigned long long)board_read(rq->service->board, c));
+		buf_printf(out, "seckill_%.*s%s %llu\n", n, name, stats_labels(c),
+			   (unsigned long long)stats_read(rq->service->stats, c));
 	}
 	buf_printf(out,
 		   "# HELP seckill_scripts_per_win Lua scripts of every kind for each claim that won\n"
 		   "# TYPE seckill_scripts_per_win gauge\nseckill_scripts_per_win %.4f\n",
-		   board_scripts_per_win(rq->service->board));
+		   stats_scripts_per_win(rq->service->stats));
 	buf_printf(out,
 		   "# HELP seckill_marks_used Segments of which this host remembers the highest order number, at most "
 		   "%d\n# TYPE seckill_marks_used gauge\nseckill_marks_used %d\n",
-		   MARKS_MAX, marks_count(rq->service->marks));
+		   HIGH_WATER_MAX, high_water_count(rq->service->high_water));
 	rq->response.type = "text/plain; version=0.0.4; charset=utf-8";
 	return STATUS_OK;
 }

@@ -1,13 +1,14 @@
 #include "http/handlers.h"
-#include "sale/claim.h"
-#include "sale/order.h"
+#include "order/order.h"
+#include "sale/order_number.h"
+#include "stock/claim.h"
 
 enum { PAGE = 20 };
 
 static void put_order(struct buf *body, const struct order *o)
 {
-	char no[ORDER_TEXT];
-	json_str(body, "order", order_text(no, o->coupon, o->segment, o->sequence));
+	char no[ORDER_NUMBER_TEXT];
+	json_str(body, "order", order_number_text(no, o->coupon, o->segment, o->sequence));
 	json_str(body, "status", str_of(order_status_text(o->status)));
 	json_str(body, "seller", o->seller_name);
 	json_str(body, "coupon", o->coupon_name);

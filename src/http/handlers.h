@@ -8,8 +8,8 @@
 handler handle_user_create, handle_login, handle_logout;
 
 /* handle_claim.c; the second line is the cold pool's, for a coupon that the hot one does not know */
-handler handle_claim, handle_claim_course;
-handler handle_coupon_unknown, handle_claim_course_unknown;
+handler handle_claim, handle_claim_compat;
+handler handle_coupon_unknown, handle_claim_compat_unknown;
 
 /* handle_coupon.c */
 handler handle_coupon_create, handle_stock_add, handle_coupon_read;

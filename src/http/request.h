@@ -7,12 +7,12 @@
 
 #include <stdint.h>
 
+#include "account/token.h"
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/json.h"
-#include "base/status.h"
 #include "sale/service.h"
-#include "sale/token.h"
+#include "sale/status.h"
 
 enum { PATH_MAX_PARTS = 8, PAGE_LAST = 1000000000 };
 

@@ -2,9 +2,9 @@
 
 #include <time.h>
 
+#include "account/revocation.h"
 #include "base/parse.h"
 #include "http/handlers.h"
-#include "sale/revoke.h"
 
 const struct route routes[] = {
 #define X(method, pattern, who, pool, limit, handle, unknown, help)                                                    \
@@ -68,8 +68,8 @@ static enum status check_role(const struct request *rq)
 		[ANY_TOKEN] = { 0, STATUS_OK },
 		[CUSTOMER] = { KIND_CUSTOMER, STATUS_FORBIDDEN },
 		[SELLER] = { KIND_SELLER, STATUS_FORBIDDEN },
-		[COURSE_CUSTOMER] = { KIND_CUSTOMER, STATUS_UNAUTHORIZED },
-		[COURSE_SELLER] = { KIND_SELLER, STATUS_UNAUTHORIZED },
+		[COMPAT_CUSTOMER] = { KIND_CUSTOMER, STATUS_UNAUTHORIZED },
+		[COMPAT_SELLER] = { KIND_SELLER, STATUS_UNAUTHORIZED },
 	};
 	enum user_kind kind = needs[rq->route->who].kind;
 	return kind && kind != rq->token.kind ? needs[rq->route->who].otherwise : STATUS_OK;
@@ -80,7 +80,7 @@ static enum status check_token(struct request *rq, enum pool pool)
 	if (rq->route->who == ANYONE && !rq->authorization.n)
 		return STATUS_OK;
 	if (pool != POOL_HOT)
-		revoke_refresh(rq->service);
+		revocation_refresh(rq->service);
 	enum status s = token_check(rq->service->tokens, rq->arena, rq->authorization, time(NULL), &rq->token);
 	if (rq->route->who == ANYONE) {
 		if (s != STATUS_OK) /* a public page does not need the token that came along */

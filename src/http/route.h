@@ -6,8 +6,8 @@
 
 enum pool { POOL_HOT, POOL_COLD, POOL_AUTH, POOLS };
 
-/* Who may ask. COURSE_ roles answer 401 where the others answer 403. */
-enum who { ANYONE, ANY_TOKEN, CUSTOMER, SELLER, COURSE_CUSTOMER, COURSE_SELLER };
+/* Who may ask. COMPAT_ roles answer 401 where the others answer 403. */
+enum who { ANYONE, ANY_TOKEN, CUSTOMER, SELLER, COMPAT_CUSTOMER, COMPAT_SELLER };
 
 typedef enum status handler(struct request *rq);
 

@@ -15,9 +15,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/parse.h"
+#include "host/log.h"
 #include "http/framing.h"
 
 /* A request is at most BODY_MAX and what nginx takes as headers: WHOLE_MAX has room for both. */
@@ -91,7 +92,7 @@ static void count(struct server *s, enum status status)
 {
 	int http = status_http(status);
 	if (http)
-		board_add(s->service->board,
+		stats_add(s->service->stats,
 			  http >= 500   ? COUNT_requests_total__5xx
 			  : http >= 400 ? COUNT_requests_total__4xx
 					: COUNT_requests_total__2xx,
@@ -117,7 +118,7 @@ static bool finish(FCGX_Request *fcgi)
 
 static void answer(struct request *rq, enum status status)
 {
-	struct connection *c = (struct connection *)((char *)rq - offsetof(struct connection, request));
+	struct connection *c = container_of(rq, struct connection, request);
 	count(c->server, status);
 	log_request(rq, status);
 	if (!c->gone) {
@@ -136,7 +137,7 @@ static void answer(struct request *rq, enum status status)
 /* It ends with its answer: nobody counts what a peer would do with it afterwards. */
 static void set_aside(struct request *rq)
 {
-	struct connection *c = (struct connection *)((char *)rq - offsetof(struct connection, request));
+	struct connection *c = container_of(rq, struct connection, request);
 	struct server *s = c->server;
 	c->aside = true;
 	c->keep = false;
@@ -243,7 +244,7 @@ static enum status check_age(struct connection *c)
 	if (!parse_split(&rest, '.', &seconds) || !parse_int(seconds, 0, INT32_MAX, &s) ||
 	    !parse_int(rest, 0, 999, &ms) || clock_ms() - (s * 1000 + ms) <= QUEUE_MS)
 		return STATUS_OK;
-	board_add(c->server->service->board, COUNT_queue_expired_total, 1);
+	stats_add(c->server->service->stats, COUNT_queue_expired_total, 1);
 	c->request.response.retry_after_s = QUEUE_AGAIN_S;
 	return request_fail(&c->request, STATUS_BUSY,
 			    "this has waited for more than %d s, nothing was done: ask again later", QUEUE_MS / 1000);
@@ -251,7 +252,7 @@ static enum status check_age(struct connection *c)
 
 static void on_patience(struct loop_timer *t)
 {
-	struct connection *c = (struct connection *)((char *)t - offsetof(struct connection, patience));
+	struct connection *c = container_of(t, struct connection, patience);
 	log_warn_limited("request_incomplete");
 	close_connection(c);
 }
@@ -336,7 +337,7 @@ static void step_back(struct server *s)
 static void on_listen_again(struct loop_timer *t)
 {
 	enum { LISTEN_AGAIN_MS = 100 };
-	struct server *s = (struct server *)((char *)t - offsetof(struct server, again));
+	struct server *s = container_of(t, struct server, again);
 	if (s->stopping)
 		return;
 	step_back(s);
@@ -352,7 +353,7 @@ static void listen_later(struct server *s)
 
 static void on_listener(struct loop_io *io, uint32_t events)
 {
-	struct server *s = (struct server *)((char *)io - offsetof(struct server, listener));
+	struct server *s = container_of(io, struct server, listener);
 	(void)events;
 	int fd = accept4(io->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (fd < 0) {
@@ -360,9 +361,7 @@ static void on_listener(struct loop_io *io, uint32_t events)
 			listen_later(s);
 		return;
 	}
-	struct connection *c = calloc(1, sizeof *c);
-	if (!c)
-		abort();
+	struct connection *c = alloc_zeroed(1, sizeof *c);
 	make_room(fd);
 	c->io = (struct loop_io){ .fd = fd, .fn = on_connection };
 	c->server = s;
@@ -385,9 +384,7 @@ struct server *server_new(struct service *svc, int fd, enum pool pool, int max_c
 	setenv("LIBFCGI_OS_CLOSE_POLL_TIMEOUT", "0", 0); /* ms; libfcgi's own close waits for the peer */
 	if (FCGX_Init() || fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0)
 		return NULL;
-	struct server *s = calloc(1, sizeof *s);
-	if (!s)
-		abort();
+	struct server *s = alloc_zeroed(1, sizeof *s);
 	*s = (struct server){ .service = svc,
 			      .listener = { .fd = fd, .fn = on_listener },
 			      .pool = pool,

@@ -7,11 +7,12 @@
 
 #include <stdlib.h>
 
+#include "base/alloc.h"
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/parse.h"
+#include "host/log.h"
 #include "sale/key.h"
-#include "sale/sold_out.h"
+#include "stock/sold_out.h"
 
 enum { CACHE_MAX = 16384, BLOCK_SIZE = 256 /* names and a short description */ };
 
@@ -39,9 +40,7 @@ int coupon_home(const struct coupon *c, int64_t user)
 
 struct coupons *coupons_new(void)
 {
-	struct coupons *cs = calloc(1, sizeof *cs);
-	if (!cs)
-		abort();
+	struct coupons *cs = alloc_zeroed(1, sizeof *cs);
 	return cs;
 }
 
@@ -62,12 +61,12 @@ void coupon_drop(struct coupon *c)
 
 static struct coupon *of_name(struct table_node *n)
 {
-	return (struct coupon *)((char *)n - offsetof(struct coupon, by_name));
+	return container_of(n, struct coupon, by_name);
 }
 
 static struct coupon *of_id(struct table_node *n)
 {
-	return (struct coupon *)((char *)n - offsetof(struct coupon, by_id));
+	return container_of(n, struct coupon, by_id);
 }
 
 static void evict(struct table_node *n)
@@ -211,16 +210,14 @@ static void answer(struct find *f, enum status s, struct coupon *c)
 	free(f);
 }
 
-static void on_descriptor(void *context, enum redis_end end, const struct redis_reply *reply)
+static void on_descriptor(void *context, enum redis_outcome end, const struct redis_reply *reply)
 {
 	struct find *f = context;
 	if (end != REDIS_ANSWER) {
 		answer(f, STATUS_UNAVAILABLE, NULL);
 		return;
 	}
-	struct coupon *c = calloc(1, sizeof *c);
-	if (!c)
-		abort();
+	struct coupon *c = alloc_zeroed(1, sizeof *c);
 	c->arena.block_size = BLOCK_SIZE;
 	coupon_hold(c);
 	bool known = coupon_read(c, reply) && c->id == f->id;
@@ -242,7 +239,7 @@ static void read_descriptor(struct find *f, int64_t id)
 	redis_send(f->svc->redis, &cmd, on_descriptor, f);
 }
 
-static void on_id(void *context, enum redis_end end, const struct redis_reply *reply)
+static void on_id(void *context, enum redis_outcome end, const struct redis_reply *reply)
 {
 	struct find *f = context;
 	if (end != REDIS_ANSWER)
@@ -255,9 +252,7 @@ static void on_id(void *context, enum redis_end end, const struct redis_reply *r
 
 static struct find *find_new(struct service *svc, coupon_done *done, void *context)
 {
-	struct find *f = malloc(sizeof *f);
-	if (!f)
-		abort();
+	struct find *f = alloc(sizeof *f);
 	*f = (struct find){ .svc = svc, .done = done, .context = context };
 	return f;
 }

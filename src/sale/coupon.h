@@ -7,9 +7,9 @@
 
 #include "base/arena.h"
 #include "base/siphash.h"
-#include "base/status.h"
 #include "base/table.h"
 #include "sale/service.h"
+#include "sale/status.h"
 
 enum { SEGMENTS_MAX = 256 };
 
@@ -21,11 +21,11 @@ struct coupon {
 	int64_t created_ms, pay_within_s; /* 0: no limit */
 	int segments;
 	uint8_t hash_key[SIPHASH_KEY];
-	struct refill **refills;    /* transfer.c's: one running refill a segment, or NULL; from coupon_prepare on */
-	struct sold_out *sold_out;  /* sold_out.c's: the hub's word and the winners, or NULL */
-	struct stock_read *reading; /* stock.c's: the read that is under way, or NULL */
-	int64_t later_epoch;        /* transfer.c's: that of which the hub said LATER, 0: never, */
-	int64_t later_ms;           /* and when, by clock_mono_ms */
+	struct refill **refills;   /* transfer.c's: one running refill a segment, or NULL; from coupon_prepare on */
+	struct sold_out *sold_out; /* sold_out.c's: the hub's word and the winners, or NULL */
+	struct availability_read *reading; /* stock.c's: the read that is under way, or NULL */
+	int64_t later_epoch;               /* transfer.c's: that of which the hub said LATER, 0: never, */
+	int64_t later_ms;                  /* and when, by clock_mono_ms */
 
 	struct arena arena;
 	struct table_node by_name, by_id;

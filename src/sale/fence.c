@@ -4,6 +4,7 @@
 
 #include "base/parse.h"
 #include "sale/scripts.h"
+#include "sale/worklist.h"
 
 /* The number with which a text begins. */
 static struct str leading_number(struct str text)
@@ -36,7 +37,7 @@ int64_t fence_generation(struct str fence)
 	return generation;
 }
 
-struct str fence_run(struct str fence)
+struct str fence_incarnation(struct str fence)
 {
 	const char *at = memchr(fence.p, '@', fence.n);
 	return at ? behind(fence, (size_t)(at + 1 - fence.p)) : STR("");
@@ -51,7 +52,7 @@ struct str fence_text(char text[KEY_TEXT], int64_t generation, const char *rest)
 void fence_put(struct redis_command *cmd, int64_t generation)
 {
 	char text[KEY_TEXT];
-	redis_put_run(cmd, fence_text(text, generation, ""));
+	redis_put_incarnation(cmd, fence_text(text, generation, ""));
 }
 
 enum fence fence_read(struct str fence, int64_t generation)
@@ -60,18 +61,7 @@ enum fence fence_read(struct str fence, int64_t generation)
 	if (there && there != generation)
 		return FENCE_OTHER;
 	bool old = fence.n && fence_layout(fence) < LAYOUT;
-	return (there || old) && memchr(fence.p, '@', fence.n) ? FENCE_DOUBT : FENCE_CLOSED;
-}
-
-void fence_doubt(struct redis *r, int64_t coupon, int segments)
-{
-	char member[KEY_TEXT];
-	struct redis_command cmd;
-	snprintf(member, sizeof member, "%lld:%d", (long long)coupon, segments);
-	redis_command(&cmd, "SADD");
-	key_put(&cmd, KEY_DOUBT, 0, 0);
-	redis_put_text(&cmd, member);
-	redis_send(r, &cmd, NULL, NULL);
+	return (there || old) && memchr(fence.p, '@', fence.n) ? FENCE_SUSPECT : FENCE_QUARANTINED;
 }
 
 static void change(struct redis_command *cmd, enum key key, int64_t coupon, int segment, struct str expected)
@@ -95,14 +85,14 @@ void fence_open_command(struct redis_command *cmd, enum key key, int64_t coupon,
 	fence_put(cmd, generation);
 }
 
-void fence_close_command(struct redis_command *cmd, enum key key, int64_t coupon, int segment, struct str expected,
-			 int64_t generation)
+void fence_quarantine_command(struct redis_command *cmd, enum key key, int64_t coupon, int segment, struct str expected,
+			      int64_t generation)
 {
 	char text[KEY_TEXT];
 	fence_change_command(cmd, key, coupon, segment, expected, fence_text(text, generation, "!"));
 }
 
-void fence_close(struct redis *r, const struct coupon *c, enum key key, int segment)
+void fence_quarantine(struct redis *r, const struct coupon *c, enum key key, int segment)
 {
 	char text[KEY_TEXT];
 	struct redis_command cmd;
@@ -111,5 +101,5 @@ void fence_close(struct redis *r, const struct coupon *c, enum key key, int segm
 	fence_put(&cmd, c->generation);
 	redis_put(&cmd, fence_text(text, c->generation, "!"));
 	redis_send(r, &cmd, NULL, NULL);
-	fence_doubt(r, c->id, c->segments);
+	worklist_inspect(r, c->id, c->segments);
 }

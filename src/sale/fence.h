@@ -29,9 +29,9 @@ enum { LAYOUT = 2 };
 #define FENCE_RECOVERED  "!written"
 
 enum fence {
-	FENCE_OTHER,  /* of another generation: the coupon must be read anew */
-	FENCE_DOUBT,  /* ours, in another life or held: inspect_coupon decides */
-	FENCE_CLOSED, /* closed, gone, or of another layout */
+	FENCE_OTHER,       /* of another generation: the coupon must be read anew */
+	FENCE_SUSPECT,     /* ours, in another life or held: inspect_coupon decides */
+	FENCE_QUARANTINED, /* closed, gone, or of another layout */
 };
 
 /* What a slot's fence, as {'FENCED', fence} tells it, means to who came with this generation. */
@@ -47,16 +47,13 @@ int64_t fence_layout(struct str fence);
 struct str fence_text(char text[KEY_TEXT], int64_t generation, const char *rest);
 
 /* The life in a fence, or "" when it names none. */
-struct str fence_run(struct str fence);
+struct str fence_incarnation(struct str fence);
 
 /* Puts, as a word of a command, the fence of a slot that is open in the life of the server that executes it. */
 void fence_put(struct redis_command *cmd, int64_t generation);
 
-/* Asks for inspection. Does not wait; should it be lost, the next claim asks again. */
-void fence_doubt(struct redis *r, int64_t coupon, int segments);
-
 /* Closes a slot (KEY_HUB or KEY_SEGMENT) in which something was seen that cannot be, and asks for inspection. */
-void fence_close(struct redis *r, const struct coupon *c, enum key key, int segment);
+void fence_quarantine(struct redis *r, const struct coupon *c, enum key key, int segment);
 
 /*
  * Words of a command that changes a fence from the one expected ("": any), for who waits for the answer of
@@ -64,8 +61,8 @@ void fence_close(struct redis *r, const struct coupon *c, enum key key, int segm
  */
 void fence_change_command(struct redis_command *cmd, enum key key, int64_t coupon, int segment, struct str expected,
 			  struct str to);
-void fence_close_command(struct redis_command *cmd, enum key key, int64_t coupon, int segment, struct str expected,
-			 int64_t generation);
+void fence_quarantine_command(struct redis_command *cmd, enum key key, int64_t coupon, int segment, struct str expected,
+			      int64_t generation);
 void fence_open_command(struct redis_command *cmd, enum key key, int64_t coupon, int segment, struct str expected,
 			int64_t generation);
 

@@ -7,22 +7,22 @@
 #define SALE_KEY_H
 
 #include "base/str.h"
-#include "store/redis.h"
+#include "redis/redis.h"
 
 enum key {
-	KEY_HUB,        /* (coupon)           hash: stock that no segment holds, totals */
-	KEY_DESCRIPTOR, /* (coupon)           hash: what the coupon is */
-	KEY_SEGMENT,    /* (coupon, segment)  hash: a share of the stock */
-	KEY_OWNERS,     /* (coupon, segment)  hash: user -> sequence */
-	KEY_ORDERS,     /* (coupon, segment)  list: sequence|user|ms */
-	KEY_LEASE,      /* (coupon)           string: the drainer at work; saves work, protects nothing */
-	KEY_CATALOG,    /* (bucket)           hash: "seller/name" -> coupon */
-	KEY_DIRECTORY,  /* (bucket)           hash: seller's name -> user */
-	KEY_CUSTOMER,   /* (user)             sorted set by ms: order numbers */
-	KEY_SELLER,     /* (user)             sorted set by ms: coupons */
-	KEY_DIRTY,      /*                    set: coupon:segments of those that have orders to drain */
-	KEY_DOUBT,      /*                    set: coupon:segments of those that must be inspected */
-	KEY_CLOSED,     /*                    set: coupon:segments of those that only recover.c can open */
+	KEY_HUB,          /* (coupon)           hash: stock that no segment holds, totals */
+	KEY_DESCRIPTOR,   /* (coupon)           hash: what the coupon is */
+	KEY_SEGMENT,      /* (coupon, segment)  hash: a share of the stock */
+	KEY_OWNERS,       /* (coupon, segment)  hash: user -> sequence */
+	KEY_ORDERS,       /* (coupon, segment)  list: sequence|user|ms */
+	KEY_LEASE,        /* (coupon)           string: the drainer at work; saves work, protects nothing */
+	KEY_CATALOG,      /* (bucket)           hash: "seller/name" -> coupon */
+	KEY_SELLER_INDEX, /* (bucket)           hash: seller's name -> user */
+	KEY_CUSTOMER,     /* (user)             sorted set by ms: order numbers */
+	KEY_SELLER,       /* (user)             sorted set by ms: coupons */
+	KEY_DIRTY,        /*                    set: coupon:segments of those that have orders to drain */
+	KEY_SUSPECTS,     /*                    set: coupon:segments of those that must be inspected */
+	KEY_QUARANTINED,  /*                    set: coupon:segments of those that only recover.c can open */
 	KEY_LOST,     /*                    set: order:user of those that were found nowhere but in a customer's list */
 	KEY_LAYOUT,   /*                    number: the layout of the hubs and segments */
 	KEY_REVOKED,  /*                    sorted set in the order of logouts: jti:exp of logged-out tokens */

@@ -3,7 +3,7 @@
 #include "base/buf.h"
 #include "base/parse.h"
 #include "sale/coupon.h"
-#include "sale/failure.h"
+#include "sale/db_status.h"
 
 int cursor_row(struct db *db, const struct db_value *row, int64_t *segment, struct cursor *cursor)
 {
@@ -32,7 +32,7 @@ enum status cursors_read(struct service *svc, struct arena *a, int64_t coupon, i
 	if (db_query(svc->db, a, "SELECT " CURSOR_COLUMNS " FROM drain_cursors WHERE coupon_id = ?", &rows,
 		     DB_N(coupon)) ||
 	    take_cursors(svc->db, &rows, segments, cursors))
-		return failure_of_db(svc->db, "cursors");
+		return db_status(svc->db, "cursors");
 	return STATUS_OK;
 }
 
@@ -175,7 +175,7 @@ enum status numbers_hand_out(struct service *svc, struct arena *a, struct number
 	bool given = db_begin(svc->db) == 0 && numbers_hand_out_within(svc, a, n) == 0;
 	if (given && is_as_seen(n) && db_commit(svc->db) == 0)
 		return STATUS_OK;
-	enum status s = given && !is_as_seen(n) ? STATUS_BUSY : failure_of_db(svc->db, "numbers");
+	enum status s = given && !is_as_seen(n) ? STATUS_BUSY : db_status(svc->db, "numbers");
 	db_rollback(svc->db);
 	return s;
 }
@@ -228,7 +228,7 @@ static int read_ranges(struct service *svc, struct arena *a, int64_t coupon, int
 
 enum status ranges_read(struct service *svc, struct arena *a, int64_t coupon, int segment, struct ranges *r)
 {
-	return read_ranges(svc, a, coupon, segment, r) ? failure_of_db(svc->db, "ranges") : STATUS_OK;
+	return read_ranges(svc, a, coupon, segment, r) ? db_status(svc->db, "ranges") : STATUS_OK;
 }
 
 /* Of the last range whose base is below the number: its place; -1: there is none. */

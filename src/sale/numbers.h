@@ -12,9 +12,9 @@
 #define SALE_NUMBERS_H
 
 #include "base/arena.h"
-#include "base/status.h"
+#include "mysql/db.h"
 #include "sale/service.h"
-#include "store/db.h"
+#include "sale/status.h"
 
 /* Bases are multiples of it. */
 #define NUMBERS_RANGE ((int64_t)1 << 20)

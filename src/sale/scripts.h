@@ -2,7 +2,7 @@
 #ifndef SALE_SCRIPTS_H
 #define SALE_SCRIPTS_H
 
-#include "store/redis.h"
+#include "redis/redis.h"
 
 extern const struct redis_script script_admit, script_claim, script_confirm, script_debit, script_describe, script_drop,
 	script_enter, script_exchange, script_fence, script_flag, script_forgive, script_mend, script_open_hub,

@@ -1,12 +1,12 @@
 /*
- * store/db.h without a server: each statement ends as the next byte of a plan
- * says, so that an input decides what MySQL does. Replaces src/store/db.c at
+ * mysql/db.h without a server: each statement ends as the next byte of a plan
+ * says, so that an input decides what MySQL does. Replaces src/mysql/db.c at
  * link time.
  */
 #ifndef FUZZ_FAKE_DB_H
 #define FUZZ_FAKE_DB_H
 
-#include "store/db.h"
+#include "mysql/db.h"
 
 /*
  * The plan, used up and begun again; it must outlive its use. By a byte's value modulo 8: 0 and 1 no row, 2 and 3 one

@@ -10,11 +10,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/log.h"
 #include "base/parse.h"
+#include "drain/batch.h"
 #include "fuzz/fake_db.h"
-#include "sale/drain_batch.h"
-#include "sale/record.h"
+#include "host/log.h"
+#include "sale/order_record.h"
 #include "unit/fake_redis.h"
 
 enum { PLAN = 8, RECORDS_MAX = 64, SEGMENTS = 8 };
@@ -32,8 +32,8 @@ static size_t length[SEGMENTS];                     /* records */
  * "?". */
 static void read_alone(struct str text)
 {
-	struct record r = { .segment = 3 };
-	bool read = record_read(text, &r);
+	struct order_record r = { .segment = 3 };
+	bool read = order_record_read(text, &r);
 	assert(r.segment == 3 && r.raw.p == text.p && r.raw.n == text.n);
 	assert(read == (r.sequence > 0) && read == (r.claimed_ms > 0) && (read || !r.user));
 	int bars = 0, unknown = 0;
@@ -76,17 +76,17 @@ static void serve(void)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct conf conf;
-	static struct board *board;
+	static struct stats *stats;
 	const char *problem;
 	struct arena a;
 	struct batch b;
 	if (size < 1 + PLAN)
 		return 0;
-	if (!board) {
+	if (!stats) {
 		conf_init(&conf);
-		board = board_open("/nonexistent/board", &problem);
+		stats = stats_open("/nonexistent/board", &problem);
 	}
-	struct service svc = { .conf = &conf, .board = board };
+	struct service svc = { .conf = &conf, .stats = stats };
 	int segments = data[0] % SEGMENTS + 1;
 	base = data[0] & 128 ? STR("2") : STR("1");
 	deal((struct str){ (const char *)data + 1 + PLAN, size - 1 - PLAN }, segments);

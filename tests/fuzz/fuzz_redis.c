@@ -11,11 +11,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "base/log.h"
 #include "base/parse.h"
-#include "sale/claim.h"
+#include "catalog/availability.h"
+#include "host/log.h"
 #include "sale/key.h"
-#include "sale/stock.h"
+#include "stock/claim.h"
 #include "unit/peer.h"
 
 int64_t __wrap_clock_mono_ms(void);
@@ -63,7 +63,7 @@ static void say(const char *address, struct str command, struct buf *out)
 
 static int ends;
 
-static void on_reply(void *context, enum redis_end end, const struct redis_reply *reply)
+static void on_reply(void *context, enum redis_outcome end, const struct redis_reply *reply)
 {
 	(void)context;
 	for (size_t i = 0; end == REDIS_ANSWER && i < redis_count(reply); i++)
@@ -78,7 +78,7 @@ static void on_claimed(struct claim *c, enum status s)
 	ends++;
 }
 
-static void on_stock(void *context, enum status s, const struct stock *st)
+static void on_stock(void *context, enum status s, const struct availability *st)
 {
 	(void)context;
 	assert((s == STATUS_OK) == (st != NULL));
@@ -117,19 +117,19 @@ static void ask_all(struct service *svc, struct coupon *c, struct claim *claims)
 		claims[i] = (struct claim){ .service = svc, .user = i + 1, .done = on_claimed };
 		claim_submit(&claims[i], c);
 	}
-	stock_read(svc, c, true, on_stock, NULL);
+	availability_read(svc, c, true, on_stock, NULL);
 	redis_command(&cmd, "HGETALL");
 	key_put(&cmd, KEY_DESCRIPTOR, 7, 0);
 	redis_send(svc->redis, &cmd, on_reply, NULL);
 }
 
-static struct board *one_board(void)
+static struct stats *one_board(void)
 {
-	static struct board *board;
+	static struct stats *stats;
 	const char *problem;
-	if (!board)
-		board = board_open("/nonexistent/board", &problem);
-	return board;
+	if (!stats)
+		stats = stats_open("/nonexistent/board", &problem);
+	return stats;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -150,8 +150,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct loop *loop = loop_new();
 	peer_start(loop, say);
 	peer_lookup_address = "127.0.0.1";
-	struct service svc = { .conf = &conf, .board = one_board(), .loop = loop, .coupons = coupons_new() };
-	svc.marks = marks_open("/nonexistent/marks", &problem);
+	struct service svc = { .conf = &conf, .stats = one_board(), .loop = loop, .coupons = coupons_new() };
+	svc.high_water = high_water_open("/nonexistent/marks", &problem);
 	svc.redis = redis_new(loop, &conf, &problem);
 	assert(svc.redis);
 	struct coupon *c = coupon_new();
@@ -175,7 +175,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	peer_stop();
 	coupon_drop(c);
 	coupons_free(svc.coupons);
-	marks_close(svc.marks);
+	high_water_close(svc.high_water);
 	loop_free(loop);
 	return 0;
 }

@@ -14,12 +14,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "base/log.h"
+#include "account/password.h"
 #include "base/parse.h"
 #include "fuzz/fake_db.h"
+#include "host/log.h"
 #include "http/route.h"
 #include "sale/coupon.h"
-#include "sale/password.h"
 #include "unit/fake_redis.h"
 
 enum { FLAGS, DB = 1, REDIS = 5, REPLIES = 4, TEXT = 9 };
@@ -108,7 +108,7 @@ static void start(void)
 	conf_set(&conf, setting, "fuzz");
 	service.conf = &conf;
 	service.loop = loop_new();
-	service.board = board_open("/nonexistent/board", &problem);
+	service.stats = stats_open("/nonexistent/board", &problem);
 	service.tokens = tokens_new(&conf, &arena, &problem);
 	unlink(path);
 	assert(service.tokens);

@@ -12,9 +12,9 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "account/token.h"
 #include "base/json.h"
 #include "base/parse.h"
-#include "sale/token.h"
 #include "unit/forge.h"
 
 enum { NOW = 1800000000 };

@@ -1,5 +1,5 @@
 #!/usr/bin/env -S python3 -B
-"""Processes die, or stall, at every point that src/base/fault.def names; every promise is kept all the same.
+"""Processes die, or stall, at every point that src/host/fault.def names; every promise is kept all the same.
 
 The programs are built a second time, with --enable-faults. A fault is a file that the process which acts removes: it
 happens once, and the process that is started in its place lives.
@@ -157,7 +157,7 @@ def skewed(it, sale, count, share=0.75):
 # again only when it was forgotten. A sale in doubt is looked at by one drainer, once. A sale of one unit has one of
 # everything, and so has a coupon that is made once.
 INSPECT = ["inspect_numbered", "inspect_judged", "inspect_admitted", "inspect_mended", "inspect_settled"]
-SURE = {"transfer_sold_out": 1} | dict.fromkeys(INSPECT, 1)
+SURE = {"refill_sold_out": 1} | dict.fromkeys(INSPECT, 1)
 
 
 def is_sure(scenario, point, action, n):
@@ -186,7 +186,7 @@ def lose_grants(it, sale, segments):
 def selling(it, point, action, n):
     """Most customers live where a few of the units are; grants to all other segments were lost on their way."""
     sale = put_on_sale(it, amount=48, segments=7)
-    share = 1 if point in ("transfer_missed", "transfer_redelivered") else 0.75  # nobody else finds what was lost
+    share = 1 if point in ("refill_missed", "refill_redelivered") else 0.75  # nobody else finds what was lost
     proof, users = Proof(it, f"{point}:{action}:{n}", sale), skewed(it, sale, 60, share)
     lose_grants(it, sale, range(1, 7))
     done = arm(point, action, n)
@@ -440,11 +440,11 @@ def inspecting(it, point, action, n):
 
 # Every point and what leads there. Those of a migration have a case of their own.
 SCENARIOS = {
-    selling: ["claim_asked", "claim_answered", "claim_confirmed", "claim_indexed", "transfer_dry", "transfer_granted", "transfer_sold_out",
-              "transfer_none", "transfer_debited", "transfer_missed", "transfer_redelivered",
-              "transfer_probed"],
-    selling_one: ["transfer_dry", "transfer_granted", "transfer_sold_out", "transfer_none", "transfer_debited",
-                  "transfer_probed"],
+    selling: ["claim_asked", "claim_answered", "claim_confirmed", "claim_indexed", "refill_dry", "refill_granted", "refill_sold_out",
+              "refill_none", "refill_debited", "refill_missed", "refill_redelivered",
+              "refill_probed"],
+    selling_one: ["refill_dry", "refill_granted", "refill_sold_out", "refill_none", "refill_debited",
+                  "refill_probed"],
     adding: ["supply_counted", "supply_told", "supply_cleared", "supply_opening_waits"],
     finding: ["supply_found"],
     creating: ["create_inserted", "create_hub", "create_segment", "create_published", "create_entering",

@@ -158,7 +158,7 @@ def rubbish(_):
 
 TITLES = dict(re.findall(r'\{ (\d+), "([^"]+)" \}', (SOURCE / "src/http/response.c").read_text()))
 STATUSES = {(int(http), code): text for http, code, text in re.findall(
-    r'^X\(\w+, (\d+), "([^"]*)", "([^"]*)"\)', (SOURCE / "src/base/status.def").read_text(), re.M)}
+    r'^X\(\w+, (\d+), "([^"]*)", "([^"]*)"\)', (SOURCE / "src/sale/status.def").read_text(), re.M)}
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
            "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'"}
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env -S python3 -B
 """What customers are told of their orders while servers of the cluster lose some: no answer is about an order that is nowhere.
 
-The programs are those with the points of src/base/fault.def (killpoints.py).
+The programs are those with the points of src/host/fault.def (killpoints.py).
 """
 
 import contextlib

@@ -12,9 +12,9 @@
 
 #include "base/clock.h"
 #include "base/parse.h"
+#include "catalog/publish.h"
+#include "catalog/supply.h"
 #include "it/rig_db.h"
-#include "sale/publish.h"
-#include "sale/supply.h"
 
 /* Runs between two that empty Redis: the keys of one sale are not met again. */
 enum { FLUSH_EVERY = 50, SERVERS = 16 };
@@ -97,11 +97,11 @@ static void *map(size_t size)
 	return p;
 }
 
-static char board[] = "/tmp/seckill-rig-board-XXXXXX";
+static char stats[] = "/tmp/seckill-rig-board-XXXXXX";
 
 static void remove_board(void)
 {
-	unlink(board);
+	unlink(stats);
 }
 
 static void on_child(int signal)
@@ -140,14 +140,14 @@ static void flush_redis(struct service *svc, struct arena *a)
 {
 	struct redis_command c;
 	redis_command(&c, "TIME");
-	if (redis_call(svc->redis_now, a, &c, NULL) != REDIS_ANSWER)
+	if (redis_call(svc->redis_sync, a, &c, NULL) != REDIS_ANSWER)
 		exit(1);
-	for (int i = 0; i < redis_servers(svc->redis_now); i++) {
+	for (int i = 0; i < redis_servers(svc->redis_sync); i++) {
 		redis_command(&c, "FLUSHALL");
 		c.server = i;
-		redis_send(svc->redis_now, &c, NULL, NULL);
+		redis_send(svc->redis_sync, &c, NULL, NULL);
 	}
-	redis_settle(svc->redis_now);
+	redis_wait_all(svc->redis_sync);
 }
 
 /* A new sale. */
@@ -240,10 +240,10 @@ static struct {
 static const enum counter kinds[] = { COUNT_scripts_total__claim, COUNT_scripts_total__exchange,
 				      COUNT_scripts_total__debit, COUNT_scripts_total__flag };
 
-static void count_scripts(const struct board *b, int sign)
+static void count_scripts(const struct stats *b, int sign)
 {
 	for (int i = 0; i < 4; i++)
-		total.scripts[i] += (uint64_t)sign * board_read(b, kinds[i]);
+		total.scripts[i] += (uint64_t)sign * stats_read(b, kinds[i]);
 }
 
 /* utime and stime of proc(5), in seconds. */
@@ -310,7 +310,7 @@ static void run_wave(struct service *svc, struct arena *a, struct shared *s, enu
 	int64_t won = s->won;
 	pthread_barrier_wait(&s->barrier);
 	if (wave == ALL_AT_ONCE) {
-		count_scripts(svc->board, -1);
+		count_scripts(svc->stats, -1);
 		count_cpu(-1);
 	}
 	pthread_barrier_wait(&s->barrier);
@@ -320,7 +320,7 @@ static void run_wave(struct service *svc, struct arena *a, struct shared *s, enu
 	pthread_barrier_wait(&s->barrier);
 	if (wave == ALL_AT_ONCE) {
 		total.seconds += now() - began;
-		count_scripts(svc->board, 1);
+		count_scripts(svc->stats, 1);
 		count_cpu(1);
 		if (options.add)
 			add_units(svc, a);
@@ -348,15 +348,15 @@ static void run(struct service *svc, struct shared *s, int64_t number)
 	arena_release(&a);
 }
 
-/* The board is a file of ours. */
+/* The stats is a file of ours. */
 static void make_conf(struct conf *conf)
 {
 	char text[300];
-	int fd = mkstemp(board);
+	int fd = mkstemp(stats);
 	conf_init(conf);
 	snprintf(text, sizeof text, "redis=%s", options.redis);
 	conf_set(conf, text, "flag");
-	snprintf(text, sizeof text, "board=%s", board);
+	snprintf(text, sizeof text, "board=%s", stats);
 	conf_set(conf, text, "flag");
 	conf_set(conf, "redis_timeout_ms=4000", "flag"); /* the machine may have other things to do */
 	conf->coupons_per_seller = conf->segments_per_seller = conf->creations_per_minute = 0; /* MySQL is a fake */
@@ -377,9 +377,9 @@ int main(int argc, char **argv)
 	struct shared *s = map(sizeof *s + customers * sizeof s->customers[0]);
 	start_processes(&conf, s);
 	atexit(remove_board);
-	struct service svc = { .conf = &conf, .loop_now = loop_new() };
-	svc.redis_now = redis_new(svc.loop_now, &conf, &problem);
-	svc.board = board_open(conf.board, &problem);
+	struct service svc = { .conf = &conf, .loop_sync = loop_new() };
+	svc.redis_sync = redis_new(svc.loop_sync, &conf, &problem);
+	svc.stats = stats_open(conf.board, &problem);
 	if (problem) {
 		fprintf(stderr, "rig: %s\n", problem);
 		exit(1);

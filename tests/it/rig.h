@@ -1,5 +1,5 @@
 /*
- * The rig: the stock engine as it is (src/sale/claim.c, transfer.c, publish.c, supply.c over src/store/redis.c) against a
+ * The rig: the stock engine as it is (src/stock/claim.c, transfer.c, publish.c, supply.c over src/redis/redis.c) against a
  * real Redis, without HTTP and without MySQL, so that a sale of 100 units takes milliseconds and ten thousand of them can
  * be had. A parent opens the sales, adds stock and checks; processes of their own, as workers of the hot pool are, send
  * the claims. They meet at a barrier before and after every wave of claims.
@@ -15,9 +15,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "base/status.h"
 #include "sale/coupon.h"
 #include "sale/service.h"
+#include "sale/status.h"
 
 /* Wave by wave: all at once; who comes later, after stock was added; who was refused, and a few who were not, once more. */
 enum wave { ALL_AT_ONCE, LATECOMERS, ONCE_MORE, WAVES };

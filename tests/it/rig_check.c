@@ -35,7 +35,7 @@ static const struct redis_reply *read_slot(struct service *svc, struct arena *a,
 		redis_put_int(&c, 0);
 		redis_put_int(&c, -1);
 	}
-	if (redis_call(svc->redis_now, a, &c, &reply) != REDIS_ANSWER)
+	if (redis_call(svc->redis_sync, a, &c, &reply) != REDIS_ANSWER)
 		exit(1);
 	return reply;
 }

@@ -1,4 +1,4 @@
-/* The statements of src/sale/publish.c and src/sale/supply.c are known by how they begin; any other one is a fault. */
+/* The statements of src/catalog/publish.c and src/catalog/supply.c are known by how they begin; any other one is a fault. */
 #include "it/rig_db.h"
 
 #include <stdio.h>

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "sale/claim.h"
+#include "stock/claim.h"
 
 enum { ATTEMPTS = 100 };
 
@@ -144,7 +144,7 @@ _Noreturn void worker_run(const struct conf *conf, const struct options *o, stru
 	w.shared = s;
 	w.mine = calloc((size_t)(o->customers + o->late), sizeof *w.mine);
 	w.service = (struct service){ .conf = conf, .loop = loop_new(), .coupons = coupons_new() };
-	w.service.board = board_open(conf->board, &problem);
+	w.service.stats = stats_open(conf->board, &problem);
 	w.service.redis = redis_new(w.service.loop, conf, &problem);
 	while (!redis_is_up(w.service.redis))
 		loop_turn(w.service.loop, 100);
@@ -163,7 +163,7 @@ _Noreturn void worker_run(const struct conf *conf, const struct options *o, stru
 	coupon_drop(w.coupon);
 	redis_free(w.service.redis);
 	coupons_free(w.service.coupons);
-	board_close(w.service.board);
+	stats_close(w.service.stats);
 	loop_free(w.service.loop);
 	free(w.mine);
 	exit(0);

@@ -1,5 +1,5 @@
 /*
- * A worker alone: src/sale/transfer.c without faults and without anybody else. From every state that faults and other
+ * A worker alone: src/stock/refill.c without faults and without anybody else. From every state that faults and other
  * workers can lead to, it must sell a unit that is left to any claimer, whoever it is: so nothing is ever lost for
  * good, and no state is a trap.
  */

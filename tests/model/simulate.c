@@ -1,6 +1,6 @@
 /*
  * What a choice of constants costs: sales of real size on the scripts that the search has proved (scripts.c, with wider
- * fields), driven as src/sale/transfer.c drives them, until every unit is sold.
+ * fields), driven as src/stock/refill.c drives them, until every unit is sold.
  *
  *   simulate                                         is what is shipped near the best of the grid?   (TAP)
  *   simulate --grid                                  what is shipped, and the grid: the tables of docs/design.md

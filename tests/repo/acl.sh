@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # docker/users.acl.in gives the service the commands that it sends, and no other. docker/grants.sql gives the accounts the
-# rights that src/sale/rights.c looks for, and no other.
+# rights that src/store/rights.c looks for, and no other.
 . "$(dirname "$0")/tap.sh"
 cd "$top_srcdir" || exit 99
 
@@ -18,7 +18,7 @@ result "every command that is sent is granted" "$([ -n "$sent" ] || echo "none w
 	for command in $sent; do grep -qE "^$command(\||\$)" <<<"$granted" || echo "$command"; done)"
 result "every command that is granted is sent" "$(for command in $granted; do
 	word=${command%%|*}
-	grep -qE "['\"]${word^^}[ '\"]" -r src/sale src/store lua || echo "$command"
+	grep -qE "['\"]${word^^}[ '\"]" -r src lua || echo "$command"
 done)"
 
 # Statement by statement: the schema and the accounts that are named are the service's own.
@@ -38,7 +38,7 @@ given=$(sed -nE 's/^GRANT (.*) ON seckill\.([a-z_]+) TO ([a-z_]+)@localhost;$/\1
 			if (kind == "INSERT") print kind, $2, $3
 			else if (kind == "UPDATE") { n = split(columns, c, " "); if (!n) print kind, $2, $3
 				for (i = 1; i <= n; i++) print kind, $2 "." c[i], $3 } } }' | sort)
-looked=$(sed -nE 's/^.*RIGHTS_(WORKERS|DRAINERS), "(INSERT INTO|UPDATE) ([a-z_]+) (.*)/\1|\2|\3|\4/p' src/sale/rights.c |
+looked=$(sed -nE 's/^.*RIGHTS_(WORKERS|DRAINERS), "(INSERT INTO|UPDATE) ([a-z_]+) (.*)/\1|\2|\3|\4/p' src/store/rights.c |
 	awk -F '|' '{ who = $1 == "WORKERS" ? "seckill" : "seckill_drain" }
 		$2 == "INSERT INTO" { print "INSERT", $3, who }
 		$2 == "UPDATE" { n = split($4, c, /[, ]/); for (i = 1; i <= n; i++) if (c[i + 1] == "=") print "UPDATE", $3 "." c[i], who }' | sort)

@@ -30,7 +30,7 @@ rows() {
 }
 
 # A setting as the manual must have it: name, help, bounds, default.
-rows src/base/conf.def | awk -F '\t' '{
+rows src/host/conf.def | awk -F '\t' '{
 	value = $2 == "FLAG" ? "yes or no" : $2 == "FILE" ? "a path" : $4 " to " $5 ($2 == "TEXT" ? " characters" : "")
 	if ($2 == "AUTO_INT") value = value " or auto"
 	if ($2 == "WORD") { value = $3; gsub(/[|]/, " or ", value); sub(/[|].*/, "", $3) }
@@ -50,19 +50,19 @@ awk '/^[a-z]/ { inside = $1 == "paths:" }
 result "openapi.yaml has every route, and no other" "$(differ routes docs/openapi.yaml)"
 
 # Errors are rows of one table there: code, status, text. What is below 400 has no problem body.
-rows src/base/status.def | awk -F '\t' '$2 >= 400 { print $3 " " $2 " " $4 }' >"$dir/table"
+rows src/sale/status.def | awk -F '\t' '$2 >= 400 { print $3 " " $2 " " $4 }' >"$dir/table"
 awk -F ' *[|] *' '/^ *\| [a-z-]+ \| [0-9]+ \|/ { print $2 " " $3 " " $4 }' docs/openapi.yaml >"$dir/document"
 result "openapi.yaml has every error with its status and text, and no other" "$(differ statuses docs/openapi.yaml)"
 
-rows src/base/status.def | awk -F '\t' '$2 >= 400 { print $3 }' >"$dir/table"
+rows src/sale/status.def | awk -F '\t' '$2 >= 400 { print $3 }' >"$dir/table"
 awk '/^ +code:$/ { inside = 1 } inside && /^ +- / { print $2; next } inside && seen && !/^ +- / { exit }
 	inside && /^ +enum:$/ { seen = 1 }' docs/openapi.yaml >"$dir/document"
 result "the enum of error codes is the same" "$(differ statuses "the enum of docs/openapi.yaml")"
 
 # An error that no route names is described for all of them, or the document forgot it.
-result "every error is named by some answer" "$(rows src/base/status.def | awk -F '\t' '$2 >= 400 { print $3 }' |
+result "every error is named by some answer" "$(rows src/sale/status.def | awk -F '\t' '$2 >= 400 { print $3 }' |
 	while read -r code; do grep -q "\`$code\`" docs/openapi.yaml || echo "$code"; done)"
-result "a claim that was repeated has its word" "$(rows src/base/status.def | awk -F '\t' '$1 == "ALREADY_CLAIMED" { print $3 }' |
+result "a claim that was repeated has its word" "$(rows src/sale/status.def | awk -F '\t' '$1 == "ALREADY_CLAIMED" { print $3 }' |
 	while read -r code; do grep -q "enum: \[$code," docs/openapi.yaml || echo "$code"; done)"
 result "openapi.yaml refers only to what it has" "$(grep -o '#/components/[A-Za-z]*/[A-Za-z]*' docs/openapi.yaml | sort -u |
 	awk -F / 'FILENAME != "-" { if (/^  [A-Za-z]+:$/) { group = $1; gsub(/[ :]/, "", group) }
@@ -73,11 +73,11 @@ words=(no one two three four five six seven eight nine)
 marked=$(grep -cE '^\| `[A-Z]+ /api/[^`]*` \*course\* \|' README.md)
 result "README counts the course's routes as it marks them" "$(grep -qi "the ${words[marked]:-many} course routes" README.md || echo "$marked are marked")"
 result "a logout counts within the time that README and openapi.yaml say" "$(
-	grep -q 'EVERY_MS = 500,' src/sale/revoke.c || echo "revoke.c does not read every 500 ms"
+	grep -q 'EVERY_MS = 500,' src/account/revocation.c || echo "revoke.c does not read every 500 ms"
 	for file in README.md docs/openapi.yaml; do grep -q 'within half a second' "$file" || echo "$file"; done)"
 
 {
-	rows src/base/board.def | awk -F '\t' '{ sub(/__.*/, "", $1); print "seckill_" $1 }'
+	rows src/host/stats.def | awk -F '\t' '{ sub(/__.*/, "", $1); print "seckill_" $1 }'
 	sed -n 's/.*# TYPE \(seckill_[a-z_]*\) .*/\1/p' src/http/handle_ops.c # what is computed
 } | sort -u >"$dir/table"
 # shellcheck disable=SC2016 # backquotes of the document, not of the shell
@@ -110,11 +110,11 @@ result "seckillctl(8) has every command" "$(sed -n 's/^[[:space:]]*{ "\([a-z]*\)
 	sed -n 's/^\.It Ic \([a-z]*\).*/\1/p; s/^\.Ic \([a-z]*\)$/\1/p' docs/seckillctl.8 | sort -u >"$dir/document"
 	differ commands docs/seckillctl.8)"
 
-rows src/sale/audit.def | awk -F '\t' '{ print $2 }' >"$dir/table"
+rows src/audit/audit.def | awk -F '\t' '{ print $2 }' >"$dir/table"
 awk '/^\.Sh / { inside = $2 == "FINDINGS" } inside && /^\.It Cm / { print $3 }' docs/seckillctl.8 >"$dir/document"
 result "seckillctl(8) has every finding of an audit" "$(differ findings docs/seckillctl.8)"
 result "seckillctl(8) says of every finding that is repaired why, and of no other" "$(
-	sed -n 's/^[[:space:]]*\[FINDING_\([A-Z_]*\)\] = .*/\1/p' src/sale/audit_repair.c | tr 'A-Z_' 'a-z-' >"$dir/table"
+	sed -n 's/^[[:space:]]*\[FINDING_\([A-Z_]*\)\] = .*/\1/p' src/audit/repair.c | tr 'A-Z_' 'a-z-' >"$dir/table"
 	awk '/^\.Sh / { inside = $2 == "FINDINGS" } inside && /^\.It Cm / { word = $3 }
 		inside && /^Repaired[: ]/ { print word }' docs/seckillctl.8 >"$dir/document"
 	differ repairs docs/seckillctl.8)"

@@ -14,11 +14,11 @@ files() {
 
 result "no path of one machine" "$(files | xargs -d '\n' grep -InE '(^|[^a-zA-Z0-9_.*])/(work|root|home/[a-z]+)/' --)"
 result "no trailing white space in code" "$(files | grep -E '\.(c|h|def|lua|sql|sh|am|ac|in)$|^dev$' | xargs -d '\n' grep -nE '[[:blank:]]+$' --)"
-result "every setting is in the manual page" "$(sed -n 's/^X(\([a-z_]*\),.*/\1/p' src/base/conf.def | while read -r name; do
+result "every setting is in the manual page" "$(sed -n 's/^X(\([a-z_]*\),.*/\1/p' src/host/conf.def | while read -r name; do
 	grep -qE "(^|[^a-z_\\\\-])${name//_/(_|\\\\_)}([^a-z_]|\$)" docs/seckill.conf.5 || echo "$name"
 done 2>&1)"
 result "the manual page has no other setting" "$(sed -n 's/^\.It [A-Z][a-z] \([a-z_]*\).*/\1/p' docs/seckill.conf.5 2>/dev/null | while read -r name; do
-	grep -q "^X($name," src/base/conf.def || echo "$name"
+	grep -q "^X($name," src/host/conf.def || echo "$name"
 done 2>&1)"
 
 # What the containers and CI install is what ./dev installs.

@@ -5,7 +5,7 @@
 #ifndef UNIT_FAKE_MYSQL_H
 #define UNIT_FAKE_MYSQL_H
 
-#include "store/db_connection.h"
+#include "mysql/db_connection.h"
 
 extern struct fake_mysql {
 	unsigned long params, columns, described; /* described: the columns of the metadata; the rest is 0 */

@@ -110,8 +110,8 @@ static void describe(const struct redis_command *c, char *text)
 	text += sprintf(text, "%.*s", (int)name.n, name.p);
 	for (int first_word = i; i < c->argc; i++) {
 		struct str w = word(&at);
-		if (c->run && w.p + w.n == c->text + c->run + REDIS_RUN) /* of a fence the generation only */
-			w.n -= REDIS_RUN + 1;
+		if (c->run && w.p + w.n == c->text + c->run + REDIS_INCARNATION) /* of a fence the generation only */
+			w.n -= REDIS_INCARNATION + 1;
 		text += sprintf(text, "%s%.*s", c->script && i == first_word + keys ? " | " : " ", (int)w.n, w.p);
 	}
 	while (text[-1] == ' ')
@@ -134,7 +134,7 @@ void redis_send(struct redis *r, const struct redis_command *c, redis_done *done
 	last = &w->next;
 }
 
-const char *redis_run(const struct redis *r, struct str key)
+const char *redis_incarnation(const struct redis *r, struct str key)
 {
 	(void)r;
 	(void)key;
@@ -260,7 +260,7 @@ void fake_redis_later(void)
 	last = &w->next;
 }
 
-static void end(enum redis_end how, const struct redis_reply *reply)
+static void end(enum redis_outcome how, const struct redis_reply *reply)
 {
 	struct waiting *w = first;
 	assert(w);
@@ -301,7 +301,7 @@ void fake_redis_answer(const char *reply)
 {
 	static const struct {
 		const char *word;
-		enum redis_end end;
+		enum redis_outcome end;
 	} ends[] = { { "!refused", REDIS_REFUSED }, { "!unknown", REDIS_UNKNOWN }, { "!broken", REDIS_BROKEN } };
 	for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
 		if (strcmp(reply, ends[i].word) == 0) {
@@ -356,7 +356,7 @@ void redis_push(struct redis *r)
 	(void)r;
 }
 
-void redis_settle(struct redis *r)
+void redis_wait_all(struct redis *r)
 {
 	(void)r;
 	while (first)
@@ -379,17 +379,17 @@ static struct redis_reply *copied(struct arena *a, const struct redis_reply *r)
 struct call {
 	struct arena *arena;
 	bool over;
-	enum redis_end end;
+	enum redis_outcome end;
 	const struct redis_reply *reply;
 };
 
-static void on_call(void *context, enum redis_end how, const struct redis_reply *reply)
+static void on_call(void *context, enum redis_outcome how, const struct redis_reply *reply)
 {
 	struct call *c = context;
 	*c = (struct call){ .over = true, .end = how, .reply = copied(c->arena, reply) };
 }
 
-enum redis_end redis_call(struct redis *r, struct arena *a, const struct redis_command *c,
+enum redis_outcome redis_call(struct redis *r, struct arena *a, const struct redis_command *c,
 			  const struct redis_reply **reply)
 {
 	struct call call = { .arena = a };

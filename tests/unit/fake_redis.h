@@ -1,12 +1,12 @@
 /*
- * store/redis.h without a server: commands wait in a queue, in order, until
+ * redis/redis.h without a server: commands wait in a queue, in order, until
  * the test reads the oldest one as text and says how it ends. Replaces
- * src/store/redis.c at link time; redis_command.c is the real one.
+ * src/redis/redis.c at link time; redis_command.c is the real one.
  */
 #ifndef UNIT_FAKE_REDIS_H
 #define UNIT_FAKE_REDIS_H
 
-#include "store/redis.h"
+#include "redis/redis.h"
 
 /*
  * Commands that were sent and have no answer yet, and the oldest of them: "HGET KEY FIELD", a script as
@@ -33,7 +33,7 @@ void fake_redis_later(void);
 void fake_redis_answer_page(const char *cursor, const struct str *texts, size_t count);
 
 /*
- * Called while redis_call and redis_settle wait, and for nobody else: answers the oldest command. NULL: everything is
+ * Called while redis_call and redis_wait_all wait, and for nobody else: answers the oldest command. NULL: everything is
  * refused.
  */
 extern void (*fake_redis_server)(void);

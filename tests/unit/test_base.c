@@ -10,8 +10,8 @@
 #include "base/buf.h"
 #include "base/lookup.h"
 #include "base/siphash.h"
-#include "base/status.h"
 #include "base/table.h"
+#include "sale/status.h"
 
 /* Arena */
 

@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "sale/claim.h"
+#include "sale/order_number.h"
+#include "stock/claim.h"
 #include "unit/fake_redis.h"
 
 /* Time, as base/clock.h gives it to the engine (the linker's --wrap). */
@@ -46,8 +47,8 @@ static int start(void **state)
 	const char *problem;
 	now_ms = 1000000;
 	snprintf(board_path, sizeof board_path, "/tmp/seckill-claim-%d", (int)getpid());
-	service = (struct service){ .coupons = coupons_new(), .board = board_open(board_path, &problem) };
-	service.marks = marks_open("/nonexistent/marks", &problem);
+	service = (struct service){ .coupons = coupons_new(), .stats = stats_open(board_path, &problem) };
+	service.high_water = high_water_open("/nonexistent/marks", &problem);
 	service.loop = loop_new();
 	coupon_find_id(&service, 7, on_found, &coupon);
 	fake_redis_answer(DESCRIPTOR("5"));
@@ -66,8 +67,8 @@ static int stop(void **state)
 	assert_int_equal(coupon->holders, coupon->cached ? 2 : 1);
 	coupon_drop(coupon);
 	coupons_free(service.coupons);
-	board_close(service.board);
-	marks_close(service.marks);
+	stats_close(service.stats);
+	high_water_close(service.high_water);
 	loop_free(service.loop);
 	fake_redis_reset();
 	return unlink(board_path);
@@ -658,14 +659,14 @@ static void the_answer_names_the_order(void **state)
 {
 	(void)state;
 	struct asked a;
-	char text[ORDER_TEXT];
+	char text[ORDER_NUMBER_TEXT];
 	submit(&a, user_of(3, 0));
 	fake_redis_answer("WON 45 1 1700");
 	assert_int_equal(a.ends, 0);
 	fake_redis_answer("1");
 	assert_int_equal(a.claim.segment, 3);
 	assert_int_equal(a.claim.sequence, 45);
-	assert_true(str_eq(order_text(text, 7, a.claim.segment, a.claim.sequence), STR("7-3-45")));
+	assert_true(str_eq(order_number_text(text, 7, a.claim.segment, a.claim.sequence), STR("7-3-45")));
 	submit(&a, user_of(2, 0));
 	fake_redis_answer("MINE 8");
 	assert_int_equal(a.claim.segment, 2);
@@ -781,12 +782,12 @@ static void ends_are_counted(void **state)
 	};
 	for (size_t i = 0; i < COUNT_OF(rows); i++) {
 		struct asked a;
-		uint64_t before = board_read(service.board, rows[i].counter);
+		uint64_t before = stats_read(service.stats, rows[i].counter);
 		submit(&a, user_of(0, 0));
 		fake_redis_answer(rows[i].reply);
-		expect(board_read(service.board, rows[i].counter) == before + 1, "%s", rows[i].reply);
+		expect(stats_read(service.stats, rows[i].counter) == before + 1, "%s", rows[i].reply);
 	}
-	assert_int_equal(board_read(service.board, COUNT_scripts_total__claim), COUNT_OF(rows));
+	assert_int_equal(stats_read(service.stats, COUNT_scripts_total__claim), COUNT_OF(rows));
 }
 
 static void an_unreadable_reply_is_not_counted_as_an_answered_request(void **state)
@@ -796,7 +797,7 @@ static void an_unreadable_reply_is_not_counted_as_an_answered_request(void **sta
 	submit(&a, user_of(0, 0));
 	fake_redis_answer("PERHAPS 1");
 	assert_int_equal(a.status, STATUS_INTERNAL);
-	assert_int_equal(board_read(service.board, COUNT_requests_total__2xx), 0);
+	assert_int_equal(stats_read(service.stats, COUNT_requests_total__2xx), 0);
 }
 
 /* Several claims on one dry segment */

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/conf.h"
+#include "host/conf.h"
 
 static char path[] = "/tmp/seckill-conf-XXXXXX";
 
@@ -259,7 +259,7 @@ static void help_names_every_setting(void **state)
 	(void)state;
 	static const char *const names[] = {
 #define X(name, kind, def, min, max, help) "\n" #name " = " def "\n    " help "\n",
-#include "base/conf.def"
+#include "host/conf.def"
 #undef X
 	};
 	struct arena a;

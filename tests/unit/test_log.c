@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/log.h"
+#include "host/log.h"
 
 int64_t __wrap_clock_mono_ms(void);
 static int64_t now = 5000;

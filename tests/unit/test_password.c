@@ -1,5 +1,5 @@
 /* Passwords: what is stored, what verifies, and what never may. Cost 1, for speed. */
-#include "sale/password.h"
+#include "account/password.h"
 #include "unit/unit.h"
 
 enum { COST = 1 };

@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/log.h"
-#include "store/redis.h"
+#include "host/log.h"
+#include "redis/redis.h"
 #include "unit/peer.h"
 
 int64_t __wrap_clock_mono_ms(void);
@@ -107,11 +107,11 @@ static int stop(void **state)
 
 struct said {
 	int ends;
-	enum redis_end end;
+	enum redis_outcome end;
 	char text[256];
 };
 
-static void on_said(void *context, enum redis_end end, const struct redis_reply *r)
+static void on_said(void *context, enum redis_outcome end, const struct redis_reply *r)
 {
 	struct said *s = context;
 	struct str text = redis_text(r);

@@ -95,14 +95,14 @@ static void a_fence_leaves_room_for_the_run(void **state)
 	struct redis_command c;
 	redis_command(&c, "HSET");
 	assert_int_equal(c.run, 0);
-	redis_put_run(&c, STR("7"));
+	redis_put_incarnation(&c, STR("7"));
 	redis_put_text(&c, "more");
 	struct str word = STR("$18\r\n7@0000000000000000\r\n");
 	const char *at = c.text + sizeof "$4\r\nHSET\r\n" - 1;
 	assert_memory_equal(at, word.p, word.n);
 	assert_ptr_equal(c.text + c.run, at + sizeof "$18\r\n7@" - 1);
-	redis_put_run(&c, STR("9223372036854775807"));
-	assert_memory_equal(c.text + c.run, "0000000000000000\r\n", REDIS_RUN + 2);
+	redis_put_incarnation(&c, STR("9223372036854775807"));
+	assert_memory_equal(c.text + c.run, "0000000000000000\r\n", REDIS_INCARNATION + 2);
 }
 
 static const int64_t numbers[] = { 0, 1, -1, 9, 10, 99, 100, 1234567890, -1234567890, INT64_MAX, INT64_MIN };
@@ -128,9 +128,9 @@ static void keys_have_their_names(void **state)
 	} rows[] = {
 		{ KEY_HUB, "sk:{7:h}:hub" },   { KEY_DESCRIPTOR, "sk:{7:h}:d" }, { KEY_SEGMENT, "sk:{7:12}:s" },
 		{ KEY_OWNERS, "sk:{7:12}:o" }, { KEY_ORDERS, "sk:{7:12}:q" },    { KEY_LEASE, "sk:{7:h}:l" },
-		{ KEY_CATALOG, "sk:n:{7}" },   { KEY_DIRECTORY, "sk:w:{7}" },    { KEY_CUSTOMER, "sk:u:{7}" },
-		{ KEY_SELLER, "sk:s:{7}" },    { KEY_DIRTY, "sk:dirty" },        { KEY_DOUBT, "sk:doubt" },
-		{ KEY_CLOSED, "sk:closed" },   { KEY_REVOKED, "sk:revoked" },    { KEY_FAILURES, "sk:f:{7}:12" },
+		{ KEY_CATALOG, "sk:n:{7}" },   { KEY_SELLER_INDEX, "sk:w:{7}" },    { KEY_CUSTOMER, "sk:u:{7}" },
+		{ KEY_SELLER, "sk:s:{7}" },    { KEY_DIRTY, "sk:dirty" },        { KEY_SUSPECTS, "sk:doubt" },
+		{ KEY_QUARANTINED, "sk:closed" },   { KEY_REVOKED, "sk:revoked" },    { KEY_FAILURES, "sk:f:{7}:12" },
 		{ KEY_LAYOUT, "sk:layout" },   { KEY_LOST, "sk:lost" },
 	};
 	assert_int_equal(COUNT_OF(rows), KEYS_COUNT);

@@ -9,10 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "account/revocation.h"
 #include "base/json.h"
-#include "http/handlers.h"
 #include "http/framing.h"
-#include "sale/revoke.h"
+#include "http/handlers.h"
 
 /* Fakes: a handler leaves its name; an Authorization value names who asks. */
 
@@ -28,7 +28,7 @@ static const char *handled;
 #include "http/route.def"
 X(, , , , , handle_list_unknown, , )
 X(, , , , , handle_coupon_unknown, , )
-X(, , , , , handle_claim_course_unknown, , )
+X(, , , , , handle_claim_compat_unknown, , )
 #undef X
 
 enum status token_check(struct tokens *ts, struct arena *a, struct str authorization, int64_t now_s, struct token *t)
@@ -55,7 +55,7 @@ enum status token_check(struct tokens *ts, struct arena *a, struct str authoriza
 
 static int refreshed;
 
-void revoke_refresh(struct service *svc)
+void revocation_refresh(struct service *svc)
 {
 	(void)svc;
 	refreshed++;
@@ -198,7 +198,7 @@ static const char *path_of(struct arena *a, const struct route *route)
 
 static const char *token_for(enum who who)
 {
-	return who == SELLER || who == COURSE_SELLER ? "seller" : "customer";
+	return who == SELLER || who == COMPAT_SELLER ? "seller" : "customer";
 }
 
 static void every_route_reaches_its_handler_in_its_pool(void **state)
@@ -314,9 +314,9 @@ static void who_may_ask(void **state)
 		[ANY_TOKEN] = { STATUS_NO_TOKEN, STATUS_EXPIRED_TOKEN, STATUS_BAD_TOKEN, STATUS_OK, STATUS_OK },
 		[CUSTOMER] = { STATUS_NO_TOKEN, STATUS_EXPIRED_TOKEN, STATUS_BAD_TOKEN, STATUS_OK, STATUS_FORBIDDEN },
 		[SELLER] = { STATUS_NO_TOKEN, STATUS_EXPIRED_TOKEN, STATUS_BAD_TOKEN, STATUS_FORBIDDEN, STATUS_OK },
-		[COURSE_CUSTOMER] = { STATUS_NO_TOKEN, STATUS_EXPIRED_TOKEN, STATUS_BAD_TOKEN, STATUS_OK,
+		[COMPAT_CUSTOMER] = { STATUS_NO_TOKEN, STATUS_EXPIRED_TOKEN, STATUS_BAD_TOKEN, STATUS_OK,
 				      STATUS_UNAUTHORIZED },
-		[COURSE_SELLER] = { STATUS_NO_TOKEN, STATUS_EXPIRED_TOKEN, STATUS_BAD_TOKEN, STATUS_UNAUTHORIZED,
+		[COMPAT_SELLER] = { STATUS_NO_TOKEN, STATUS_EXPIRED_TOKEN, STATUS_BAD_TOKEN, STATUS_UNAUTHORIZED,
 				    STATUS_OK },
 	};
 	for (int i = 0; i < route_count; i++)
@@ -341,7 +341,7 @@ static void a_public_page_forgets_a_bad_token(void **state)
 	assert_int_equal(rq.token.kind, 0);
 }
 
-/* The hot pool's timer does it there; see sale/revoke.h. */
+/* The hot pool's timer does it there; see account/revocation.h. */
 static void the_cold_pool_hears_of_logouts_before_it_checks(void **state)
 {
 	struct request rq = request_of(*state, "POST", "/api/auth/logout");

@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "sale/token.h"
+#include "account/token.h"
 #include "unit/forge.h"
 
 /* Two keys of 32 bytes: "k1" is made of 0x11, "k2" of 0x22. */

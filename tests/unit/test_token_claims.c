@@ -7,8 +7,8 @@
 
 #include <stdio.h>
 
+#include "account/token_claims.h"
 #include "base/buf.h"
-#include "sale/token_claims.h"
 
 #define CLAIMS(aud, exp, iat, iss, jti, kind, name, nbf, sub)                                                          \
 	"{\"aud\":" aud ",\"exp\":" exp ",\"iat\":" iat ",\"iss\":" iss ",\"jti\":" jti ",\"kind\":" kind             \

@@ -1,6 +1,6 @@
 /*
  * From a state, without further faults: what stands still is forgotten, messages are lost, servers and MySQL are there.
- * Everything is inspected, heard and drained, and every customer without an order claims as src/sale/transfer.c does.
+ * Everything is inspected, heard and drained, and every customer without an order claims as src/stock/refill.c does.
  * Then as long as a unit is left everyone has one, and all orders are in MySQL.
  */
 #include "model/lossy/lossy.h"

@@ -1,7 +1,7 @@
 /*
  * A slot whose server is in another life is inspected before anything is sold from it.
  *
- * TODAY (src/sale/inspect.c): hub and suspects are held; their numbers, MySQL's cursors and the host's marks are
+ * TODAY (src/inspect/inspect.c): hub and suspects are held; their numbers, MySQL's cursors and the host's marks are
  * compared; then all of them are opened or closed, each from the hold.
  * NEXT: MySQL gives a base; the segment is read; the hub is told, and totals are exchanged; rows are written back; the
  * segment is opened if it still is what was read. A hub is opened at once, and then hears every segment.

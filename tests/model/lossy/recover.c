@@ -1,4 +1,4 @@
-/* src/sale/recover.c, all at once: MySQL gets every order that is known anywhere, and the slots are written anew. */
+/* src/recover/recover.c, all at once: MySQL gets every order that is known anywhere, and the slots are written anew. */
 #include "model/lossy/lossy.h"
 
 #include <string.h>

@@ -1,0 +1,116 @@
+/*
+ * Nothing is counted beside the rows themselves, so there is no counter that
+ * could be wrong. The row of the new coupon is inserted first and counted with
+ * the others: a name that exists already is found before any quota.
+ */
+#include "catalog/quota.h"
+
+#include "base/clock.h"
+#include "base/parse.h"
+#include "host/log.h"
+#include "sale/db_status.h"
+
+enum { MINUTE_MS = 60000, FULL_RETRY_S = 60 };
+
+int quota_lock(struct db *db, struct arena *a, int64_t seller)
+{
+	struct db_rows rows;
+	return db_query(db, a, "SELECT id FROM users WHERE id = ? FOR UPDATE", &rows, DB_N(seller));
+}
+
+static enum status check_on_sale(struct service *svc, struct arena *a, int64_t seller, struct refusal *r)
+{
+	const struct conf *conf = svc->conf;
+	struct db_rows rows;
+	if (!conf->coupons_per_seller && !conf->segments_per_seller)
+		return STATUS_OK;
+	if (db_query_row(svc->db, a,
+			 "SELECT COUNT(*), COALESCE(SUM(segments), 0) FROM coupons "
+			 "WHERE seller_id = ? AND (ends_at_ms = 0 OR ends_at_ms > ?)",
+			 &rows, DB_N(seller), DB_N(clock_ms())))
+		return db_status(svc->db, "quota");
+	if (conf->coupons_per_seller && db_row(&rows, 0)[0].number > conf->coupons_per_seller)
+		r->detail = arena_printf(a,
+					 "you may have %d coupons on sale (coupons_per_seller): wait until one of them "
+					 "ends, or ask the operator for more",
+					 conf->coupons_per_seller);
+	else if (conf->segments_per_seller && db_row(&rows, 0)[1].number > conf->segments_per_seller)
+		r->detail = arena_printf(a,
+					 "your coupons on sale may have %d segments in all (segments_per_seller), and "
+					 "with this one they would have %lld: choose fewer segments, wait until a "
+					 "coupon ends, or ask the operator for more",
+					 conf->segments_per_seller, (long long)db_row(&rows, 0)[1].number);
+	return r->detail ? STATUS_QUOTA_EXCEEDED : STATUS_OK;
+}
+
+/* A row from the future was written by a host whose clock is ahead, or before a clock was set back: a minute of those
+ * counts, too. */
+static enum status check_rate(struct service *svc, struct arena *a, int64_t seller, struct refusal *r)
+{
+	int most = svc->conf->creations_per_minute;
+	int64_t now_ms = clock_ms(), oldest_ms;
+	struct db_rows rows;
+	if (!most)
+		return STATUS_OK;
+	if (db_query_row(svc->db, a,
+			 "SELECT COUNT(*), MIN(created_at_ms) FROM coupons "
+			 "WHERE seller_id = ? AND created_at_ms > ? AND created_at_ms < ?",
+			 &rows, DB_N(seller), DB_N(now_ms - MINUTE_MS), DB_N(now_ms + MINUTE_MS)))
+		return db_status(svc->db, "quota");
+	if (db_row(&rows, 0)[0].number <= most)
+		return STATUS_OK;
+	oldest_ms = db_row(&rows, 0)[1].number < now_ms ? db_row(&rows, 0)[1].number : now_ms;
+	r->retry_after_s = (int)((oldest_ms + MINUTE_MS - now_ms) / 1000 + 1);
+	r->detail = arena_printf(a, "you may create %d coupons within a minute (creations_per_minute): wait %d s", most,
+				 r->retry_after_s);
+	return STATUS_QUOTA_EXCEEDED;
+}
+
+enum status quota_check(struct service *svc, struct arena *a, int64_t seller, struct refusal *r)
+{
+	enum status s = check_on_sale(svc, a, seller, r);
+	return s == STATUS_OK ? check_rate(svc, a, seller, r) : s;
+}
+
+/* The number behind "name:" at the start of a line of INFO; 0 when there is none. */
+static int64_t info_number(struct str info, struct str name)
+{
+	struct str line, word;
+	int64_t number = 0;
+	while (parse_split(&info, '\n', &line))
+		if (parse_split(&line, ':', &word) && str_eq(word, name) && line.n &&
+		    parse_int((struct str){ line.p, line.n - (line.p[line.n - 1] == '\r') }, 0, INT64_MAX, &number))
+			return number;
+	return 0;
+}
+
+static enum status check_server(struct service *svc, struct arena *a, int server, struct refusal *r)
+{
+	struct redis_command c;
+	const struct redis_reply *reply = NULL;
+	redis_command(&c, "INFO");
+	c.server = server;
+	redis_put_text(&c, "memory");
+	if (redis_call(svc->redis_sync, a, &c, &reply) != REDIS_ANSWER)
+		return STATUS_UNAVAILABLE;
+	int64_t used = info_number(redis_text(reply), STR("used_memory"));
+	int64_t most = info_number(redis_text(reply), STR("maxmemory"));
+	if (!most || used <= most / 100 * (100 - svc->conf->redis_reserve))
+		return STATUS_OK;
+	log_warn("creation_refused", LOG_TEXT("reason", "redis_reserve is all that is free"), LOG_INT("server", server),
+		 LOG_INT("used_memory", used), LOG_INT("maxmemory", most));
+	r->retry_after_s = FULL_RETRY_S;
+	r->detail = arena_printf(a,
+				 "the last %d percent of memory are kept for the coupons that are on sale "
+				 "(redis_reserve): ask again later",
+				 svc->conf->redis_reserve);
+	return STATUS_UNAVAILABLE;
+}
+
+enum status quota_check_memory(struct service *svc, struct arena *a, struct refusal *r)
+{
+	enum status s = STATUS_OK;
+	for (int i = 0; svc->conf->redis_reserve && s == STATUS_OK && i < redis_servers(svc->redis_sync); i++)
+		s = check_server(svc, a, i, r);
+	return s;
+}

@@ -1,0 +1,132 @@
+/*
+ * Keys of a slot move one by one, so servers that die while it moves may leave a segment whose numbers are all right
+ * and whose owners are gone: their customers would be sold to once more. A segment that has sold units has an owner of
+ * each, but for orders that are over and numbers that are lost. Where it has none at all, those whom MySQL and the list
+ * know are entered again. That is right at any moment, and nobody's entry is replaced.
+ */
+#include "host/log.h"
+#include "inspect/inspect_part.h"
+#include "order/dead_letter.h"
+#include "order/known.h"
+#include "sale/db_status.h"
+#include "sale/order_record.h"
+
+enum { PAGE = 1000 };
+
+static void on_entered(void *context, enum redis_outcome end, const struct redis_reply *reply)
+{
+	struct inspection *in = context;
+	(void)reply;
+	if (end != REDIS_ANSWER)
+		in->status = STATUS_UNAVAILABLE;
+}
+
+static void enter(struct inspection *in, int i, int64_t user, int64_t number)
+{
+	struct redis_command c;
+	redis_command(&c, "HSETNX");
+	key_put(&c, KEY_OWNERS, in->coupon.id, i);
+	redis_put_int(&c, user);
+	redis_put_int(&c, number);
+	redis_send(in->svc->redis_sync, &c, on_entered, in);
+}
+
+/* Numbers that hold a unit and have no owner. */
+static int count_without_owner(struct inspection *in, int i, int64_t *count)
+{
+	struct db_rows rows;
+	if (db_query_row(
+		    in->svc->db, in->arena,
+		    "SELECT (SELECT COUNT(*) FROM orders WHERE coupon_id = ? AND segment = ? AND live_user IS NULL), "
+		    "(SELECT COUNT(*) FROM dead_letters WHERE coupon_id = ? AND segment = ? AND " DEAD_LETTER_HOLDS_UNIT
+		    ")",
+		    &rows, DB_N(in->coupon.id), DB_N(i), DB_N(in->coupon.id), DB_N(i)))
+		return -1;
+	*count = db_row(&rows, 0)[0].number + db_row(&rows, 0)[1].number;
+	return 0;
+}
+
+/* Rows above the segment's last number are written back later, and count. */
+static int enter_rows(struct inspection *in, struct arena *a, int i)
+{
+	struct db_rows rows;
+	int64_t after = 0, last = in->segments[i].now.last;
+	do {
+		arena_reset(a);
+		if (db_query(
+			    in->svc->db, a,
+			    "SELECT seq, user_id FROM orders WHERE coupon_id = ? AND segment = ? AND seq > ? AND seq <= ? "
+			    "AND live_user IS NOT NULL ORDER BY seq LIMIT ?",
+			    &rows, DB_N(in->coupon.id), DB_N(i), DB_N(after), DB_N(last), DB_N(PAGE)))
+			return -1;
+		for (int k = 0; k < rows.count; k++) {
+			after = db_row(&rows, k)[0].number;
+			enter(in, i, db_row(&rows, k)[1].number, after);
+		}
+		redis_wait_all(in->svc->redis_sync);
+	} while (rows.count == PAGE);
+	return 0;
+}
+
+/* What is on the list and has a row, whatever its status, was entered above, or is over. */
+static int enter_page(struct inspection *in, struct arena *a, int i, const struct redis_reply *page)
+{
+	struct known known[PAGE] = { 0 };
+	int64_t users[PAGE];
+	int n = 0;
+	for (size_t k = 0; k < redis_count(page) && n < PAGE; k++) {
+		struct order_record r = { .segment = i };
+		if (!order_record_read(redis_text_at(page, k), &r) || !r.user)
+			continue;
+		users[n] = r.user;
+		known[n++].number = r.sequence;
+	}
+	if (known_read(in->svc, a, in->coupon.id, i, known, n))
+		return -1;
+	for (int k = 0; k < n; k++)
+		if (!known[k].user)
+			enter(in, i, users[k], known[k].number);
+	redis_wait_all(in->svc->redis_sync);
+	return 0;
+}
+
+static int enter_list(struct inspection *in, struct arena *a, int i)
+{
+	const struct redis_reply *page = NULL;
+	for (int64_t from = 0; !page || redis_count(page) == PAGE; from += PAGE) {
+		struct redis_command c;
+		arena_reset(a);
+		redis_command(&c, "LRANGE");
+		key_put(&c, KEY_ORDERS, in->coupon.id, i);
+		redis_put_int(&c, from);
+		redis_put_int(&c, from + PAGE - 1);
+		if (redis_call(in->svc->redis_sync, a, &c, &page) != REDIS_ANSWER)
+			in->status = STATUS_UNAVAILABLE;
+		if (enter_page(in, a, i, page))
+			return -1;
+	}
+	return 0;
+}
+
+static void return_owners(struct inspection *in, int i)
+{
+	const struct slot *s = &in->segments[i];
+	struct arena a = { 0 };
+	int64_t without = 0;
+	bool failed = count_without_owner(in, i, &without);
+	if (!failed && s->now.sold > without) {
+		log_error("owners_lost", LOG_INT("coupon", in->coupon.id), LOG_INT("segment", i),
+			  LOG_INT("sold", s->now.sold));
+		failed = enter_rows(in, &a, i) || enter_list(in, &a, i);
+	}
+	if (failed)
+		in->status = db_status(in->svc->db, "inspect");
+	arena_release(&a);
+}
+
+void inspection_return_owners(struct inspection *in)
+{
+	for (int i = 0; i < in->coupon.segments && in->status == STATUS_OK; i++)
+		if (slot_is_at_work(&in->segments[i]) && in->segments[i].ownerless && in->segments[i].now.sold > 0)
+			return_owners(in, i);
+}

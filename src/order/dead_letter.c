@@ -1,0 +1,214 @@
+#include "order/dead_letter.h"
+
+#include <openssl/evp.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "host/log.h"
+#include "sale/coupon.h"
+#include "sale/db_status.h"
+#include "sale/key.h"
+#include "sale/order_record.h"
+
+#define COLUMNS                                                                                                        \
+	"d.id, d.coupon_id, d.seq, d.segment, d.state, d.at_ms, d.ended_at_ms, d.record, d.reason, d.end_reason, "     \
+	"u.name, c.name"
+
+static int read_row(struct db *db, const struct db_value *v, struct dead_letter *d)
+{
+	int64_t segment, state;
+	if (db_int(db, &v[3], 0, SEGMENTS_MAX - 1, &segment) || db_int(db, &v[4], DEAD_OPEN, DEAD_RESOLD, &state))
+		return -1;
+	*d = (struct dead_letter){ .id = v[0].number,
+				   .coupon = v[1].number,
+				   .sequence = v[2].number,
+				   .segment = (int)segment,
+				   .state = (enum dead_letter_state)state,
+				   .at_ms = v[5].number,
+				   .ended_ms = v[6].number,
+				   .record = v[7].text,
+				   .reason = v[8].text,
+				   .end_reason = v[9].text,
+				   .seller_name = v[10].text,
+				   .coupon_name = v[11].text };
+	return 0;
+}
+
+enum status dead_letter_list(struct service *svc, struct arena *a, int64_t after, bool all, int limit,
+			     struct dead_letter **letters, int *count)
+{
+	struct db_rows rows;
+	if (db_query(svc->db, a,
+		     "SELECT " COLUMNS " FROM dead_letters d LEFT JOIN coupons c ON c.id = d.coupon_id "
+		     "LEFT JOIN users u ON u.id = c.seller_id WHERE d.id > ? AND (d.state = ? OR ?) "
+		     "ORDER BY d.id LIMIT ?",
+		     &rows, DB_N(after), DB_N(DEAD_OPEN), DB_N(all), DB_N(limit)))
+		return db_status(svc->db, "dead letters");
+	*letters = arena_alloc(a, (size_t)(rows.count + 1) * sizeof **letters);
+	for (*count = 0; *count < rows.count; (*count)++)
+		if (read_row(svc->db, db_row(&rows, *count), &(*letters)[*count]))
+			return db_status(svc->db, "dead letters");
+	return STATUS_OK;
+}
+
+enum status dead_letter_count(struct service *svc, struct arena *a, int64_t *count)
+{
+	struct db_rows rows;
+	if (db_query_row(svc->db, a, "SELECT COUNT(*) FROM dead_letters WHERE state = ?", &rows, DB_N(DEAD_OPEN)))
+		return db_status(svc->db, "dead letters");
+	*count = db_row(&rows, 0)->number;
+	return STATUS_OK;
+}
+
+enum status dead_letter_order(struct service *svc, struct arena *a, int64_t coupon, int segment, int64_t sequence,
+			      int64_t *user, int64_t *claimed_ms, bool *is_lost)
+{
+	struct db_rows rows;
+	struct order_record r = { 0 };
+	if (db_query(svc->db, a,
+		     "SELECT record, " DEAD_IS_LOST " FROM dead_letters WHERE coupon_id = ? AND segment = ? "
+		     "AND seq = ? ORDER BY id LIMIT 1",
+		     &rows, DB_N(coupon), DB_N(segment), DB_N(sequence)))
+		return db_status(svc->db, "dead letters");
+	if (!rows.count)
+		return STATUS_NO_SUCH_ORDER;
+	const struct db_value *v = db_row(&rows, 0);
+	*is_lost = v[1].number != 0;
+	if (!order_record_read(v[0].text, &r) && !*is_lost)
+		return STATUS_NO_SUCH_ORDER;
+	*user = r.user;
+	*claimed_ms = r.claimed_ms;
+	return STATUS_OK;
+}
+
+int dead_letter_bury(struct service *svc, int64_t coupon, int segment, int64_t number, struct str record,
+		     const char *reason)
+{
+	enum { KEPT = 4096 };
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	unsigned int size = 0;
+	if (!EVP_Digest(record.p, record.n, digest, &size, EVP_sha256(), NULL))
+		abort();
+	struct str kept = { record.p, record.n > KEPT ? KEPT : record.n };
+	if (db_exec(svc->db,
+		    "INSERT INTO dead_letters (coupon_id, segment, seq, record, digest, reason, at_ms) "
+		    "VALUES (?, ?, ?, ?, ?, ?, ?)",
+		    NULL, DB_N(coupon), DB_N(segment), number ? DB_N(number) : DB_NIL, DB_S(kept),
+		    DB_S(((struct str){ (char *)digest, size })), DB_S(str_of(reason)), DB_N(clock_ms())))
+		return db_failure(svc->db) == DB_DUPLICATE ? 0 : -1;
+	log_error("dead_letter", LOG_INT("coupon", coupon), LOG_INT("segment", segment), LOG_STR("record", kept),
+		  LOG_TEXT("reason", reason));
+	return 1;
+}
+
+int dead_letter_revive(struct service *svc, int64_t id)
+{
+	int64_t changed = 0;
+	if (db_exec(svc->db,
+		    "UPDATE dead_letters SET state = ?, ended_at_ms = ?, end_reason = ? WHERE id = ? AND state = ?",
+		    &changed, DB_N(DEAD_RETRIED), DB_N(clock_ms()), DB_S(STR("a server came back that has its order")),
+		    DB_N(id), DB_N(DEAD_OPEN)))
+		return -1;
+	return (int)changed;
+}
+
+/* In the transaction, so that of two who decide about a letter one comes second. */
+static int lock_letter(struct service *svc, struct arena *a, int64_t id, struct dead_letter *d, const char **refusal)
+{
+	static const char *const ends[] = { NULL, "it is an order by now", "it was dropped",
+					    "its unit was sold again" };
+	struct db_rows rows;
+	if (db_query(svc->db, a,
+		     "SELECT " COLUMNS " FROM dead_letters d LEFT JOIN coupons c ON c.id = d.coupon_id "
+		     "LEFT JOIN users u ON u.id = c.seller_id WHERE d.id = ? FOR UPDATE",
+		     &rows, DB_N(id)))
+		return -1;
+	if (!rows.count) {
+		*refusal = "there is no such dead letter";
+		return 0;
+	}
+	if (read_row(svc->db, db_row(&rows, 0), d))
+		return -1;
+	*refusal = ends[d->state];
+	return 0;
+}
+
+static int end_letter(struct service *svc, int64_t id, enum dead_letter_state state, struct db_value reason)
+{
+	return db_exec(svc->db, "UPDATE dead_letters SET state = ?, ended_at_ms = ?, end_reason = ? WHERE id = ?", NULL,
+		       DB_N(state), DB_N(clock_ms()), reason, DB_N(id));
+}
+
+/* What a claim has left in Redis must agree: a record that nobody won stays what it is. */
+static enum status check_owner(struct service *svc, struct arena *a, const struct dead_letter *d,
+			       const struct order_record *r, const char **refusal)
+{
+	struct redis_command c;
+	const struct redis_reply *reply = NULL;
+	redis_command(&c, "HGET");
+	key_put(&c, KEY_OWNERS, d->coupon, d->segment);
+	redis_put_int(&c, r->user);
+	if (redis_call(svc->redis_sync, a, &c, &reply) != REDIS_ANSWER)
+		return STATUS_UNAVAILABLE;
+	if (redis_type(reply) == REDIS_NIL)
+		*refusal = "its customer has no order of this coupon in Redis";
+	else if (redis_number(reply) != r->sequence)
+		*refusal = arena_printf(a, "its customer has order %lld-%d-%lld in Redis", (long long)d->coupon,
+					d->segment, (long long)redis_number(reply));
+	return STATUS_OK;
+}
+
+/* -1 also when MySQL refuses a value: *refusal is set then. */
+static int insert_order(struct service *svc, struct arena *a, const struct dead_letter *d, const struct order_record *r,
+			const char **refusal)
+{
+	int64_t changed = 0;
+	int result = db_exec(svc->db,
+			     "INSERT INTO orders (coupon_id, segment, seq, user_id, status, claimed_at_ms, "
+			     "confirmed_at_ms) VALUES (?, ?, ?, ?, 1, ?, ?)",
+			     NULL, DB_N(d->coupon), DB_N(d->segment), DB_N(r->sequence), DB_N(r->user),
+			     DB_N(r->claimed_ms), DB_N(clock_ms()));
+	if (!result)
+		result = db_exec(svc->db, "UPDATE coupons SET sold = sold + 1 WHERE id = ? AND sold + 1 <= amount",
+				 &changed, DB_N(d->coupon));
+	if (!result && !changed)
+		*refusal = "MySQL counts as many orders as there are units";
+	enum db_failure f = db_failure(svc->db);
+	if (result && (f == DB_DUPLICATE || f == DB_DATA))
+		*refusal = arena_printf(a, "%.200s", db_error(svc->db));
+	return result || !changed ? -1 : 0;
+}
+
+enum status dead_letter_retry(struct service *svc, struct arena *a, int64_t id, const char **refusal)
+{
+	struct dead_letter d = { 0 };
+	struct order_record r = { 0 };
+	enum status s = STATUS_OK;
+	*refusal = NULL;
+	int failed = db_begin(svc->db) || lock_letter(svc, a, id, &d, refusal);
+	if (!failed && !*refusal && (!order_record_read(d.record, &r) || r.sequence != d.sequence))
+		*refusal = "its record is not an order";
+	if (!failed && !*refusal && !r.user)
+		*refusal = "it names a lost order, and whose that was is not known";
+	if (!failed && !*refusal)
+		s = check_owner(svc, a, &d, &r, refusal);
+	if (!failed && !*refusal && s == STATUS_OK)
+		failed = insert_order(svc, a, &d, &r, refusal) || end_letter(svc, id, DEAD_RETRIED, DB_NIL) ||
+			 db_commit(svc->db);
+	if (failed && !*refusal)
+		s = db_status(svc->db, "dead letter");
+	db_rollback(svc->db);
+	return s;
+}
+
+enum status dead_letter_drop(struct service *svc, struct arena *a, int64_t id, struct str reason, const char **refusal)
+{
+	struct dead_letter d = { 0 };
+	*refusal = NULL;
+	int failed = db_begin(svc->db) || lock_letter(svc, a, id, &d, refusal);
+	if (!failed && !*refusal)
+		failed = end_letter(svc, id, DEAD_DROPPED, DB_S(reason)) || db_commit(svc->db);
+	enum status s = failed ? db_status(svc->db, "dead letter") : STATUS_OK;
+	db_rollback(svc->db);
+	return s;
+}

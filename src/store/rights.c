@@ -1,0 +1,72 @@
+#include "store/rights.h"
+
+#include "host/log.h"
+
+/*
+ * What a role does, a statement for each right that docker/grants.sql gives (tests/repo/acl.sh compares them). They are
+ * prepared and never run: that is when a server looks at rights.
+ */
+static const struct {
+	enum rights role;
+	const char *sql;
+} needs[] = {
+	{ RIGHTS_WORKERS,
+	  "SELECT users.password, coupons.*, orders.*, drain_cursors.*, number_ranges.*, dead_letters.*, "
+	  "revocations.* FROM users, coupons, orders, drain_cursors, number_ranges, dead_letters, "
+	  "revocations, schema_migrations" },
+	{ RIGHTS_WORKERS, "INSERT INTO revocations (token_id) VALUES ('')" },
+	{ RIGHTS_WORKERS, "INSERT INTO users (name) VALUES ('')" },
+	{ RIGHTS_WORKERS, "UPDATE users SET password = '' WHERE FALSE" },
+	{ RIGHTS_WORKERS, "INSERT INTO coupons (name) VALUES ('')" },
+	{ RIGHTS_WORKERS, "UPDATE coupons SET published = 0, amount = 0 WHERE FALSE" },
+	{ RIGHTS_DRAINERS,
+	  "SELECT users.id, users.name, coupons.*, orders.*, drain_cursors.*, number_ranges.*, dead_letters.*, "
+	  "revocations.*, schema_migrations.* FROM users, coupons, orders, drain_cursors, number_ranges, dead_letters, "
+	  "revocations, schema_migrations" },
+	{ RIGHTS_DRAINERS, "UPDATE coupons SET sold = 0, generation = 0, published = 0 WHERE FALSE" },
+	{ RIGHTS_DRAINERS, "UPDATE coupons SET amount = 0, cancelled = 0, withdrawn = 0, hub_term = 0 WHERE FALSE" },
+	{ RIGHTS_DRAINERS, "INSERT INTO revocations (token_id) VALUES ('')" },
+	{ RIGHTS_DRAINERS, "DELETE FROM revocations WHERE FALSE" },
+	{ RIGHTS_DRAINERS, "SELECT * FROM unpublished_coupons" },
+	{ RIGHTS_DRAINERS, "DELETE FROM unpublished_coupons WHERE FALSE" },
+	{ RIGHTS_DRAINERS, "INSERT INTO orders (seq) VALUES (0)" },
+	{ RIGHTS_DRAINERS, "INSERT INTO drain_cursors (segment) VALUES (0)" },
+	{ RIGHTS_DRAINERS, "UPDATE drain_cursors SET next_number = 0 WHERE FALSE" },
+	{ RIGHTS_DRAINERS, "INSERT INTO number_ranges (base) VALUES (0)" },
+	{ RIGHTS_DRAINERS, "UPDATE number_ranges SET count = 0 WHERE FALSE" },
+	{ RIGHTS_DRAINERS, "INSERT INTO dead_letters (segment) VALUES (0)" },
+	{ RIGHTS_DRAINERS, "UPDATE dead_letters SET state = 0, ended_at_ms = 0, end_reason = '' WHERE FALSE" },
+};
+
+const char *rights_name(enum rights role)
+{
+	return role == RIGHTS_WORKERS ? "workers" : "drainers";
+}
+
+const char *rights_problem(struct service *svc, struct arena *a, enum rights role, bool *away)
+{
+	*away = false;
+	for (size_t i = 0; i < sizeof needs / sizeof needs[0]; i++) {
+		if (needs[i].role != role || !db_may(svc->db, needs[i].sql))
+			continue;
+		enum db_failure f = db_failure(svc->db);
+		*away = f == DB_AWAY || f == DB_TRANSIENT;
+		return *away ? NULL
+			     : arena_printf(
+				       a,
+				       "the MySQL account '%s' may not do the work of the %s: %s; name their account "
+				       "in mysql_user, or run grants.sql",
+				       svc->conf->mysql_user, rights_name(role), db_error(svc->db));
+	}
+	return NULL;
+}
+
+bool rights_refused(struct service *svc, enum rights role, bool *away)
+{
+	struct arena a = { 0 };
+	const char *problem = rights_problem(svc, &a, role, away);
+	if (problem)
+		log_error("account_refused", LOG_TEXT("problem", problem));
+	arena_release(&a);
+	return problem;
+}
