@@ -1,7 +1,7 @@
--- What each account may do with each table, run by the owner after every migration: a right on a table or column can only
--- be given once it is there. Nobody here may change the schema. The drainers may delete logouts that have expired, and
--- coupons whose creation was cut short, through a view that has no others. (They may also mark a coupon as published or not,
--- so the view guards against mistakes, not against whoever has their password.)
+-- The rights of the accounts, table by table; run by the owner after every migration, because a table or column must exist
+-- first. Neither account may change the schema. The drainers may delete expired logouts, and coupons whose creation was
+-- cut short, through a view that has no others. (They may also mark a coupon as published or not, so the view prevents
+-- mistakes, not misuse of their password.)
 --
 -- seckill: the workers and seckillctl (but recover, dead retry, dead drop and audit --repair --yes).
 GRANT SELECT ON seckill.* TO seckill@localhost;

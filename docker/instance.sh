@@ -2,8 +2,8 @@
 # One instance of the service: its directory, its secrets, the command line of each part, and starting, stopping and
 # probing them. Sourced by ./dev (all parts on this host) and by docker/entry (one part a container).
 #
-# A part's pid file holds "PID STAMP": the stamp (start time and boot) makes a reused pid harmless. Every part leads a
-# session of its own, so whatever it started is found again even when the part itself was killed.
+# A part's pid file holds "PID STAMP": the stamp (start time and boot) shows that a pid was reused. Every part leads a
+# session, so its processes are found even when the part itself was killed.
 
 PARTS="redis mysql hot cold auth drain nginx"
 STARTED=""
@@ -34,7 +34,7 @@ die() {
 
 cannot_write() { die "cannot write $1" "is the disk full? df $RUN"; }
 
-# What a part has logged since this run started it.
+# The log of a part since it was started.
 log_tail() {
 	[ -s "$RUN/log/$1.log" ] || return 0
 	printf -- '--- the end of %s ---\n' "$RUN/log/$1.log" >&2
@@ -48,19 +48,19 @@ make_directories() {
 	umask 077
 	mkdir -p "$RUN"/{etc,log,pid,tmp} "$RUN/data/redis" 2>/dev/null
 	[ -w "$RUN/pid" ] ||
-		die "cannot write in $RUN" "choose another directory with SECKILL_RUN=, or take it: chown -R $(id -un) $RUN"
+		die "cannot write in $RUN" "choose another directory with SECKILL_RUN=, or change its owner: chown -R $(id -un) $RUN"
 }
 
 random_hex() { od -An -v -N "$1" -tx1 /dev/urandom | tr -d ' \n'; }
 
-# secret FILE [PREFIX]: made once, never shown.
+# secret FILE [PREFIX]: created once, never printed.
 secret() {
 	[ -s "$RUN/etc/$1" ] && return
 	{ printf '%s%s\n' "${2:-}" "$(random_hex 32)" >"$RUN/etc/$1.new" && mv "$RUN/etc/$1.new" "$RUN/etc/$1"; } ||
 		cannot_write "$RUN/etc/$1"
 }
 
-# render TEMPLATE OUT NAME=VALUE...: fills @NAME@ in.
+# render TEMPLATE OUT NAME=VALUE...: replaces each @NAME@.
 render() {
 	local text out=$2 pair
 	text=$(<"$1") || die "cannot read $1"
@@ -106,7 +106,8 @@ write_service_files() {
 	render "$TOP/conf/seckill.conf.in" "$RUN/drain.conf" "${common[@]}" "ACCOUNT=seckill_drain" "PASSWORD=mysql-drain"
 }
 
-# Sets CORS_ORIGINS to the entries of nginx's map, and CORS to what stands before the directives that use it. An origin is what a browser sends: in small letters, without a path.
+# Sets CORS_ORIGINS to the entries of nginx's map, and CORS to the beginning of the lines that use it: # comments them out. An
+# origin is written as a browser sends it: in lower case, without a path.
 write_cors_origins() {
 	local origin list=${SECKILL_CORS_ORIGINS:-}
 	CORS="#" CORS_ORIGINS=""
@@ -133,7 +134,7 @@ write_nginx_files() {
 		"IN_FLIGHT=${SECKILL_IN_FLIGHT:-100}" "CORS=$CORS" "CORS_ORIGINS=$CORS_ORIGINS"
 }
 
-# Initialising a data directory takes seconds, copying one does not: a pristine one is kept beside the programs.
+# Initialising a data directory takes seconds, so a fresh one is kept beside the programs, and copied.
 make_mysql_data() {
 	local template made cache=$BUILD
 	[ -d "$RUN/data/mysql/mysql" ] && return
@@ -147,7 +148,7 @@ make_mysql_data() {
 			log_tail mysql
 			die "mariadb-install-db failed, see above"
 		}
-		mv -T "$made" "$template" 2>/dev/null || rm -rf "$made" # another instance was faster
+		mv -T "$made" "$template" 2>/dev/null || rm -rf "$made" # another instance has made it meanwhile
 	fi
 	rm -rf "$RUN/data/mysql.new"
 	if [ "$cache" = "$BUILD" ]; then
@@ -161,7 +162,7 @@ make_mysql_data() {
 
 ### parts
 
-# Sets CMD, with every file that the part reads in place.
+# Writes the files that the part reads, and sets CMD.
 command_for() {
 	case $1 in
 	redis)
@@ -185,18 +186,18 @@ command_for() {
 	nginx)
 		write_nginx_files
 		CMD=(nginx -e stderr -c "$RUN/etc/nginx.conf")
-		[ ${#AS_ROOT[@]} = 0 ] || CMD+=(-g "user root;") # the sockets are ours alone
+		[ ${#AS_ROOT[@]} = 0 ] || CMD+=(-g "user root;") # the sockets are open to their owner only
 		;;
 	*) die "there is no part '$1'" "the parts are: $PARTS" ;;
 	esac
 	command -v "${CMD[0]}" >/dev/null || die "${CMD[0]} is not installed" "./dev up installs what is missing"
 }
 
-# multiwatch passes TERM on as USR1, which our programs take for TERM. No -s: Debian 12's multiwatch is off by one there
-# (-s TERM sends QUIT). spawn-fcgi does not search PATH. The backlog is what waits for a worker; nginx answers 503 at once when it is
-# full. That of logins is no longer than a client waits: 500 take about 5 s on two cores.
-# Who hashes passwords gives way to who sells. Where the kernel weighs sessions against each other (autogroup), niceness
-# counts within one only, so the session has to be nice as well.
+# multiwatch sends USR1 when it gets TERM; the programs stop on both. No -s: Debian 12's multiwatch is off by one there
+# (-s TERM sends QUIT). spawn-fcgi does not search PATH. The backlog holds connections that wait for a worker; when it is
+# full nginx answers 503 at once. That of logins is no longer than a client waits: 500 take about 5 s on two cores.
+# Hashing passwords has a lower priority than selling. Under autogroup, niceness counts within a session only, so the
+# session gets one, too.
 pool_command() {
 	local nice=() backlog=4096
 	[ "$1" != auth ] || backlog=${SECKILL_AUTH_QUEUE:-500}
@@ -206,7 +207,7 @@ pool_command() {
 		"$BUILD/seckill-api" -c "$RUN/seckill.conf" -p "$1")
 }
 
-# A pool would restart a program that cannot start for ever: ask the program first.
+# multiwatch would restart a program that cannot start without end, so its settings are checked first.
 check_program() {
 	local out
 	case $1 in
@@ -245,14 +246,14 @@ alive() {
 	process "$PID" && [ "$STATE" != Z ] && [ "$STAMP" = "$stamp" ]
 }
 
-# False: the part runs, but nobody can reach it. Only nginx and the drainers have no socket.
+# False: the part runs, but its socket is gone. Only nginx and the drainers have none.
 has_socket() {
 	case $1 in
 	redis | mysql | hot | cold) [ -S "$RUN/$1.sock" ] ;;
 	esac
 }
 
-# Sets MEMBERS to the pids of the part and of all that it started. Nothing when its pid now belongs to a stranger.
+# Sets MEMBERS to the pids of the part and of its session; to none when another program has its pid now.
 members() {
 	local pid stamp at
 	MEMBERS=()
@@ -270,7 +271,7 @@ members() {
 
 now_ms() { local t=${EPOCHREALTIME/[.,]/}; echo $((t / 1000)); }
 
-# Sends the part away; the caller waits with gone.
+# Sends a signal to the part; the caller waits with gone.
 signal_part() {
 	members "$1"
 	[ ${#MEMBERS[@]} -gt 0 ] || return 0
@@ -296,7 +297,7 @@ gone() {
 	rm -f "$RUN/pid/$1" "$RUN/pid/$1.sum" "$RUN/$1.sock"
 }
 
-# stop_parts SIGNAL PART...: "" is each part's own graceful signal. Those that need others go first.
+# stop_parts SIGNAL PART...: "" is each part's graceful signal. A part stops before those that it needs.
 stop_parts() {
 	local signal=$1 group part
 	shift
@@ -317,7 +318,7 @@ spawn() {
 	check_program "$1"
 	rm -f "$RUN/$1.sock"
 	LOG_FROM[$1]=$(($(stat -c %s "$RUN/log/$1.log" 2>/dev/null || echo 0) + 1))
-	# A signal waits until the new process is on record.
+	# Signals are deferred until the pid file is written.
 	trap 'stop_asked=1' INT TERM
 	setsid -- "${CMD[@]}" </dev/null >>"$RUN/log/$1.log" 2>&1 9>&- &
 	pid=$!
@@ -330,15 +331,15 @@ spawn() {
 	part_sum "$1" >"$RUN/pid/$1.sum"
 }
 
-# record_pid PART PID: a part that is not on record could never be stopped.
+# record_pid PART PID: a part without a pid file could not be stopped later.
 record_pid() {
 	printf '%s %s\n' "$2" "$STAMP" >"$RUN/pid/$1.new" && mv "$RUN/pid/$1.new" "$RUN/pid/$1" && return
 	kill -KILL -- "-$2" "$2" 2>/dev/null
 	cannot_write "$RUN/pid/$1"
 }
 
-# What a running part was made from; when it changes, ./dev up starts the part anew. An older version of the service has
-# left servers whose accounts are not those that this one needs.
+# The program and configuration of a part; when they change, ./dev up restarts it. This includes the accounts of the
+# servers, which another version of the service may have set up.
 part_sum() {
 	case $1 in
 	hot | cold | auth) cat "$BUILD/seckill-api" "$RUN/seckill.conf" ;;
@@ -349,7 +350,7 @@ part_sum() {
 	esac 2>/dev/null | sha256sum
 }
 
-# A left-over process of a part that died is stopped before the part starts again.
+# Kills what is left of a part that died, before it starts again.
 clear_part() {
 	members "$1"
 	if [ ${#MEMBERS[@]} -gt 0 ]; then
@@ -360,7 +361,7 @@ clear_part() {
 
 ### probes
 
-# The HTTP status of a path, 000 when nobody answers.
+# The HTTP status of a path, 000 without an answer.
 http_status() { curl -s -o /dev/null -m 3 -w '%{http_code}' "$(url)$1" 2>/dev/null || [ -x "$(command -v curl)" ] || echo 000; }
 
 url() { echo "http://127.0.0.1:$(cat "$RUN/port" 2>/dev/null || echo "${PORT:-8080}")"; }

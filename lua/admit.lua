@@ -1,12 +1,15 @@
 #!lua flags=allow-oom
--- The hub admits a new incarnation of a segment, before that is opened: what the segment has sent is taken, its mark goes, and
--- units that its orders need and it never got are granted. From now on reports of its earlier incarnations are refused.
+-- Admits a segment under a new base, before that segment is opened: the hub takes the units that the segment has sent back,
+-- clears the segment's digit in `empty` (exchange.lua), and grants the units that the segment's orders need and that it never
+-- received. From now on the hub refuses reports under earlier bases of the segment.
+-- Fields of a segment: I and O, units received from the hub and sent back in all; t0 and t1, start and end of the sale in ms
+-- Fields of the hub for segment i: Gi and Ri, units granted to it and taken back in all; Bi, the base that it was admitted with
 -- KEYS  hub hash
--- ARGV  fence, segment, its new base, its totals received and sent, and its sold with the orders that MySQL writes back
--- Reply {'OK', granted, taken, term, epoch, 1 while workers may keep "sold out" (supply.lua), else 0}
---       {'SHORT', units that are missing}   more is sold than was put on sale: nothing was done
---       {'REPLACED', base}   the hub knows a later one: nothing was done
---       {'FENCED', fence}    it is another one here, or none: nothing was done
+-- ARGV  fence, segment, its new base, its totals received and sent, its units sold, with the orders that MySQL will write back
+-- Reply {'OK', granted, taken, term, epoch, 1 while sold-out notices may be valid (supply.lua), else 0}
+--       {'SHORT', units that are missing}   more units are sold than were put on sale: nothing was done
+--       {'REPLACED', base}   the hub has admitted a later base: nothing was done
+--       {'FENCED', fence}    the hub has another fence, or none: nothing was done
 local hub, i = KEYS[1], tonumber(ARGV[2])
 local base, received, sent, sold = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local h = redis.call('HMGET', hub, 'fence', 'avail', 'empty', 'heard', 'sold_out', 'epoch', 'term', 'opening', 'G' .. i, 'R' .. i,

@@ -1,5 +1,5 @@
 #!lua
--- Writes what everybody may know of a coupon. One that was read before a recovery and comes after it changes nothing.
+-- Writes the descriptor of a coupon, unless the descriptor has a later generation than the call.
 -- KEYS  descriptor hash
 -- ARGV  generation, then fields and values
 -- Reply {'OK'}

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Takes an unreadable record off the head of an order list, once it is safe in the dead letters.
+-- Removes an unreadable record from the head of an order list, after the record has become a dead letter.
 -- KEYS  order list
 -- ARGV  SHA1 of the record, in hex
 -- Reply 1 when the head was that record, else 0

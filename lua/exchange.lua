@@ -1,25 +1,29 @@
 #!lua flags=allow-oom
--- The hub hears what segments hold, takes what they sent back, and grants one of them stock or says "sold out".
+-- The hub reads reports of segments, takes the units that they returned, and grants one of them units or declares the coupon
+-- sold out.
+-- Fields of a segment: I and O, units received from the hub and sent back in all; t0 and t1, start and end of the sale in ms
+-- Fields of the hub for segment i: Gi and Ri, units granted to it and taken back in all; Bi, the base that it was admitted with
 -- KEYS  hub hash
--- ARGV  fence; of the segment that asks: its number, received, sent, left, base, and the hub's term that it knows; units
---       wanted at least; how many candidates to name; and in one word what others report, six numbers each, as those of
---       the one that asks; and where the caller was told LATER, and has waited since: of which epoch
+-- ARGV  fence; of the segment that asks: its number, received, sent, left, base, and the hub's term that it has; units
+--       wanted at least (0: only a report); how many candidates to name; in one argument the reports of other segments, six
+--       numbers each as above; and, where the caller was answered LATER and has waited since, the epoch of that answer
 -- Reply {'GRANT', granted, taken, base, term}   totals for this segment; more than it had received
---       {'NONE', granted, taken, base, term, j, Gj, Rj, Bj, ...}  the hub is empty; segments that may hold stock, nearest
---                                            first, and their totals granted and taken, and base
---       {'SOLDOUT', epoch, until ms}         every segment reported empty, nothing is in flight
---       {'LATER', epoch}                     there are units again, but not yet for anybody: see supply.lua
---       {'UNHEARD'}                          its server went back in time, and not all segments have reported since
---       {'OK', granted, taken}               the answer to a report (want 0)
---       {'REPLACED'}                         the report is of an earlier incarnation of the segment, or was for one of the
---                                            hub: an inspection must look. What others report is taken all the same
---       {'FENCED', fence} {'REGRESS'}        nothing was done
--- `empty` is one character a segment, '1' while its last report, left 0 with totals equal to ours, still holds: left can
--- rise only through a grant above the reported total, and that clears the mark here. `heard` is one character a segment,
--- too: '1' once it has reported to the hub in this term. Its first report is believed, whether the hub knew less or more.
+--       {'NONE', granted, taken, base, term, j, Gj, Rj, Bj, ...}  the hub has no units; candidates, segments that may have
+--                                            some, nearest first, with their totals granted and taken, and base
+--       {'SOLDOUT', epoch, until ms}         every segment reported empty, and nothing is in flight
+--       {'LATER', epoch}                     the hub has units again, and may not grant them yet: see supply.lua
+--       {'UNHEARD'}                          the hub's server lost data, and not all segments have reported since
+--       {'OK', granted, taken}               the answer to a report
+--       {'REPLACED'}                         the report is for an earlier base of the segment or an earlier term of the hub:
+--                                            an inspection is needed. The reports of others are taken nevertheless
+--       {'FENCED', fence} {'REGRESS'}        nothing was done; REGRESS: the hub was rolled back
+-- `empty` has a digit for each segment: 1 while its last report, left 0 with totals equal to the hub's, still holds. left can
+-- rise only by a grant above the reported total, and such a grant clears the digit. `heard` has a digit for each segment, too:
+-- 1 once the segment has reported to the hub in this term. From its first report in a term the hub takes over the totals of a
+-- segment, whatever totals the hub had before.
 local hub = KEYS[1]
 local reports, fields = {}, { 'fence', 'segments', 'avail', 'empty', 'sold_out', 'epoch', 'term', 'heard' }
-local OURS = #fields -- behind them come three of each report
+local OURS = #fields -- G, R and B of the segment of each report follow
 local own = table.concat({ unpack(ARGV, 2, 7) }, ' ')
 for j, received, sent, left, base, term in string.gmatch(own .. ' ' .. (ARGV[10] or ''), '(%d+) (%d+) (%d+) (%d+) (%d+) (%d+)') do
   reports[#reports + 1] = { tonumber(j), tonumber(received), tonumber(sent), tonumber(left), tonumber(base), tonumber(term) }
@@ -54,7 +58,7 @@ for k, report in ipairs(reports) do
   if its_base < B or its_term < term then
     is_replaced = is_replaced or k == 1
   else
-    if at(heard, j) == '0' then -- it refuses by now what was granted in an earlier term, so its totals are the hub's
+    if at(heard, j) == '0' then -- it has this term and refuses grants of earlier ones: its totals are final
       heard = put(heard, j, '1')
       avail = avail + G - received + sent - R
       G, R, B = received, sent, its_base

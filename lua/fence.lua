@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
--- Changes the fence of a slot, when it is the one expected, or whichever, but one of a later layout or generation.
+-- Compare-and-set of the fence of a slot. A fence of a later layout or generation is never replaced.
 -- KEYS  hub or segment hash
--- ARGV  the fence expected ("": whichever, also none), the new one
--- Reply {'OK'}              it is the new one now
---       {'FENCED', fence}   it is another one: nothing was done
+-- ARGV  the fence expected ("": any, or none), the new one
+-- Reply {'OK'}              the slot has the new fence now
+--       {'FENCED', fence}   the slot has another fence than expected: nothing was done
 local function layout_and_generation(fence)
   local layout, generation = string.match(fence, '^(%d+):(%d+)')
   return tonumber(layout or 1), tonumber(generation or string.match(fence, '^%d+') or 0)

@@ -1,11 +1,11 @@
 #!lua flags=allow-oom
--- Carries the hub's word to a segment: sold out until a moment, or open again. The moment is by the clock of the hub's
--- server, which may be a quarter of a second ahead of this one. No lease is longer than a second by the clock here: where
--- TIME went back, one from before is void (also in claim.lua).
+-- Sets the sold-out flag of a segment until a moment, or clears it. The moment is by the clock of the hub's server, which
+-- may be a quarter of a second ahead of the clock here. No flag lasts longer than a second by the clock here: one that would
+-- was set before TIME was set back, and is void (in claim.lua, too).
 -- KEYS  segment hash
--- ARGV  fence, epoch, until in ms (0: open again)
--- Reply {'OK', 1 or 0}   whether the segment took it: an older epoch is refused, and so is "sold out" where stock is left
---       {'FENCED', fence} it is another one here, or none: nothing was done
+-- ARGV  fence, epoch of the hub, until in ms (0: clear the flag)
+-- Reply {'OK', 1 or 0}   1: done; 0: the epoch is older than the segment's, or units are left and no flag was set
+--       {'FENCED', fence} the segment has another fence, or none: nothing was done
 local s = redis.call('HMGET', KEYS[1], 'fence', 'left', 'epoch', 'until')
 if s[1] ~= ARGV[1] then return { 'FENCED', s[1] } end
 local epoch, moment = tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -14,10 +14,10 @@ if moment == 0 then
   took = epoch > known
 else
   took = epoch >= known and tonumber(s[2]) == 0
-  local time, lease = redis.call('TIME'), tonumber(s[4])
+  local time, flag_until = redis.call('TIME'), tonumber(s[4])
   local last = time[1] * 1000 + math.floor(time[2] / 1000) + 1000
   if moment > last + 250 then moment = 0 end
-  moment = math.max(math.min(moment, last), lease <= last and lease or 0)
+  moment = math.max(math.min(moment, last), flag_until <= last and flag_until or 0)
 end
 if took then redis.call('HSET', KEYS[1], 'epoch', epoch, 'until', moment) end
 return { 'OK', took and 1 or 0 }

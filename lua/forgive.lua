@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
--- An attempt to log in was no failure: the account's network starts anew, and the account has one failure less.
+-- For a login attempt that throttle.lua counted as a failure and that did not fail: clears the failures from its network, and
+-- subtracts one from the failures from anywhere.
 -- KEYS  of one account: its failures from one network (hash), its failures from anywhere (number)
 -- ARGV  none
 -- Reply 1

@@ -1,13 +1,16 @@
 #!lua flags=allow-oom
--- Writes into a segment that is not open what it lacks: orders that MySQL has, and totals that the hub has. It is done only
--- while the segment is as it was read, and no inspection with a later base or in a later term has been here (`next`).
+-- Completes a segment before it is opened, with orders that MySQL has and totals that the hub has. Writes only while the
+-- segment is as the inspection read it, and no inspection with a later base or term has completed it (`next`).
+-- Fields of a segment: I and O, units received from the hub and sent back in all; t0 and t1, start and end of the sale in ms
+-- Fields of the hub for segment i: Gi and Ri, units granted to it and taken back in all; Bi, the base that it was admitted with
 -- KEYS  segment hash, owners hash (user -> number)
--- ARGV  fence, sold, last, I, O as they were read; the base that this inspection was given; orders in one word, "number user
---       units ..." in ascending order, user 0: nobody's any more, units 0: it takes over the unit of that customer's entry;
---       and the hub's totals granted and taken, and its term. Many orders come in parts, each with the totals
+-- ARGV  fence, sold, last, I, O as they were read; the base that this inspection was given; orders in one argument, "number
+--       user units ..." in ascending order (user 0: the number has no order any more; units 0: the customer's entry already
+--       stands for a unit, and gets this number); the hub's totals granted and taken, and its term. Many orders come in
+--       several calls, each with the totals
 -- Reply {'OK', sold, last, I, O, left}
 --       {'SHORT', units that are missing}   more is sold than was granted: nothing was done
---       {'OTHER'}            it is not as it was read: nothing was done
+--       {'OTHER'}            the segment is not as it was read: nothing was done
 local segment, base, term = KEYS[1], tonumber(ARGV[6]), tonumber(ARGV[10])
 local s = redis.call('HMGET', segment, 'fence', 'sold', 'last', 'I', 'O', 'next', 'term')
 for k = 1, 5 do

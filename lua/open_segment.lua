@@ -1,8 +1,10 @@
 #!lua
--- Makes a segment of a new coupon, once; a second call changes nothing.
+-- Creates a segment of a new coupon. Safe to repeat.
+-- Fields of a segment: I and O, units received from the hub and sent back in all; t0 and t1, start and end of the sale in ms
+-- Fields of the hub for segment i: Gi and Ri, units granted to it and taken back in all; Bi, the base that it was admitted with
 -- KEYS  segment hash
--- ARGV  fence, sale starts at ms, ends at ms (0: never), units granted at the start
--- Reply {'OK', 1 when it was made, else 0}
+-- ARGV  fence, start of the sale in ms, end in ms (0: none), units granted at the start
+-- Reply {'OK', 1 when the segment was created, 0 when it existed}
 --       {'FENCED', fence}   there is a segment of another generation
 local function generation(fence) return string.match(fence, '^[^@!]*') end
 local fence = redis.call('HGET', KEYS[1], 'fence')

@@ -1,12 +1,12 @@
 #!lua flags=allow-oom
--- Opens a segment in a new incarnation, once it was mended and the hub has heard of it. Numbers that a host was told and
--- that are nowhere are named lost: each is a record of nobody's on the list, and holds a unit, as far as there are any.
--- "Sold out" that was said to an earlier incarnation is worth nothing any more.
+-- Opens a segment under a new base, after mend.lua has completed it and the hub has admitted it. Numbers that a host has
+-- acknowledged and that nobody has found are entered as lost: each becomes a record without a user, and takes one unit; once
+-- the units run out, the rest get no record. A sold-out flag from before is void from now on.
 -- KEYS  segment hash, order list, owners hash
--- ARGV  fence; its base, the one with which it was mended; the new fence; the numbers that are lost, the first and the last
+-- ARGV  fence; the base with which mend.lua completed the segment; the new fence; the first and the last number that are lost
 --       ('' and '': none)
--- Reply {'OK', numbers that are named lost}
---       {'OTHER'}            it is not as it was mended, or a number above this base was given out: nothing was done
+-- Reply {'OK', numbers that were entered as lost}
+--       {'OTHER'}            the segment has changed since, or has given out a number above this base: nothing was done
 local segment, list, base = KEYS[1], KEYS[2], ARGV[2]
 local s = redis.call('HMGET', segment, 'fence', 'next', 'left', 'sold', 'last')
 if s[1] ~= ARGV[1] or s[2] ~= base then return { 'OTHER' } end

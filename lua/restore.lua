@@ -1,19 +1,19 @@
 #!lua
--- Puts an order that its list has lost back in its place among the others. Safe to repeat, and late: what the drainers
--- have committed they recognise and trim.
+-- Inserts an order into the list that has lost it, at the place of its number. Safe to repeat and to send late: drainers
+-- recognise and trim orders that are committed.
 -- KEYS  segment hash, owners hash, order list
 -- ARGV  fence, user, sequence, ms of the claim
--- Reply {'OK', 1 when it was put there, 0 when it is there already}
---       {'OTHER'}     this user does not own that sequence: nothing was done
---       {'GARBAGE'}   a record that was looked at cannot be read: nothing was done
---       {'FENCED', fence}   it is another one here, or none: nothing was done
+-- Reply {'OK', 1 when it was inserted, 0 when the list had it}
+--       {'OTHER'}     the owners hash has another sequence for this user, or none: nothing was done
+--       {'GARBAGE'}   a record of the list cannot be read: nothing was done
+--       {'FENCED', fence}   the segment has another fence, or none: nothing was done
 local segment, owners, list = KEYS[1], KEYS[2], KEYS[3]
 local user, sequence = ARGV[2], tonumber(ARGV[3])
 local fence = redis.call('HGET', segment, 'fence')
 if fence ~= ARGV[1] then return { 'FENCED', fence } end
 if redis.call('HGET', owners, user) ~= ARGV[3] then return { 'OTHER' } end
 
--- the first record with a higher sequence, by halves
+-- binary search for the first record with a higher sequence
 local length = redis.call('LLEN', list)
 local low, high = 0, length
 while low < high do

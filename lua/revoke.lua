@@ -1,9 +1,9 @@
 #!lua
--- Enters tokens that were logged out, each once. A new one comes behind all that are there, whatever the clock does, so a
--- reader goes on behind the last one that it has read. The oldest are removed once they have expired.
+-- Enters tokens that were logged out, each once. A new entry gets a higher score than all others, even when the clock was set
+-- back, so a reader continues behind the last entry that it has read. The oldest entries are removed once they have expired.
 -- KEYS  the set of logged-out tokens
--- ARGV  how many it may hold, for how many seconds a token is remembered after it has expired, tokens as "jti:exp"
--- Reply how many of these were not entered, because the set is full
+-- ARGV  how many tokens the set may hold, for how many seconds a token is kept after it has expired, tokens as "jti:exp"
+-- Reply how many of the tokens were not entered, because the set is full
 local key, limit = KEYS[1], tonumber(ARGV[1])
 local t = redis.call('TIME')
 local gone = {}

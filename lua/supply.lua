@@ -1,14 +1,14 @@
 #!lua flags=allow-oom
--- Units are put on sale after the opening: the seller adds some, or cancelled orders give theirs back. Totals, so that a
--- repeated or late call does no harm. A sold-out sale opens again: flags of the old epoch are worth nothing from now on.
--- Workers may keep the hub's old word for 600 ms, and would refuse who has won meanwhile through another worker: until
--- they have forgotten it the hub is `opening`, and grants nothing (exchange.lua). No wall clock measures these
--- 600 ms, as it may be set. A worker measures them by its monotonic clock, and then calls with the epoch of this opening.
+-- Puts units on sale after the opening of the sale: a seller adds some, or cancelled orders return theirs. The arguments
+-- are totals, so a repeated or late call does no harm. A coupon that is sold out opens again: sold-out flags of earlier
+-- epochs are void from now on. But sold-out notices of workers may still be valid, and would refuse a customer who has won
+-- through another worker meanwhile. Until these notices have ended the hub is `opening`, and grants nothing (exchange.lua).
+-- Wall clocks may be set, so a worker measures that time by its monotonic clock, and then calls with the epoch.
 -- KEYS  hub hash
--- ARGV  fence, amount ever put on sale, units ever given back by cancelled orders; and the epoch that the
---       caller has known for 600 ms
+-- ARGV  fence, all units ever put on sale, all units ever returned by cancelled orders; and the epoch for which the caller
+--       has waited until no earlier notice is valid
 -- Reply {'OK', epoch, units that were new, 1 while the hub is opening, else 0}
---       {'FENCED', fence} it is another one here, or none: nothing was done
+--       {'FENCED', fence} the hub has another fence, or none: nothing was done
 local h = redis.call('HMGET', KEYS[1], 'fence', 'amount', 'cancelled', 'avail', 'sold_out', 'epoch', 'opening')
 if h[1] ~= ARGV[1] then return { 'FENCED', h[1] } end
 local amount = math.max(tonumber(h[2]), tonumber(ARGV[2]))

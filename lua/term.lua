@@ -1,13 +1,13 @@
 #!lua flags=allow-oom
--- The hub begins a new term, because its server may have lost writes. Until every segment has reported to it in this term
--- it grants nothing and says nothing (exchange.lua). Workers may keep the word "sold out" from before: see supply.lua.
--- Epochs of a term begin above those of the terms before it, which may be forgotten here.
+-- The hub begins a new term, because its server may have lost writes. Until every segment has reported in this term, the hub
+-- grants nothing and does not declare the coupon sold out (exchange.lua). Sold-out notices from before may still be valid:
+-- see supply.lua. Epochs of a term begin above those of all earlier terms, because the last epoch may be lost here.
 -- KEYS  hub hash
--- ARGV  the fence expected, the new one, the term as MySQL has counted it, 1 where the hub may have forgotten that it said
---       "sold out" less than 0.6 s ago: not on a single server, which takes longer to come back
+-- ARGV  the fence expected, the new one, the term that MySQL has counted, 1 where notices may be valid although the hub
+--       has lost that it declared the coupon sold out (not on a single server: no notice lasts as long as its restart)
 -- Reply {'OK', epoch}
---       {'REPLACED', term}   there is a term as late as this one: nothing was done
---       {'FENCED', fence}    it is another one here, or none: nothing was done
+--       {'REPLACED', term}   the hub has this term or a later one: nothing was done
+--       {'FENCED', fence}    the hub has another fence, or none: nothing was done
 local h = redis.call('HMGET', KEYS[1], 'fence', 'term', 'segments', 'sold_out', 'opening')
 local term = tonumber(ARGV[3])
 if h[1] ~= ARGV[1] then return { 'FENCED', h[1] } end

@@ -1,10 +1,11 @@
 #!lua
--- Counts an attempt to log in as a failure before its password is looked at, so that many at once gain nothing; or says
--- how long to wait first. Three in a row from one network are free, then the pauses are 1, 2, 4, ... s. When an account
--- has many failures from anywhere, a network has one attempt, and then the longest pause: nobody is ever locked out.
+-- Counts a login attempt as a failure before its password is checked, so that sending many attempts at once gains nothing; or
+-- returns how long the attempt has to wait. Three failures in a row from one network cost no pause, then the pauses are 1, 2,
+-- 4, ... s. When an account has many failures from anywhere, each network has one attempt before the longest pause: nobody is
+-- locked out.
 -- KEYS  of one account: its failures from one network (hash), its failures from anywhere (number)
 -- ARGV  the longest pause in ms
--- Reply 0: go ahead; else ms to wait
+-- Reply 0: check the password; else ms to wait
 local free, many, longest = 3, 100, tonumber(ARGV[1])
 local keep = math.max(900000, 2 * longest)
 local t = redis.call('TIME')

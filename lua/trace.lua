@@ -2,16 +2,16 @@
 -- Looks for an order that MySQL does not have.
 -- KEYS  segment hash, owners hash (user -> number), order list
 -- ARGV  fence, the order's number, a user
--- Reply {1 when the fence is this one, else 0; the fence; the record of that number on the list; the number of the user's
---        order; the highest number that was given out here; its base}   '' for what is not there
+-- Reply {1 when the segment has this fence, else 0; its fence; the record of that number on the list; the number of the
+--        user's order; the highest number that was given out here; the base}   '' for each value that is missing
 local wanted = tonumber(ARGV[2])
 local function at(index)
   local record = redis.call('LINDEX', KEYS[3], index)
   return record, record and tonumber(string.match(record, '^(%d+)|'))
 end
 
--- Numbers of one incarnation have no gap, so that it is mostly where it should be; else by halves. A record that cannot be
--- read is passed over.
+-- Numbers above one base have no gap, so the record is usually as far behind the first one as its number is above; else
+-- binary search. Records that cannot be read are skipped.
 local function find()
   local length = redis.call('LLEN', KEYS[3])
   local _, first = at(0)

@@ -1,7 +1,9 @@
 #!lua flags=allow-oom
--- Brings a slot of an earlier layout to layout 2. Layout 0 had a generation and no fence; layouts 0 and 1 counted what a
--- segment had sold by the number of its last order. The new fence names no life of a server, so that an inspection looks
--- at the slot before anything is sold from it; a slot that was closed stays closed. Safe to repeat.
+-- Brings a slot of an earlier layout to layout 2. Layout 0 had a generation and no fence; layouts 0 and 1 took the number of
+-- the last order for the number of units sold. The new fence names no incarnation, so the slot is suspect, and inspected before
+-- anything is sold from it; a slot that was closed stays closed. Safe to repeat.
+-- Fields of a segment: I and O, units received from the hub and sent back in all; t0 and t1, start and end of the sale in ms
+-- Fields of the hub for segment i: Gi and Ri, units granted to it and taken back in all; Bi, the base that it was admitted with
 -- KEYS  hub or segment hash
 -- ARGV  none
 -- Reply the fence that the slot has now; nil when there is no slot

@@ -1,11 +1,11 @@
 #!lua flags=no-writes
--- A page of those who have an order of a segment.
+-- Reads a page of the customers who have an order of a segment.
 -- KEYS  segment hash, owners hash (user -> number)
--- ARGV  fence, HSCAN's cursor, about how many
+-- ARGV  fence, HSCAN's cursor, about how many customers to return
 -- Reply {'OK', the next cursor ('0': this was the last page), user, ...}
---       {'FENCED', fence}   it is another one here, or none; or there are no owners, and should be
+--       {'FENCED', fence}   the segment has another fence, or none; or it has lost its owners (claim.lua)
 local s = redis.call('HMGET', KEYS[1], 'fence', 'sold', 'unowned')
-local lost = tonumber(s[2] or 0) > tonumber(s[3] or 0) and redis.pcall('HLEN', KEYS[2]) == 0 -- see claim.lua
+local lost = tonumber(s[2] or 0) > tonumber(s[3] or 0) and redis.pcall('HLEN', KEYS[2]) == 0
 if s[1] ~= ARGV[1] or lost then return { 'FENCED', s[1] } end
 local page = redis.call('HSCAN', KEYS[2], ARGV[2], 'COUNT', ARGV[3])
 local reply = { 'OK', page[1] }

@@ -1,10 +1,10 @@
--- The first schema: MariaDB 10.11 and MySQL 8. Statements bear repetition, because DDL commits by itself and a migration
--- that was killed half-way is run again from its start.
+-- The first schema, for MariaDB 10.11 and MySQL 8. Every statement can be repeated: DDL commits implicitly, so a migration that
+-- was killed half-way is run again from its start.
 --
--- Names, descriptions and records are VARBINARY: MariaDB's utf8mb4_bin ignores trailing spaces, and a name is its bytes.
--- A name has at most 60 characters, which is 240 bytes of UTF-8.
--- Columns that end in _ms are milliseconds since 1970 UTC, the unit of Redis's clock as the scripts use it; DATETIME is
--- only where nothing but a person reads it.
+-- Names, descriptions and records are VARBINARY: MariaDB's utf8mb4_bin ignores trailing spaces, but names are compared by
+-- bytes. A name has at most 60 characters, which is 240 bytes of UTF-8.
+-- Columns that end in _ms are milliseconds since 1970 UTC, as the scripts read Redis's clock; columns that no program reads
+-- are DATETIME.
 
 CREATE TABLE IF NOT EXISTS schema_migrations (
 	version INT UNSIGNED NOT NULL,
@@ -24,9 +24,9 @@ CREATE TABLE IF NOT EXISTS users (
 	CONSTRAINT users_kind CHECK (kind IN (1, 2))
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
--- sold counts live orders: the drainer adds, a cancelled order takes one off and adds one to cancelled.
--- segments, hash_key: frozen when the coupon is made, a user's home segment must never move.
--- published: 0 until Redis holds the coupon, so that a creation that was cut short can be finished or told from a sale.
+-- sold: the number of live orders. The drainer adds to it; cancelling an order takes one off and adds one to cancelled.
+-- segments, hash_key: never change, because a customer's home segment must not move.
+-- published: 0 until Redis has the coupon; distinguishes an unfinished creation from a sale.
 CREATE TABLE IF NOT EXISTS coupons (
 	id BIGINT NOT NULL AUTO_INCREMENT,
 	seller_id BIGINT NOT NULL,
@@ -54,13 +54,13 @@ CREATE TABLE IF NOT EXISTS coupons (
 	CONSTRAINT coupons_window CHECK (ends_at_ms = 0 OR ends_at_ms > starts_at_ms)
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
--- One live order per customer and coupon: live_user is NULL once the order is over, and NULLs are never equal.
--- It is STORED, not virtual: one row format for both servers, and no purge of an index on a value that is nowhere.
+-- One live order per customer and coupon: live_user is NULL once the order is over, and a unique key admits many NULLs.
+-- It is STORED, not virtual: one row format for both servers, and an index on a stored column purges reliably.
 --
--- No foreign keys. To users: an order that was acknowledged must not be lost because its user is missing; it is kept, and
--- the audit reports orders of unknown users. To coupons: the check would lock the coupon's row for reading at every
--- insert, and two drainers of one coupon that both go on to write `sold` would always deadlock; that conditional update
--- proves in the same transaction that the coupon exists.
+-- No foreign keys. To users: an acknowledged order must not be lost because its user is missing; it is kept, and the audit
+-- reports orders of unknown users. To coupons: the check would take a shared lock on the coupon's row at every insert, and two
+-- drainers of one coupon that both go on to write `sold` would always deadlock; that conditional update fails in the same
+-- transaction if the coupon does not exist.
 CREATE TABLE IF NOT EXISTS orders (
 	coupon_id BIGINT NOT NULL,
 	segment SMALLINT UNSIGNED NOT NULL,
@@ -77,7 +77,7 @@ CREATE TABLE IF NOT EXISTS orders (
 	CONSTRAINT orders_seq CHECK (seq >= 1)
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
--- How far a segment's list is in MySQL; written in the transaction of the orders it speaks of.
+-- Cursors: how far each segment is drained. Written in the transaction that inserts the orders.
 CREATE TABLE IF NOT EXISTS drain_cursors (
 	coupon_id BIGINT NOT NULL,
 	segment SMALLINT UNSIGNED NOT NULL,
@@ -85,8 +85,8 @@ CREATE TABLE IF NOT EXISTS drain_cursors (
 	PRIMARY KEY (coupon_id, segment)
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
--- Records that cannot become orders, as they were, for a person to look at. The digest (SHA-256 of the record) makes a
--- repeated batch harmless. seq is NULL when the record has no readable one.
+-- Records that cannot become orders, unchanged, for an operator to decide about. The digest (SHA-256 of the record) makes a
+-- repeated batch harmless. seq is NULL if the record has no readable one.
 CREATE TABLE IF NOT EXISTS dead_letters (
 	id BIGINT NOT NULL AUTO_INCREMENT,
 	coupon_id BIGINT NOT NULL,

@@ -1,5 +1,5 @@
--- What becomes of a dead letter. It is never deleted: the audit explains by it why an order that was sold has no row.
--- Neither server can add a column only if it is missing, so the statement is chosen by what is there.
+-- The end of a dead letter. Letters are never deleted: they account for sold units without a row.
+-- Only MariaDB can add a column conditionally, so the statement is chosen by the schema that exists.
 
 SET @change = IF((SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = DATABASE()
 	AND table_name = 'dead_letters' AND column_name = 'state') > 0, 'DO 0',

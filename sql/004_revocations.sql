@@ -1,5 +1,5 @@
--- Tokens that were logged out and have not expired: what Redis's set of them is completed from when Redis has lost some.
--- The drainers remove rows that have expired.
+-- Tokens that were logged out and have not expired. The drainers complete Redis's set from these rows when Redis has lost
+-- some, and remove expired rows.
 
 CREATE TABLE IF NOT EXISTS revocations (
 	token_id BINARY(8) NOT NULL COMMENT 'HEX() of it is the jti',

@@ -1,5 +1,5 @@
--- What counting a seller's coupons reads, and what finds creations that were cut short. Neither server can add an index
--- only if it is missing, so the statement is chosen by what is there.
+-- Indexes for counting a seller's coupons and for finding unfinished creations. Only MariaDB can add an index conditionally, so
+-- the statement is chosen by the schema that exists.
 
 SET @change = IF((SELECT COUNT(*) FROM information_schema.statistics WHERE table_schema = DATABASE()
 	AND table_name = 'coupons' AND index_name = 'coupons_on_sale') > 0, 'DO 0',
@@ -11,6 +11,6 @@ PREPARE coupons_change FROM @change;
 EXECUTE coupons_change;
 DEALLOCATE PREPARE coupons_change;
 
--- The drainers delete creations that were cut short through this view, so that they need no right to delete a coupon.
+-- The drainers delete unfinished creations through this view, so they need no right to delete a coupon.
 CREATE OR REPLACE SQL SECURITY DEFINER VIEW unpublished_coupons AS
 	SELECT id, segments, created_at_ms FROM coupons WHERE published = 0;

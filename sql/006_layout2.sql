@@ -1,7 +1,6 @@
--- Layout 2: order numbers come from ranges that this database hands out, so that none is given twice, whatever the servers of
--- Redis lose. Columns that paying, cancelling, limits, waiting lists and steering fill are added here, too, because the orders
--- are many and are rewritten once. Neither server can add a column only if it is missing, so the statements are chosen by what
--- is there.
+-- Layout 2: order numbers come from ranges that this database hands out, so none is given twice, whatever Redis loses. Columns for
+-- paying, cancelling, limits, waiting lists and pausing are added here, too, so that the many orders are rewritten only once. Only
+-- MariaDB can add a column conditionally, so the statements are chosen by the schema that exists.
 
 SET @change = IF((SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = DATABASE()
 	AND table_name = 'orders' AND column_name = 'unit') > 0, 'DO 0',
@@ -30,8 +29,8 @@ PREPARE letters_change FROM @change;
 EXECUTE letters_change;
 DEALLOCATE PREPARE letters_change;
 
--- The column has a new name, so that a drainer of an earlier version which still runs can do nothing: to it every order of a
--- range below the cursor would be committed already, and it would take them off their list.
+-- The column is renamed so that a drainer of an earlier version fails: it would take every order of a range below the cursor
+-- for committed, and trim it from its list.
 SET @change = IF((SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = DATABASE()
 	AND table_name = 'drain_cursors' AND column_name = 'base') > 0, 'DO 0',
 	'ALTER TABLE drain_cursors
@@ -41,8 +40,8 @@ PREPARE cursors_change FROM @change;
 EXECUTE cursors_change;
 DEALLOCATE PREPARE cursors_change;
 
--- Order numbers of earlier bases of a segment: base + 1, base + 2, ... The count is how many are known to have been given out
--- when the segment got another base; it grows when later ones are found.
+-- Ranges of a segment's earlier bases: base + 1 to base + count. The count is how many numbers are known to have been given out
+-- when the segment got another base; it grows if later ones are found.
 CREATE TABLE IF NOT EXISTS number_ranges (
 	coupon_id BIGINT NOT NULL,
 	segment SMALLINT UNSIGNED NOT NULL,

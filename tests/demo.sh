@@ -94,7 +94,7 @@ audit=$(ctl audit "$seller/$coupon" 2>&1)
 balanced=$?
 
 printf '%s\n' "demo sale $seller/$coupon: $units customers at once on $units units in 10 segments" \
-	"  sold $sold of $units in $took ms (told to ask again: $again)" \
+	"  sold $sold of $units in $took ms (retries after 503: $again)" \
 	"  refused while a unit was left: $early" \
 	"  orders in MySQL: $in_mysql"
 printf '  audit: %s\n' "$(case $balanced in 0) echo balanced ;; 1) echo NOT BALANCED ;; *) echo cannot tell ;; esac)"
@@ -103,11 +103,19 @@ if [ "$sold" != "$units" ] || [ "$early" != 0 ] || [ "$in_mysql" != "$units" ] |
 	die "this is not what it must be; logs are in $SECKILL_RUN/log"
 fi
 
-# Left for the reader to play with.
+# Left for the reader to play with: these customers, and a sale with units on it, which README.md uses.
 cp "$dir/customers" "$SECKILL_RUN/demo.customers"
+ctl token --kind seller --count 1 --prefix shop --out "$dir/shop" >"$dir/body" 2>&1 || die "the seller shop1 could not be made"
+token=$(cut -f3 "$dir/shop")
+case $(curl -s -o "$dir/body" -w '%{http_code}' -H 'Content-Type: application/json' -H "Authorization: Bearer $token" \
+	-d '{"name":"tea","amount":1000,"stock":500,"description":"a sale to try"}' "$url/api/users/shop1/coupons") in
+201) ;;
+400) grep -q '"duplicate-coupon"' "$dir/body" || die "the sale shop1/tea could not be made" ;; # an earlier ./dev up made it
+*) die "the sale shop1/tea could not be made" ;;
+esac
 cat <<TXT
 try:
-  curl -i $url/api/users/$seller/coupons/$coupon
-  curl -i -H "Authorization: Bearer \$(head -1 $home/demo.customers | cut -f3)" -X POST $url/api/users/$seller/coupons/$coupon/claims
+  curl -i $url/api/users/shop1/coupons/tea
+  curl -i -H "Authorization: Bearer \$(head -1 $home/demo.customers | cut -f3)" -X POST $url/api/users/shop1/coupons/tea/claims
   curl -i -H "Authorization: Bearer \$(head -1 $home/demo.customers | cut -f3)" $url/api/users/buyer-$name-1/orders
 TXT

@@ -1,8 +1,7 @@
 /*
- * Two keys of an account, in one slot: what failed from a network, and what
- * failed from anywhere. A network is what one attacker easily has many
- * addresses of: an IPv4 /24 or an IPv6 /64. Keys are hashes of names and
- * networks, so unknown names wait like known ones.
+ * A login touches two keys, in one hash slot: the failures of the account from the client's network, and from anywhere.
+ * A network is a block of addresses that one attacker can easily get: an IPv4 /24 or an IPv6 /64. Keys are hashes of
+ * names and networks, and an unknown name waits like a known one.
  */
 #include "account/login_throttle.h"
 
@@ -14,7 +13,7 @@
 
 enum { V4_NETWORK = 3, V6_NETWORK = 8, V4_MAPPED = 12 };
 
-/* Never 0, which is "anywhere". */
+/* Never 0: network 0 stands for anywhere. */
 static int64_t network_hash(struct str address)
 {
 	static const unsigned char mapped[V4_MAPPED] = { [10] = 0xff, [11] = 0xff };
@@ -41,7 +40,7 @@ static void put_keys(struct redis_command *c, struct str account, struct str add
 	key_put(c, KEY_FAILURES, hash, 0);
 }
 
-enum status login_throttle_login(struct service *svc, struct str account, struct str address, int *wait_s)
+enum status login_throttle_begin(struct service *svc, struct str account, struct str address, int *wait_s)
 {
 	struct arena a = { 0 };
 	struct redis_command c;
@@ -70,6 +69,6 @@ void login_throttle_forgive(struct service *svc, struct str account, struct str 
 		return;
 	redis_script(&c, &script_forgive, 2);
 	put_keys(&c, account, address);
-	redis_call(svc->redis_sync, &a, &c, NULL); /* what is not forgiven is forgotten by itself */
+	redis_call(svc->redis_sync, &a, &c, NULL); /* without an answer the failure expires later */
 	arena_release(&a);
 }

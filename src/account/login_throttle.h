@@ -1,11 +1,10 @@
 /*
- * Against guessing of passwords: failed logins of an account from one network
- * make the next one there wait, up to login_delay_s. Other networks do not
- * wait with it, so nobody can lock a user out. What one address may ask at
- * all is nginx's to limit.
+ * Slows down the guessing of passwords: after failed logins to an account from one network, the next attempt from that
+ * network must wait, up to login_delay_s. Attempts from other networks do not wait, so nobody can lock a user out.
+ * nginx limits the requests of one address.
  *
- * Blocks for an answer of Redis. While Redis is away nothing is counted and
- * nobody waits: a login of somebody who knows the password must not need it.
+ * Blocks for an answer of Redis. While Redis is unreachable nothing is counted and nobody waits, because a login with
+ * the right password must not need Redis.
  */
 #ifndef ACCOUNT_LOGIN_THROTTLE_H
 #define ACCOUNT_LOGIN_THROTTLE_H
@@ -14,13 +13,13 @@
 #include "sale/status.h"
 
 /*
- * Before a password is looked at: STATUS_OK, and the attempt counts as a
- * failure until login_throttle_forgive; or STATUS_RATE_LIMITED, and *wait_s (from 1)
- * says for how long. An address is what nginx calls it: IPv4 or IPv6 as text.
+ * Call this before checking a password. STATUS_OK: the attempt counts as a failure until login_throttle_forgive.
+ * STATUS_RATE_LIMITED: the client must wait for *wait_s seconds, 1 or more. `address` is the client's IPv4 or IPv6
+ * address as text.
  */
-enum status login_throttle_login(struct service *svc, struct str account, struct str address, int *wait_s);
+enum status login_throttle_begin(struct service *svc, struct str account, struct str address, int *wait_s);
 
-/* The attempt was no wrong guess: the password was right, or nothing was found out. */
+/* Undoes the count of an attempt that did not fail: the password was right, or could not be checked. Blocks. */
 void login_throttle_forgive(struct service *svc, struct str account, struct str address);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * The only includer of crypt.h. libxcrypt reports a failure as a "hash" that
- * begins with '*', which must never equal anything, least of all a stored '*'.
+ * The only file that includes crypt.h. libxcrypt reports a failure as a "hash" that begins with '*', which must not
+ * pass for a hash: it could equal a stored '*'.
  */
 #include "account/password.h"
 
@@ -10,12 +10,12 @@
 /* "$y$j9T$salt$hash": the method and its cost end at the third '$'. */
 enum { PREFIX_DOLLARS = 3 };
 
-static bool usable(const char *hash)
+static bool is_hash(const char *hash)
 {
 	return hash && hash[0] == '$';
 }
 
-/* crypt wants a C string; no longer than a password can be, so that nobody buys time with a long one. */
+/* crypt needs a C string. Texts longer than PASSWORD_MAX are refused, because hashing them would take longer. */
 static bool crypt_text(struct str password, const char *setting, char text[PASSWORD_TEXT])
 {
 	char phrase[PASSWORD_MAX + 1];
@@ -26,7 +26,7 @@ static bool crypt_text(struct str password, const char *setting, char text[PASSW
 	phrase[password.n] = '\0';
 	struct crypt_data data = { 0 };
 	const char *hash = crypt_rn(phrase, setting, &data, sizeof data);
-	bool ok = usable(hash) && strlen(hash) < PASSWORD_TEXT;
+	bool ok = is_hash(hash) && strlen(hash) < PASSWORD_TEXT;
 	if (ok)
 		strcpy(text, hash);
 	explicit_bzero(phrase, sizeof phrase);
@@ -45,8 +45,8 @@ bool password_hash(struct str password, int cost, char text[PASSWORD_TEXT])
 	return new_setting(cost, setting) && crypt_text(password, setting, text);
 }
 
-/* Takes the same time wherever the texts differ. */
-static bool equal(struct str a, struct str b)
+/* Takes the same time wherever the texts differ, so that the time does not help to guess a hash. */
+static bool is_equal(struct str a, struct str b)
 {
 	if (a.n != b.n)
 		return false;
@@ -63,13 +63,13 @@ bool password_verify(struct str password, struct str stored, int cost)
 		memcpy(setting, stored.p, stored.n);
 		setting[stored.n] = '\0';
 		if (crypt_text(password, setting, text))
-			return equal(str_of(text), stored);
+			return is_equal(str_of(text), stored);
 	}
-	password_hash(password, cost, text); /* for the time it takes */
+	password_hash(password, cost, text); /* so that this takes as long as a wrong password */
 	return false;
 }
 
-static size_t prefix(struct str stored)
+static size_t prefix_length(struct str stored)
 {
 	int dollars = 0;
 	for (size_t i = 0; i < stored.n; i++)
@@ -82,7 +82,7 @@ bool password_is_current(struct str stored, int cost)
 {
 	char setting[CRYPT_GENSALT_OUTPUT_SIZE];
 	if (!new_setting(cost, setting))
-		return true; /* it could not be made anew either */
+		return true; /* a new hash would fail, too */
 	struct str now = str_of(setting);
-	return str_eq((struct str){ stored.p, prefix(stored) }, (struct str){ now.p, prefix(now) });
+	return str_eq((struct str){ stored.p, prefix_length(stored) }, (struct str){ now.p, prefix_length(now) });
 }

@@ -1,7 +1,6 @@
 /*
- * Passwords, hashed by yescrypt through libxcrypt. The stored text says how it
- * was made (crypt(5)), so costs can change while old hashes still verify.
- * Hashing is slow on purpose: it blocks for tens of milliseconds.
+ * Passwords, hashed with yescrypt by libxcrypt. A stored hash names its method and cost (crypt(5)), so old hashes still
+ * verify after the cost has changed. Hashing is slow on purpose: it blocks for tens of milliseconds.
  */
 #ifndef ACCOUNT_PASSWORD_H
 #define ACCOUNT_PASSWORD_H
@@ -13,17 +12,16 @@ enum { PASSWORD_MIN = 6, PASSWORD_MAX = 128, PASSWORD_TEXT = 256 };
 /* Stored for a user who cannot log in: no password has this hash. */
 #define PASSWORD_UNUSABLE "!"
 
-/* A new hash with a fresh salt. False: the password is longer than PASSWORD_MAX, or the system refused. */
+/* Writes a hash with a fresh salt to text. False: the password is too long or has a zero byte, or libxcrypt failed. */
 bool password_hash(struct str password, int cost, char text[PASSWORD_TEXT]);
 
 /*
- * Whether the password has this stored hash. When no password can have it
- * (no such user: an empty text; PASSWORD_UNUSABLE; damage), this takes as long
- * as a wrong password does and is false.
+ * Whether `stored` is the hash of the password. When no password can have it (an empty text, for an unknown user;
+ * PASSWORD_UNUSABLE; a damaged hash), the result is false, and takes as long as for a wrong password.
  */
 bool password_verify(struct str password, struct str stored, int cost);
 
-/* Whether the stored hash was made as password_hash would make it now. */
+/* Whether the stored hash has the method and the cost that password_hash would use now. */
 bool password_is_current(struct str stored, int cost);
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * A reader goes on behind the last entry that it has read. When that entry is
- * not there any more (it has expired, or Redis lost its data or has older
- * ones), the reader begins anew; what it has learnt before it keeps.
+ * A reader continues behind the last entry that it has read. When the set no longer has that entry (because it has
+ * expired, or Redis has lost its data or has older data), the reader starts again from the first entry. Tokens that
+ * were read before stay in memory.
  */
 #include "account/revocation.h"
 
@@ -17,13 +17,31 @@
 #include "sale/key.h"
 #include "sale/scripts.h"
 
-enum { EVERY_MS = 500, PAGE = 1000, JTI = 16 };
+enum { EVERY_MS = 500, PAGE = 1000, JTI = 16, ENTRY_TEXT = 48 };
+
+/* How far a process has read the set. */
+struct revocation_reader {
+	struct service *svc;
+	int64_t score;           /* of the last entry that was read */
+	char entry[ENTRY_TEXT];  /* the text of that entry; "": none was read */
+	int64_t read_ms;         /* when the set was read, by clock_mono_ms; 0: never; not in the hot pool */
+	struct loop_timer timer; /* hot pool only */
+};
+
+static struct revocation_reader *ensure_reader(struct service *svc)
+{
+	if (!svc->revocations) {
+		svc->revocations = alloc_zeroed(1, sizeof *svc->revocations);
+		svc->revocations->svc = svc;
+	}
+	return svc->revocations;
+}
 
 bool revocation_read_entry(struct str entry, struct revocation *r)
 {
 	struct str rest = entry, jti;
 	char *end;
-	if (entry.n >= sizeof((struct service *)0)->revoked_last || !parse_split(&rest, ':', &jti) || jti.n != JTI ||
+	if (entry.n >= ENTRY_TEXT || !parse_split(&rest, ':', &jti) || jti.n != JTI ||
 	    !parse_int(rest, 0, NUMBER_MAX, &r->expires_s))
 		return false;
 	r->id = strtoull(jti.p, &end, 16);
@@ -32,42 +50,41 @@ bool revocation_read_entry(struct str entry, struct revocation *r)
 
 /* Reading */
 
-static bool has_last(const struct service *svc, const struct redis_reply *page)
+static bool has_last_entry(const struct revocation_reader *r, const struct redis_reply *page)
 {
 	for (size_t i = 0; i + 1 < redis_count(page); i += 2)
-		if (redis_number_at(page, i + 1) == svc->revoked_at &&
-		    str_eq(redis_text_at(page, i), str_of(svc->revoked_last)))
+		if (redis_number_at(page, i + 1) == r->score && str_eq(redis_text_at(page, i), str_of(r->entry)))
 			return true;
-	return !*svc->revoked_last;
+	return !*r->entry;
 }
 
-/* True: there is more to read at once. */
-static bool learn(struct service *svc, const struct redis_reply *page)
+/* Takes the entries of a page. True: the next page should be read at once. */
+static bool take_page(struct revocation_reader *r, const struct redis_reply *page)
 {
-	if (!has_last(svc, page)) {
-		svc->revoked_at = 0;
-		*svc->revoked_last = '\0';
+	if (!has_last_entry(r, page)) {
+		r->score = 0;
+		*r->entry = '\0';
 		return true;
 	}
 	bool progress = false;
 	for (size_t i = 0; i + 1 < redis_count(page); i += 2) {
-		struct revocation r;
+		struct revocation revoked;
 		struct str entry = redis_text_at(page, i);
-		if (!revocation_read_entry(entry, &r))
+		if (!revocation_read_entry(entry, &revoked))
 			continue;
-		tokens_revoke(svc->tokens, r.id, r.expires_s);
-		progress |= redis_number_at(page, i + 1) > svc->revoked_at;
-		svc->revoked_at = redis_number_at(page, i + 1);
-		snprintf(svc->revoked_last, sizeof svc->revoked_last, "%.*s", (int)entry.n, entry.p);
+		tokens_revoke(r->svc->tokens, revoked.id, revoked.expires_s);
+		progress |= redis_number_at(page, i + 1) > r->score;
+		r->score = redis_number_at(page, i + 1);
+		snprintf(r->entry, sizeof r->entry, "%.*s", (int)entry.n, entry.p);
 	}
 	return progress && redis_count(page) == (size_t)2 * PAGE;
 }
 
-static void query(const struct service *svc, struct redis_command *c)
+static void page_command(const struct revocation_reader *r, struct redis_command *c)
 {
 	redis_command(c, "ZRANGEBYSCORE");
 	key_put(c, KEY_REVOKED, 0, 0);
-	redis_put_int(c, svc->revoked_at);
+	redis_put_int(c, r->score);
 	redis_put_text(c, "+inf");
 	redis_put_text(c, "WITHSCORES");
 	redis_put_text(c, "LIMIT");
@@ -77,40 +94,42 @@ static void query(const struct service *svc, struct redis_command *c)
 
 static void on_page(void *context, enum redis_outcome end, const struct redis_reply *reply)
 {
-	struct service *svc = context;
-	bool more = end == REDIS_ANSWER && learn(svc, reply);
-	loop_timer_set(svc->loop, &svc->revoked_timer, more ? 0 : EVERY_MS);
+	struct revocation_reader *r = context;
+	bool more = end == REDIS_ANSWER && take_page(r, reply);
+	loop_timer_set(r->svc->loop, &r->timer, more ? 0 : EVERY_MS);
 }
 
 static void on_timer(struct loop_timer *t)
 {
-	struct service *svc = container_of(t, struct service, revoked_timer);
+	struct revocation_reader *r = container_of(t, struct revocation_reader, timer);
 	struct redis_command c;
-	query(svc, &c);
-	redis_send(svc->redis, &c, on_page, svc);
+	page_command(r, &c);
+	redis_send(r->svc->redis, &c, on_page, r);
 }
 
 void revocation_watch(struct service *svc)
 {
-	svc->revoked_timer.fn = on_timer;
-	loop_timer_set(svc->loop, &svc->revoked_timer, 0);
+	struct revocation_reader *r = ensure_reader(svc);
+	r->timer.fn = on_timer;
+	loop_timer_set(svc->loop, &r->timer, 0);
 }
 
 void revocation_refresh(struct service *svc)
 {
+	struct revocation_reader *r = ensure_reader(svc);
 	struct redis_command c;
 	int64_t now = clock_mono_ms();
-	if (svc->revoked_read_ms && now - svc->revoked_read_ms < EVERY_MS)
+	if (r->read_ms && now - r->read_ms < EVERY_MS)
 		return;
 	bool more = true;
-	for (int pages = 0; more && pages <= 2 * REVOKED_MAX / PAGE; pages++) { /* the set is bounded, so is this */
+	for (int pages = 0; more && pages <= 2 * REVOKED_MAX / PAGE; pages++) { /* bounded, because the set is */
 		struct arena a = { 0 };
 		const struct redis_reply *page;
-		query(svc, &c);
+		page_command(r, &c);
 		bool answered = redis_call(svc->redis_sync, &a, &c, &page) == REDIS_ANSWER;
-		more = answered && learn(svc, page);
+		more = answered && take_page(r, page);
 		if (answered)
-			svc->revoked_read_ms = now;
+			r->read_ms = now;
 		arena_release(&a);
 	}
 }
@@ -130,7 +149,7 @@ void revocation_command(struct redis_command *c, const struct revocation *r, int
 	}
 }
 
-/* Of one byte order everywhere, so that HEX() shows a jti. */
+/* Big-endian on every machine, so that HEX() in MySQL shows the jti. */
 struct revoked_id revocation_id(uint64_t id)
 {
 	struct revoked_id bytes;
@@ -147,7 +166,7 @@ uint64_t revocation_read_id(struct str bytes)
 	return be64toh(id);
 }
 
-/* IGNORE: here a row that is there already is as good as a new one. */
+/* IGNORE: rows that exist already are not changed. */
 int revocation_insert(struct db *db, const struct revocation *r, int count)
 {
 	char sql[80 + REVOKED_CHUNK * 8] = "INSERT IGNORE INTO revocations (token_id, expires_at_s) VALUES ";
@@ -159,10 +178,10 @@ int revocation_insert(struct db *db, const struct revocation *r, int count)
 		v[2 * i] = DB_S(((struct str){ ids[i].bytes, sizeof ids[i].bytes }));
 		v[2 * i + 1] = DB_N(r[i].expires_s);
 	}
-	return db_run(db, NULL, sql, v, 2 * count, NULL, NULL);
+	return db_exec_params(db, sql, NULL, v, 2 * count);
 }
 
-static enum status enter(struct service *svc, const struct revocation *r)
+static enum status enter_in_redis(struct service *svc, const struct revocation *r)
 {
 	struct arena a = { 0 };
 	struct redis_command c;
@@ -175,11 +194,11 @@ static enum status enter(struct service *svc, const struct revocation *r)
 	return s;
 }
 
-/* Redis first, and MySQL in any case: even when one of them is away, the token shall be refused as soon as can be. */
+/* Redis first, so that workers refuse the token soon; MySQL even if Redis does not answer, for the drainers to copy. */
 enum status revocation_token(struct service *svc, const struct token *t)
 {
 	struct revocation r = { .id = t->id, .expires_s = t->expires_s };
-	enum status entered = enter(svc, &r), kept = STATUS_OK;
+	enum status entered = enter_in_redis(svc, &r), kept = STATUS_OK;
 	if (entered == STATUS_BUSY) {
 		log_error("revocations_full", LOG_INT("limit", REVOKED_MAX));
 		return entered;

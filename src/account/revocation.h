@@ -1,9 +1,7 @@
 /*
- * Logged-out tokens. Workers learn of them from one sorted set in Redis
- * (KEY_REVOKED) and keep them in memory, so that a check costs no call to
- * Redis. A row in MySQL is kept beside each entry, and revocation_sync.h restores
- * either side from the other. Both forget a token REVOKED_KEEP_S after it
- * has expired.
+ * Logged-out tokens. Workers read them from one sorted set in Redis (KEY_REVOKED) and keep them in memory, so that a
+ * check needs no call to Redis. MySQL has a row for each entry, and revocation_sync.h restores either side from the
+ * other. Redis and MySQL remove a token REVOKED_KEEP_S after its expiry.
  */
 #ifndef ACCOUNT_REVOCATION_H
 #define ACCOUNT_REVOCATION_H
@@ -12,8 +10,8 @@
 #include "sale/service.h"
 
 /*
- * REVOKED_MAX bounds the set, so that strangers who log in and out all day cannot take the memory that sales need.
- * REVOKED_CHUNK is how many tokens go into one call of the script and into one statement.
+ * REVOKED_MAX bounds the set, so that clients who log in and out all day cannot take the memory that sales need.
+ * REVOKED_CHUNK tokens go into one call of the script and into one statement.
  */
 enum { REVOKED_MAX = 1000000, REVOKED_CHUNK = 40 };
 
@@ -22,35 +20,35 @@ struct revocation {
 	int64_t expires_s; /* exp */
 };
 
-/* Hot pool: reads the set every half second, on the loop. */
+/* Hot pool: reads new entries of the set every half second, on the loop. */
 void revocation_watch(struct service *svc);
 
-/* Cold pool: reads it now, unless it did within the last half second. Blocks. */
+/* Cold and auth pool: reads new entries now, unless they were read within the last half second. Blocks. */
 void revocation_refresh(struct service *svc);
 
 /*
- * Logs a token out everywhere. STATUS_OK: it is refused from now on, and Redis and MySQL have it. STATUS_UNAVAILABLE,
- * STATUS_INTERNAL (of MySQL): at most one of them has it yet; the drainers bring it to the other one, and it is safe to
- * ask again. STATUS_BUSY: the set is full, and nothing was done. Blocks.
+ * Logs a token out for all workers. STATUS_OK: Redis and MySQL have the entry, and all workers refuse the token within
+ * half a second. STATUS_UNAVAILABLE, STATUS_INTERNAL (of MySQL): one of the two may have the entry, and the drainers
+ * copy it to the other; safe to repeat. STATUS_BUSY: the set is full, and nothing was done. Blocks.
  */
 enum status revocation_token(struct service *svc, const struct token *t);
 
-/* Both sides, for revocation_sync.c. */
+/* For revocation_sync.c */
 
-/* An entry of the set. False: it is not one. */
+/* Reads an entry of the set, "JTI:EXPIRES_S". False: it is malformed. */
 bool revocation_read_entry(struct str entry, struct revocation *r);
 
-/* A call of the script that enters up to REVOKED_CHUNK tokens; its reply is how many there was no room for. */
+/* Builds a call of lua/revoke.lua, which enters up to REVOKED_CHUNK tokens. Its reply: how many found no room. */
 void revocation_command(struct redis_command *c, const struct revocation *r, int count);
 
-/* Rows for up to REVOKED_CHUNK tokens; those that have one stay as they are. As db_run. */
+/* Inserts rows for up to REVOKED_CHUNK tokens, except those that exist. Blocks. 0, or -1: the database has failed. */
 int revocation_insert(struct db *db, const struct revocation *r, int count) MUST_CHECK;
 
-/* A token's id as MySQL has it, and back. */
+/* Converts a token's id to the bytes that MySQL has, and back. */
 struct revoked_id {
 	char bytes[8];
 };
 struct revoked_id revocation_id(uint64_t id);
-uint64_t revocation_read_id(struct str bytes); /* 0 when these are not 8 bytes */
+uint64_t revocation_read_id(struct str bytes); /* 0: there are not 8 bytes */
 
 #endif

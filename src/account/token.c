@@ -10,24 +10,24 @@
 #include <strings.h>
 #include <time.h>
 
-#include "account/token_claims.h"
+#include "account/token_payload.h"
 #include "base/alloc.h"
 #include "base/parse.h"
 #include "base/random.h"
 #include "base/table.h"
 
-enum { KEYS_MAX = 4, KEY_MIN = 32, KEY_MAX = 128, TOKEN_MIN = 20, TOKEN_MAX = 2048, LEEWAY_S = 30, MAC = 32 };
+enum { KEYS_MAX = 4, KEY_MIN = 32, KEY_MAX = 128, TOKEN_MIN = 20, TOKEN_MAX = 2048, MAC = 32 };
 
-/* A token is good before it was issued: on a host whose clock is so far behind, or when the clock was set back. */
+/* nbf is this long before iat: the clock of another host may be behind, or the clock of this host may be set back. */
 enum { CLOCKS_APART_S = REVOKED_KEEP_S };
 
 struct key {
 	char kid[33];
 	unsigned char secret[KEY_MAX];
 	int size;
-	char *header; /* as libjwt writes it: base64url, without the dot */
+	char *header; /* of tokens with this key, as libjwt writes it: base64url, without the dot */
 	size_t header_size;
-	EVP_MAC_CTX *mac; /* keyed once; every check starts it again */
+	EVP_MAC_CTX *mac; /* keyed; every check restarts it */
 };
 
 struct tokens {
@@ -35,11 +35,11 @@ struct tokens {
 	struct key keys[KEYS_MAX];
 	int count;
 	struct table revoked;
-	size_t sweep_at; /* when so many were logged out, those that have expired are removed */
+	size_t sweep_at; /* expired ones are removed when revoked has this many */
 };
 
 struct revoked {
-	struct table_node node; /* hash: the jti, which is random */
+	struct table_node node; /* its hash is the jti, which is random */
 	int64_t expires_s;
 };
 
@@ -47,12 +47,12 @@ struct revoked {
 
 static jwt_t *unsigned_jwt(const struct tokens *ts, const struct token *t, int64_t now_s)
 {
-	jwt_t *jwt;
+	jwt_t *jwt = NULL;
 	char sub[24], jti[24];
 	snprintf(sub, sizeof sub, "%lld", (long long)t->user);
 	snprintf(jti, sizeof jti, "%016llx", (unsigned long long)t->id);
-	if (jwt_new(&jwt))
-		abort();
+	jwt_new(&jwt);
+	alloc_checked(jwt);
 	jwt_add_grant(jwt, "sub", sub);
 	jwt_add_grant(jwt, "name", t->name.p);
 	jwt_add_grant(jwt, "kind", t->kind == KIND_SELLER ? "saler" : "customer");
@@ -102,7 +102,7 @@ static EVP_MAC_CTX *keyed_mac(const struct key *k)
 	return mac;
 }
 
-static void prepare(struct tokens *ts, struct key *k)
+static void prepare_key(struct tokens *ts, struct key *k)
 {
 	struct token nobody = { .name = STR("x"), .kind = KIND_CUSTOMER };
 	char *text = sign(unsigned_jwt(ts, &nobody, 0), k);
@@ -132,12 +132,13 @@ static const char *read_key(struct tokens *ts, struct arena *a, char *line, int 
 		return NULL;
 	struct key *k = &ts->keys[ts->count];
 	if (sscanf(line, "%32s %257s %c", kid, hex, &rest) != 2 || !parse_hex(k, hex))
-		return arena_printf(a, "line %d is not KID HEX with %d to %d bytes of key", number, KEY_MIN, KEY_MAX);
+		return arena_printf(a, "line %d is not a key: write KID and %d to %d bytes in hex", number, KEY_MIN,
+				    KEY_MAX);
 	for (int i = 0; i < ts->count; i++)
 		if (strcmp(ts->keys[i].kid, kid) == 0)
-			return arena_printf(a, "line %d repeats the kid %s", number, kid);
+			return arena_printf(a, "line %d repeats the key id %s: give each key its own", number, kid);
 	memcpy(k->kid, kid, sizeof kid);
-	prepare(ts, k);
+	prepare_key(ts, k);
 	ts->count++;
 	return NULL;
 }
@@ -147,17 +148,16 @@ static const char *read_keys(struct tokens *ts, struct arena *a, FILE *f)
 	char line[512];
 	const char *problem = NULL;
 	for (int number = 1; !problem && fgets(line, sizeof line, f); number++)
-		problem = ts->count == KEYS_MAX ? "it has more than 4 keys" : read_key(ts, a, line, number);
+		problem = ts->count == KEYS_MAX ? "it has more than 4 keys: remove the oldest"
+						: read_key(ts, a, line, number);
 	explicit_bzero(line, sizeof line);
-	return problem || ts->count ? problem : "it has no key";
+	return problem || ts->count ? problem : "it has no key: add a line KID HEX";
 }
 
 struct tokens *tokens_new(const struct conf *conf, struct arena *a, const char **problem)
 {
-	struct tokens *ts = calloc(1, sizeof *ts);
+	struct tokens *ts = alloc_zeroed(1, sizeof *ts);
 	FILE *f = fopen(conf->token_key_file, "r");
-	if (!ts)
-		abort();
 	ts->conf = conf;
 	*problem = f ? read_keys(ts, a, f) : strerror(errno);
 	if (f)
@@ -198,7 +198,7 @@ static bool split(struct str jwt, struct str part[3])
 	return rest.p == NULL;
 }
 
-static bool signed_by(const struct key *k, struct str signed_part, struct str signature)
+static bool is_signed_by(const struct key *k, struct str signed_part, struct str signature)
 {
 	unsigned char mac[MAC];
 	size_t size = 0;
@@ -222,23 +222,29 @@ static bool read_hex(struct str text, uint64_t *value)
 }
 
 /*
- * RFC 8725: every claim that we rely on is there, typed and in its bounds (claims_read), and says what it must. The
- * bound of a token's life is the largest value of token_ttl_s, not the present one, which may have changed since it was
- * issued.
+ * Hosts' clocks differ by seconds even when they are synchronized: a token is accepted this long before its nbf and
+ * this long after its exp.
  */
-static enum status judge(const struct tokens *ts, const struct claims *c, int64_t now_s, struct token *t)
+enum { LEEWAY_S = 30 };
+
+/*
+ * As RFC 8725 asks, every field is present, of its type and within its bounds (token_payload_read), and has a value
+ * that we accept. The lifetime of a token is compared with the largest token_ttl_s that the settings allow, because
+ * token_ttl_s may have changed since the token was issued.
+ */
+static enum status check_payload(const struct tokens *ts, const struct token_payload *p, int64_t now_s, struct token *t)
 {
 	struct str own = str_of(ts->conf->token_issuer);
-	bool seller = str_eq(c->kind, STR("saler"));
-	if (!str_eq(c->issuer, own) || !str_eq(c->audience, own) || (!seller && !str_eq(c->kind, STR("customer"))) ||
-	    !parse_int(c->subject, 1, INT64_MAX, &t->user) || !read_hex(c->id, &t->id) ||
-	    c->not_before_s > now_s + LEEWAY_S || c->issued_s > now_s + CLOCKS_APART_S + LEEWAY_S ||
-	    c->expires_s - c->issued_s > CONF_MAX_token_ttl_s)
+	bool seller = str_eq(p->kind, STR("saler"));
+	if (!str_eq(p->issuer, own) || !str_eq(p->audience, own) || (!seller && !str_eq(p->kind, STR("customer"))) ||
+	    !parse_int(p->subject, 1, INT64_MAX, &t->user) || !read_hex(p->id, &t->id) ||
+	    p->not_before_s > now_s + LEEWAY_S || p->issued_s > now_s + CLOCKS_APART_S + LEEWAY_S ||
+	    p->expires_s - p->issued_s > CONF_MAX_token_ttl_s)
 		return STATUS_BAD_TOKEN;
-	t->name = c->name;
+	t->name = p->name;
 	t->kind = seller ? KIND_SELLER : KIND_CUSTOMER;
-	t->expires_s = c->expires_s;
-	return c->expires_s + LEEWAY_S <= now_s ? STATUS_EXPIRED_TOKEN : STATUS_OK;
+	t->expires_s = p->expires_s;
+	return p->expires_s + LEEWAY_S <= now_s ? STATUS_EXPIRED_TOKEN : STATUS_OK;
 }
 
 static const struct key *key_of_header(const struct tokens *ts, struct str header)
@@ -249,7 +255,7 @@ static const struct key *key_of_header(const struct tokens *ts, struct str heade
 	return NULL;
 }
 
-/* RFC 7515, 4.1.11: "crit" lists extensions that a receiver must understand. This one understands none. */
+/* RFC 7515, 4.1.11: "crit" lists extensions that a receiver must understand. We understand none. */
 static bool has_crit(jwt_t *jwt)
 {
 	char *crit = jwt_get_headers_json(jwt, "crit");
@@ -258,12 +264,12 @@ static bool has_crit(jwt_t *jwt)
 	return there;
 }
 
-static bool accepted_by_libjwt(const struct key *k, const char *text)
+static bool is_accepted_by_libjwt(const struct key *k, const char *text)
 {
 	jwt_t *jwt = NULL;
 	if (jwt_decode(&jwt, text, k->secret, k->size) != 0)
 		return false;
-	/* jwt_decode takes any HMAC, in any spelling, and the key must be the one that is named */
+	/* jwt_decode accepts any HMAC and ignores the kid. */
 	const char *kid = jwt_get_header(jwt, "kid"), *alg = jwt_get_header(jwt, "alg");
 	bool ok = alg && strcmp(alg, "HS256") == 0 && jwt_get_alg(jwt) == JWT_ALG_HS256 && kid &&
 		  strcmp(kid, k->kid) == 0 && !has_crit(jwt);
@@ -274,31 +280,33 @@ static bool accepted_by_libjwt(const struct key *k, const char *text)
 enum status token_check_libjwt(struct tokens *ts, struct arena *a, struct str jwt, int64_t now_s, struct token *t)
 {
 	struct str part[3], bytes, json;
-	struct claims c;
+	struct token_payload p;
 	if (jwt.n < TOKEN_MIN || jwt.n > TOKEN_MAX || !split(jwt, part) || !parse_base64url(a, part[2], &bytes))
 		return STATUS_BAD_TOKEN;
 	const char *text = arena_str(a, jwt).p;
 	for (int i = 0; i < ts->count; i++)
-		if (accepted_by_libjwt(&ts->keys[i], text))
-			return parse_base64url(a, part[1], &json) && claims_read(a, json, &c) ? judge(ts, &c, now_s, t)
-											      : STATUS_BAD_TOKEN;
+		if (is_accepted_by_libjwt(&ts->keys[i], text))
+			return parse_base64url(a, part[1], &json) && token_payload_read(a, json, &p)
+				       ? check_payload(ts, &p, now_s, t)
+				       : STATUS_BAD_TOKEN;
 	return STATUS_BAD_TOKEN;
 }
 
 static enum status check_jwt(struct tokens *ts, struct arena *a, struct str jwt, int64_t now_s, struct token *t)
 {
 	struct str part[3], signature, json;
-	struct claims c;
+	struct token_payload p;
 	if (jwt.n < TOKEN_MIN || jwt.n > TOKEN_MAX || !split(jwt, part))
 		return STATUS_BAD_TOKEN;
 	const struct key *k = key_of_header(ts, part[0]);
 	if (!k)
 		return token_check_libjwt(ts, a, jwt, now_s, t);
 	struct str signed_part = { jwt.p, part[0].n + 1 + part[1].n };
-	if (!parse_base64url(a, part[2], &signature) || !signed_by(k, signed_part, signature) ||
-	    !parse_base64url(a, part[1], &json) || (!claims_read_ours(json, &c) && !claims_read(a, json, &c)))
+	if (!parse_base64url(a, part[2], &signature) || !is_signed_by(k, signed_part, signature) ||
+	    !parse_base64url(a, part[1], &json) ||
+	    (!token_payload_read_own(json, &p) && !token_payload_read(a, json, &p)))
 		return STATUS_BAD_TOKEN;
-	return judge(ts, &c, now_s, t);
+	return check_payload(ts, &p, now_s, t);
 }
 
 /* Logged-out tokens */
@@ -308,7 +316,7 @@ static struct revoked *find_revoked(const struct tokens *ts, uint64_t id)
 	return (struct revoked *)table_find(&ts->revoked, id);
 }
 
-static int has_expired(struct table_node *n, void *now)
+static int free_if_expired(struct table_node *n, void *now)
 {
 	struct revoked *r = (struct revoked *)n;
 	if (r->expires_s + REVOKED_KEEP_S > *(int64_t *)now)
@@ -322,8 +330,9 @@ void tokens_revoke(struct tokens *ts, uint64_t id, int64_t expires_s)
 	int64_t now_s = time(NULL);
 	if (find_revoked(ts, id))
 		return;
-	if (ts->revoked.count >= ts->sweep_at) { /* twice as many as the last time: a sweep costs each of them little */
-		table_sweep(&ts->revoked, has_expired, &now_s);
+	/* Sweeping when the count has doubled since the last sweep keeps the cost for each token small. */
+	if (ts->revoked.count >= ts->sweep_at) {
+		table_sweep(&ts->revoked, free_if_expired, &now_s);
 		ts->sweep_at = 2 * ts->revoked.count + 1024;
 	}
 	struct revoked *r = alloc_zeroed(1, sizeof *r);

@@ -1,7 +1,7 @@
 /*
- * A name is decided by its unique key alone; asking first only saves the hash
- * of a password. Bulk users are found and made a batch at a time, and found
- * again after they were made, because another process may have made some.
+ * The unique key alone decides whether a name is taken; looking first only saves hashing a password. Bulk users are
+ * found and created a batch at a time, and looked for again afterwards, because another process may have created some
+ * of them.
  */
 #include "account/user.h"
 
@@ -32,19 +32,19 @@ enum status user_find(struct service *s, struct arena *a, struct str name, struc
 	return STATUS_OK;
 }
 
-/* The name or the id may be taken: see random_id. */
-static enum status insert_user(struct service *s, struct arena *a, struct str name, struct str hash,
-			       enum user_kind kind, int64_t *id)
+/* The duplicate may be the name or the random id; after a duplicate id the loop tries another one. */
+static enum status insert_user(struct service *s, struct arena *a, const struct new_user *u, const char *hash,
+			       int64_t *id)
 {
 	for (int round = 0; round < ROUNDS; round++) {
 		struct user taken;
 		*id = random_id();
 		if (db_exec(s->db, "INSERT INTO users (id, name, kind, password) VALUES (?, ?, ?, ?)", NULL, DB_N(*id),
-			    DB_S(name), DB_N(kind), DB_S(hash)) == 0)
+			    DB_S(u->name), DB_N(u->kind), DB_S(str_of(hash))) == 0)
 			return STATUS_OK;
 		if (db_failure(s->db) != DB_DUPLICATE)
 			break;
-		enum status status = user_find(s, a, name, &taken);
+		enum status status = user_find(s, a, u->name, &taken);
 		if (status != STATUS_UNKNOWN_USER)
 			return status == STATUS_OK ? STATUS_NAME_TAKEN : status;
 	}
@@ -59,16 +59,15 @@ static enum status hash_of(struct service *s, struct str password, char hash[PAS
 	return STATUS_INTERNAL;
 }
 
-enum status user_create(struct service *s, struct arena *a, struct str name, struct str password, enum user_kind kind,
-			int64_t *id)
+enum status user_create(struct service *s, struct arena *a, const struct new_user *u, int64_t *id)
 {
 	struct user taken;
-	enum status status = user_find(s, a, name, &taken);
+	enum status status = user_find(s, a, u->name, &taken);
 	if (status != STATUS_UNKNOWN_USER)
 		return status == STATUS_OK ? STATUS_NAME_TAKEN : status;
 	char hash[PASSWORD_TEXT];
-	status = hash_of(s, password, hash);
-	return status == STATUS_OK ? insert_user(s, a, name, str_of(hash), kind, id) : status;
+	status = hash_of(s, u->password, hash);
+	return status == STATUS_OK ? insert_user(s, a, u, hash, id) : status;
 }
 
 static enum status store_password(struct service *s, struct arena *a, struct str name, const char *stored)
@@ -94,11 +93,10 @@ enum status user_disable(struct service *s, struct arena *a, struct str name)
 	return store_password(s, a, name, PASSWORD_UNUSABLE);
 }
 
-enum status user_list_sellers(struct service *s, struct arena *a, int64_t after, int most, struct seller **sellers,
-			      int *count)
+enum status user_list_sellers(struct service *s, struct arena *a, int64_t after, int most, struct sellers *out)
 {
 	struct db_rows rows;
-	*count = 0;
+	*out = (struct sellers){ 0 };
 	if (db_query(
 		    s->db, a,
 		    "SELECT u.id, u.name, COUNT(c.id), COALESCE(SUM(c.segments), 0), u.password <> '" PASSWORD_UNUSABLE
@@ -106,16 +104,16 @@ enum status user_list_sellers(struct service *s, struct arena *a, int64_t after,
 		    "WHERE u.kind = 2 AND u.id > ? GROUP BY u.id ORDER BY u.id LIMIT ?",
 		    &rows, DB_N(clock_ms()), DB_N(after), DB_N(most)) < 0)
 		return db_status(s->db, "user_list");
-	*sellers = arena_alloc(a, (size_t)(rows.count + 1) * sizeof **sellers);
-	for (; *count < rows.count; ++*count) {
-		const struct db_value *v = db_row(&rows, *count);
-		(*sellers)[*count] =
+	out->at = arena_alloc(a, (size_t)(rows.count + 1) * sizeof *out->at);
+	for (; out->count < rows.count; out->count++) {
+		const struct db_value *v = db_row(&rows, out->count);
+		out->at[out->count] =
 			(struct seller){ v[0].number, v[1].text, v[2].number, v[3].number, v[4].number != 0 };
 	}
 	return STATUS_OK;
 }
 
-/* The cost was changed since this user's last login. Nothing is lost when this fails: the next login tries again. */
+/* Stores the password with the present cost. When this fails, the user's next login tries again. */
 static void rehash(struct service *s, int64_t id, struct str stored, struct str password)
 {
 	char hash[PASSWORD_TEXT];
@@ -145,7 +143,7 @@ struct bulk {
 	struct str prefix;
 	int first, count;
 	enum user_kind kind;
-	int64_t *ids; /* 0: not found yet */
+	int64_t *ids; /* 0: the user was not found yet */
 	struct str *names;
 	struct db_value *params;
 };
@@ -178,7 +176,7 @@ static enum status bulk_find(struct service *s, struct arena *a, struct bulk *b)
 	for (int i = 0; i < b->count; i++)
 		b->params[i] = DB_S(b->names[i]);
 	struct db_rows rows;
-	if (db_run(s->db, a, sql.p, b->params, b->count, &rows, NULL) < 0)
+	if (db_query_params(s->db, a, sql.p, &rows, b->params, b->count) < 0)
 		return db_status(s->db, "users_find");
 	enum status status = STATUS_OK;
 	for (int i = 0; status == STATUS_OK && i < rows.count; i++)
@@ -186,7 +184,7 @@ static enum status bulk_find(struct service *s, struct arena *a, struct bulk *b)
 	return status;
 }
 
-/* The parameters of those that are missing; returns how many users that is. */
+/* Fills the parameters with the missing users. Returns how many there are. */
 static int bulk_missing(struct bulk *b)
 {
 	int n = 0;
@@ -201,14 +199,14 @@ static int bulk_missing(struct bulk *b)
 	return n;
 }
 
-/* STATUS_BUSY: others are making the same users or hold their locks; find again. */
-static enum status bulk_make(struct service *s, struct arena *a, struct bulk *b, int missing)
+/* STATUS_BUSY: another process creates the same users or holds their locks, so look for them again. */
+static enum status bulk_create(struct service *s, struct arena *a, struct bulk *b, int missing)
 {
 	struct buf sql;
 	buf_init(&sql, a);
 	buf_puts(&sql, "INSERT INTO users (id, name, kind, password) VALUES ");
 	repeat(&sql, "(?, ?, ?, '" PASSWORD_UNUSABLE "')", missing);
-	if (db_run(s->db, NULL, sql.p, b->params, missing * BULK_COLUMNS, NULL, NULL) == 0)
+	if (db_exec_params(s->db, sql.p, NULL, b->params, missing * BULK_COLUMNS) == 0)
 		return STATUS_OK;
 	bool again = db_failure(s->db) == DB_DUPLICATE || db_failure(s->db) == DB_TRANSIENT;
 	return again ? STATUS_BUSY : db_status(s->db, "users_create");
@@ -223,14 +221,14 @@ static enum status bulk_ensure(struct service *s, struct arena *a, struct bulk *
 		int missing = bulk_missing(b);
 		if (missing == 0)
 			return STATUS_OK;
-		status = bulk_make(s, a, b, missing);
+		status = bulk_create(s, a, b, missing);
 		if (status != STATUS_OK && status != STATUS_BUSY)
 			return status;
 	}
 	return STATUS_UNAVAILABLE;
 }
 
-static enum status bulk_publish(struct service *s, const struct bulk *b)
+static enum status bulk_index_sellers(struct service *s, const struct bulk *b)
 {
 	enum status status = STATUS_OK;
 	for (int i = 0; b->kind == KIND_SELLER && status == STATUS_OK && i < b->count; i++)
@@ -248,7 +246,7 @@ static enum status bulk_run(struct service *s, struct bulk *b)
 		b->names[i] = str_of(arena_printf(&a, "%.*s%d", (int)b->prefix.n, b->prefix.p, b->first + i));
 	enum status status = bulk_ensure(s, &a, b);
 	if (status == STATUS_OK)
-		status = bulk_publish(s, b);
+		status = bulk_index_sellers(s, b);
 	arena_release(&a);
 	return status;
 }

@@ -1,8 +1,7 @@
 /*
- * Accounts. All of this asks MySQL and blocks; what hashes a password blocks
- * for tens of milliseconds more. Besides what each says, every function can
- * return STATUS_UNAVAILABLE (MySQL is away, ask again) and STATUS_INTERNAL
- * (an operator must look; it is in the log).
+ * Accounts. Every function asks MySQL and blocks; hashing a password blocks for tens of milliseconds more. Besides the
+ * statuses below, every function may return STATUS_UNAVAILABLE (MySQL does not answer; retry) and STATUS_INTERNAL (an
+ * operator must act; the reason is in the log).
  */
 #ifndef ACCOUNT_USER_H
 #define ACCOUNT_USER_H
@@ -19,14 +18,18 @@ struct user {
 	enum user_kind kind;
 };
 
-/*
- * STATUS_OK, or STATUS_NAME_TAKEN. The caller has checked name and password.
- * After STATUS_UNAVAILABLE the account may exist: asked again, the name is taken.
- */
-enum status user_create(struct service *s, struct arena *a, struct str name, struct str password, enum user_kind kind,
-			int64_t *id);
+struct new_user {
+	struct str name, password; /* checked by the caller */
+	enum user_kind kind;
+};
 
-/* STATUS_OK, or STATUS_WRONG_LOGIN for an unknown name and a wrong password alike, in the same time. */
+/*
+ * STATUS_OK, or STATUS_NAME_TAKEN. After STATUS_UNAVAILABLE the account may exist, and a retry is answered
+ * STATUS_NAME_TAKEN.
+ */
+enum status user_create(struct service *s, struct arena *a, const struct new_user *u, int64_t *id);
+
+/* STATUS_OK; STATUS_WRONG_LOGIN for an unknown name or a wrong password, in both cases after the same time. */
 enum status user_login(struct service *s, struct arena *a, struct str name, struct str password, struct user *user);
 
 /* STATUS_OK, or STATUS_UNKNOWN_USER. */
@@ -35,27 +38,29 @@ enum status user_find(struct service *s, struct arena *a, struct str name, struc
 /* STATUS_OK, or STATUS_UNKNOWN_USER. The caller has checked the password. Tokens that were issued stay valid. */
 enum status user_set_password(struct service *s, struct arena *a, struct str name, struct str password);
 
-/* The user cannot log in until a password is set; tokens that were issued stay valid. STATUS_OK, STATUS_UNKNOWN_USER.
- */
+/* STATUS_OK, or STATUS_UNKNOWN_USER. Nobody can log in until a password is set; tokens that were issued stay valid. */
 enum status user_disable(struct service *s, struct arena *a, struct str name);
 
-/* A seller and what he has on sale. */
+/* A seller, and the numbers that quotas limit. */
 struct seller {
 	int64_t id;
 	struct str name;
-	int64_t coupons, segments; /* that are not over, as the quotas count them */
+	int64_t coupons, segments; /* of sales that have not ended */
 	bool can_log_in;
 };
 
-/* The sellers whose id is above `after`, by id, at most `most`, in the arena. STATUS_OK. */
-enum status user_list_sellers(struct service *s, struct arena *a, int64_t after, int most, struct seller **sellers,
-			      int *count);
+struct sellers {
+	struct seller *at;
+	int count;
+};
+
+/* Lists sellers with an id above `after`, in the order of ids, at most `most`; in the arena. STATUS_OK. */
+enum status user_list_sellers(struct service *s, struct arena *a, int64_t after, int most, struct sellers *out);
 
 /*
- * For load tests: users PREFIX1 to PREFIXcount of one kind, made when missing,
- * with no usable password; sellers are entered in the directory. ids has room
- * for count. STATUS_NAME_TAKEN: one of the names is a user of the other kind.
- * Safe to repeat, also side by side.
+ * For load tests: finds or creates users PREFIX1 to PREFIXcount of one kind, without a usable password, and enters
+ * sellers in the seller index. ids has room for count. STATUS_NAME_TAKEN: a user of the other kind has one of the
+ * names. Safe to repeat, also concurrently.
  */
 enum status users_ensure(struct service *s, struct str prefix, int count, enum user_kind kind, int64_t *ids);
 

@@ -1,15 +1,17 @@
-/* What MySQL has of a coupon comes first: all that is compared with it is read later, and only grows. */
+/* Reads MySQL first: values that are compared with MySQL only grow, so those that are read later are not lower. */
 #include "audit/audit.h"
 
 #include <unistd.h>
 
-#include "audit/audit_part.h"
+#include "audit/entries.h"
+#include "audit/orders.h"
+#include "audit/units.h"
 #include "base/parse.h"
-#include "catalog/publish.h"
+#include "catalog/coupon_row.h"
 #include "order/dead_letter.h"
 #include "sale/db_status.h"
 
-enum { PAUSE_US = 300000, DOUBT_PAUSES = 10 };
+enum { PAUSE_US = 300000, INSPECTION_PAUSES = 10 };
 
 enum status audit_find(struct service *svc, struct arena *a, const char *name, int64_t **ids, int *count)
 {
@@ -35,21 +37,15 @@ void audit_release(struct audit *a)
 	findings_release(&a->findings);
 }
 
-void audit_expect(struct audit *audit, enum finding_kind kind, int segment, bool holds, int64_t is, int64_t want)
-{
-	if (!holds)
-		findings_add(&audit->findings,
-			     (struct finding){ .kind = kind, .segment = segment, .is = is, .want = want });
-}
-
 /* MySQL */
 
-/* One statement, so that what is counted is of one moment. */
+/* Uses one statement, so that all counts are of the same moment. */
 static enum status read_coupon(struct service *svc, struct arena *a, int64_t id, struct audit *out)
 {
 	struct db_rows rows;
+	struct findings *f = &out->findings;
 	if (db_query(svc->db, a,
-		     "SELECT " PUBLISH_COLUMNS ", c.sold, c.cancelled, (SELECT COUNT(*) FROM orders o WHERE "
+		     "SELECT " COUPON_COLUMNS ", c.sold, c.cancelled, (SELECT COUNT(*) FROM orders o WHERE "
 		     "o.coupon_id = c.id AND o.live_user IS NOT NULL), (SELECT COUNT(*) FROM orders o WHERE "
 		     "o.coupon_id = c.id), (SELECT COUNT(*) FROM orders o WHERE o.coupon_id = c.id AND "
 		     "o.segment >= c.segments), c.withdrawn FROM coupons c JOIN users u ON u.id = c.seller_id "
@@ -59,22 +55,21 @@ static enum status read_coupon(struct service *svc, struct arena *a, int64_t id,
 	if (!rows.count)
 		return STATUS_NO_SUCH_COUPON;
 	const struct db_value *v = db_row(&rows, 0);
-	if (publish_row(svc->db, &out->coupon, v, &out->published))
+	if (coupon_row_read(svc->db, &out->coupon, v, &out->published))
 		return db_status(svc->db, "audit");
 	out->counted = v[15].number;
 	out->cancelled = v[16].number;
 	out->rows = v[17].number;
 	out->withdrawn = v[20].number;
 	out->segments = arena_alloc(a, (size_t)out->coupon.segments * sizeof *out->segments);
-	int64_t over = v[18].number - out->rows, most = out->coupon.amount - out->withdrawn;
-	audit_expect(out, FINDING_SOLD_COUNT, 0, out->counted == out->rows, out->counted, out->rows);
-	audit_expect(out, FINDING_CANCELLED_COUNT, 0, out->cancelled == over, out->cancelled, over);
-	audit_expect(out, FINDING_OVERSOLD, 0, out->rows <= most, out->rows, most);
-	audit_expect(out, FINDING_STRAY_ROWS, 0, v[19].number == 0, v[19].number, 0);
+	findings_expect_equal(f, FINDING_SOLD_COUNT, 0, out->counted, out->rows);
+	findings_expect_equal(f, FINDING_CANCELLED_COUNT, 0, out->cancelled, v[18].number - out->rows);
+	findings_expect_at_most(f, FINDING_OVERSOLD, 0, out->rows, out->coupon.amount - out->withdrawn);
+	findings_expect_equal(f, FINDING_STRAY_ROWS, 0, v[19].number, 0);
 	return STATUS_OK;
 }
 
-static enum status read_dead(struct service *svc, struct arena *a, struct audit *out)
+static enum status read_dead_letters(struct service *svc, struct arena *a, struct audit *out)
 {
 	struct db_rows rows;
 	if (db_query_row(svc->db, a, "SELECT SUM(state = ?), SUM(state = ?) FROM dead_letters WHERE coupon_id = ?",
@@ -99,76 +94,82 @@ enum status audit_read(struct service *svc, struct arena *a, int64_t coupon, str
 	*out = (struct audit){ 0 };
 	enum status s = read_coupon(svc, a, coupon, out);
 	if (s == STATUS_OK)
-		s = read_dead(svc, a, out);
+		s = read_dead_letters(svc, a, out);
 	if (s == STATUS_OK)
 		s = read_cursors(svc, a, out);
-	if (s != STATUS_OK || !out->published) /* its creation was cut short: nothing of it can have been sold */
-		return s;
-	return audit_units(svc, a, out);
+	return s == STATUS_OK && out->published ? audit_units(svc, a, out) : s;
 }
 
 /* Everything */
 
-/* The hub counts numbers that were given out, and whose units a recovery of layout 1 has put on sale again. */
-static void forgive_skipped(struct audit *out)
+static bool is_in_no_place(const struct finding *f)
+{
+	return f->kind == FINDING_NO_TRACE || f->kind == FINDING_LOST_NUMBER;
+}
+
+/*
+ * Removes the findings of numbers in no place, if there are no more of them than numbers that a recovery of layout 1
+ * has skipped; such a recovery put their units on sale again.
+ */
+static void remove_skipped(struct audit *out)
 {
 	struct findings *f = &out->findings;
 	int kept = 0, skipped = 0;
 	for (int i = 0; i < f->count; i++)
-		skipped += f->at[i].kind == FINDING_NO_TRACE || f->at[i].kind == FINDING_LOST_NUMBER;
+		skipped += is_in_no_place(&f->at[i]);
 	if (f->more || skipped > out->skipped)
 		return;
 	for (int i = 0; i < f->count; i++)
-		if (f->at[i].kind != FINDING_NO_TRACE && f->at[i].kind != FINDING_LOST_NUMBER)
+		if (!is_in_no_place(&f->at[i]))
 			f->at[kept++] = f->at[i];
 	f->count = kept;
 }
 
-static enum status look(struct service *svc, struct arena *a, int64_t coupon, const struct audit_manner *manner,
-			struct audit *out)
+static enum status audit_once(struct service *svc, struct arena *a, int64_t coupon, const struct audit_options *options,
+			      struct audit *out)
 {
 	enum status s = audit_read(svc, a, coupon, out);
 	if (s != STATUS_OK || !out->published)
 		return s;
-	out->lists = manner->lists;
+	out->lists = options->lists;
 	s = audit_entries(svc, a, out);
 	for (int i = 0; s == STATUS_OK && i < out->coupon.segments; i++)
-		s = audit_orders(svc, out, i, manner);
-	forgive_skipped(out);
+		s = audit_orders(svc, out, i, options);
+	remove_skipped(out);
 	return s;
 }
 
 /*
- * While a server that was replaced is inspected, hub and segments may know different totals. That takes a second or
- * two; what an inspection has not mended until then it does not mend.
+ * Hub and segments may have different totals until the inspection after a failover has ended, which takes a second or
+ * two. An inspection will not repair what is still wrong after this wait.
  */
-static enum status wait_for_inspection(struct service *svc, int64_t coupon, bool in_doubt)
+static enum status wait_for_inspection(struct service *svc, int64_t coupon, bool suspect)
 {
 	enum status s = STATUS_OK;
-	for (int i = 0; s == STATUS_OK && in_doubt && i < DOUBT_PAUSES; i++) {
+	for (int i = 0; s == STATUS_OK && suspect && i < INSPECTION_PAUSES; i++) {
 		struct arena a = { 0 };
 		struct audit now;
 		usleep(PAUSE_US);
 		s = audit_read(svc, &a, coupon, &now);
-		in_doubt = now.in_doubt;
+		suspect = now.suspect;
 		audit_release(&now);
 		arena_release(&a);
 	}
 	return s;
 }
 
-enum status audit_run(struct service *svc, struct arena *a, int64_t coupon, const struct audit_manner *manner,
+enum status audit_run(struct service *svc, struct arena *a, int64_t coupon, const struct audit_options *options,
 		      struct audit *out)
 {
-	enum status s = look(svc, a, coupon, manner, out);
+	enum status s = audit_once(svc, a, coupon, options, out);
 	if (s != STATUS_OK || !out->findings.count)
 		return s;
 	struct findings first = out->findings;
 	usleep(PAUSE_US);
-	s = wait_for_inspection(svc, coupon, out->in_doubt);
+	s = wait_for_inspection(svc, coupon, out->suspect);
 	*out = (struct audit){ 0 };
 	if (s == STATUS_OK)
-		s = look(svc, a, coupon, manner, out);
+		s = audit_once(svc, a, coupon, options, out);
 	findings_keep_common(&out->findings, &first);
 	findings_release(&first);
 	return s;

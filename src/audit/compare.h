@@ -1,55 +1,61 @@
-/* One segment's orders while they are compared: audit_orders.c sees them in their places, audit_judge.c judges them. */
+/* The comparison of a segment's orders: orders.c notes where each was seen, compare_order.c decides what is wrong. */
 #ifndef AUDIT_COMPARE_H
 #define AUDIT_COMPARE_H
 
-#include "audit/audit_part.h"
+#include "audit/report.h"
 
-/* Where an order of a number was seen. */
+/* Where an order number was seen. */
 enum seen {
 	OWNED = 1,
 	TWICE = 2, /* it has two owners */
 	QUEUED = 4,
 	ROW = 8,
-	OVER = 16,  /* a row that is cancelled or expired */
-	NAMED = 32, /* lost: it has a record on the list, or a dead letter, and holds its unit */
+	OVER = 16,  /* a row of an order that is cancelled or expired */
+	NAMED = 32, /* recorded as lost on the list or in a dead letter: the number holds a unit */
 	LETTER = 64,
-	FREE = 128, /* a dead letter that says that it has no unit */
+	FREE = 128, /* a dead letter whose number holds no unit */
 };
 
 struct compare {
 	struct service *svc;
 	struct audit *audit;
 	const struct audit_segment *segment;
-	int number_of_segment;
-	const struct audit_manner *manner;
+	int segment_number;
+	const struct audit_options *options;
 	enum status status;
-	struct arena arena; /* of one answer */
+	struct arena arena; /* for one reply or one query */
 
 	struct arena ranges_arena;
-	struct ranges ranges; /* up to the segment's last number, as it was when its totals were read */
-	int64_t most;         /* numbers that a range can have */
-	bool has_grown;       /* a range has more numbers than was known: all must be looked at anew */
+	struct ranges ranges; /* up to the last number that the segment had when its totals were read */
+	int64_t most;         /* numbers that one range can have at most */
+	bool has_grown;       /* a range turned out to have more numbers: start again */
 
-	int64_t total;        /* places of all ranges */
-	int64_t first, count; /* those which are compared now */
-	int64_t *user;        /* by place - first: the owner, or else who has it elsewhere */
-	unsigned char *seen;
+	/* The window: the numbers that are compared at present. An index is that of a number in all ranges together. */
+	int64_t total;        /* numbers in all ranges */
+	int64_t first, count; /* index of the window's first number, and how many it has */
+	int64_t *user;        /* by index - first: the owner, else the user that another source has */
+	unsigned char *seen;  /* by index - first: enum seen */
 
-	int64_t last_owner, last_listed, last_row; /* the highest number anywhere */
-	int64_t behind;                            /* on the list: what stands behind that which is seen next */
-	int64_t certain, possible;                 /* numbers that hold a unit; those which may */
-	const char *place;
-	int64_t read;
+	int64_t last_owner, last_listed, last_row; /* the highest number in each place */
+	int64_t behind;                            /* of the list, read from its end: the number read last */
+	int64_t certain, possible;                 /* numbers that hold a unit; the same and those that may hold one */
+	const char *place;                         /* the source that is read at present, for progress */
+	int64_t read;                              /* orders of it that were read */
 };
 
-void compare_add(struct compare *c, struct finding one);
-bool compare_is_first_window(const struct compare *c);
+/* Adds a finding of this segment. */
+static inline void compare_add(struct compare *c, struct finding one)
+{
+	one.segment = c->segment_number;
+	findings_add(&c->audit->findings, one);
+}
 
-/* Now and then: tells who wants to see it how many were read. */
-void compare_progress(struct compare *c);
-
-/* What was seen of the numbers of a window; then, once all were seen, what is told of the segment as a whole. */
-void judge_window(struct compare *c);
-void judge_segment(struct compare *c);
+/* Counts an order that was read, and calls options->progress after every 16,384. */
+static inline void compare_progress(struct compare *c)
+{
+	enum { STEP = 16384 };
+	if (++c->read % STEP == 0 && c->options->progress)
+		c->options->progress(c->options->context, c->segment_number, c->place, c->read);
+}
 
 #endif

@@ -1,38 +1,29 @@
-/* All of it can be made anew from MySQL and from the orders themselves: audit_repair.c does. */
-#include "audit/audit_part.h"
-#include "base/parse.h"
+#include "audit/entries.h"
+
+#include "audit/reader.h"
+#include "sale/catalog_index.h"
 #include "sale/key.h"
 #include "sale/order_record.h"
 #include "sale/seller_index.h"
 #include "sale/worklist.h"
 
 struct entries {
-	struct service *svc;
-	struct arena *arena;
+	struct reader reader;
 	struct audit *audit;
-	enum status status;
 };
 
-static const struct redis_reply *ask(struct entries *e, const struct redis_command *c)
+static void add_finding(struct entries *e, struct finding one)
 {
-	const struct redis_reply *reply = NULL;
-	if (e->status == STATUS_OK && redis_call(e->svc->redis_sync, e->arena, c, &reply) != REDIS_ANSWER)
-		e->status = STATUS_UNAVAILABLE;
-	return reply;
-}
-
-static void add(struct entries *e, struct finding one)
-{
-	if (e->status == STATUS_OK)
+	if (e->reader.status == STATUS_OK)
 		findings_add(&e->audit->findings, one);
 }
 
-/* The amount is what it was at creation: more units are the hub's to know. */
-static bool is_described(const struct coupon *d, const struct coupon *c)
+/* Does not compare the amounts: the descriptor has the first amount, without units that were added later. */
+static bool is_same_coupon(const struct coupon *d, const struct coupon *c)
 {
-	return d->id == c->id && d->seller == c->seller && d->generation == c->generation && d->stock == c->stock &&
-	       d->starts_ms == c->starts_ms && d->ends_ms == c->ends_ms && d->created_ms == c->created_ms &&
-	       d->pay_within_s == c->pay_within_s && d->segments == c->segments &&
+	return d->id == c->id && d->seller == c->seller && d->generation == c->generation &&
+	       d->face_value == c->face_value && d->starts_ms == c->starts_ms && d->ends_ms == c->ends_ms &&
+	       d->created_ms == c->created_ms && d->pay_within_s == c->pay_within_s && d->segments == c->segments &&
 	       memcmp(d->hash_key, c->hash_key, SIPHASH_KEY) == 0 && str_eq(d->seller_name, c->seller_name) &&
 	       str_eq(d->name, c->name) && str_eq(d->description, c->description);
 }
@@ -43,9 +34,9 @@ static void check_descriptor(struct entries *e)
 	struct coupon found = { 0 };
 	redis_command(&cmd, "HGETALL");
 	key_put(&cmd, KEY_DESCRIPTOR, e->audit->coupon.id, 0);
-	const struct redis_reply *reply = ask(e, &cmd);
-	if (!coupon_read(&found, reply) || !is_described(&found, &e->audit->coupon))
-		add(e, (struct finding){ .kind = FINDING_NO_DESCRIPTOR });
+	const struct redis_reply *reply = reader_call(&e->reader, &cmd);
+	if (!coupon_read(&found, reply) || !is_same_coupon(&found, &e->audit->coupon))
+		add_finding(e, (struct finding){ .kind = FINDING_NO_DESCRIPTOR });
 	arena_release(&found.arena);
 }
 
@@ -56,32 +47,25 @@ static void check_seller(struct entries *e)
 	redis_command(&cmd, "ZSCORE");
 	key_put(&cmd, KEY_SELLER, c->seller, 0);
 	redis_put_int(&cmd, c->id);
-	if (redis_type(ask(e, &cmd)) == REDIS_NIL)
-		add(e, (struct finding){ .kind = FINDING_NO_SELLER_LIST, .user = c->seller });
+	if (redis_type(reader_call(&e->reader, &cmd)) == REDIS_NIL)
+		add_finding(e, (struct finding){ .kind = FINDING_NO_SELLER_LIST, .user = c->seller });
 	seller_index_find(&cmd, c->seller_name);
-	int64_t id = redis_number(ask(e, &cmd));
+	int64_t id = redis_number(reader_call(&e->reader, &cmd));
 	if (id != c->seller)
-		add(e, (struct finding){ .kind = FINDING_NO_DIRECTORY, .user = c->seller, .is = id });
+		add_finding(e, (struct finding){ .kind = FINDING_NO_DIRECTORY, .user = c->seller, .is = id });
 }
 
 static void check_catalog(struct entries *e)
 {
 	const struct coupon *c = &e->audit->coupon;
 	struct redis_command cmd;
-	struct buf path;
-	buf_init(&path, e->arena);
-	buf_put(&path, c->seller_name);
-	buf_puts(&path, "/");
-	buf_put(&path, c->name);
-	redis_command(&cmd, "HGET");
-	key_put(&cmd, KEY_CATALOG, key_bucket(buf_str(&path)), 0);
-	redis_put(&cmd, buf_str(&path));
-	int64_t id = redis_number(ask(e, &cmd));
+	catalog_find(&cmd, c->seller_name, c->name);
+	int64_t id = redis_number(reader_call(&e->reader, &cmd));
 	if (id != c->id)
-		add(e, (struct finding){ .kind = FINDING_NO_CATALOG, .is = id, .want = c->id });
+		add_finding(e, (struct finding){ .kind = FINDING_NO_CATALOG, .is = id, .want = c->id });
 }
 
-/* The first order that waits stands for the moment: when another one waits later, somebody drains. */
+/* The finding names the first waiting order. If the second reading finds another one, a drainer works on the coupon. */
 static void check_dirty(struct entries *e)
 {
 	const struct coupon *c = &e->audit->coupon;
@@ -94,21 +78,22 @@ static void check_dirty(struct entries *e)
 		key_put(&cmd, KEY_ORDERS, c->id, i);
 		redis_put_int(&cmd, 0);
 		r.segment = i;
-		order_record_read(redis_text(ask(e, &cmd)), &r);
+		order_record_read(redis_text(reader_call(&e->reader, &cmd)), &r);
 	}
 	if (!r.sequence)
 		return;
 	worklist_command(&cmd, "SISMEMBER", KEY_DIRTY, c->id, c->segments);
-	if (redis_number(ask(e, &cmd)) == 0)
-		add(e, (struct finding){ .kind = FINDING_NOT_DIRTY, .segment = r.segment, .sequence = r.sequence });
+	if (redis_number(reader_call(&e->reader, &cmd)) == 0)
+		add_finding(
+			e, (struct finding){ .kind = FINDING_NOT_DIRTY, .segment = r.segment, .sequence = r.sequence });
 }
 
 enum status audit_entries(struct service *svc, struct arena *a, struct audit *audit)
 {
-	struct entries e = { svc, a, audit, STATUS_OK };
+	struct entries e = { { svc, a, STATUS_OK }, audit };
 	check_descriptor(&e);
 	check_seller(&e);
 	check_catalog(&e);
 	check_dirty(&e);
-	return e.status;
+	return e.reader.status;
 }

@@ -1,11 +1,10 @@
 #include "audit/finding.h"
-#include "base/alloc.h"
-#include "sale/order_number.h"
 
 #include <stdlib.h>
 
+#include "base/alloc.h"
 #include "base/parse.h"
-#include "stock/claim.h"
+#include "sale/order_number.h"
 
 enum { MOST = 10000 };
 
@@ -13,7 +12,7 @@ static const struct {
 	const char *word, *text;
 } kinds[] = {
 #define X(name, word, text) { word, text },
-#include "audit/audit.def"
+#include "audit/finding.def"
 #undef X
 };
 
@@ -23,9 +22,8 @@ void findings_add(struct findings *f, struct finding one)
 		f->more++;
 		return;
 	}
-	if ((f->count & (f->count - 1)) == 0) { /* full, at each power of two */
+	if ((f->count & (f->count - 1)) == 0) /* the capacity is the next power of two */
 		f->at = alloc_again(f->at, (size_t)(f->count ? 2 * f->count : 1) * sizeof *f->at);
-	}
 	f->at[f->count++] = one;
 }
 
@@ -35,7 +33,19 @@ void findings_release(struct findings *f)
 	*f = (struct findings){ 0 };
 }
 
-static int compare(const void *a, const void *b)
+void findings_expect_equal(struct findings *f, enum finding_kind kind, int segment, int64_t is, int64_t want)
+{
+	if (is != want)
+		findings_add(f, (struct finding){ .kind = kind, .segment = segment, .is = is, .want = want });
+}
+
+void findings_expect_at_most(struct findings *f, enum finding_kind kind, int segment, int64_t is, int64_t want)
+{
+	if (is > want)
+		findings_add(f, (struct finding){ .kind = kind, .segment = segment, .is = is, .want = want });
+}
+
+static int by_identity(const void *a, const void *b)
 {
 	const struct finding *x = a, *y = b;
 	const int64_t xs[] = { x->kind, x->segment, x->sequence, x->user };
@@ -52,10 +62,10 @@ void findings_keep_common(struct findings *now, const struct findings *before)
 	if (now->more || before->more)
 		return;
 	if (before->count)
-		qsort(before->at, (size_t)before->count, sizeof *before->at, compare);
+		qsort(before->at, (size_t)before->count, sizeof *before->at, by_identity);
 	for (int i = 0; i < now->count; i++)
 		if (before->count &&
-		    bsearch(&now->at[i], before->at, (size_t)before->count, sizeof *before->at, compare))
+		    bsearch(&now->at[i], before->at, (size_t)before->count, sizeof *before->at, by_identity))
 			now->at[kept++] = now->at[i];
 	now->count = kept;
 }

@@ -1,4 +1,4 @@
-/* What an audit finds wrong: a kind from audit.def, and the numbers that its text speaks of. */
+/* What an audit finds wrong: a kind from finding.def, and the numbers in its text. */
 #ifndef AUDIT_FINDING_H
 #define AUDIT_FINDING_H
 
@@ -8,7 +8,7 @@
 
 enum finding_kind {
 #define X(name, word, text) FINDING_##name,
-#include "audit/audit.def"
+#include "audit/finding.def"
 #undef X
 	FINDINGS
 };
@@ -16,11 +16,11 @@ enum finding_kind {
 struct finding {
 	enum finding_kind kind;
 	int segment;
-	int64_t sequence, user; /* with kind and segment: which one it is */
-	int64_t is, want;       /* what it looks like, which may change while it stays the same finding */
+	int64_t sequence, user; /* these and kind and segment identify the finding */
+	int64_t is, want;       /* found and expected; may differ in a second reading of the same finding */
 };
 
-/* In the order in which they were found, up to a bound; `more` counts those beyond it. malloc's memory. */
+/* The first 10,000 findings in the order in which they were added; `more` counts the others. findings_release frees. */
 struct findings {
 	struct finding *at;
 	int count;
@@ -30,11 +30,16 @@ struct findings {
 void findings_add(struct findings *f, struct finding one);
 void findings_release(struct findings *f);
 
-/* Keeps of `now` what `before` has too. When one of them was too long to be told whole, all of `now` stays. */
+/* Each adds a finding unless is == want, or is <= want. */
+void findings_expect_equal(struct findings *f, enum finding_kind kind, int segment, int64_t is, int64_t want);
+void findings_expect_at_most(struct findings *f, enum finding_kind kind, int segment, int64_t is, int64_t want);
+
+/* Removes from `now` the findings that `before` lacks; removes nothing if either has `more`. Sorts `before`. */
 void findings_keep_common(struct findings *now, const struct findings *before);
 
-/* A stable word, and the text, which is one line. */
+/* A word for the kind that does not change between versions, for programs. */
 const char *finding_word(enum finding_kind kind);
+/* Puts the text of the finding, without a newline: what is wrong, and what to do. */
 void finding_text(struct buf *to, const struct finding *f, int64_t coupon);
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * An order is entered in its customer's list once it is there, so whatever a list names was in one of the places that
- * are asked after it. Mostly it is an owner's. Of the others, which are asked about in MySQL, cancelled orders are the
- * most, and have rows.
+ * An order is in its segment before it enters its customer's list. So if a list names an order that is in none of the
+ * places that are read later, the order is lost. Nearly all orders of a list have an owner in Redis. MySQL is asked for
+ * the others, most of which are cancelled and have rows.
  */
 #include "audit/lists.h"
 
@@ -9,9 +9,7 @@
 
 #include "base/alloc.h"
 #include "base/buf.h"
-#include "base/parse.h"
 #include "order/customer_lists.h"
-#include "order/order.h"
 #include "sale/db_status.h"
 #include "sale/key.h"
 #include "sale/order_number.h"
@@ -22,13 +20,13 @@ struct reading {
 	struct service *svc;
 	int64_t coupon;
 	struct audit_lists *out;
-	struct listed *seen; /* since the last pause */
+	struct listed *read; /* entries that are not yet checked */
 	int count, capacity;
 	bool failed;
 	struct arena arena;
 };
 
-static void see(void *context, int64_t user, struct str order, int64_t claimed_ms)
+static void on_entry(void *context, int64_t user, struct str order, int64_t claimed_ms)
 {
 	struct reading *r = context;
 	struct order_number o;
@@ -36,35 +34,35 @@ static void see(void *context, int64_t user, struct str order, int64_t claimed_m
 		return;
 	if (r->count == r->capacity) {
 		r->capacity = r->capacity ? 2 * r->capacity : 1024;
-		r->seen = alloc_again(r->seen, (size_t)r->capacity * sizeof *r->seen);
+		r->read = alloc_again(r->read, (size_t)r->capacity * sizeof *r->read);
 	}
-	r->seen[r->count++] = (struct listed){ o.coupon, o.sequence, user, claimed_ms, o.segment };
+	r->read[r->count++] = (struct listed){ o.coupon, o.sequence, user, claimed_ms, o.segment };
 }
 
-/* What an owner has needs no further look: its number is set to 0. */
+/* The number of an entry becomes 0 if its customer is the order's owner, so that it needs no further check. */
 
-struct question {
+struct owner_question {
 	struct reading *reading;
 	struct listed *listed;
 };
 
 static void on_owner(void *context, enum redis_outcome end, const struct redis_reply *reply)
 {
-	const struct question *q = context;
+	const struct owner_question *q = context;
 	q->reading->failed |= end == REDIS_REFUSED || end == REDIS_UNKNOWN;
 	if (redis_number(reply) == q->listed->number)
 		q->listed->number = 0;
 }
 
-static void ask_owners(struct reading *r)
+static void check_owners(struct reading *r)
 {
-	struct question *questions = arena_alloc(&r->arena, (size_t)(r->count + 1) * sizeof *questions);
+	struct owner_question *questions = arena_alloc(&r->arena, (size_t)(r->count + 1) * sizeof *questions);
 	for (int i = 0; i < r->count; i++) {
 		struct redis_command c;
-		questions[i] = (struct question){ r, &r->seen[i] };
+		questions[i] = (struct owner_question){ r, &r->read[i] };
 		redis_command(&c, "HGET");
-		key_put(&c, KEY_OWNERS, r->seen[i].coupon, r->seen[i].segment);
-		redis_put_int(&c, r->seen[i].user);
+		key_put(&c, KEY_OWNERS, r->read[i].coupon, r->read[i].segment);
+		redis_put_int(&c, r->read[i].user);
 		redis_send(r->svc->redis_sync, &c, on_owner, &questions[i]);
 	}
 	redis_wait_all(r->svc->redis_sync);
@@ -90,8 +88,11 @@ static void keep(struct reading *r, const struct listed *l)
 		out->at[out->count++] = *l;
 }
 
-/* A statement of one size: the last order is asked for more than once. */
-static int ask_rows(struct reading *r, const struct listed *group, int n)
+/*
+ * Keeps the entries that have no row. The statement always has parameters for GROUP orders; unused ones repeat the
+ * first order. -1: the database has failed.
+ */
+static int check_rows(struct reading *r, const struct listed *group, int n)
 {
 	enum { COLUMNS = 3 };
 	struct db_rows rows;
@@ -107,7 +108,7 @@ static int ask_rows(struct reading *r, const struct listed *group, int n)
 		v[i * COLUMNS + 1] = DB_N(l->segment);
 		v[i * COLUMNS + 2] = DB_N(l->number);
 	}
-	if (db_run(r->svc->db, &r->arena, sql.p, v, GROUP * COLUMNS, &rows, NULL))
+	if (db_query_params(r->svc->db, &r->arena, sql.p, &rows, v, GROUP * COLUMNS))
 		return -1;
 	for (int i = 0; i < n; i++)
 		if (!has_row(&rows, &group[i]))
@@ -115,23 +116,23 @@ static int ask_rows(struct reading *r, const struct listed *group, int n)
 	return 0;
 }
 
-static enum status pause_reading(void *context)
+static enum status check_entries(void *context)
 {
 	struct reading *r = context;
 	int left = 0;
-	ask_owners(r);
+	check_owners(r);
 	for (int i = 0; i < r->count; i++)
-		if (r->seen[i].number)
-			r->seen[left++] = r->seen[i];
+		if (r->read[i].number)
+			r->read[left++] = r->read[i];
 	int failed = 0;
 	for (int i = 0; !failed && i < left; i += GROUP)
-		failed = ask_rows(r, r->seen + i, left - i < GROUP ? left - i : GROUP);
+		failed = check_rows(r, r->read + i, left - i < GROUP ? left - i : GROUP);
 	r->count = 0;
 	arena_reset(&r->arena);
 	return failed ? db_status(r->svc->db, "audit") : r->failed ? STATUS_UNAVAILABLE : STATUS_OK;
 }
 
-static int compare(const void *left, const void *right)
+static int by_order(const void *left, const void *right)
 {
 	const struct listed *a = left, *b = right;
 	const int64_t as[] = { a->coupon, a->segment, a->number, a->user };
@@ -146,15 +147,15 @@ enum status audit_lists_read(struct service *svc, int64_t coupon, struct audit_l
 {
 	*out = (struct audit_lists){ 0 };
 	struct reading r = { .svc = svc, .coupon = coupon, .out = out };
-	const struct customer_lists lists = { see, pause_reading, &r };
+	const struct customer_lists lists = { on_entry, check_entries, &r };
 	redis_wait_up(svc->redis_sync);
 	if (redis_is_single(svc->redis_sync))
 		return STATUS_OK;
 	enum status s = customer_lists_read(svc, &lists);
-	free(r.seen);
+	free(r.read);
 	arena_release(&r.arena);
 	if (out->count)
-		qsort(out->at, (size_t)out->count, sizeof *out->at, compare);
+		qsort(out->at, (size_t)out->count, sizeof *out->at, by_order);
 	return s;
 }
 

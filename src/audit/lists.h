@@ -1,6 +1,6 @@
 /*
- * On a cluster a customer's list is on another server than the order itself, and what it names is evidence of an order
- * that its own servers may have lost: the customer was told its number.
+ * On a cluster a customer's list is usually on another server than the order. An order on the list was acknowledged;
+ * the order's own servers may have lost it.
  */
 #ifndef AUDIT_LISTS_H
 #define AUDIT_LISTS_H
@@ -13,21 +13,21 @@ struct listed {
 	int segment;
 };
 
-/* Orders that customers' lists name, and that are neither among the owners nor in MySQL. */
+/* Orders that customers' lists name and that have neither an owner nor a row. audit_lists_release frees. */
 struct audit_lists {
-	struct listed *at; /* by coupon, segment, number. malloc's memory */
+	struct listed *at; /* by coupon, segment, number; at most 10,000 */
 	int count;
 };
 
 /*
- * Of one coupon, or of all: 0. Looks at every customer there is. With one server there are none: it has the order and
- * the list, or has lost both. At most 10,000. Blocks. STATUS_OK, STATUS_UNAVAILABLE, STATUS_INTERNAL. The caller ends
- * it with audit_lists_release, whatever came back.
+ * Reads the lists of all customers for orders of one coupon, or of all coupons (0). With a single server the result is
+ * empty, because that server has both order and list or has lost both. Blocks. STATUS_OK, STATUS_UNAVAILABLE,
+ * STATUS_INTERNAL; call audit_lists_release after any of them.
  */
 enum status audit_lists_read(struct service *svc, int64_t coupon, struct audit_lists *out);
 void audit_lists_release(struct audit_lists *l);
 
-/* Those of a segment: how many, and the first. */
+/* The entries of one segment: returns their count; *first points to the first one (NULL: none). */
 int audit_lists_of(const struct audit_lists *l, int64_t coupon, int segment, const struct listed **first);
 
 #endif

@@ -1,45 +1,35 @@
 /*
- * One segment, order by order. The owners are read first, then the list, the
- * dead letters, the rows: orders only move that way, so one that is in none
- * of the places it can still reach is lost, also while the sale goes on. What
- * is kept of an order is nine bytes, and of so many at a time as the window
- * has; a segment that sold more is read again for the next ones.
+ * Compares one segment, order by order. Owners are read first, then the list, dead letters and rows. Orders move
+ * through the places in this order only, so an order that is in none of the places that are read later is lost, also
+ * during the sale. Each order takes nine bytes of memory; a window limits how many orders are compared at a time, and
+ * all places are read again for the next window.
  *
- * The numbers that are looked at are those of the segment's ranges, the last
- * of which ends with the segment's last number. How many an earlier range has
- * MySQL knows; but a number that anybody knows was given out, and so were all
- * below it in its range.
+ * The numbers compared are those of the segment's ranges. The last range ends with the segment's last number; MySQL has
+ * the counts of earlier ranges. A number that is found in any place was given out, even if its range does not include
+ * it, and so were all lower numbers of that range.
  */
+#include "audit/orders.h"
+
 #include <stdlib.h>
 
-#include "audit/compare.h"
-#include "audit/scan.h"
+#include "audit/compare_order.h"
+#include "base/alloc.h"
+#include "order/order_scan.h"
 #include "sale/key.h"
 #include "stock/acknowledged.h"
 
-enum { WINDOW = 1 << 20, STEP = 16384, TRIES = 3, MARKED = 1 << 16 /* bases of which marks are looked for */ };
+enum { WINDOW = 1 << 20, TRIES = 3, BASES = 1 << 16 /* whose acknowledged numbers are looked up */ };
 
-void compare_add(struct compare *c, struct finding one)
-{
-	one.segment = c->number_of_segment;
-	findings_add(&c->audit->findings, one);
-}
-
-bool compare_is_first_window(const struct compare *c)
+/* Every place is read once per window. Findings of the place as a whole are added only in the first window. */
+static bool is_first_window(const struct compare *c)
 {
 	return c->first == 0;
 }
 
-void compare_progress(struct compare *c)
-{
-	if (++c->read % STEP == 0 && c->manner->progress)
-		c->manner->progress(c->manner->context, c->number_of_segment, c->place, c->read);
-}
+/* Numbers and their indexes */
 
-/* Numbers and their places */
-
-/* False: no range can have so many numbers, or one with this base was not handed out. */
-static bool extend(struct compare *c, int64_t number)
+/* Extends the number's range up to it. False: no range has so many numbers, or the base was not handed out. */
+static bool extend_range(struct compare *c, int64_t number)
 {
 	struct range range = ranges_of(&c->ranges, number);
 	if (number <= 0 || number - range.base > c->most || range.base > c->segment->cursor.base)
@@ -49,180 +39,188 @@ static bool extend(struct compare *c, int64_t number)
 	return true;
 }
 
-/* What is above the segment's last number was given out since that was read; else see audit_judge.c. */
-static void see_outside(struct compare *c, const struct sighting *s)
+/*
+ * The order's number is in no range: extends a range or adds a finding. A number above the segment's last one may have
+ * been given out since the segment was read; compare_segment checks it.
+ */
+static void add_outside(struct compare *c, const struct scanned_order *o)
 {
-	if (s->sequence <= 0 || s->sequence > c->segment->last)
+	if (o->sequence <= 0 || o->sequence > c->segment->own.last)
 		return;
-	if (extend(c, s->sequence))
+	if (extend_range(c, o->sequence))
 		c->has_grown = true;
-	else if (compare_is_first_window(c))
+	else if (is_first_window(c))
 		compare_add(c,
-			    (struct finding){ .kind = FINDING_OUT_OF_RANGE, .sequence = s->sequence, .user = s->user });
+			    (struct finding){ .kind = FINDING_OUT_OF_RANGE, .sequence = o->sequence, .user = o->user });
 }
 
-/* Where this number is kept, or -1. Every place is read once a window; what is told of a place, in the first. */
-static int64_t place_of(struct compare *c, const struct sighting *s, int64_t *highest)
+/* Raises *highest to the order's number. Returns the order's index in c->user and c->seen, or -1. */
+static int64_t note_number(struct compare *c, const struct scanned_order *o, int64_t *highest)
 {
 	compare_progress(c);
-	if (s->sequence > *highest)
-		*highest = s->sequence;
-	int64_t place = ranges_place(&c->ranges, s->sequence);
+	if (o->sequence > *highest)
+		*highest = o->sequence;
+	int64_t place = ranges_place(&c->ranges, o->sequence);
 	if (place < 0)
-		see_outside(c, s);
+		add_outside(c, o);
 	return place >= c->first && place < c->first + c->count ? place - c->first : -1;
 }
 
-/* What this host was told in earlier incarnations. */
-static void extend_to_marks(struct compare *c)
+/* Extends ranges of earlier bases to the numbers that this host acknowledged in them. */
+static void extend_to_acknowledged(struct compare *c)
 {
 	int64_t last = c->segment->cursor.base;
-	int64_t first = last > MARKED * NUMBERS_RANGE ? last - MARKED * NUMBERS_RANGE : 0;
+	int64_t first = last > BASES * NUMBERS_RANGE ? last - BASES * NUMBERS_RANGE : 0;
 	for (int64_t base = first; base < last; base += NUMBERS_RANGE)
-		extend(c, acknowledged_read_above(c->svc, c->audit->coupon.id, c->number_of_segment, base));
+		extend_range(c, acknowledged_read_above(c->svc, c->audit->coupon.id, c->segment_number, base));
 }
 
 /*
- * The current range reaches to the segment's last number; what this host was told of, and what customers' lists name,
- * was given out as well.
+ * The present range reaches to the segment's last number. Numbers that this host acknowledged, or that customers' lists
+ * name, were given out, too.
  */
 static enum status read_ranges(struct compare *c)
 {
 	const struct audit_segment *s = c->segment;
 	const struct listed *listed;
-	int64_t given = s->last > s->base ? s->last - s->base : 0;
-	enum status status =
-		ranges_read(c->svc, &c->ranges_arena, c->audit->coupon.id, c->number_of_segment, &c->ranges);
+	int64_t given = s->own.last > s->own.base ? s->own.last - s->own.base : 0;
+	enum status status = ranges_read(c->svc, &c->ranges_arena, c->audit->coupon.id, c->segment_number, &c->ranges);
 	if (status != STATUS_OK)
 		return status;
-	ranges_put(&c->ranges_arena, &c->ranges, (struct range){ s->base, given < c->most ? given : c->most });
-	extend(c, s->told);
-	extend_to_marks(c);
-	int n = audit_lists_of(c->audit->lists, c->audit->coupon.id, c->number_of_segment, &listed);
+	ranges_put(&c->ranges_arena, &c->ranges, (struct range){ s->own.base, given < c->most ? given : c->most });
+	extend_range(c, s->acknowledged);
+	extend_to_acknowledged(c);
+	int n = audit_lists_of(c->audit->lists, c->audit->coupon.id, c->segment_number, &listed);
 	for (int i = 0; i < n; i++)
-		extend(c, listed[i].number);
+		extend_range(c, listed[i].number);
 	return STATUS_OK;
 }
 
-/* Seeing */
+/* Where each order is seen */
 
-/* Each user claims from one segment, so who has two orders has one of them in another's. */
-static void see_stranger(struct compare *c, const struct sighting *s, int home)
+/* The owner's home is another segment. If that segment has an order of the user, too, the user has two. */
+static void add_stranger(struct compare *c, const struct scanned_order *o, int home)
 {
 	struct redis_command cmd;
 	const struct redis_reply *reply = NULL;
 	arena_reset(&c->arena);
 	redis_command(&cmd, "HGET");
 	key_put(&cmd, KEY_OWNERS, c->audit->coupon.id, home);
-	redis_put_int(&cmd, s->user);
+	redis_put_int(&cmd, o->user);
 	if (redis_call(c->svc->redis_sync, &c->arena, &cmd, &reply) != REDIS_ANSWER)
 		c->status = STATUS_UNAVAILABLE;
-	struct finding f = { .sequence = s->sequence, .user = s->user, .is = redis_number(reply), .want = home };
+	struct finding f = { .sequence = o->sequence, .user = o->user, .is = redis_number(reply), .want = home };
 	f.kind = f.is ? FINDING_TWO_ORDERS : FINDING_STRANGER;
 	compare_add(c, f);
 }
 
-static void see_owner(void *context, const struct sighting *s)
+static void on_owner(void *context, const struct scanned_order *o)
 {
 	struct compare *c = context;
-	if (!s->sequence && compare_is_first_window(c))
-		compare_add(c, (struct finding){ .kind = FINDING_BAD_OWNER, .user = s->user });
-	int64_t i = place_of(c, s, &c->last_owner);
+	if (!o->sequence && is_first_window(c))
+		compare_add(c, (struct finding){ .kind = FINDING_BAD_OWNER, .user = o->user });
+	int64_t i = note_number(c, o, &c->last_owner);
 	if (i < 0)
 		return;
-	bool twice = (c->seen[i] & OWNED) && c->user[i] != s->user;
+	bool twice = (c->seen[i] & OWNED) && c->user[i] != o->user;
 	if (twice)
 		compare_add(c, (struct finding){ .kind = FINDING_TWO_OWNERS,
-						 .sequence = s->sequence,
-						 .user = s->user,
+						 .sequence = o->sequence,
+						 .user = o->user,
 						 .is = c->user[i] });
-	c->user[i] = s->user;
+	c->user[i] = o->user;
 	c->seen[i] |= twice ? OWNED | TWICE : OWNED;
-	int home = coupon_home(&c->audit->coupon, s->user);
-	if (home != c->number_of_segment)
-		see_stranger(c, s, home);
+	int home = coupon_home(&c->audit->coupon, o->user);
+	if (home != c->segment_number)
+		add_stranger(c, o, home);
 }
 
-/* The user of an order in another place than the owners. */
-static void see_user(struct compare *c, int64_t i, const struct sighting *s, enum finding_kind other)
+/* Notes the user that a place other than the owners has for an order; a finding if the owner is another user. */
+static void note_user(struct compare *c, int64_t i, const struct scanned_order *o, enum finding_kind other)
 {
 	if (!c->user[i])
-		c->user[i] = s->user;
-	else if (c->user[i] != s->user && (c->seen[i] & (OWNED | TWICE)) == OWNED)
+		c->user[i] = o->user;
+	else if (c->user[i] != o->user && (c->seen[i] & (OWNED | TWICE)) == OWNED)
 		compare_add(c, (struct finding){
-				       .kind = other, .sequence = s->sequence, .user = c->user[i], .is = s->user });
+				       .kind = other, .sequence = o->sequence, .user = c->user[i], .is = o->user });
 }
 
 /*
- * The list is seen from its end; what was pushed meanwhile shows as a step back. Numbers jump where one range ends and
- * another begins, and before those that are named lost; not among those of the current range.
+ * The list is read from its end, so numbers descend, except that orders pushed during the reading may be read again.
+ * Numbers of the present range have no gaps; there may be gaps between ranges and before numbers recorded as lost.
  */
-static void see_order_of_list(struct compare *c, const struct sighting *s)
+static void check_list_order(struct compare *c, const struct scanned_order *o)
 {
-	if (!s->sequence)
+	if (!o->sequence) {
 		compare_add(c, (struct finding){ .kind = FINDING_GARBAGE });
-	if (!s->sequence || !compare_is_first_window(c))
 		return;
-	if (s->sequence < c->behind - 1 && s->sequence > c->segment->base)
-		compare_add(c, (struct finding){ .kind = FINDING_DISORDER, .sequence = c->behind, .is = s->sequence });
-	c->behind = s->sequence;
+	}
+	if (o->sequence < c->behind - 1 && o->sequence > c->segment->own.base)
+		compare_add(c, (struct finding){ .kind = FINDING_DISORDER, .sequence = c->behind, .is = o->sequence });
+	c->behind = o->sequence;
 }
 
-static void see_listed(void *context, const struct sighting *s)
+static void on_listed(void *context, const struct scanned_order *o)
 {
 	struct compare *c = context;
-	if (compare_is_first_window(c))
-		see_order_of_list(c, s);
-	int64_t i = place_of(c, s, &c->last_listed);
+	if (is_first_window(c))
+		check_list_order(c, o);
+	int64_t i = note_number(c, o, &c->last_listed);
 	if (i < 0)
 		return;
-	if (s->user)
-		see_user(c, i, s, FINDING_OTHER_IN_LIST);
-	c->seen[i] |= s->user ? QUEUED : NAMED;
+	if (o->user)
+		note_user(c, i, o, FINDING_OTHER_IN_LIST);
+	c->seen[i] |= o->user ? QUEUED : NAMED;
 }
 
-/* A letter of another user under this number says nothing about the order. */
-static void see_letter(void *context, const struct sighting *s)
+/* NAMED: the number of the dead letter holds a unit; LETTER: it may hold one; FREE: it holds none. */
+static enum seen seen_of_letter(const struct scanned_order *o)
 {
-	static const enum seen bits[] = { [LETTER_OF_ORDER] = LETTER, [LETTER_HOLDS] = NAMED, [LETTER_FREE] = FREE };
+	if (!o->has_number || o->state == DEAD_RESOLD || str_eq(o->reason, STR(REASON_LOST_FOUND)))
+		return FREE;
+	return str_eq(o->reason, STR(REASON_LOST)) && o->state != DEAD_RETRIED ? NAMED : LETTER;
+}
+
+/* A dead letter of another user under the same number is reported, but does not belong to the order. */
+static void on_letter(void *context, const struct scanned_order *o)
+{
 	struct compare *c = context;
-	int64_t any = 0, i = place_of(c, s, &any);
-	if (!s->over && compare_is_first_window(c))
-		compare_add(c, (struct finding){ .kind = FINDING_DEAD_LETTER, .sequence = s->sequence, .is = s->id });
-	if (i < 0 || (s->user && c->user[i] && c->user[i] != s->user))
+	int64_t any = 0, i = note_number(c, o, &any);
+	if (!o->over && is_first_window(c))
+		compare_add(c, (struct finding){ .kind = FINDING_DEAD_LETTER, .sequence = o->sequence, .is = o->id });
+	if (i < 0 || (o->user && c->user[i] && c->user[i] != o->user))
 		return;
-	if (s->user)
-		c->user[i] = s->user;
-	c->seen[i] |= bits[s->unit];
+	if (o->user)
+		c->user[i] = o->user;
+	c->seen[i] |= seen_of_letter(o);
 }
 
-static void see_row(void *context, const struct sighting *s)
+static void on_row(void *context, const struct scanned_order *o)
 {
 	struct compare *c = context;
-	int64_t i = place_of(c, s, &c->last_row);
-	if (s->unknown_user)
+	int64_t i = note_number(c, o, &c->last_row);
+	if (o->unknown_user)
 		compare_add(c,
-			    (struct finding){ .kind = FINDING_UNKNOWN_USER, .sequence = s->sequence, .user = s->user });
+			    (struct finding){ .kind = FINDING_UNKNOWN_USER, .sequence = o->sequence, .user = o->user });
 	if (i < 0)
 		return;
-	if (!s->over)
-		see_user(c, i, s, FINDING_OTHER_IN_ROW);
-	c->seen[i] |= s->over ? OVER : ROW;
+	if (!o->over)
+		note_user(c, i, o, FINDING_OTHER_IN_ROW);
+	c->seen[i] |= o->over ? OVER : ROW;
 }
 
-/* Rows of numbers between ranges, too. */
-static enum status scan_rows_of_window(struct compare *c, const struct scan *s)
+/* Also reads rows whose numbers are between two ranges. */
+static enum status scan_rows_of_window(struct compare *c, const struct order_scan *s)
 {
 	int64_t first = c->first ? ranges_number(&c->ranges, c->first) : 1, next = c->first + c->count;
-	return scan_rows(s, first, next < c->total ? ranges_number(&c->ranges, next) - 1 : NUMBER_MAX);
+	return order_scan_rows(s, first, next < c->total ? ranges_number(&c->ranges, next) - 1 : NUMBER_MAX);
 }
 
-static void read_place(struct compare *c, const char *place, enum status (*scan)(const struct scan *),
-		       void (*see)(void *, const struct sighting *))
+/* scan NULL: reads the rows. */
+static void read_place(struct compare *c, const char *place, enum status (*scan)(const struct order_scan *),
+		       void (*on_order)(void *, const struct scanned_order *))
 {
-	const struct scan s = {
-		.svc = c->svc, .coupon = c->audit->coupon.id, .segment = c->number_of_segment, .see = see, .context = c
-	};
+	const struct order_scan s = { c->svc, c->audit->coupon.id, c->segment_number, on_order, c };
 	c->place = place;
 	c->read = 0;
 	if (c->status == STATUS_OK)
@@ -235,30 +233,36 @@ static void compare_window(struct compare *c)
 {
 	memset(c->user, 0, (size_t)c->count * sizeof *c->user);
 	memset(c->seen, 0, (size_t)c->count);
-	read_place(c, "owners", scan_owners, see_owner);
-	read_place(c, "list", scan_list, see_listed);
-	read_place(c, "dead letters", scan_dead, see_letter);
-	read_place(c, "MySQL", NULL, see_row);
+	read_place(c, "owners", order_scan_owners, on_owner);
+	read_place(c, "list", order_scan_list, on_listed);
+	read_place(c, "dead letters", order_scan_letters, on_letter);
+	read_place(c, "MySQL", NULL, on_row);
 	if (c->status == STATUS_OK && !c->has_grown)
-		judge_window(c);
+		compare_orders(c);
 }
 
-static void compare_windows(struct compare *c, int64_t window)
+static void compare_windows(struct compare *c)
 {
+	const int64_t most = c->options->window ? c->options->window : WINDOW;
+	c->total = ranges_total(&c->ranges);
+	int64_t window = c->total < most ? c->total : most;
+	c->user = alloc((size_t)(window + 1) * sizeof *c->user);
+	c->seen = alloc((size_t)(window + 1));
 	c->has_grown = false;
 	c->last_owner = c->last_listed = c->last_row = c->behind = c->certain = c->possible = 0;
-	c->total = ranges_total(&c->ranges);
 	c->first = 0;
 	do {
 		c->count = c->total - c->first < window ? c->total - c->first : window;
 		compare_window(c);
-		c->first += window;
+		c->first += c->count;
 	} while (c->first < c->total && c->status == STATUS_OK);
+	free(c->user);
+	free(c->seen);
 }
 
 static int64_t bounded(int64_t units)
 {
-	const int64_t most = 1000000000; /* that a coupon may have */
+	const int64_t most = 1000000000; /* units of a coupon */
 	return units < 0 ? 0 : units < most ? units : most;
 }
 
@@ -268,36 +272,23 @@ static int64_t most_numbers(const struct audit *a)
 	return amount + a->cancelled + bounded(a->skipped);
 }
 
-static void allocate(struct compare *c, int64_t window)
-{
-	c->user = malloc((size_t)window * sizeof *c->user);
-	c->seen = malloc((size_t)window);
-	if (!c->user || !c->seen)
-		abort();
-}
-
-enum status audit_orders(struct service *svc, struct audit *audit, int segment, const struct audit_manner *manner)
+enum status audit_orders(struct service *svc, struct audit *audit, int segment, const struct audit_options *options)
 {
 	struct compare c = { .svc = svc,
 			     .audit = audit,
 			     .segment = &audit->segments[segment],
-			     .number_of_segment = segment,
-			     .manner = manner,
+			     .segment_number = segment,
+			     .options = options,
 			     .most = most_numbers(audit) };
-	const int64_t most = manner->window ? manner->window : WINDOW;
 	const struct findings before = audit->findings;
 	c.status = read_ranges(&c);
 	for (int try = 0; c.status == STATUS_OK && (!try || c.has_grown) && try < TRIES; try++) {
-		int64_t total = ranges_total(&c.ranges), window = total < most ? total : most;
 		audit->findings.count = before.count;
 		audit->findings.more = before.more;
-		allocate(&c, window + 1);
-		compare_windows(&c, window + !window);
-		free(c.user);
-		free(c.seen);
+		compare_windows(&c);
 	}
 	if (c.status == STATUS_OK && !c.has_grown)
-		judge_segment(&c);
+		compare_segment(&c);
 	arena_release(&c.arena);
 	arena_release(&c.ranges_arena);
 	return c.status;

@@ -1,47 +1,42 @@
 /*
- * Each repair is one atomic step that does nothing when things are not, or not any more, as the audit saw them, so it
- * may run beside a sale, beside drainers and twice.
+ * The table `repairs` at the end of this file has the function that repairs each kind of finding.
+ *
+ * Each repair is one atomic step that does nothing if something has changed since the audit. So a repair may run during
+ * the sale, while drainers work, and twice.
  */
 #include "audit/repair.h"
 
 #include "base/clock.h"
-#include "catalog/publish.h"
+#include "catalog/launch.h"
 #include "order/lost.h"
 #include "order/order.h"
 #include "sale/db_status.h"
 #include "sale/fence.h"
 #include "sale/key.h"
+#include "sale/sale_clock.h"
 #include "sale/scripts.h"
 #include "sale/worklist.h"
 #include "stock/claim.h"
 
-struct job {
-	struct service *svc;
-	struct arena *arena;
-	const struct audit *audit;
-	const struct finding *finding;
-	bool dry;
-	const char *why;
-};
-
-static enum repair_end person(struct job *j, const char *why)
+static enum repair_outcome needs_operator(struct repair_job *j, const char *why)
 {
 	j->why = why;
-	return REPAIR_PERSON;
+	return REPAIR_NEEDS_OPERATOR;
 }
 
-static enum repair_end away(struct job *j)
+static enum repair_outcome unreachable(struct repair_job *j)
 {
-	j->why = "a server is away, or refuses";
+	j->why = "a server is unreachable or refuses commands: run seckillctl check";
 	return REPAIR_AWAY;
 }
 
-static enum repair_end send(struct job *j, const struct redis_command *c, const struct redis_reply **reply)
+static enum repair_outcome repair_send(struct repair_job *j, const struct redis_command *c,
+				       const struct redis_reply **reply)
 {
-	return redis_call(j->svc->redis_sync, j->arena, c, reply) == REDIS_ANSWER ? REPAIR_DONE : away(j);
+	return redis_call(j->svc->redis_sync, j->arena, c, reply) == REDIS_ANSWER ? REPAIR_DONE : unreachable(j);
 }
 
-static bool is_fenced(const struct audit *a)
+static bool has_lost_hub(const struct audit *a)
 {
 	for (int i = 0; i < a->findings.count; i++)
 		if (a->findings.at[i].kind == FINDING_HUB_GENERATION)
@@ -49,32 +44,34 @@ static bool is_fenced(const struct audit *a)
 	return false;
 }
 
-static enum repair_end enter(struct job *j)
+static enum repair_outcome write_entries(struct repair_job *j)
 {
 	const struct coupon *c = &j->audit->coupon;
-	if (is_fenced(j->audit))
-		return person(j, "its stock in Redis is gone");
+	if (has_lost_hub(j->audit))
+		return needs_operator(j, "the coupon's hub in Redis is gone: run seckillctl recover");
 	if (j->dry)
 		return REPAIR_DONE;
-	enum status s = publish_heal(j->svc, j->arena, c->seller_name, c->name);
-	return s == STATUS_OK ? REPAIR_DONE : s == STATUS_UNAVAILABLE ? away(j) : person(j, status_text(s));
+	enum status s = launch_heal(j->svc, j->arena, c->seller_name, c->name);
+	if (s == STATUS_UNAVAILABLE)
+		return unreachable(j);
+	return s == STATUS_OK ? REPAIR_DONE : needs_operator(j, status_text(s));
 }
 
-static void mark_dirty(struct job *j, struct redis_command *c)
+static enum repair_outcome add_to_worklist(struct repair_job *j, enum key set)
 {
 	const struct coupon *coupon = &j->audit->coupon;
-	worklist_command(c, "SADD", KEY_DIRTY, coupon->id, coupon->segments);
-}
-
-static enum repair_end wake(struct job *j)
-{
 	struct redis_command c;
-	mark_dirty(j, &c);
-	return j->dry ? REPAIR_DONE : send(j, &c, NULL);
+	worklist_command(&c, "SADD", set, coupon->id, coupon->segments);
+	return j->dry ? REPAIR_DONE : repair_send(j, &c, NULL);
 }
 
-/* Its moment stands in the row, on the list or in the dead letter. */
-static enum repair_end index_order(struct job *j)
+static enum repair_outcome add_to_dirty(struct repair_job *j)
+{
+	return add_to_worklist(j, KEY_DIRTY);
+}
+
+/* Reads the time of the claim from the row, the list or the dead letter. */
+static enum repair_outcome add_to_customer_list(struct repair_job *j)
 {
 	const struct finding *f = j->finding;
 	struct order o = { .coupon = j->audit->coupon.id, .segment = f->segment, .sequence = f->sequence };
@@ -82,81 +79,84 @@ static enum repair_end index_order(struct job *j)
 	char order[ORDER_NUMBER_TEXT];
 	enum status s = order_read(j->svc, j->arena, &o);
 	if (s != STATUS_OK && s != STATUS_NO_SUCH_ORDER)
-		return away(j);
+		return unreachable(j);
 	if (s == STATUS_NO_SUCH_ORDER || o.user != f->user)
-		return person(j, "the order itself is lost, or another's");
+		return needs_operator(j, "the order is lost, or belongs to another customer");
 	redis_command(&c, "ZADD");
 	key_put(&c, KEY_CUSTOMER, f->user, 0);
 	redis_put_int(&c, o.claimed_ms);
 	redis_put(&c, order_number_text(order, o.coupon, o.segment, o.sequence));
-	return j->dry ? REPAIR_DONE : send(j, &c, NULL);
+	return j->dry ? REPAIR_DONE : repair_send(j, &c, NULL);
 }
 
-/* Workers that keep "sold out" know the winners of an epoch. */
-static enum repair_end renew_winners(struct job *j)
+/* Workers cache the winners per epoch; raise the epoch so that they read them again. */
+static enum repair_outcome renew_winners(struct repair_job *j)
 {
 	struct redis_command c;
 	redis_command(&c, "HINCRBY");
 	key_put(&c, KEY_HUB, j->audit->coupon.id, 0);
 	redis_put_text(&c, "epoch");
 	redis_put_int(&c, 1);
-	return send(j, &c, NULL);
+	return repair_send(j, &c, NULL);
 }
 
-/* Not when the customer has another order by now: then one of the two is too much. */
-static enum repair_end own(struct job *j)
+/* If the customer has another order by now, an operator must decide which of the two remains. */
+static enum repair_outcome restore_owner(struct repair_job *j)
 {
 	const struct finding *f = j->finding;
 	struct redis_command c;
 	const struct redis_reply *reply = NULL;
 	if (!f->user || coupon_home(&j->audit->coupon, f->user) != f->segment)
-		return person(j, "no customer who claims here is known to own it");
+		return needs_operator(
+			j, "neither MySQL nor the list has this order for a customer whose home is this segment");
 	redis_command(&c, j->dry ? "HGET" : "HSETNX");
 	key_put(&c, KEY_OWNERS, j->audit->coupon.id, f->segment);
 	redis_put_int(&c, f->user);
 	if (!j->dry)
 		redis_put_int(&c, f->sequence);
-	enum repair_end end = send(j, &c, &reply);
-	if (end != REPAIR_DONE)
-		return end;
+	enum repair_outcome outcome = repair_send(j, &c, &reply);
+	if (outcome != REPAIR_DONE)
+		return outcome;
 	bool free = j->dry ? redis_type(reply) == REDIS_NIL : redis_number(reply) == 1;
 	if (!free)
-		return person(j, "this customer has another order of the coupon");
+		return needs_operator(j, "this customer has another order of the coupon");
 	return j->dry ? REPAIR_DONE : renew_winners(j);
 }
 
-/* When it was claimed: the customer's index says so, if not, now. */
-static enum repair_end claimed_ms(struct job *j, int64_t *ms)
+/* Reads the time of the claim from the customer's list; if the list lacks the order, takes the present time. */
+static enum repair_outcome read_claimed_ms(struct repair_job *j, int64_t *ms)
 {
 	const struct finding *f = j->finding;
 	struct redis_command c;
-	const struct redis_reply *score = NULL, *time = NULL;
+	const struct redis_reply *score = NULL, *now = NULL;
 	char order[ORDER_NUMBER_TEXT];
 	redis_command(&c, "ZSCORE");
 	key_put(&c, KEY_CUSTOMER, f->user, 0);
 	redis_put(&c, order_number_text(order, j->audit->coupon.id, f->segment, f->sequence));
-	enum repair_end end = send(j, &c, &score);
+	enum repair_outcome outcome = repair_send(j, &c, &score);
 	*ms = redis_number(score);
-	if (end != REPAIR_DONE || *ms > 0)
-		return end;
-	redis_command(&c, "TIME");
-	end = send(j, &c, &time);
-	*ms = redis_number_at(time, 0) * 1000 + redis_number_at(time, 1) / 1000;
-	return end;
+	if (outcome != REPAIR_DONE || *ms > 0)
+		return outcome;
+	sale_clock_command(&c);
+	outcome = repair_send(j, &c, &now);
+	*ms = sale_clock_ms(now);
+	return outcome;
 }
 
-/* The drain waits for it: while the cursor is not past it, no later order of the segment can be in MySQL. */
-static enum repair_end put_back(struct job *j)
+/* Drainers stop at a missing order. So if the cursor is not above it, MySQL has no later order of the segment. */
+static enum repair_outcome restore_record(struct repair_job *j)
 {
 	const struct finding *f = j->finding;
 	struct redis_command c;
 	const struct redis_reply *reply = NULL;
 	int64_t ms;
 	if (f->sequence < j->audit->segments[f->segment].cursor.next)
-		return person(j, "the cursor is past it, so it was in MySQL, or a dead letter");
-	enum repair_end end = j->dry ? REPAIR_DONE : claimed_ms(j, &ms);
-	if (j->dry || end != REPAIR_DONE)
-		return end;
+		return needs_operator(
+			j,
+			"the cursor is above this order, so the order was in MySQL or a dead letter: find out what became of it");
+	enum repair_outcome outcome = j->dry ? REPAIR_DONE : read_claimed_ms(j, &ms);
+	if (j->dry || outcome != REPAIR_DONE)
+		return outcome;
 	redis_script(&c, &script_restore, 3);
 	key_put(&c, KEY_SEGMENT, j->audit->coupon.id, f->segment);
 	key_put(&c, KEY_OWNERS, j->audit->coupon.id, f->segment);
@@ -165,51 +165,50 @@ static enum repair_end put_back(struct job *j)
 	redis_put_int(&c, f->user);
 	redis_put_int(&c, f->sequence);
 	redis_put_int(&c, ms);
-	end = send(j, &c, &reply);
-	if (end == REPAIR_DONE && !str_eq(redis_text_at(reply, 0), STR("OK")))
-		return person(j, "its segment is closed or in doubt, or its list is not in order");
-	return end == REPAIR_DONE ? wake(j) : end;
+	outcome = repair_send(j, &c, &reply);
+	if (outcome == REPAIR_DONE && !str_eq(redis_text_at(reply, 0), STR("OK")))
+		return needs_operator(
+			j, "the order's segment is closed or waits for an inspection, or its list is not in order");
+	return outcome == REPAIR_DONE ? add_to_dirty(j) : outcome;
 }
 
-/* A segment whose base was replaced gets a new one; a hub that waits for a report is told it. */
-static enum repair_end inspect(struct job *j)
+/* An inspection gives a segment whose base was replaced a new one, and makes segments report to the hub. */
+static enum repair_outcome request_inspection(struct repair_job *j)
 {
-	const struct coupon *coupon = &j->audit->coupon;
-	struct redis_command c;
 	if (j->finding->is > j->finding->want)
-		return person(j, "a base that was handed out is forgotten: recover the coupon");
-	worklist_command(&c, "SADD", KEY_SUSPECTS, coupon->id, coupon->segments);
-	return j->dry ? REPAIR_DONE : send(j, &c, NULL);
+		return needs_operator(j, "MySQL or the hub lost a base that was handed out: run seckillctl recover");
+	return add_to_worklist(j, KEY_SUSPECTS);
 }
 
-static enum repair_end named(struct job *j, enum status s)
+static enum repair_outcome outcome_of_naming(struct repair_job *j, enum status s)
 {
 	if (s == STATUS_BUSY)
-		return person(j, "its segment is not open, or has got another base meanwhile");
-	return s == STATUS_OK ? REPAIR_DONE : away(j);
+		return needs_operator(
+			j, "the order's segment is not open, or got another base since the audit: run the audit again");
+	return s == STATUS_OK ? REPAIR_DONE : unreachable(j);
 }
 
-/* The customer's list is read again: another look may have decided meanwhile. */
-static enum repair_end name_acknowledged(struct job *j)
+/* lost_decide reads the customer's list again, because the order may have been recorded as lost since the audit. */
+static enum repair_outcome name_acknowledged(struct repair_job *j)
 {
 	const struct finding *f = j->finding;
 	const struct lost_candidate s = { j->audit->coupon.id, f->sequence, f->user, f->segment };
-	return j->dry ? REPAIR_DONE : named(j, lost_look(j->svc, j->arena, &s));
+	return j->dry ? REPAIR_DONE : outcome_of_naming(j, lost_decide(j->svc, j->arena, &s));
 }
 
-/* Nobody is given this number any more, so it is only said that it is lost. It holds no unit. */
-static enum repair_end name_number(struct job *j)
+/* The number is at or below the segment's base, so it is not given out again and holds no unit: it is only recorded. */
+static enum repair_outcome name_number(struct repair_job *j)
 {
 	const struct finding *f = j->finding;
 	const struct lost_candidate s = { j->audit->coupon.id, f->sequence, 0, f->segment };
-	int64_t base = j->audit->segments[f->segment].base;
+	int64_t base = j->audit->segments[f->segment].own.base;
 	if (f->sequence > base)
-		return person(j, "its segment may give this number out: recover the coupon");
-	return j->dry ? REPAIR_DONE : named(j, lost_name(j->svc, j->arena, &s, base, clock_ms()));
+		return needs_operator(j, "the segment may give this number to another order: run seckillctl recover");
+	return j->dry ? REPAIR_DONE : outcome_of_naming(j, lost_name(j->svc, j->arena, &s, base, clock_ms()));
 }
 
-/* Orders and dead letters with no gap from the cursor to the last row. */
-static enum repair_end count_drained(struct job *j, int64_t *count)
+/* Counts the numbers, from the cursor to the last row, that have a row or a dead letter. */
+static enum repair_outcome count_drained(struct repair_job *j, int64_t *count)
 {
 	const struct finding *f = j->finding;
 	const struct db_value v[] = { DB_N(j->audit->coupon.id), DB_N(f->segment), DB_N(f->is), DB_N(f->want) };
@@ -220,56 +219,57 @@ static enum repair_end count_drained(struct job *j, int64_t *count)
 		    "seq BETWEEN ? AND ? UNION SELECT seq FROM dead_letters WHERE coupon_id = ? AND segment = ? AND "
 		    "seq BETWEEN ? AND ?) t",
 		    &rows, v[0], v[1], v[2], v[3], v[0], v[1], v[2], v[3]))
-		return away(j);
+		return unreachable(j);
 	*count = db_row(&rows, 0)->number;
 	return REPAIR_DONE;
 }
 
-/* Moved only from where it was seen: a drainer that moved it meanwhile knows better. */
-static enum repair_end move_cursor(struct job *j)
+/* Does nothing if a drainer has moved the cursor since the audit. */
+static enum repair_outcome move_cursor(struct repair_job *j)
 {
 	const struct finding *f = j->finding;
 	const int64_t coupon = j->audit->coupon.id;
 	int64_t count = 0, changed = 0;
 	struct db *db = j->svc->db;
-	enum repair_end end = count_drained(j, &count);
-	if (end != REPAIR_DONE)
-		return end;
+	enum repair_outcome outcome = count_drained(j, &count);
+	if (outcome != REPAIR_DONE)
+		return outcome;
 	if (count != f->want - f->is + 1)
-		return person(j, "orders between the cursor and that one are not in MySQL");
+		return needs_operator(
+			j, "orders between the cursor and the last row are not in MySQL: find out what became of them");
 	if (j->dry)
 		return REPAIR_DONE;
 	if (db_exec(db,
 		    "UPDATE drain_cursors SET next_number = ? WHERE coupon_id = ? AND segment = ? AND next_number = ?",
 		    &changed, DB_N(f->want + 1), DB_N(coupon), DB_N(f->segment), DB_N(f->is)))
-		return away(j);
+		return unreachable(j);
 	if (changed)
 		return REPAIR_DONE;
-	/* The row itself may be missing, which counts as 1. */
+	/* Without a row the cursor counts as 1. */
 	if (f->is == 1 && db_exec(db, "INSERT INTO drain_cursors (coupon_id, segment, next_number) VALUES (?, ?, ?)",
 				  NULL, DB_N(coupon), DB_N(f->segment), DB_N(f->want + 1)) == 0)
 		return REPAIR_DONE;
-	return person(j, "the cursor has moved meanwhile");
+	return needs_operator(j, "the cursor has moved since the audit: run the audit again");
 }
 
 static const struct {
-	enum repair_end (*run)(struct job *j);
+	enum repair_outcome (*run)(struct repair_job *j);
 	const char *text;
 } repairs[FINDINGS] = {
-	[FINDING_NO_DESCRIPTOR] = { enter, "write it again from MySQL" },
-	[FINDING_NO_CATALOG] = { enter, "enter it again" },
-	[FINDING_NO_SELLER_LIST] = { enter, "enter it again" },
-	[FINDING_NO_DIRECTORY] = { enter, "enter the seller again" },
-	[FINDING_NOT_DIRTY] = { wake, "add the coupon to sk:dirty" },
-	[FINDING_NO_INDEX] = { index_order, "enter the order in that list" },
-	[FINDING_NO_OWNER] = { own, "make this user its owner again" },
-	[FINDING_LOST] = { put_back, "put it back in its place on the list" },
-	[FINDING_SEGMENT_BASE] = { inspect, "ask the drainers to inspect the coupon" },
-	[FINDING_HUB_BASE] = { inspect, "ask the drainers to inspect the coupon" },
-	[FINDING_UNHEARD] = { inspect, "ask the drainers to inspect the coupon" },
-	[FINDING_LOST_NUMBER] = { name_number, "name it as lost, in a dead letter" },
-	[FINDING_LOST_ACKNOWLEDGED] = { name_acknowledged, "name it as lost, in a dead letter" },
-	[FINDING_CURSOR_BEHIND] = { move_cursor, "move the cursor behind that order" },
+	[FINDING_NO_DESCRIPTOR] = { write_entries, "write the descriptor again from MySQL" },
+	[FINDING_NO_CATALOG] = { write_entries, "enter the coupon in the catalog again" },
+	[FINDING_NO_SELLER_LIST] = { write_entries, "enter the coupon in its seller's list again" },
+	[FINDING_NO_DIRECTORY] = { write_entries, "enter the seller in the directory of sellers again" },
+	[FINDING_NOT_DIRTY] = { add_to_dirty, "add the coupon to sk:dirty" },
+	[FINDING_NO_INDEX] = { add_to_customer_list, "enter the order in its customer's list" },
+	[FINDING_NO_OWNER] = { restore_owner, "enter the user as the order's owner again" },
+	[FINDING_LOST] = { restore_record, "insert the order into its segment's list again" },
+	[FINDING_SEGMENT_BASE] = { request_inspection, "ask the drainers to inspect the coupon" },
+	[FINDING_HUB_BASE] = { request_inspection, "ask the drainers to inspect the coupon" },
+	[FINDING_UNHEARD] = { request_inspection, "ask the drainers to inspect the coupon" },
+	[FINDING_LOST_NUMBER] = { name_number, "record the order as lost, in a dead letter" },
+	[FINDING_LOST_ACKNOWLEDGED] = { name_acknowledged, "record the order as lost, in a dead letter" },
+	[FINDING_CURSOR_BEHIND] = { move_cursor, "move the cursor to the number after that order" },
 };
 
 const char *repair_text(enum finding_kind kind)
@@ -277,12 +277,9 @@ const char *repair_text(enum finding_kind kind)
 	return repairs[kind].text;
 }
 
-enum repair_end repair(struct service *svc, struct arena *a, const struct audit *audit, const struct finding *f,
-		       bool dry, const char **why)
+enum repair_outcome repair(struct repair_job *j)
 {
-	struct job j = { svc, a, audit, f, dry, "" };
-	enum repair_end end =
-		repairs[f->kind].run ? repairs[f->kind].run(&j) : person(&j, "there is no one right repair");
-	*why = j.why;
-	return end;
+	j->why = "";
+	return repairs[j->finding->kind].run ? repairs[j->finding->kind].run(j)
+					     : needs_operator(j, "there is no single right repair");
 }

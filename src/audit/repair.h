@@ -1,26 +1,31 @@
 /*
- * What an audit found and what has exactly one right repair: a copy that can be made again from the truth. Everything
- * else needs a person. Blocks.
+ * Repairs findings of an audit for which exactly one repair is right, usually to write a copy again from its source. An
+ * operator must decide about all others.
  */
 #ifndef AUDIT_REPAIR_H
 #define AUDIT_REPAIR_H
 
-#include "audit/audit.h"
+#include "audit/report.h"
 
-enum repair_end {
-	REPAIR_PERSON, /* nothing was done: there is no one right repair */
-	REPAIR_DONE,   /* or, on a dry run: it would be done */
-	REPAIR_AWAY,   /* a server is away, or refuses: nothing was done, or the answer was lost; repeating is safe */
+enum repair_outcome {
+	REPAIR_NEEDS_OPERATOR, /* nothing was done: there is no single right repair */
+	REPAIR_DONE,           /* on a dry run: the repair is possible */
+	REPAIR_AWAY, /* a server is unreachable or refuses: nothing was done, or its answer was lost; safe to repeat */
 };
 
-/* What the repair of this kind does, or NULL when it has none. */
+/* What the repair of this kind does ("add the coupon to sk:dirty"); NULL: there is no repair. */
 const char *repair_text(enum finding_kind kind);
 
-/*
- * Repairs one finding of this audit, unless it is a dry run. *why, of a constant text, says why not. What has changed
- * since the audit is noticed, and left alone.
- */
-enum repair_end repair(struct service *svc, struct arena *a, const struct audit *audit, const struct finding *f,
-		       bool dry, const char **why);
+struct repair_job {
+	struct service *svc;
+	struct arena *arena;
+	const struct audit *audit;
+	const struct finding *finding; /* one of the audit's */
+	bool dry;                      /* only check whether the repair is possible */
+	const char *why;               /* out, constant: the reason for an outcome other than REPAIR_DONE */
+};
+
+/* Does nothing if the finding's data has changed since the audit. Blocks. */
+enum repair_outcome repair(struct repair_job *j);
 
 #endif

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-static void *there(void *memory)
+void *alloc_checked(void *memory)
 {
 	if (!memory)
 		abort();
@@ -11,15 +11,15 @@ static void *there(void *memory)
 
 void *alloc(size_t size)
 {
-	return there(malloc(size ? size : 1));
+	return alloc_checked(malloc(size ? size : 1));
 }
 
 void *alloc_zeroed(size_t count, size_t size)
 {
-	return there(calloc(count ? count : 1, size ? size : 1));
+	return alloc_checked(calloc(count ? count : 1, size ? size : 1));
 }
 
 void *alloc_again(void *old, size_t size)
 {
-	return there(realloc(old, size ? size : 1));
+	return alloc_checked(realloc(old, size ? size : 1));
 }

@@ -1,7 +1,4 @@
-/*
- * Bump allocation in blocks. Built with the address sanitizer, every
- * allocation is a malloc of its own, so that an overrun is seen at once.
- */
+/* Bump allocation in blocks. With the address sanitizer every allocation is a malloc, so that overruns are found. */
 #include "base/arena.h"
 #include "base/alloc.h"
 

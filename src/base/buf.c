@@ -1,4 +1,4 @@
-/* Growth by doubling inside the arena: the old copy dies with the request. */
+/* A buffer grows by doubling inside the arena; the old copies are freed with the arena. */
 #include "base/buf.h"
 
 #include <stdarg.h>
@@ -12,7 +12,7 @@ void buf_init(struct buf *b, struct arena *arena)
 	*b = (struct buf){ .arena = arena };
 }
 
-static char *reserve(struct buf *b, size_t more)
+static char *buf_reserve(struct buf *b, size_t more)
 {
 	if (b->cap - b->n <= more) {
 		size_t cap = b->cap ? b->cap * 2 : 512;
@@ -29,7 +29,7 @@ static char *reserve(struct buf *b, size_t more)
 
 void buf_put(struct buf *b, struct str s)
 {
-	char *to = reserve(b, s.n);
+	char *to = buf_reserve(b, s.n);
 	if (s.n)
 		memcpy(to, s.p, s.n);
 	b->n += s.n;
@@ -70,7 +70,7 @@ void buf_printf(struct buf *b, const char *format, ...)
 	va_end(args);
 	if (n < 0)
 		abort();
-	vsnprintf(reserve(b, (size_t)n), (size_t)n + 1, format, again);
+	vsnprintf(buf_reserve(b, (size_t)n), (size_t)n + 1, format, again);
 	va_end(again);
 	b->n += (size_t)n;
 }
@@ -92,10 +92,10 @@ struct str buf_str(const struct buf *b)
 	return (struct str){ b->p ? b->p : "", b->n };
 }
 
-static void quoted(struct buf *b, struct str s)
+static void put_quoted(struct buf *b, struct str s)
 {
 	static const char hex[] = "0123456789abcdef";
-	char *start = reserve(b, s.n * 6 + 2), *to = start;
+	char *start = buf_reserve(b, s.n * 6 + 2), *to = start;
 	*to++ = '"';
 	for (size_t i = 0; i < s.n; i++) {
 		unsigned char c = (unsigned char)s.p[i];
@@ -116,20 +116,20 @@ static void quoted(struct buf *b, struct str s)
 	b->n += (size_t)(to - start);
 }
 
-static void lead(struct buf *b, const char *name)
+static void put_lead(struct buf *b, const char *name)
 {
 	char last = b->n ? b->p[b->n - 1] : '[';
 	if (last != '{' && last != '[' && last != '\n')
 		buf_put(b, STR(","));
 	if (name) {
-		quoted(b, str_of(name));
+		put_quoted(b, str_of(name));
 		buf_put(b, STR(":"));
 	}
 }
 
 void json_begin(struct buf *b, const char *name, char bracket)
 {
-	lead(b, name);
+	put_lead(b, name);
 	buf_put(b, (struct str){ &bracket, 1 });
 }
 
@@ -140,25 +140,25 @@ void json_end(struct buf *b, char bracket)
 
 void json_str(struct buf *b, const char *name, struct str value)
 {
-	lead(b, name);
-	quoted(b, value);
+	put_lead(b, name);
+	put_quoted(b, value);
 }
 
 void json_int(struct buf *b, const char *name, int64_t value)
 {
-	lead(b, name);
+	put_lead(b, name);
 	buf_int(b, value);
 }
 
 void json_bool(struct buf *b, const char *name, bool value)
 {
-	lead(b, name);
+	put_lead(b, name);
 	buf_puts(b, value ? "true" : "false");
 }
 
 void json_time(struct buf *b, const char *name, int64_t ms)
 {
-	lead(b, name);
+	put_lead(b, name);
 	if (ms < 1) {
 		buf_puts(b, "null");
 		return;

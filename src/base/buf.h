@@ -12,7 +12,7 @@ struct buf {
 	size_t n, cap;
 };
 
-/* Writes a number in decimal, without a NUL; returns its bytes. snprintf takes ten times as long. */
+/* Writes a number in decimal, without a NUL; returns its length. snprintf takes ten times as long. */
 enum { BUF_DIGITS = 20 };
 size_t buf_digits(char to[BUF_DIGITS], int64_t value);
 
@@ -22,16 +22,15 @@ void buf_puts(struct buf *b, const char *s);
 void buf_int(struct buf *b, int64_t value);
 void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Percent-encodes all but RFC 3986's unreserved characters: one piece of a path. */
+/* Percent-encodes all but RFC 3986's unreserved characters: one segment of a path. */
 void buf_percent(struct buf *b, struct str s);
 
 /* The slice written so far, valid until the next put. */
 struct str buf_str(const struct buf *b);
 
 /*
- * JSON writing. Members and elements get their commas by themselves; the
- * caller nests begin and end. `name` is NULL inside an array. Strings are
- * escaped; they must be UTF-8.
+ * Writing JSON. Commas are added where they are due; the caller nests begin and end. `name` is NULL inside an array.
+ * Strings are escaped; they must be UTF-8.
  */
 void json_begin(struct buf *b, const char *name, char bracket); /* '{' or '[' */
 void json_end(struct buf *b, char bracket);                     /* '}' or ']' */

@@ -26,7 +26,7 @@ int64_t clock_mono_ms(void)
 int64_t clock_offset_ms(void)
 {
 	int64_t before, wall, after;
-	do { /* again, if this process did not run in between */
+	do { /* again, if this process was suspended between the two readings */
 		before = read_ms(CLOCK_MONOTONIC);
 		wall = read_ms(CLOCK_REALTIME);
 		after = read_ms(CLOCK_MONOTONIC);
@@ -48,8 +48,8 @@ void clock_format(char text[CLOCK_TEXT], int64_t ms)
 	       6);
 }
 
-/* Digits of a fixed width at *p; -1 when they are not all digits. */
-static int number(const char **p, const char *end, int width)
+/* Reads a number of a fixed width at *p; -1: not all characters are digits. */
+static int read_digits(const char **p, const char *end, int width)
 {
 	int value = 0;
 	for (int i = 0; i < width; i++, (*p)++) {
@@ -60,7 +60,7 @@ static int number(const char **p, const char *end, int width)
 	return value;
 }
 
-static bool skip(const char **p, const char *end, const char *any)
+static bool skip_any(const char **p, const char *end, const char *any)
 {
 	if (*p >= end || !**p || !strchr(any, **p))
 		return false;
@@ -68,10 +68,10 @@ static bool skip(const char **p, const char *end, const char *any)
 	return true;
 }
 
-static bool fraction(const char **p, const char *end, int *ms)
+static bool read_fraction(const char **p, const char *end, int *ms)
 {
 	*ms = 0;
-	if (!skip(p, end, "."))
+	if (!skip_any(p, end, "."))
 		return true;
 	int scale = 100, digits = 0;
 	for (; *p < end && **p >= '0' && **p <= '9'; (*p)++, digits++, scale /= 10)
@@ -79,20 +79,20 @@ static bool fraction(const char **p, const char *end, int *ms)
 	return digits > 0;
 }
 
-static bool offset(const char **p, const char *end, int *minutes)
+static bool read_offset(const char **p, const char *end, int *minutes)
 {
 	*minutes = 0;
-	if (skip(p, end, "Zz"))
+	if (skip_any(p, end, "Zz"))
 		return true;
 	if (*p >= end)
 		return false;
 	int sign = **p == '-' ? -1 : 1;
-	if (!skip(p, end, "+-"))
+	if (!skip_any(p, end, "+-"))
 		return false;
-	int hour = number(p, end, 2);
-	if (!skip(p, end, ":"))
+	int hour = read_digits(p, end, 2);
+	if (!skip_any(p, end, ":"))
 		return false;
-	int minute = number(p, end, 2);
+	int minute = read_digits(p, end, 2);
 	*minutes = sign * (hour * 60 + minute);
 	return hour >= 0 && hour < 24 && minute >= 0 && minute < 60;
 }
@@ -107,19 +107,19 @@ static int days_in(int year, int month)
 bool clock_parse(struct str text, int64_t *ms)
 {
 	const char *p = text.p, *end = text.p + text.n;
-	int year = number(&p, end, 4);
-	bool ok = skip(&p, end, "-");
-	int month = number(&p, end, 2);
-	ok = ok && skip(&p, end, "-");
-	int day = number(&p, end, 2);
-	ok = ok && skip(&p, end, "Tt ");
-	int hour = number(&p, end, 2);
-	ok = ok && skip(&p, end, ":");
-	int minute = number(&p, end, 2);
-	ok = ok && skip(&p, end, ":");
-	int second = number(&p, end, 2);
+	int year = read_digits(&p, end, 4);
+	bool ok = skip_any(&p, end, "-");
+	int month = read_digits(&p, end, 2);
+	ok = ok && skip_any(&p, end, "-");
+	int day = read_digits(&p, end, 2);
+	ok = ok && skip_any(&p, end, "Tt ");
+	int hour = read_digits(&p, end, 2);
+	ok = ok && skip_any(&p, end, ":");
+	int minute = read_digits(&p, end, 2);
+	ok = ok && skip_any(&p, end, ":");
+	int second = read_digits(&p, end, 2);
 	int milli, minutes;
-	ok = ok && fraction(&p, end, &milli) && offset(&p, end, &minutes) && p == end;
+	ok = ok && read_fraction(&p, end, &milli) && read_offset(&p, end, &minutes) && p == end;
 	if (!ok || year < 1970 || month < 1 || month > 12 || day < 1 || day > days_in(year, month) || hour < 0 ||
 	    hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 59)
 		return false;
@@ -130,7 +130,7 @@ bool clock_parse(struct str text, int64_t *ms)
 			 .tm_min = minute,
 			 .tm_sec = second };
 	int64_t time = ((int64_t)timegm(&tm) - (int64_t)minutes * 60) * 1000 + milli;
-	if (time < 0 || time > LAST_MS) /* an offset may lead out of the years that can be written */
+	if (time < 0 || time > LAST_MS) /* with its offset, the time may be outside the years that can be written */
 		return false;
 	*ms = time;
 	return true;

@@ -14,7 +14,7 @@ const char *disk_problem(const char *directory)
 		return strerror(errno);
 	if (fs.f_flag & ST_RDONLY)
 		return strerror(EROFS);
-	/* a total of 0 is one that the file system does not limit */
+	/* a total of 0 means that the file system has no limit */
 	bool has_blocks = !fs.f_blocks || fs.f_bavail >= ROOM / fs.f_frsize;
 	bool has_inodes = !fs.f_files || fs.f_favail > 0;
 	return has_blocks && has_inodes ? NULL : strerror(ENOSPC);

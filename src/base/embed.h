@@ -1,4 +1,4 @@
-/* Files built into the program by build-aux/embed.sh: no program has to find them at run time. */
+/* Files that build-aux/embed.sh builds into the programs. */
 #ifndef BASE_EMBED_H
 #define BASE_EMBED_H
 

@@ -1,12 +1,12 @@
 /*
- * The only includer of json-c. json-c 0.16 is lenient where it hurts (numbers
- * that are spelled wrong or saturate, duplicates where the last one wins), so
- * the spelling of a text is checked here first; json-c checks its structure.
+ * json-c 0.16 accepts too much: numbers that JSON does not allow, numbers that saturate, and duplicate members, of
+ * which it keeps the last. Therefore the tokens of a text are checked here first; json-c checks the structure.
  */
 #include "base/json.h"
 
 #include <json-c/json.h>
 
+#include "base/alloc.h"
 #include "base/parse.h"
 
 enum { DEPTH = 8 };
@@ -24,7 +24,7 @@ static bool is_half(const char *p, const char *end, char least, char most)
 	       (p[3] | 0x20) <= most;
 }
 
-/* \uD800 to \uDBFF and \uDC00 to \uDFFF; of their third digit only 8, 9, a, b and c to f tell. */
+/* \uD800 to \uDBFF are first halves of a surrogate pair, \uDC00 to \uDFFF second halves: the second digit decides. */
 static bool is_first_half(const char *p, const char *end)
 {
 	return is_half(p, end, '8', '9') || is_half(p, end, 'a', 'b');
@@ -35,7 +35,7 @@ static bool is_second_half(const char *p, const char *end)
 	return is_half(p, end, 'c', 'f');
 }
 
-/* The closing quote of the string whose first character is at p; `end` when the text ends in the string. */
+/* The closing quote of the string that begins at p; `end` if the text ends inside the string. */
 static const char *walk_string(const char *p, const char *end)
 {
 	while (p < end && *p != '"') {
@@ -94,7 +94,7 @@ static const char *walk_word(const char *p, const char *end)
 	return NULL;
 }
 
-/* NULL, or what is wrong with the token at *p, which is left behind. */
+/* Moves *p behind the token at *p, and returns NULL; or returns what is wrong with the token. */
 static const char *walk_token(const char **p, const char *end, int *depth)
 {
 	char c = **p;
@@ -122,7 +122,7 @@ static const char *walk_token(const char **p, const char *end, int *depth)
 }
 
 /* NULL, or what is wrong with the bytes and tokens of a text. */
-static const char *spelling(struct arena *a, struct str text)
+static const char *check_tokens(struct arena *a, struct str text)
 {
 	const char *p = text.p, *end = p + text.n, *problem;
 	int depth = 0;
@@ -136,12 +136,10 @@ static const char *spelling(struct arena *a, struct str text)
 	return NULL;
 }
 
-/* json-c counts a scalar as a level, and waits for more behind a scalar where the text ends. */
+/* json-c counts a scalar as a level; and if a scalar is at the end of the text, json-c waits for more. */
 static json_object *parse_structure(struct arena *a, struct str text, const char **problem)
 {
-	json_tokener *tok = json_tokener_new_ex(DEPTH + 1);
-	if (!tok)
-		abort();
+	json_tokener *tok = alloc_checked(json_tokener_new_ex(DEPTH + 1));
 	json_tokener_set_flags(tok, JSON_TOKENER_STRICT);
 	json_object *object = json_tokener_parse_ex(tok, text.p, (int)text.n);
 	size_t end = json_tokener_get_parse_end(tok);
@@ -158,9 +156,9 @@ static json_object *parse_structure(struct arena *a, struct str text, const char
 	return object;
 }
 
-static json_object *parse(struct arena *a, struct str body, const char **problem)
+static json_object *parse_object(struct arena *a, struct str body, const char **problem)
 {
-	*problem = spelling(a, body);
+	*problem = check_tokens(a, body);
 	json_object *object = *problem ? NULL : parse_structure(a, body, problem);
 	if (!*problem && !json_object_is_type(object, json_type_object))
 		*problem = "the body must be a JSON object";
@@ -175,12 +173,10 @@ static int field_of(const struct json_field *fields, int count, const char *name
 	return -1;
 }
 
-/* A member's name may be spelled with escapes; json-c reads it. */
+/* The name of a member may have escapes, which json-c decodes. */
 static int field_of_escaped(const struct json_field *fields, int count, const char *quoted, size_t n)
 {
-	json_tokener *tok = json_tokener_new();
-	if (!tok)
-		abort();
+	json_tokener *tok = alloc_checked(json_tokener_new());
 	json_object *name = json_tokener_parse_ex(tok, quoted, (int)n);
 	int i = field_of(fields, count, json_object_get_string(name), (size_t)json_object_get_string_len(name));
 	json_object_put(name);
@@ -188,9 +184,8 @@ static int field_of_escaped(const struct json_field *fields, int count, const ch
 	return i;
 }
 
-/* json-c keeps the last of two equal members, silently. Returns the first field that the outermost object has twice, or
- * NULL. */
-static const char *repeated(struct str body, const struct json_field *fields, int count)
+/* The first field that the outermost object has twice, or NULL: json-c would keep the last one. */
+static const char *find_repeated(struct str body, const struct json_field *fields, int count)
 {
 	const char *end = body.p + body.n;
 	uint64_t seen = 0;
@@ -237,9 +232,8 @@ static const char *read_text(struct arena *a, const struct json_field *f, json_o
 	return NULL;
 }
 
-/* 5.0 and 5e0 are integers too: a double has every integer up to 2^53. One that is too large saturates, which is out of
- * every bound. */
-static bool whole(json_object *value, int64_t *n)
+/* 5.0 and 5e0 are integers, too. A double is exact up to 2^53; a larger one becomes a number above every bound. */
+static bool read_whole(json_object *value, int64_t *n)
 {
 	const double MOST = 0x1p53;
 	if (json_object_is_type(value, json_type_int)) {
@@ -257,7 +251,7 @@ static bool whole(json_object *value, int64_t *n)
 static const char *read_int(struct arena *a, const struct json_field *f, json_object *value)
 {
 	int64_t n;
-	if (!whole(value, &n))
+	if (!read_whole(value, &n))
 		return arena_printf(a, "%s must be a whole number", f->name);
 	if (n < f->min || n > f->max)
 		return arena_printf(a, "%s must be from %lld to %lld", f->name, (long long)f->min, (long long)f->max);
@@ -280,9 +274,9 @@ bool json_read(struct arena *a, struct str body, const struct json_field *fields
 	       const char **problem)
 {
 	*problem = NULL;
-	json_object *object = parse(a, body, problem);
+	json_object *object = parse_object(a, body, problem);
 	*is_json = object != NULL;
-	const char *twice = object ? repeated(body, fields, count) : NULL;
+	const char *twice = object ? find_repeated(body, fields, count) : NULL;
 	if (twice)
 		*problem = arena_printf(a, "%s is given twice", twice);
 	for (int i = 0; object && !*problem && i < count; i++)

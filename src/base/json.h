@@ -1,8 +1,7 @@
 /*
- * Reading a JSON object that a stranger sent (writing is in buf.h). Strict:
- * RFC 8259 in UTF-8 without a byte order mark, at most 8 levels of objects and
- * arrays, nothing after the value, exact types, no duplicate members. An
- * integer may be spelled 5, 5.0 or 5e0.
+ * Reads a JSON object from a client; buf.h writes JSON. The reader is strict: RFC 8259 in UTF-8 without a byte order
+ * mark, at most 8 levels of objects and arrays, nothing after the value, exact types, no duplicate members. An integer
+ * may be written as 5, 5.0 or 5e0.
  */
 #ifndef BASE_JSON_H
 #define BASE_JSON_H
@@ -13,7 +12,7 @@
 
 enum json_kind { JSON_TEXT, JSON_INT };
 
-/* What a member must be, and where it goes. */
+/* The rule for a member, and where its value goes. */
 struct json_field {
 	const char *name;
 	enum json_kind kind;
@@ -25,9 +24,8 @@ struct json_field {
 };
 
 /*
- * Parses `body` and fills the fields. False: *problem says what is wrong and
- * names the member, in the arena; *is_json is false when the body is no JSON
- * object at all. Members that are not in the table are ignored.
+ * Parses `body` and sets the fields. False: *problem, in the arena, says what is wrong and with which member; *is_json
+ * is false when the body is not a JSON object. Members that are not in the table are ignored.
  */
 bool json_read(struct arena *a, struct str body, const struct json_field *fields, int count, bool *is_json,
 	       const char **problem);

@@ -1,6 +1,6 @@
 /*
- * The thread shares no memory with the process: it owns its copy of the name, and its answer goes through a pipe. So
- * the other side may close the pipe and forget the lookup at any time. It takes no signals, SIGPIPE included.
+ * The thread has its own copy of the name and writes its result to a pipe, so the caller may close the pipe at any
+ * time. The thread blocks all signals, including SIGPIPE.
  */
 #include "base/lookup.h"
 #include "base/alloc.h"
@@ -37,14 +37,14 @@ static int resolve(const char *host, int family, struct lookup *found)
 	return error;
 }
 
-static void *run(void *raw)
+static void *lookup_thread(void *raw)
 {
 	struct job *job = raw;
 	struct lookup found = { 0 };
 	int error = resolve(job->host, AF_INET, &found);
 	if (error && resolve(job->host, AF_INET6, &found))
 		found.problem = gai_strerror(error);
-	ssize_t written = write(job->fd, &found, sizeof found); /* shorter than PIPE_BUF: whole, or nobody reads */
+	ssize_t written = write(job->fd, &found, sizeof found); /* below PIPE_BUF: never in part */
 	(void)written;
 	close(job->fd);
 	free(job);
@@ -60,7 +60,7 @@ static int start_thread(struct job *job)
 	pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	int error = pthread_create(&thread, &detached, run, job);
+	int error = pthread_create(&thread, &detached, lookup_thread, job);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_attr_destroy(&detached);
 	return error;

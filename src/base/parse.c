@@ -18,7 +18,7 @@ bool parse_int(struct str text, int64_t min, int64_t max, int64_t *value)
 	return true;
 }
 
-/* Bytes of the character at p, its code point in *code; 0 when it is not UTF-8. */
+/* The length of the character at p, and its code point in *code; 0: not UTF-8. */
 static size_t character(const unsigned char *p, size_t n, uint32_t *code)
 {
 	static const struct {
@@ -100,7 +100,7 @@ static bool is_blank(uint32_t c)
 	       c == 0x2800 || c == 0x3000;
 }
 
-/* The variation selectors for text and emoji, where they belong: behind a symbol or an emoji. */
+/* Whether it is a variation selector for text or emoji at an allowed place: behind a symbol or an emoji. */
 static bool is_style(uint32_t c, uint32_t before)
 {
 	return (c == 0xfe0e || c == 0xfe0f) &&
@@ -123,7 +123,7 @@ const char *parse_new_name(struct arena *a, struct str text)
 	return seen ? NULL : "must not be blank";
 }
 
-/* The value of each character plus one; 0: it is none of the 64. */
+/* The value of each character plus one; 0: not one of the 64 characters. */
 static const unsigned char sextets[256] = {
 	['A'] = 1,  ['B'] = 2,  ['C'] = 3,  ['D'] = 4,  ['E'] = 5,  ['F'] = 6,  ['G'] = 7,  ['H'] = 8,
 	['I'] = 9,  ['J'] = 10, ['K'] = 11, ['L'] = 12, ['M'] = 13, ['N'] = 14, ['O'] = 15, ['P'] = 16,
@@ -135,7 +135,7 @@ static const unsigned char sextets[256] = {
 	['4'] = 57, ['5'] = 58, ['6'] = 59, ['7'] = 60, ['8'] = 61, ['9'] = 62, ['-'] = 63, ['_'] = 64
 };
 
-/* Above 63 when the character is none of them. */
+/* Above 63: not one of the 64 characters. */
 static uint32_t sextet(char c)
 {
 	return sextets[(unsigned char)c] - 1u;

@@ -1,16 +1,16 @@
-/* Random numbers of the kernel. They block only while it has no entropy yet, right after boot. */
+/* Random numbers from the kernel. They block only right after boot, until the kernel has enough entropy. */
 #ifndef BASE_RANDOM_H
 #define BASE_RANDOM_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-/* Fills memory. Aborts when the kernel refuses, which it never does for sizes up to 256. */
+/* Fills memory. Aborts if the kernel fails, which does not happen for up to 256 bytes. */
 void random_bytes(void *to, size_t size);
 
 /*
- * An id for something new: 48 random bits, never 0. It fits into a JSON number, and a store that was put back to an
- * earlier state does not hand it out again. Two ids are equal once in 2^48: the key that refuses it is tried again.
+ * A new id: 48 random bits, never 0. It fits in a JSON number. Unlike a counter, it does not repeat ids after a store
+ * was restored from a backup. Two ids are equal with a chance of 1 in 2^48: on a duplicate key, take another one.
  */
 int64_t random_id(void);
 

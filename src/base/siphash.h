@@ -1,6 +1,6 @@
 /*
- * SipHash-2-4: a keyed hash whose values nobody without the key can aim at.
- * Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012.
+ * SipHash-2-4, a keyed hash: nobody can choose colliding inputs without the key. Aumasson and Bernstein, "SipHash: a
+ * fast short-input PRF", 2012.
  */
 #ifndef BASE_SIPHASH_H
 #define BASE_SIPHASH_H

@@ -1,4 +1,4 @@
-/* A slice: bytes that someone else owns, not NUL-terminated. */
+/* A slice: bytes that another object owns, not NUL-terminated. */
 #ifndef BASE_STR_H
 #define BASE_STR_H
 

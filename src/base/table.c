@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-static void grow(struct table *t)
+static void table_grow(struct table *t)
 {
 	size_t size = t->size ? t->size * 2 : 64;
 	struct table_node **buckets = alloc_zeroed(size, sizeof(struct table_node *));
@@ -21,7 +21,7 @@ static void grow(struct table *t)
 void table_put(struct table *t, struct table_node *n, uint64_t hash)
 {
 	if (t->count >= t->size)
-		grow(t);
+		table_grow(t);
 	struct table_node **bucket = &t->buckets[hash & (t->size - 1)];
 	n->hash = hash;
 	n->next = *bucket;
@@ -29,7 +29,7 @@ void table_put(struct table *t, struct table_node *n, uint64_t hash)
 	t->count++;
 }
 
-static struct table_node *match(struct table_node *n, uint64_t hash)
+static struct table_node *node_match(struct table_node *n, uint64_t hash)
 {
 	while (n && n->hash != hash)
 		n = n->next;
@@ -38,12 +38,12 @@ static struct table_node *match(struct table_node *n, uint64_t hash)
 
 struct table_node *table_find(const struct table *t, uint64_t hash)
 {
-	return t->size ? match(t->buckets[hash & (t->size - 1)], hash) : NULL;
+	return t->size ? node_match(t->buckets[hash & (t->size - 1)], hash) : NULL;
 }
 
 struct table_node *table_next(const struct table_node *n)
 {
-	return match(n->next, n->hash);
+	return node_match(n->next, n->hash);
 }
 
 void table_remove(struct table *t, struct table_node *n)

@@ -1,4 +1,4 @@
-/* A hash table of the caller's objects, chained through a node inside each. Grows by itself; owns only its buckets. */
+/* A hash table. The caller's objects have a node each; the table owns only its buckets, and grows when needed. */
 #ifndef BASE_TABLE_H
 #define BASE_TABLE_H
 
@@ -17,16 +17,16 @@ struct table {
 
 void table_put(struct table *t, struct table_node *n, uint64_t hash);
 
-/* The first node of this hash, or the next one after n; NULL at the end. The caller compares keys. */
+/* The first node with this hash, and the next one after n; NULL at the end. The caller compares keys. */
 struct table_node *table_find(const struct table *t, uint64_t hash);
 struct table_node *table_next(const struct table_node *n);
 
 void table_remove(struct table *t, struct table_node *n);
 
-/* Hands every node to fn, which may free it, and leaves the table empty. */
+/* Calls fn, which may free the node, for every node, and leaves the table empty. */
 void table_clear(struct table *t, void (*fn)(struct table_node *n));
 
-/* Removes the nodes for which drop says so; drop may free them. */
+/* Removes the nodes for which drop returns true; drop may free them. */
 void table_sweep(struct table *t, int (*drop)(struct table_node *n, void *context), void *context);
 
 #endif

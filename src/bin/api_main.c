@@ -1,4 +1,4 @@
-/* seckill-api: one worker of a pool, over the listening socket it finds at descriptor 0. */
+/* seckill-api: one worker of a pool. It serves the listening socket at descriptor 0. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,7 +8,6 @@
 #include "base/clock.h"
 #include "bin/program.h"
 #include "host/log.h"
-#include "http/handlers.h"
 #include "http/server.h"
 #include "stock/nginx_marker.h"
 #include "store/durable.h"
@@ -27,7 +26,7 @@ static bool on_flag(int flag, const char *value)
 	return pool >= 0;
 }
 
-/* Serves until asked to stop, then until the last request is answered. */
+/* Serves until the process is asked to stop and the last request is answered, at most STOP_MS later. */
 static void run(struct program *p, struct server *server)
 {
 	int64_t until = INT64_MAX;
@@ -40,6 +39,33 @@ static void run(struct program *p, struct server *server)
 	}
 }
 
+/* The hot pool never blocks: it closes its blocking connection, and uses timers to read logouts and the clock. */
+static void start_hot(struct service *svc)
+{
+	redis_free(svc->redis_sync);
+	svc->redis_sync = NULL;
+	nginx_marker_watch(svc);
+	redis_wait_up(svc->redis); /* so that the first request need not be refused */
+	revocation_watch(svc);
+}
+
+static void start(struct program *p)
+{
+	bool away;
+	program_open(p, pool == POOL_HOT ? WITH_LOOP_REDIS | WITH_REDIS | WITH_TOKENS | WITH_MARKS
+					 : WITH_REDIS | WITH_DB | WITH_TOKENS | WITH_MARKS);
+	program_signals(p);
+	program_check_versions(p);
+	if (!durable_at_start(&p->service, pool != POOL_HOT))
+		program_fail(p, EXIT_CONFIG,
+			     "Redis or MySQL may lose what it acknowledged; require_durable = no accepts that");
+	revocation_refresh(&p->service); /* logged-out tokens are refused from the first request on */
+	if (pool == POOL_COLD)
+		rights_refused(&p->service, RIGHTS_WORKERS, &away); /* logs missing rights, which /readyz names, too */
+	if (pool == POOL_HOT)
+		start_hot(&p->service);
+}
+
 int main(int argc, char **argv)
 {
 	static struct program p = { .name = "seckill-api",
@@ -49,34 +75,16 @@ int main(int argc, char **argv)
 	program_start(&p, argc, argv);
 	if (pool < 0)
 		program_fail(&p, EXIT_USAGE, "-p hot, -p cold or -p auth is missing");
-	program_open(&p, pool == POOL_HOT ? WITH_LOOP_REDIS | WITH_REDIS | WITH_TOKENS | WITH_MARKS
-					  : WITH_REDIS | WITH_DB | WITH_TOKENS | WITH_MARKS);
-	program_signals(&p);
-	program_check_versions(&p);
-	if (!durable_at_start(&p.service, pool != POOL_HOT))
-		program_fail(&p, EXIT_CONFIG,
-			     "Redis or MySQL may lose what it acknowledged; require_durable = no accepts that");
-	revocation_refresh(&p.service); /* the first request already knows who has logged out */
-	bool away;
-	if (pool == POOL_COLD)
-		rights_refused(&p.service, RIGHTS_WORKERS, &away); /* /readyz says it from then on */
-	if (pool == POOL_HOT) {
-		redis_free(p.service.redis_sync);
-		p.service.redis_sync = NULL;
-		nginx_marker_watch(&p.service);
-		redis_wait_up(p.service.redis); /* before the first request comes */
-		revocation_watch(&p.service);
-	}
+	start(&p);
 	struct server *server =
 		server_new(&p.service, LISTEN_FD, (enum pool)pool, pool == POOL_HOT ? p.conf.connections : 1);
 	if (!server)
 		program_fail(&p, EXIT_SYSTEM,
-			     arena_printf(&p.arena, "descriptor 0 is no listening socket: %s", strerror(errno)));
+			     arena_printf(&p.arena, "descriptor 0 is not a listening socket: %s", strerror(errno)));
 	log_info("started", LOG_TEXT("pool", pool_name((enum pool)pool)));
 	run(&p, server);
-	redis_free(p.service.redis); /* its callbacks answer into connections that are still there */
+	redis_free(p.service.redis); /* before the connections are freed, because callbacks answer requests */
 	p.service.redis = NULL;
-	lists_free(p.service.lists);
 	server_free(server);
 	program_close(&p);
 	log_info("stopped");

@@ -1,4 +1,4 @@
-/* seckillctl's commands: one table row each, in ctl_main.c. */
+/* The commands of seckillctl, and functions that they share. The table of commands is in ctl_main.c. */
 #ifndef BIN_CTL_H
 #define BIN_CTL_H
 
@@ -11,17 +11,18 @@ struct ctl {
 	struct service *service;
 	struct arena *arena;
 	bool json;
-	struct buf out; /* what the command prints, on standard output, at its end */
+	struct buf out; /* written to standard output when the command has ended */
 };
 
 struct command {
 	const char *name, *args, *help;
-	int parts;                                        /* of program_open */
-	int (*run)(struct ctl *c, int argc, char **argv); /* the exit code; argv holds the words that are no options */
-	const struct option *options; /* of getopt_long, beyond those that every command has; NULL: none */
+	int parts; /* of program_open */
+	int (*run)(struct ctl *c, int argc,
+		   char **argv);      /* returns the exit code; argv has the words without options */
+	const struct option *options; /* options of this command, for getopt_long; NULL: none */
 };
 
-/* The value of an option that was given to the command ("" when it takes none), else NULL. */
+/* The value of an option of the command, "" when it takes none; NULL when it was not given. */
 const char *ctl_option(const char *name);
 
 /* Exit codes of audit, dead and check, besides those of every program. */
@@ -32,7 +33,7 @@ int ctl_config(struct ctl *c, int argc, char **argv);
 int ctl_routes(struct ctl *c, int argc, char **argv);
 int ctl_check(struct ctl *c, int argc, char **argv);
 int ctl_status(struct ctl *c, int argc, char **argv);
-/* The coupons of status; as JSON, an array in the object that was begun. */
+/* Prints coupons as ctl_status does; in JSON, as the member `member` of the object that was begun. */
 int ctl_units(struct ctl *c, int argc, char **argv, const char *member);
 int ctl_audit(struct ctl *c, int argc, char **argv);
 int ctl_dead(struct ctl *c, int argc, char **argv);
@@ -40,18 +41,20 @@ int ctl_recover(struct ctl *c, int argc, char **argv);
 int ctl_user(struct ctl *c, int argc, char **argv);
 int ctl_token(struct ctl *c, int argc, char **argv);
 int ctl_faults(struct ctl *c, int argc, char **argv); /* in test builds only */
-int ctl_load(struct ctl *c, int argc, char **argv);
 
-/* Says what is wrong on standard error and returns code. */
+/* Prints the problem on standard error and returns code. */
 int ctl_fail(struct ctl *c, int code, const char *problem);
-/* The same of a status. */
+/* As ctl_fail, with the text of a status. */
 int ctl_fail_status(struct ctl *c, int code, enum status s);
-/* For an operator, instead of a text that leaves the reason to the log: the line that was logged last, if any. */
+/* The last logged line, in a form for operators; `text` if nothing was logged. */
 const char *ctl_reason(const char *text);
 const char *ctl_status_text(enum status s);
+/* Prints the usage of the command and returns EXIT_USAGE. */
 int ctl_usage(struct ctl *c);
+/* Prints what is wrong with an argument, then does as ctl_usage. */
+int ctl_wrong(struct ctl *c, const char *problem);
 
-/* Whether a server can be asked, for a person: "ok", "away: REASON", "refused: REASON", or how it may lose data. */
+/* "ok", "away: REASON", "refused: REASON", or how the server may lose data. */
 const char *ctl_access(struct ctl *c, enum access access, const char *problem);
 
 #endif

@@ -1,20 +1,22 @@
-/* audit, and the coupons of status */
+/* The command audit, and the coupons that the command status prints. */
 #include <stdio.h>
 #include <unistd.h>
 
+#include "audit/audit.h"
 #include "audit/repair.h"
 #include "base/clock.h"
 #include "base/parse.h"
 #include "bin/ctl.h"
 #include "catalog/stray.h"
 
-struct wish {
-	bool judge, repair, really;
-	struct audit_manner manner;
-	const char *name;
+struct audit_request {
+	bool compare;     /* look for findings; false: only print the numbers */
+	bool repair, yes; /* --repair, --yes */
+	struct audit_options options;
+	const char *name; /* NULL: all coupons */
 };
 
-/* Progress: a line on the terminal that is written over, a few times a second and for every new place. */
+/* Progress: one line on the terminal, rewritten at most five times a second, and whenever a new place is read. */
 
 struct progress {
 	int64_t shown_ms;
@@ -85,29 +87,29 @@ static void put_numbers(struct ctl *c, const struct audit *a)
 	json_bool(&c->out, "sold_out", a->sold_out);
 }
 
-/* What --repair made of a finding: NULL when it was not asked for. */
-struct outcome {
+/* What --repair did about a finding; all NULL without it. */
+struct repair_report {
 	const char *word, *detail;
+	bool done;
 };
 
-static struct outcome mend(struct ctl *c, struct arena *a, const struct audit *audit, const struct finding *f,
-			   const struct wish *w, int *repaired)
+static struct repair_report try_repair(struct ctl *c, struct arena *a, const struct audit *audit,
+				       const struct finding *f, const struct audit_request *w)
 {
-	const char *why;
+	struct repair_job job = { .svc = c->service, .arena = a, .audit = audit, .finding = f, .dry = !w->yes };
 	if (!w->repair)
-		return (struct outcome){ 0 };
-	switch (repair(c->service, a, audit, f, !w->really, &why)) {
+		return (struct repair_report){ 0 };
+	switch (repair(&job)) {
 	case REPAIR_DONE:
-		++*repaired;
-		return (struct outcome){ w->really ? "repaired" : "would be repaired", repair_text(f->kind) };
-	case REPAIR_PERSON:
-		return (struct outcome){ "needs a person", why };
+		return (struct repair_report){ w->yes ? "repaired" : "would be repaired", repair_text(f->kind), true };
+	case REPAIR_NEEDS_OPERATOR:
+		return (struct repair_report){ "needs a person", job.why, false };
 	default:
-		return (struct outcome){ "not repaired", ctl_reason(why) };
+		return (struct repair_report){ "not repaired", ctl_reason(job.why), false };
 	}
 }
 
-static void put_finding_json(struct ctl *c, const struct finding *f, struct str text, const struct outcome *o)
+static void put_finding_json(struct ctl *c, const struct finding *f, struct str text, const struct repair_report *o)
 {
 	json_begin(&c->out, NULL, '{');
 	json_str(&c->out, "kind", str_of(finding_word(f->kind)));
@@ -125,7 +127,7 @@ static void put_finding_json(struct ctl *c, const struct finding *f, struct str 
 	json_end(&c->out, '}');
 }
 
-static void put_finding(struct ctl *c, const struct finding *f, struct str text, const struct outcome *o)
+static void put_finding(struct ctl *c, const struct finding *f, struct str text, const struct repair_report *o)
 {
 	if (c->json) {
 		put_finding_json(c, f, text, o);
@@ -136,14 +138,15 @@ static void put_finding(struct ctl *c, const struct finding *f, struct str text,
 		buf_printf(&c->out, "    %s: %s\n", o->word, o->detail);
 }
 
-/* Returns how many were repaired, or would be. */
-static int put_findings(struct ctl *c, const struct audit *a, const struct wish *w)
+/* Returns how many findings were repaired, or would be. */
+static int put_findings(struct ctl *c, const struct audit *a, const struct audit_request *w)
 {
 	struct arena arena = { 0 };
 	int repaired = 0;
 	for (int i = 0; i < a->findings.count; i++) {
 		const struct finding *f = &a->findings.at[i];
-		struct outcome o = mend(c, &arena, a, f, w, &repaired);
+		struct repair_report o = try_repair(c, &arena, a, f, w);
+		repaired += o.done;
 		struct buf text;
 		buf_init(&text, &arena);
 		finding_text(&text, f, a->coupon.id);
@@ -156,17 +159,17 @@ static int put_findings(struct ctl *c, const struct audit *a, const struct wish 
 	return repaired;
 }
 
-/* Returns how many were repaired. */
-static int put_audit(struct ctl *c, const struct audit *a, const struct wish *w)
+/* Returns how many findings were repaired. */
+static int put_audit(struct ctl *c, const struct audit *a, const struct audit_request *w)
 {
 	if (!c->json) {
 		put_text(c, a);
-		return w->judge ? put_findings(c, a, w) : 0;
+		return w->compare ? put_findings(c, a, w) : 0;
 	}
 	int repaired = 0;
 	json_begin(&c->out, NULL, '{');
 	put_numbers(c, a);
-	if (w->judge) {
+	if (w->compare) {
 		json_bool(&c->out, "balanced", a->findings.count == 0);
 		json_begin(&c->out, "problems", '[');
 		repaired = put_findings(c, a, w);
@@ -177,34 +180,36 @@ static int put_audit(struct ctl *c, const struct audit *a, const struct wish *w)
 	return repaired;
 }
 
-/* One coupon, in memory of its own; after repairs once more, and that is what counts. */
-static enum status audit_one(struct ctl *c, struct wish *w, int64_t id, bool *balanced)
+/*
+ * Audits one coupon, in an arena of its own, and again after repairs. *balanced becomes the result of the last audit.
+ */
+static enum status audit_one(struct ctl *c, struct audit_request *w, int64_t id, bool *balanced)
 {
 	struct arena arena = { 0 };
 	struct audit a;
-	enum status s =
-		w->judge ? audit_run(c->service, &arena, id, &w->manner, &a) : audit_read(c->service, &arena, id, &a);
-	end_progress(w->manner.context);
+	enum status s = w->compare ? audit_run(c->service, &arena, id, &w->options, &a)
+				   : audit_read(c->service, &arena, id, &a);
+	end_progress(w->options.context);
 	*balanced = a.findings.count == 0;
 	int repaired = s == STATUS_OK ? put_audit(c, &a, w) : 0;
 	audit_release(&a);
 	arena_release(&arena);
-	if (!repaired || !w->really)
+	if (!repaired || !w->yes)
 		return s;
-	struct wish again = *w;
+	struct audit_request again = *w;
 	again.repair = false;
 	return audit_one(c, &again, id, balanced);
 }
 
-/* Half an answer would look like a whole one. */
-static int cannot_tell(struct ctl *c, enum status s)
+/* Discards the output, because an incomplete output would look complete. */
+static int fail_audit(struct ctl *c, enum status s)
 {
 	c->out.n = 0;
 	return ctl_fail_status(c, EXIT_CANNOT_TELL, s);
 }
 
-/* What an audit says of a coupon that MySQL does not know: only that. */
-static void put_stray(struct ctl *c, const struct wish *w, const struct stray *s)
+/* A coupon that MySQL does not have gets one finding, which says so. */
+static void put_stray(struct ctl *c, const struct audit_request *w, const struct stray *s)
 {
 	struct audit a = {
 		.coupon = { .id = s->coupon, .segments = s->segments, .seller_name = s->seller_name, .name = s->name },
@@ -217,7 +222,7 @@ static void put_stray(struct ctl *c, const struct wish *w, const struct stray *s
 	audit_release(&a);
 }
 
-static enum status each_stray(struct ctl *c, const struct wish *w, bool *none)
+static enum status audit_strays(struct ctl *c, const struct audit_request *w, bool *none)
 {
 	struct stray *strays;
 	int count;
@@ -228,11 +233,11 @@ static enum status each_stray(struct ctl *c, const struct wish *w, bool *none)
 	return s;
 }
 
-static enum status each_coupon(struct ctl *c, struct wish *w, const int64_t *ids, int count, bool *all)
+static enum status audit_coupons(struct ctl *c, struct audit_request *w, const int64_t *ids, int count, bool *all)
 {
 	struct audit_lists lists = { 0 };
-	enum status s = w->judge ? audit_lists_read(c->service, count == 1 ? ids[0] : 0, &lists) : STATUS_OK;
-	w->manner.lists = &lists;
+	enum status s = w->compare ? audit_lists_read(c->service, count == 1 ? ids[0] : 0, &lists) : STATUS_OK;
+	w->options.lists = &lists;
 	for (int i = 0; s == STATUS_OK && i < count; i++) {
 		bool balanced;
 		s = audit_one(c, w, ids[i], &balanced);
@@ -242,31 +247,31 @@ static enum status each_coupon(struct ctl *c, struct wish *w, const int64_t *ids
 	return s;
 }
 
-static int each(struct ctl *c, struct wish *w, const int64_t *ids, int count)
+static int audit_all(struct ctl *c, struct audit_request *w, const int64_t *ids, int count)
 {
 	bool all = true, no_stray = true;
-	enum status s = each_coupon(c, w, ids, count, &all);
-	if (s == STATUS_OK && w->judge && !w->name)
-		s = each_stray(c, w, &no_stray);
+	enum status s = audit_coupons(c, w, ids, count, &all);
+	if (s == STATUS_OK && w->compare && !w->name)
+		s = audit_strays(c, w, &no_stray);
 	if (s != STATUS_OK)
-		return cannot_tell(c, s);
+		return fail_audit(c, s);
 	all = all && no_stray;
-	if (w->judge && !c->json)
+	if (w->compare && !c->json)
 		buf_printf(&c->out, "audit: %s, %d coupon%s\n", all ? "balanced" : "NOT balanced", count,
 			   count == 1 ? "" : "s");
-	return all || !w->judge ? EXIT_HOLDS : EXIT_DOES_NOT_HOLD;
+	return all || !w->compare ? EXIT_HOLDS : EXIT_DOES_NOT_HOLD;
 }
 
-static int run(struct ctl *c, struct wish *w, const char *member)
+static int run_audit(struct ctl *c, struct audit_request *w, const char *member)
 {
 	int64_t *ids;
 	int count;
 	enum status s = audit_find(c->service, c->arena, w->name, &ids, &count);
 	if (s != STATUS_OK)
-		return cannot_tell(c, s);
+		return fail_audit(c, s);
 	if (c->json)
 		json_begin(&c->out, member, '[');
-	int code = each(c, w, ids, count);
+	int code = audit_all(c, w, ids, count);
 	if (c->json && code != EXIT_CANNOT_TELL) {
 		json_end(&c->out, ']');
 		buf_puts(&c->out, member ? "" : "\n");
@@ -277,25 +282,32 @@ static int run(struct ctl *c, struct wish *w, const char *member)
 int ctl_units(struct ctl *c, int argc, char **argv, const char *member)
 {
 	struct progress p = { 0 };
-	struct wish w = { .name = argv[0], .manner.context = &p };
-	return argc > 1 ? ctl_usage(c) : run(c, &w, member);
+	struct audit_request w = { .name = argv[0], .options.context = &p };
+	return argc > 1 ? ctl_wrong(c, "name one coupon, or none for all") : run_audit(c, &w, member);
 }
 
-static bool read_words(struct wish *w, int argc, char **argv)
+/* NULL, or what is wrong with the arguments. */
+static const char *read_arguments(struct audit_request *w, int argc, char **argv)
 {
 	const char *window = ctl_option("window");
 	w->repair = ctl_option("repair");
-	w->really = ctl_option("yes");
+	w->yes = ctl_option("yes");
 	w->name = argv[0];
-	return argc <= 1 && (w->repair || !w->really) &&
-	       (!window || parse_int(str_of(window), 1, INT32_MAX, &w->manner.window));
+	if (argc > 1)
+		return "name one coupon, or none for all";
+	if (w->yes && !w->repair)
+		return "--yes applies repairs: it needs --repair";
+	if (window && !parse_int(str_of(window), 1, INT32_MAX, &w->options.window))
+		return "--window takes a number of orders, 1 or more";
+	return NULL;
 }
 
 int ctl_audit(struct ctl *c, int argc, char **argv)
 {
 	struct progress p = { 0 };
-	struct wish w = { .judge = true, .manner.context = &p };
+	struct audit_request w = { .compare = true, .options.context = &p };
 	if (isatty(STDERR_FILENO))
-		w.manner.progress = on_progress;
-	return read_words(&w, argc, argv) ? run(c, &w, NULL) : ctl_usage(c);
+		w.options.progress = on_progress;
+	const char *problem = read_arguments(&w, argc, argv);
+	return problem ? ctl_wrong(c, problem) : run_audit(c, &w, NULL);
 }

@@ -1,4 +1,4 @@
-/* dead: what became no order, and what is to become of it */
+/* The command dead: lists, retries and drops dead letters. */
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -6,7 +6,7 @@
 #include "bin/ctl.h"
 #include "order/dead_letter.h"
 
-/* A record may hold any bytes; what a terminal or JSON should not see is \xNN. */
+/* A record may have any bytes; those that a terminal or JSON should not get become \xNN. */
 static struct str escaped(struct arena *a, struct str s)
 {
 	struct buf out;
@@ -60,29 +60,27 @@ static void put_text(struct ctl *c, struct arena *a, const struct dead_letter *d
 		buf_printf(&c->out, "  dropped %s\n", escaped(a, d->end_reason).p);
 }
 
-static int list(struct ctl *c)
+static int list_letters(struct ctl *c)
 {
 	enum { PAGE = 200 };
-	struct dead_letter *letters;
-	int64_t last = 0;
-	int count, total = 0;
-	bool all = ctl_option("all");
+	struct dead_letter_page letters = { .all = ctl_option("all"), .limit = PAGE };
+	int total = 0;
 	if (c->json)
 		json_begin(&c->out, NULL, '[');
 	do {
 		struct arena page = { 0 };
-		enum status s = dead_letter_list(c->service, &page, last, all, PAGE, &letters, &count);
-		for (int i = 0; s == STATUS_OK && i < count; i++) {
-			(c->json ? put_json : put_text)(c, &page, &letters[i]);
-			last = letters[i].id;
+		enum status s = dead_letter_list(c->service, &page, &letters);
+		for (int i = 0; s == STATUS_OK && i < letters.count; i++) {
+			(c->json ? put_json : put_text)(c, &page, &letters.letters[i]);
+			letters.after = letters.letters[i].id;
 		}
 		arena_release(&page);
 		if (s != STATUS_OK) {
 			c->out.n = 0;
 			return ctl_fail_status(c, EXIT_CANNOT_TELL, s);
 		}
-		total += count;
-	} while (count == PAGE);
+		total += letters.count;
+	} while (letters.count == PAGE);
 	if (c->json)
 		json_end(&c->out, ']');
 	else if (!total)
@@ -91,41 +89,51 @@ static int list(struct ctl *c)
 	return EXIT_HOLDS;
 }
 
-/* One line for each letter; adds to the worst of the exit codes. */
-static void put_end(struct ctl *c, int64_t id, const char *done, enum status s, const char *refusal, int *code)
+/* What was done with one letter. */
+struct decision {
+	int64_t id;
+	const char *done; /* printed if there is no problem */
+	enum status status;
+	const char *refusal; /* NULL: none */
+};
+
+/* Prints a line for a letter, and raises *code to the letter's exit code if that is worse. */
+static void put_decision(struct ctl *c, const struct decision *d, int *code)
 {
-	const char *problem = s != STATUS_OK ? ctl_status_text(s) : refusal;
+	const char *problem = d->status != STATUS_OK ? ctl_status_text(d->status) : d->refusal;
 	if (c->json) {
 		json_begin(&c->out, NULL, '{');
-		json_int(&c->out, "id", id);
+		json_int(&c->out, "id", d->id);
 		json_bool(&c->out, "done", !problem);
 		json_str(&c->out, "problem", str_of(problem ? problem : ""));
 		json_end(&c->out, '}');
 	} else {
-		buf_printf(&c->out, "%lld %s%s\n", (long long)id, problem ? "refused: " : done, problem ? problem : "");
+		buf_printf(&c->out, "%lld %s%s\n", (long long)d->id, problem ? "refused: " : d->done,
+			   problem ? problem : "");
 	}
-	if (s != STATUS_OK)
+	if (d->status != STATUS_OK)
 		*code = EXIT_CANNOT_TELL;
-	else if (refusal && *code == EXIT_HOLDS)
+	else if (d->refusal && *code == EXIT_HOLDS)
 		*code = EXIT_DOES_NOT_HOLD;
 }
 
-/* Retries, or with a reason drops, each of the letters. */
-static int decide(struct ctl *c, int argc, char **argv, const char *reason)
+/* Retries the letters or, with a reason, drops them. */
+static int decide_letters(struct ctl *c, int argc, char **argv, const char *reason)
 {
 	int code = EXIT_HOLDS;
 	int64_t id;
 	for (int i = 0; i < argc; i++)
 		if (!parse_int(str_of(argv[i]), 1, INT64_MAX, &id))
-			return ctl_usage(c);
+			return ctl_wrong(
+				c, arena_printf(c->arena, "%s is not the id of a dead letter: see dead list", argv[i]));
 	if (c->json)
 		json_begin(&c->out, NULL, '[');
 	for (int i = 0; i < argc && code != EXIT_CANNOT_TELL; i++) {
-		const char *refusal = NULL;
-		parse_int(str_of(argv[i]), 1, INT64_MAX, &id);
-		enum status s = reason ? dead_letter_drop(c->service, c->arena, id, str_of(reason), &refusal)
-				       : dead_letter_retry(c->service, c->arena, id, &refusal);
-		put_end(c, id, reason ? "dropped" : "is an order now", s, refusal, &code);
+		struct decision d = { .done = reason ? "dropped" : "is an order now" };
+		parse_int(str_of(argv[i]), 1, INT64_MAX, &d.id);
+		d.status = reason ? dead_letter_drop(c->service, c->arena, d.id, str_of(reason), &d.refusal)
+				  : dead_letter_retry(c->service, c->arena, d.id, &d.refusal);
+		put_decision(c, &d, &code);
 	}
 	if (c->json) {
 		json_end(&c->out, ']');
@@ -134,15 +142,28 @@ static int decide(struct ctl *c, int argc, char **argv, const char *reason)
 	return code;
 }
 
+/* NULL, or what is wrong with the arguments of one of the actions. */
+static const char *wrong_argument(const char *action, int argc, const char *reason)
+{
+	bool is_list = strcmp(action, "list") == 0, is_drop = strcmp(action, "drop") == 0;
+	if (!is_list && !is_drop && strcmp(action, "retry") != 0)
+		return "say list, retry or drop";
+	if (is_list ? argc > 1 : argc == 1)
+		return is_list ? "list takes no ids" : "name the dead letters by their ids";
+	if (ctl_option("all") && !is_list)
+		return "--all is an option of list: name the dead letters by their ids";
+	if (is_drop != !!reason)
+		return is_drop ? "drop needs --reason TEXT" : "--reason is an option of drop";
+	if (reason && (!*reason || strlen(reason) > 255))
+		return "--reason takes a text of 1 to 255 bytes";
+	return NULL;
+}
+
 int ctl_dead(struct ctl *c, int argc, char **argv)
 {
 	const char *action = argc ? argv[0] : "", *reason = ctl_option("reason");
-	bool drop = strcmp(action, "drop") == 0;
-	if (strcmp(action, "list") == 0)
-		return argc == 1 && !reason ? list(c) : ctl_usage(c);
-	if ((!drop && strcmp(action, "retry") != 0) || argc == 1 || ctl_option("all"))
-		return ctl_usage(c);
-	if (drop != !!reason || (reason && (!*reason || strlen(reason) > 255)))
-		return ctl_usage(c);
-	return decide(c, argc - 1, argv + 1, reason);
+	const char *problem = wrong_argument(action, argc, reason);
+	if (problem)
+		return ctl_wrong(c, problem);
+	return strcmp(action, "list") == 0 ? list_letters(c) : decide_letters(c, argc - 1, argv + 1, reason);
 }

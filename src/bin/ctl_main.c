@@ -1,6 +1,5 @@
 /*
- * seckillctl: what an operator runs. The options of a command are getopt_long's: they may stand before, between and
- * behind its words, and -- ends them.
+ * seckillctl: the operator's command. Options may stand before, between and after the words of a command; -- ends them.
  */
 #include "bin/ctl.h"
 
@@ -26,38 +25,33 @@ static const struct option token_options[] = { { "count", VALUE, NULL, 0 },
 static const struct option user_options[] = {
 	{ "seller", FLAG, NULL, 0 }, { "customer", FLAG, NULL, 0 }, { "password-file", VALUE, NULL, 0 }, { 0 }
 };
-static const struct option load_options[] = { { "tokens", VALUE, NULL, 0 }, { "connections", VALUE, NULL, 0 },
-					      { "rate", VALUE, NULL, 0 },   { "seconds", VALUE, NULL, 0 },
-					      { "course", FLAG, NULL, 0 },  { 0 } };
 
 static const struct command commands[] = {
 	{ "migrate", "", "bring the schema up to date", WITH_DB | WITH_ANY_VERSION, ctl_migrate, NULL },
 	{ "config", "", "print every setting and where it comes from", 0, ctl_config, NULL },
 	{ "routes", "", "print the route table", 0, ctl_routes, NULL },
-	{ "check", "", "are the servers there and durable, the schema current, the shared files usable?",
+	{ "check", "", "check the servers, their durability, the schema and the shared files",
 	  WITH_REDIS | WITH_DB | WITH_ANY_VERSION, ctl_check, NULL },
 	{ "status", "[SELLER/COUPON]", "units and queues of one coupon, or of all", WITH_REDIS | WITH_DB, ctl_status,
 	  NULL },
-	{ "audit", "[--repair [--yes]] [--window N] [SELLER/COUPON]", "prove one coupon, or all, order by order",
+	{ "audit", "[--repair [--yes]] [--window N] [SELLER/COUPON]", "check one coupon, or all, order by order",
 	  WITH_REDIS | WITH_DB | WITH_MARKS, ctl_audit, audit_options },
-	{ "dead", "list [--all] | retry ID... | drop ID... --reason TEXT", "dead letters: records that became no order",
-	  WITH_REDIS | WITH_DB, ctl_dead, dead_letter_options },
+	{ "dead", "list [--all] | retry ID... | drop ID... --reason TEXT",
+	  "dead letters: records that could not become orders", WITH_REDIS | WITH_DB, ctl_dead, dead_letter_options },
 	{ "recover", "[--resell-unknown] SELLER/COUPON|--all",
-	  "make coupons right again that Redis lost or turned back; they are closed meanwhile",
+	  "write coupons that Redis lost or rolled back again from MySQL; they are closed meanwhile",
 	  WITH_REDIS | WITH_DB | WITH_MARKS, ctl_recover, recover_options },
-	{ "rebuild", "[--resell-unknown] SELLER/COUPON|--all", "the same as recover", WITH_REDIS | WITH_DB | WITH_MARKS,
-	  ctl_recover, recover_options },
+	{ "rebuild", "[--resell-unknown] SELLER/COUPON|--all", "another name of recover",
+	  WITH_REDIS | WITH_DB | WITH_MARKS, ctl_recover, recover_options },
 	{ "user", "list | disable NAME | {add NAME --seller|--customer | password NAME} [--password-file FILE]",
-	  "accounts; a password is read from a file or from standard input; list: the sellers", WITH_REDIS | WITH_DB,
+	  "accounts; list shows sellers; a password is read from a file or from standard input", WITH_REDIS | WITH_DB,
 	  ctl_user, user_options },
 	{ "token", "NAME... | --count N --prefix P [--kind customer|seller] [--out FILE]",
-	  "mint tokens; with --count for users P1 to PN, which are made when missing",
+	  "issue tokens; with --count for users P1 to PN, which are created when missing",
 	  WITH_REDIS | WITH_DB | WITH_TOKENS, ctl_token, token_options },
 #ifdef FAULTS
 	{ "faults", "", "list the points at which tests kill this build", 0, ctl_faults, NULL },
 #endif
-	{ "load", "URL SELLER/COUPON --tokens FILE [--connections N] [--rate R] [--seconds S] [--course]",
-	  "claim with each token once, count and time the answers", 0, ctl_load, load_options },
 };
 
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
@@ -66,7 +60,7 @@ static bool json;
 static const struct command *current;
 static char **words;
 static int word_count;
-static const char *values[MOST_OPTIONS]; /* of the command's options, by their place in its table */
+static const char *values[MOST_OPTIONS]; /* the values of the command's options, by their places in its table */
 
 static bool on_flag(int flag, const char *value)
 {
@@ -97,11 +91,11 @@ static _Noreturn void help(struct program *p)
 	program_print(arena_printf(&p->arena,
 				   "usage: seckillctl %s %s\n\n  %s\n\n  --json          answer in JSON\n"
 				   "  -h, --help      this help\n  -V, --version   the version\n"
-				   "  --              no options behind it\n",
+				   "  --              ends the options\n",
 				   current->name, current->args, current->help));
 }
 
-static const struct command *find(const char *name)
+static const struct command *find_command(const char *name)
 {
 	for (int i = 0; i < COMMANDS; i++)
 		if (strcmp(commands[i].name, name) == 0)
@@ -109,7 +103,7 @@ static const struct command *find(const char *name)
 	return NULL;
 }
 
-/* A command's options, and those that every command has. */
+/* The options of a command and those of every command. */
 static void list_options(struct option all[MOST_OPTIONS + 4], const struct option *own)
 {
 	static const struct option common[] = {
@@ -126,11 +120,11 @@ static void take_words(struct program *p, int argc, char **argv)
 	int flag, which = 0;
 	if (!argc)
 		return;
-	current = find(argv[0]);
+	current = find_command(argv[0]);
 	if (!current)
 		program_fail(p, EXIT_USAGE, "unknown command; -h lists them");
 	list_options(options, current->options);
-	optind = 0; /* anew, over other words */
+	optind = 0; /* makes getopt start again, with other words */
 	while ((flag = getopt_long(argc, argv, "hV", options, &which)) != -1) {
 		if (flag == 'h')
 			help(p);
@@ -155,7 +149,7 @@ const char *ctl_option(const char *name)
 	return NULL;
 }
 
-/* What goes wrong */
+/* Errors */
 
 int ctl_fail(struct ctl *c, int code, const char *problem)
 {
@@ -163,10 +157,16 @@ int ctl_fail(struct ctl *c, int code, const char *problem)
 	return code;
 }
 
-/* The last line that would have been logged, for a person: "mysql_failed: at recover, error MySQL error ...". */
+int ctl_wrong(struct ctl *c, const char *problem)
+{
+	ctl_fail(c, EXIT_USAGE, problem);
+	return ctl_usage(c);
+}
+
+/* The last line that would have been logged: "mysql_failed: at recover, error MySQL error ...". */
 static char reason[1024];
 
-static size_t put(size_t n, struct str s)
+static size_t put_reason(size_t n, struct str s)
 {
 	for (size_t i = 0; i < s.n && n + 5 < sizeof reason; i++) {
 		unsigned char byte = (unsigned char)s.p[i];
@@ -178,14 +178,14 @@ static size_t put(size_t n, struct str s)
 
 static void keep_reason(const char *event, const struct log_pair *pairs)
 {
-	size_t n = put(0, str_of(event));
+	size_t n = put_reason(0, str_of(event));
 	for (const char *gap = ": "; pairs->key; pairs++, gap = ", ") {
 		char number[24];
 		snprintf(number, sizeof number, "%lld", pairs->number);
-		n = put(n, str_of(gap));
-		n = put(n, str_of(pairs->key));
-		n = put(n, STR(" "));
-		n = put(n, pairs->text.p ? pairs->text : str_of(number));
+		n = put_reason(n, str_of(gap));
+		n = put_reason(n, str_of(pairs->key));
+		n = put_reason(n, STR(" "));
+		n = put_reason(n, pairs->text.p ? pairs->text : str_of(number));
 	}
 }
 
@@ -196,8 +196,8 @@ const char *ctl_reason(const char *text)
 
 const char *ctl_status_text(enum status s)
 {
-	bool is_ours = s == STATUS_UNAVAILABLE || s == STATUS_INTERNAL;
-	return is_ours ? ctl_reason(status_text(s)) : status_text(s);
+	bool is_logged = s == STATUS_UNAVAILABLE || s == STATUS_INTERNAL;
+	return is_logged ? ctl_reason(status_text(s)) : status_text(s);
 }
 
 int ctl_fail_status(struct ctl *c, int code, enum status s)
@@ -232,7 +232,8 @@ int main(int argc, char **argv)
 	fwrite(out.p, 1, out.n, stdout);
 	bool is_written = fflush(stdout) == 0 && !ferror(stdout);
 	if (!is_written)
-		code = ctl_fail(&c, EXIT_SYSTEM, arena_printf(&p.arena, "the output was lost: %s", strerror(errno)));
+		code = ctl_fail(&c, EXIT_SYSTEM,
+				arena_printf(&p.arena, "the output could not be written: %s", strerror(errno)));
 	if (current->parts)
 		program_close(&p);
 	return code;

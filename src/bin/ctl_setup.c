@@ -1,4 +1,4 @@
-/* migrate, config, routes, check; in test builds faults */
+/* The commands migrate, config, routes and check; in test builds also faults. */
 #include <errno.h>
 #include <unistd.h>
 
@@ -11,14 +11,16 @@
 #include "store/migrate.h"
 #include "store/rights.h"
 
+static const char takes_no_words[] = "this command takes options only";
+
 int ctl_migrate(struct ctl *c, int argc, char **argv)
 {
-	struct migration m;
+	struct migrations m = { .files = sql_files, .count = sql_file_count };
 	const char *problem;
 	(void)argv;
 	if (argc)
-		return ctl_usage(c);
-	enum status s = migrate(c->service->db, c->arena, sql_files, sql_file_count, &m, &problem);
+		return ctl_wrong(c, takes_no_words);
+	enum status s = migrate(c->service->db, c->arena, &m, &problem);
 	if (s != STATUS_OK)
 		return ctl_fail(c, s == STATUS_UNAVAILABLE ? EXIT_UNAVAILABLE : EXIT_SYSTEM, problem);
 	if (c->json) {
@@ -37,7 +39,7 @@ int ctl_config(struct ctl *c, int argc, char **argv)
 {
 	(void)argv;
 	if (argc)
-		return ctl_usage(c);
+		return ctl_wrong(c, takes_no_words);
 	conf_print(c->service->conf ? c->service->conf : &c->program->conf, &c->out, c->json);
 	if (c->json)
 		buf_puts(&c->out, "\n");
@@ -47,7 +49,7 @@ int ctl_config(struct ctl *c, int argc, char **argv)
 static void put_route(struct ctl *c, const struct route *r)
 {
 	static const char *const who[] = {
-		"anyone", "token", "customer", "seller", "course-customer", "course-seller"
+		"anyone", "token", "customer", "seller", "compat-customer", "compat-seller"
 	};
 	const char *pool = pool_name(r->pool);
 	if (!c->json) {
@@ -69,7 +71,7 @@ int ctl_routes(struct ctl *c, int argc, char **argv)
 {
 	(void)argv;
 	if (argc)
-		return ctl_usage(c);
+		return ctl_wrong(c, takes_no_words);
 	if (c->json)
 		json_begin(&c->out, NULL, '[');
 	for (int i = 0; i < route_count; i++)
@@ -89,30 +91,42 @@ static void put_line(struct ctl *c, const char *what, const char *text)
 		buf_printf(&c->out, "%-8s %s\n", what, text);
 }
 
-/* One line of check; adds to the worst of the exit codes. */
-static void put_check(struct ctl *c, const char *what, enum access access, const char *problem, const char *ok,
-		      int *code)
+/* The result of one check. */
+struct check {
+	enum access access;
+	const char *problem; /* NULL: none */
+	const char *ok;      /* printed if there is no problem; NULL: "ok" */
+};
+
+/* Prints a line for a check, and raises *code to the check's exit code if that is worse. */
+static void put_check(struct ctl *c, const char *what, struct check check, int *code)
 {
-	put_line(c, what, access == ACCESS_OK && !problem ? ok : ctl_access(c, access, problem));
-	if (access != ACCESS_OK)
+	bool is_ok = check.access == ACCESS_OK && !check.problem;
+	put_line(c, what, is_ok && check.ok ? check.ok : ctl_access(c, check.access, check.problem));
+	if (check.access != ACCESS_OK)
 		*code = EXIT_CANNOT_TELL;
-	else if (problem && *code == EXIT_HOLDS)
+	else if (check.problem && *code == EXIT_HOLDS)
 		*code = EXIT_DOES_NOT_HOLD;
 }
 
-/* A file that the service's processes share; the service may run as another user than we do. */
-static void check_file(struct ctl *c, const char *what, const char *path, const char *problem, enum counter gauge,
-		       int *code)
+struct shared_file {
+	const char *what, *path;
+	enum counter unusable; /* gauge: 1 while a process cannot use the file */
+};
+
+/* The service may run as another user, so the gauge shows whether its processes can use the file. */
+static void check_shared_file(struct ctl *c, const struct shared_file *file, const char *problem, int *code)
 {
 	if (!problem)
-		problem = shared_owner_problem(path);
-	if (!problem && stats_read(c->service->stats, gauge))
-		problem = "a process of the service cannot use the file, its log says why";
-	put_check(c, what, ACCESS_OK, problem ? arena_printf(c->arena, "%s: %s", path, problem) : NULL, "ok", code);
+		problem = shared_owner_problem(file->path);
+	if (!problem && stats_read(c->service->stats, file->unusable))
+		problem = "a process of the service cannot use the file: see its log for the reason";
+	problem = problem ? arena_printf(c->arena, "%s: %s", file->path, problem) : NULL;
+	put_check(c, file->what, (struct check){ .problem = problem }, code);
 }
 
-/* Before the first start neither file is there, and that is right. */
-static void check_files(struct ctl *c, int *code)
+/* Before the first start neither file exists. */
+static void check_shared_files(struct ctl *c, int *code)
 {
 	const struct conf *conf = c->service->conf;
 	if (access(conf->board, F_OK) < 0 && access(conf->marks, F_OK) < 0 && errno == ENOENT) {
@@ -122,78 +136,87 @@ static void check_files(struct ctl *c, int *code)
 	}
 	const char *problem;
 	high_water_close(high_water_join(conf->marks, &problem));
-	check_file(c, "board", conf->board, stats_problem(c->service->stats), COUNT_private_memory__board, code);
-	check_file(c, "marks", conf->marks, problem, COUNT_private_memory__marks, code);
+	const struct shared_file board = { "board", conf->board, COUNT_private_memory__board };
+	const struct shared_file marks = { "marks", conf->marks, COUNT_private_memory__marks };
+	check_shared_file(c, &board, stats_problem(c->service->stats), code);
+	check_shared_file(c, &marks, problem, code);
 }
 
-/* The version counts as 0 where the account does not see the table; only a look at that tells. */
+/* Whether the table can be read: without a right on it, the version is read as 0, too. */
 static bool can_see_version(struct db *db, struct arena *a)
 {
 	struct db_rows rows;
 	return db_query(db, a, "SELECT version FROM schema_migrations LIMIT 1", &rows) == 0;
 }
 
-static const char *check_schema(struct ctl *c, enum access *access)
+static struct check check_schema(struct ctl *c)
 {
-	struct migration m;
+	struct migrations m = { .files = sql_files, .count = sql_file_count };
 	struct db *db = c->service->db;
 	const char *problem = NULL;
-	enum status s = migrate_look(db, c->arena, sql_files, sql_file_count, &m, &problem);
-	*access = s == STATUS_OK ? ACCESS_OK : s == STATUS_UNAVAILABLE ? ACCESS_AWAY : ACCESS_REFUSED;
+	enum status s = migrate_read_version(db, c->arena, &m, &problem);
 	if (s != STATUS_OK)
-		return problem;
+		return (struct check){ s == STATUS_UNAVAILABLE ? ACCESS_AWAY : ACCESS_REFUSED, problem, NULL };
 	if (!m.version && !can_see_version(db, c->arena))
-		return arena_printf(c->arena, "no version: %s; run seckillctl migrate, then docker/grants.sql",
-				    db_error(db));
-	if (m.version == m.wanted)
-		return NULL;
-	return arena_printf(c->arena, "at version %d, this program needs version %d: %s", m.version, m.wanted,
-			    m.version < m.wanted ? "run seckillctl migrate" : "start the program of the newer version");
+		problem = arena_printf(c->arena, "no version: %s; run seckillctl migrate, then docker/grants.sql",
+				       db_error(db));
+	else if (m.version != m.wanted)
+		problem = arena_printf(
+			c->arena, "at version %d, this program needs version %d: %s", m.version, m.wanted,
+			m.version < m.wanted ? "run seckillctl migrate" : "start the program of the newer version");
+	return (struct check){ .problem = problem };
 }
 
-/* Whose work the account may do; one of the two is enough. */
-static const char *check_account(struct ctl *c, const char **ok, bool *away)
+/* An account must have the rights of the workers or of the drainers, or both. */
+static struct check check_account(struct ctl *c)
 {
-	const char *problem[RIGHTS];
-	*ok = NULL;
+	const char *problem[RIGHTS], *ok = NULL;
+	bool away;
 	for (enum rights r = 0; r < RIGHTS; r++) {
-		problem[r] = rights_problem(c->service, c->arena, r, away);
-		if (*away)
-			return NULL;
+		problem[r] = rights_problem(c->service, c->arena, r, &away);
+		if (away)
+			return (struct check){ ACCESS_AWAY, db_error(c->service->db), NULL };
 		if (!problem[r])
-			*ok = arena_printf(c->arena, "%s%s%s", *ok ? *ok : "ok for ", *ok ? " and " : "",
-					   rights_name(r));
+			ok = arena_printf(c->arena, "%s%s%s", ok ? ok : "ok for ", ok ? " and " : "", rights_name(r));
 	}
-	return *ok ? NULL : arena_printf(c->arena, "%s; %s", problem[RIGHTS_WORKERS], problem[RIGHTS_DRAINERS]);
+	if (ok)
+		return (struct check){ .ok = ok };
+	return (struct check){ .problem = arena_printf(c->arena, "%s; %s", problem[RIGHTS_WORKERS],
+						       problem[RIGHTS_DRAINERS]) };
+}
+
+static void check_redis(struct ctl *c, int *code)
+{
+	struct check servers = { .problem = NULL }, replicas = { .problem = NULL };
+	servers.problem = durable_redis_problem(c->service, c->arena, &servers.access);
+	put_check(c, "redis", servers, code);
+	if (servers.access != ACCESS_OK)
+		return;
+	replicas.problem = durable_replicas_problem(c->service, c->arena, &replicas.ok);
+	put_check(c, "replicas", replicas, code);
+}
+
+static void check_mysql(struct ctl *c, int *code)
+{
+	struct check server = { .problem = NULL };
+	server.problem = durable_mysql_problem(c->service, c->arena, &server.access);
+	put_check(c, "mysql", server, code);
+	put_check(c, "schema", check_schema(c), code);
 }
 
 int ctl_check(struct ctl *c, int argc, char **argv)
 {
 	int code = EXIT_HOLDS;
-	enum access access;
-	const char *ok;
-	bool away;
 	(void)argv;
 	if (argc)
-		return ctl_usage(c);
+		return ctl_wrong(c, takes_no_words);
 	if (c->json)
 		json_begin(&c->out, NULL, '{');
-	const char *problem = durable_redis(c->service, c->arena, &access);
-	put_check(c, "redis", access, problem, "ok", &code);
-	if (access == ACCESS_OK) {
-		problem = durable_replicas(c->service, c->arena, &ok);
-		put_check(c, "replicas", ACCESS_OK, problem, ok, &code);
-	}
-	problem = durable_mysql(c->service, c->arena, &access);
-	put_check(c, "mysql", access, problem, "ok", &code);
-	problem = check_schema(c, &access);
-	put_check(c, "schema", access, problem, "ok", &code);
-	put_check(c, "layout", ACCESS_OK, layout_problem(c->service, c->arena), "ok", &code);
-	problem = check_account(c, &ok, &away);
-	if (away)
-		problem = db_error(c->service->db);
-	put_check(c, "account", away ? ACCESS_AWAY : ACCESS_OK, problem, ok, &code);
-	check_files(c, &code);
+	check_redis(c, &code);
+	check_mysql(c, &code);
+	put_check(c, "layout", (struct check){ .problem = layout_problem(c->service, c->arena) }, &code);
+	put_check(c, "account", check_account(c), &code);
+	check_shared_files(c, &code);
 	if (c->json) {
 		json_end(&c->out, '}');
 		buf_puts(&c->out, "\n");
@@ -206,7 +229,7 @@ int ctl_faults(struct ctl *c, int argc, char **argv)
 {
 	(void)argv;
 	if (argc)
-		return ctl_usage(c);
+		return ctl_wrong(c, takes_no_words);
 	for (int i = 0; i < FAULT_COUNT; i++)
 		buf_printf(&c->out, "%s\t%s\n", fault_name(i), fault_when(i));
 	return EXIT_HOLDS;

@@ -1,6 +1,6 @@
 /*
- * status: the coupons, and what the processes of this host have counted. While one of the servers cannot be asked, the
- * coupons are shown as far as the other one knows them.
+ * The command status: the coupons, and the stats of this host. If Redis or MySQL does not answer, the coupons are shown
+ * with the numbers of the other one.
  */
 #include <stdio.h>
 
@@ -11,6 +11,7 @@
 #include "order/dead_letter.h"
 #include "sale/db_status.h"
 #include "sale/key.h"
+#include "stock/claim_cost.h"
 
 static const struct {
 	const char *metric, *title;
@@ -26,7 +27,7 @@ static bool is_row_of(enum counter c, const char *metric)
 	return strncmp(stats_name(c), metric, strlen(metric)) == 0;
 }
 
-/* The value in {label="value"}. */
+/* The value of {label="value"}. */
 static struct str label_of(enum counter c)
 {
 	const char *begin = strchr(stats_labels(c), '"') + 1;
@@ -45,7 +46,7 @@ static void put_json(struct ctl *c)
 					 (int64_t)stats_read(b, k));
 		json_end(&c->out, '}');
 	}
-	json_int(&c->out, "scripts_per_1000_wins", (int64_t)(stats_scripts_per_win(b) * 1000 + 0.5));
+	json_int(&c->out, "scripts_per_1000_wins", (int64_t)(claim_scripts_per_win(b) * 1000 + 0.5));
 	json_end(&c->out, '}');
 }
 
@@ -64,10 +65,10 @@ static void put_text(struct ctl *c)
 		}
 		buf_puts(&c->out, "\n");
 	}
-	buf_printf(&c->out, "scripts per winning claim: %.3f\n", stats_scripts_per_win(b));
+	buf_printf(&c->out, "scripts per winning claim: %.3f\n", claim_scripts_per_win(b));
 }
 
-/* One coupon as one server knows it: a line, or an object. */
+/* Prints a coupon with the numbers of one server, as a line or a JSON object. */
 
 struct number {
 	const char *name;
@@ -98,7 +99,7 @@ static void put_coupon(struct ctl *c, struct str seller, struct str name, const 
 	put_coupon(c, seller, name, (const struct number[]){ __VA_ARGS__ },                                            \
 		   sizeof((const struct number[]){ __VA_ARGS__ }) / sizeof(struct number))
 
-/* From Redis alone, by the readers of the hot pool */
+/* From Redis alone, with the readers of the hot pool */
 
 struct view {
 	struct ctl *ctl;
@@ -139,7 +140,7 @@ static enum status put_named(struct view *v, const char *title)
 	return v->status;
 }
 
-/* A coupon that cannot be read, as one that is closed, is no reason to leave out the others. */
+/* Goes on after a coupon that cannot be read, for example because it is closed. */
 static enum status put_catalog(struct view *v)
 {
 	struct service *svc = v->ctl->service;
@@ -164,7 +165,7 @@ static enum status put_catalog(struct view *v)
 static enum status put_from_redis(struct ctl *c, const char *title)
 {
 	struct view v = { .ctl = c };
-	c->service->redis = c->service->redis_sync; /* where those readers look for it */
+	c->service->redis = c->service->redis_sync; /* the readers of the hot pool use this client */
 	enum status s = title ? put_named(&v, title) : put_catalog(&v);
 	c->service->redis = NULL;
 	return s;
@@ -202,16 +203,17 @@ struct server {
 	const char *text;
 };
 
-static void look(struct ctl *c, struct server servers[SERVERS])
+static void ask_servers(struct ctl *c, struct server servers[SERVERS])
 {
-	const char *(*const ask[])(struct service *, struct arena *, enum access *) = { durable_redis, durable_mysql };
+	const char *(*const ask[])(struct service *, struct arena *, enum access *) = { durable_redis_problem,
+											durable_mysql_problem };
 	for (int i = 0; i < SERVERS; i++) {
 		const char *problem = ask[i](c->service, c->arena, &servers[i].access);
 		servers[i].text = ctl_access(c, servers[i].access, servers[i].access == ACCESS_OK ? NULL : problem);
 	}
 }
 
-static int put_half(struct ctl *c, const struct server servers[SERVERS], const char *title)
+static int put_from_one(struct ctl *c, const struct server servers[SERVERS], const char *title)
 {
 	static const char *const names[] = { "Redis", "MySQL" };
 	enum status s = STATUS_OK;
@@ -229,8 +231,8 @@ static int put_half(struct ctl *c, const struct server servers[SERVERS], const c
 	return s == STATUS_OK ? EXIT_CANNOT_TELL : ctl_fail_status(c, EXIT_CANNOT_TELL, s);
 }
 
-/* Of another host, or of nobody: the coupons are right all the same. */
-static void warn_without_board(struct ctl *c)
+/* The coupons do not need the file. */
+static void warn_without_stats(struct ctl *c)
 {
 	const char *problem = stats_problem(c->service->stats);
 	if (problem)
@@ -242,15 +244,15 @@ int ctl_status(struct ctl *c, int argc, char **argv)
 {
 	struct server servers[SERVERS];
 	if (argc > 1)
-		return ctl_usage(c);
-	look(c, servers);
+		return ctl_wrong(c, "name one coupon, or none for all");
+	ask_servers(c, servers);
 	bool whole = servers[REDIS].access == ACCESS_OK && servers[MYSQL].access == ACCESS_OK;
 	if (c->json)
 		json_begin(&c->out, NULL, '{');
-	int code = whole ? ctl_units(c, argc, argv, "coupons") : put_half(c, servers, argv[0]);
+	int code = whole ? ctl_units(c, argc, argv, "coupons") : put_from_one(c, servers, argv[0]);
 	if (whole && code != EXIT_HOLDS)
 		return code;
-	warn_without_board(c);
+	warn_without_stats(c);
 	if (!c->json) {
 		put_text(c);
 		return code;

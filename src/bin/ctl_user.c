@@ -1,4 +1,4 @@
-/* user: accounts, made and changed by an operator */
+/* The command user: adds and changes accounts. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,25 +11,27 @@
 #include "bin/ctl.h"
 #include "sale/seller_index.h"
 
-struct words {
+struct user_request {
 	const char *name, *password_file;
-	enum user_kind kind; /* 0: not said */
+	enum user_kind kind; /* 0: neither --seller nor --customer */
 };
 
-/* False: they cannot be understood. */
-static bool read_words(struct words *w, int argc, char **argv)
+/* NULL, or what is wrong with the arguments. */
+static const char *read_arguments(struct user_request *w, int argc, char **argv)
 {
 	bool seller = ctl_option("seller"), customer = ctl_option("customer");
-	*w = (struct words){ .name = argv[0],
-			     .password_file = ctl_option("password-file"),
-			     .kind = seller     ? KIND_SELLER
-				     : customer ? KIND_CUSTOMER
-						: 0 };
-	return argc == 1 && !(seller && customer);
+	*w = (struct user_request){ .name = argv[0],
+				    .password_file = ctl_option("password-file"),
+				    .kind = seller     ? KIND_SELLER
+					    : customer ? KIND_CUSTOMER
+						       : 0 };
+	if (argc != 1)
+		return "name one user; a password is read from standard input or from --password-file";
+	return seller && customer ? "say --seller or --customer, not both" : NULL;
 }
 
-/* A password that is typed is not shown. */
-static bool read_line(char *line, int size)
+/* Does not show a password that is typed at a terminal. */
+static bool read_password_line(char *line, int size)
 {
 	struct termios before, quiet;
 	bool terminal = tcgetattr(STDIN_FILENO, &before) == 0;
@@ -47,7 +49,7 @@ static bool read_line(char *line, int size)
 	return ok;
 }
 
-/* The first line of a file, or of standard input. 0, or the exit code. */
+/* Reads the first line of a file or of standard input. 0, or the exit code. */
 static int read_password(struct ctl *c, const char *file, struct str *password)
 {
 	const char *problem = NULL, *text;
@@ -58,7 +60,7 @@ static int read_password(struct ctl *c, const char *file, struct str *password)
 	} else {
 		enum { ROOM = PASSWORD_MAX + 3 };
 		char *line = arena_alloc(c->arena, ROOM);
-		if (!read_line(line, ROOM))
+		if (!read_password_line(line, ROOM))
 			return ctl_fail(c, EXIT_SYSTEM, strerror(errno));
 		line[strcspn(line, "\r\n")] = '\0';
 		text = line;
@@ -67,10 +69,11 @@ static int read_password(struct ctl *c, const char *file, struct str *password)
 	if (password->n >= PASSWORD_MIN && password->n <= PASSWORD_MAX)
 		return 0;
 	return ctl_fail(c, EXIT_DOES_NOT_HOLD,
-			arena_printf(c->arena, "a password has %d to %d bytes", PASSWORD_MIN, PASSWORD_MAX));
+			arena_printf(c->arena, "a password has %d to %d bytes: choose another one", PASSWORD_MIN,
+				     PASSWORD_MAX));
 }
 
-static int answer(struct ctl *c, enum status s, const char *name, const char *done)
+static int put_answer(struct ctl *c, enum status s, const char *name, const char *done)
 {
 	if (s != STATUS_OK)
 		return ctl_fail(c, s == STATUS_UNAVAILABLE ? EXIT_UNAVAILABLE : EXIT_DOES_NOT_HOLD, ctl_status_text(s));
@@ -86,13 +89,14 @@ static int answer(struct ctl *c, enum status s, const char *name, const char *do
 	return EXIT_HOLDS;
 }
 
-static int add(struct ctl *c, int argc, char **argv)
+static int add_user(struct ctl *c, int argc, char **argv)
 {
-	struct words w = { 0 };
+	struct user_request w = { 0 };
 	struct str password;
 	int64_t id;
-	if (!read_words(&w, argc, argv) || !w.kind)
-		return ctl_usage(c);
+	const char *problem = read_arguments(&w, argc, argv);
+	if (problem || !w.kind)
+		return ctl_wrong(c, problem ? problem : "add needs --seller or --customer");
 	if (!parse_is_name(str_of(w.name)))
 		return ctl_fail(
 			c, EXIT_DOES_NOT_HOLD,
@@ -100,31 +104,34 @@ static int add(struct ctl *c, int argc, char **argv)
 	int code = read_password(c, w.password_file, &password);
 	if (code)
 		return code;
-	enum status s = user_create(c->service, c->arena, str_of(w.name), password, w.kind, &id);
+	const struct new_user u = { str_of(w.name), password, w.kind };
+	enum status s = user_create(c->service, c->arena, &u, &id);
 	if (s == STATUS_OK && w.kind == KIND_SELLER && seller_index_add(c->service, str_of(w.name), id) != STATUS_OK)
-		fprintf(stderr, "%s: Redis is away: the seller's first login enters the name\n", w.name);
-	return answer(c, s, w.name, w.kind == KIND_SELLER ? "added as a seller" : "added as a customer");
+		fprintf(stderr, "%s: Redis is away, so the seller has no page before the first login\n", w.name);
+	return put_answer(c, s, w.name, w.kind == KIND_SELLER ? "added as a seller" : "added as a customer");
 }
 
 static int set_password(struct ctl *c, int argc, char **argv)
 {
-	struct words w = { 0 };
+	struct user_request w = { 0 };
 	struct str password;
-	if (!read_words(&w, argc, argv) || w.kind)
-		return ctl_usage(c);
+	const char *problem = read_arguments(&w, argc, argv);
+	if (problem || w.kind)
+		return ctl_wrong(c, problem ? problem : "--seller and --customer are options of add");
 	int code = read_password(c, w.password_file, &password);
 	if (code)
 		return code;
-	return answer(c, user_set_password(c->service, c->arena, str_of(w.name), password), w.name,
-		      "has a new password");
+	return put_answer(c, user_set_password(c->service, c->arena, str_of(w.name), password), w.name,
+			  "has a new password");
 }
 
-static int disable(struct ctl *c, int argc, char **argv)
+static int disable_user(struct ctl *c, int argc, char **argv)
 {
-	struct words w = { 0 };
-	if (!read_words(&w, argc, argv) || w.kind || w.password_file)
-		return ctl_usage(c);
-	return answer(c, user_disable(c->service, c->arena, str_of(w.name)), w.name, "cannot log in any more");
+	struct user_request w = { 0 };
+	const char *problem = read_arguments(&w, argc, argv);
+	if (problem || w.kind || w.password_file)
+		return ctl_wrong(c, problem ? problem : "disable takes no options");
+	return put_answer(c, user_disable(c->service, c->arena, str_of(w.name)), w.name, "cannot log in any more");
 }
 
 static void put_seller(struct ctl *c, const struct seller *s)
@@ -143,29 +150,28 @@ static void put_seller(struct ctl *c, const struct seller *s)
 	json_end(&c->out, '}');
 }
 
-static int list(struct ctl *c, int argc, char **argv)
+static int list_sellers(struct ctl *c, int argc, char **argv)
 {
 	enum { PAGE = 500 };
-	struct seller *sellers;
+	struct sellers sellers;
 	int64_t last = 0;
-	int count;
 	(void)argv;
 	if (argc)
-		return ctl_usage(c);
+		return ctl_wrong(c, "list takes no names");
 	if (c->json)
 		json_begin(&c->out, NULL, '[');
 	do {
 		struct arena page = { 0 };
-		enum status s = user_list_sellers(c->service, &page, last, PAGE, &sellers, &count);
-		for (int i = 0; s == STATUS_OK && i < count; i++)
-			put_seller(c, &sellers[i]);
-		last = count ? sellers[count - 1].id : last;
+		enum status s = user_list_sellers(c->service, &page, last, PAGE, &sellers);
+		for (int i = 0; s == STATUS_OK && i < sellers.count; i++)
+			put_seller(c, &sellers.at[i]);
+		last = sellers.count ? sellers.at[sellers.count - 1].id : last;
 		arena_release(&page);
 		if (s != STATUS_OK) {
 			c->out.n = 0;
 			return ctl_fail_status(c, EXIT_UNAVAILABLE, s);
 		}
-	} while (count == PAGE);
+	} while (sellers.count == PAGE);
 	if (c->json) {
 		json_end(&c->out, ']');
 		buf_puts(&c->out, "\n");
@@ -178,9 +184,11 @@ int ctl_user(struct ctl *c, int argc, char **argv)
 	static const struct {
 		const char *name;
 		int (*run)(struct ctl *c, int argc, char **argv);
-	} verbs[] = { { "add", add }, { "password", set_password }, { "disable", disable }, { "list", list } };
+	} verbs[] = {
+		{ "add", add_user }, { "password", set_password }, { "disable", disable_user }, { "list", list_sellers }
+	};
 	for (size_t i = 0; argc && i < sizeof verbs / sizeof verbs[0]; i++)
 		if (strcmp(argv[0], verbs[i].name) == 0)
 			return verbs[i].run(c, argc - 1, argv + 1);
-	return ctl_usage(c);
+	return ctl_wrong(c, "say add, password, disable or list");
 }

@@ -9,6 +9,7 @@
 
 #include "account/token.h"
 #include "base/embed.h"
+#include "catalog/availability.h"
 #include "host/log.h"
 #include "sale/coupon.h"
 #include "store/layout.h"
@@ -25,7 +26,7 @@ static void on_stop(int signal)
 
 bool program_is_stopping(void)
 {
-	sigset_t pending; /* a loop that never has to wait lets no signal in */
+	sigset_t pending; /* signals are delivered only while the loop waits, and a busy loop does not wait */
 	return stopping ||
 	       (sigpending(&pending) == 0 &&
 		(sigismember(&pending, SIGTERM) || sigismember(&pending, SIGINT) || sigismember(&pending, SIGUSR1)));
@@ -58,7 +59,7 @@ static _Noreturn void help(struct program *p)
 		   "usage: %s %s\n\n"
 		   "  -c FILE         read settings from FILE\n"
 		   "  -s NAME=VALUE   set one, over the file and SECKILL_NAME in the environment\n"
-		   "  -t              check the settings and leave\n"
+		   "  -t              check the settings, then exit\n"
 		   "  -h, --help      this help\n"
 		   "  -V, --version   the version\n\nsettings and their defaults:\n",
 		   p->name, p->usage);
@@ -72,7 +73,7 @@ static _Noreturn void wrong_usage(struct program *p)
 	exit(EXIT_USAGE);
 }
 
-static void leave_on_problems(struct program *p)
+static void exit_on_problems(struct program *p)
 {
 	if (conf_ok(&p->conf))
 		return;
@@ -80,25 +81,30 @@ static void leave_on_problems(struct program *p)
 	exit(EXIT_CONFIG);
 }
 
-void program_start(struct program *p, int argc, char **argv)
+enum { SETTINGS_MAX = 32 };
+
+struct flags {
+	const char *file, *settings[SETTINGS_MAX];
+	int count;
+	bool test;
+};
+
+static void read_flags(struct program *p, int argc, char **argv, struct flags *f)
 {
-	enum { SETTINGS = 32 };
 	static const struct option longer[] = { { "help", no_argument, NULL, 'h' },
 						{ "version", no_argument, NULL, 'V' },
-						{ "json", no_argument, NULL, 'j' }, /* where flag() takes it */
+						{ "json", no_argument, NULL, 'j' }, /* if flag() accepts it */
 						{ 0 } };
-	const char *file = NULL, *settings[SETTINGS];
-	int count = 0, flag;
-	bool test = false;
+	int flag;
 	char flags[64];
 	snprintf(flags, sizeof flags, "+c:s:thV%s", p->flags);
 	while ((flag = getopt_long(argc, argv, flags, longer, NULL)) != -1) {
 		if (flag == 'c')
-			file = optarg;
-		else if (flag == 's' && count < SETTINGS)
-			settings[count++] = optarg;
+			f->file = optarg;
+		else if (flag == 's' && f->count < SETTINGS_MAX)
+			f->settings[f->count++] = optarg;
 		else if (flag == 't')
-			test = true;
+			f->test = true;
 		else if (flag == 'h')
 			help(p);
 		else if (flag == 'V')
@@ -106,47 +112,65 @@ void program_start(struct program *p, int argc, char **argv)
 		else if (flag == '?' || !p->flag || !p->flag(flag, optarg))
 			wrong_usage(p);
 	}
+}
+
+static void read_settings(struct conf *c, const struct flags *f)
+{
+	conf_init(c);
+	if (f->file)
+		conf_load_file(c, f->file);
+	conf_load_environment(c, environ);
+	for (int i = 0; i < f->count; i++)
+		conf_set(c, f->settings[i], "flag");
+}
+
+void program_start(struct program *p, int argc, char **argv)
+{
+	struct flags f = { 0 };
+	read_flags(p, argc, argv, &f);
 	if (p->words)
 		p->words(p, argc - optind, argv + optind);
 	else if (optind < argc)
 		wrong_usage(p);
-	conf_init(&p->conf);
-	if (file)
-		conf_load_file(&p->conf, file);
-	conf_load_environment(&p->conf, environ);
-	for (int i = 0; i < count; i++)
-		conf_set(&p->conf, settings[i], "flag");
-	leave_on_problems(p);
-	if (test) {
+	read_settings(&p->conf, &f);
+	exit_on_problems(p);
+	if (f.test) {
 		conf_check_secrets(&p->conf);
-		leave_on_problems(p);
+		exit_on_problems(p);
 		exit(EXIT_SUCCESS);
 	}
 }
 
-/* A process that cannot use a file goes on with memory of its own: a sale needs neither. A tool's is no trouble. */
-static void use_own(struct program *p, int parts, const char *file, const char *path, const char *problem,
-		    enum counter gauge)
+struct shared_file {
+	const char *name, *path;
+	enum counter gauge; /* 1 while a process of the service works without the file */
+};
+
+/* If a process cannot use a shared file, it works with memory of its own, because sales do not need the files. */
+static void report_private(struct program *p, int parts, const struct shared_file *file, const char *problem)
 {
 	if (!problem)
 		return;
 	if (!(parts & JOIN_SHARED))
-		stats_set(p->service.stats, gauge, 1);
-	log_warn("private_memory", LOG_TEXT("file", file), LOG_TEXT("path", path), LOG_TEXT("reason", problem));
+		stats_set(p->service.stats, file->gauge, 1);
+	log_warn("private_memory", LOG_TEXT("file", file->name), LOG_TEXT("path", file->path),
+		 LOG_TEXT("reason", problem));
 }
 
 static void open_shared(struct program *p, int parts)
 {
 	struct service *s = &p->service;
+	const struct shared_file board = { "board", p->conf.board, COUNT_private_memory__board };
+	const struct shared_file marks = { "marks", p->conf.marks, COUNT_private_memory__marks };
 	const char *problem;
-	s->stats = (parts & JOIN_SHARED ? stats_join : stats_open)(p->conf.board, &problem);
+	s->stats = (parts & JOIN_SHARED ? stats_join : stats_open)(board.path, &problem);
 	log_count(s->stats);
-	if (!(parts & JOIN_SHARED))
-		use_own(p, parts, "board", p->conf.board, problem, COUNT_private_memory__board);
+	if (!(parts & JOIN_SHARED)) /* a command reports nothing in the stats that it could not join */
+		report_private(p, parts, &board, problem);
 	if (!(parts & WITH_MARKS))
 		return;
-	s->high_water = (parts & JOIN_SHARED ? high_water_join : high_water_open)(p->conf.marks, &problem);
-	use_own(p, parts, "marks", p->conf.marks, problem, COUNT_private_memory__marks);
+	s->high_water = (parts & JOIN_SHARED ? high_water_join : high_water_open)(marks.path, &problem);
+	report_private(p, parts, &marks, problem);
 }
 
 void program_open(struct program *p, int parts)
@@ -155,9 +179,9 @@ void program_open(struct program *p, int parts)
 	const char *problem = NULL;
 	signal(SIGPIPE, SIG_IGN);
 	log_open();
-	prctl(PR_SET_DUMPABLE, 0); /* keys and passwords stay out of core files */
+	prctl(PR_SET_DUMPABLE, 0); /* so that keys and passwords are not in core files */
 	conf_check_secrets(&p->conf);
-	leave_on_problems(p);
+	exit_on_problems(p);
 	s->conf = &p->conf;
 	s->loop = loop_new();
 	s->coupons = coupons_new();
@@ -191,6 +215,9 @@ void program_close(struct program *p)
 	if (s->db)
 		db_free(s->db);
 	coupons_free(s->coupons);
+	availability_close(s);
+	free(s->revocations);
+	free(s->marker_watch);
 	tokens_free(s->tokens);
 	log_count(NULL);
 	stats_close(s->stats);
@@ -203,20 +230,18 @@ void program_close(struct program *p)
 
 void program_signals(struct program *p)
 {
+	static const int signals[] = { SIGTERM, SIGINT, SIGUSR1 /* multiwatch's graceful stop */ };
 	static sigset_t before;
 	sigset_t stop;
 	struct sigaction action = { .sa_handler = on_stop };
 	sigemptyset(&stop);
-	sigaddset(&stop, SIGTERM);
-	sigaddset(&stop, SIGINT);
-	sigaddset(&stop, SIGUSR1);
-	sigaction(SIGTERM, &action, NULL);
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGUSR1, &action, NULL); /* multiwatch's graceful signal */
+	for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
+		sigaddset(&stop, signals[i]);
+		sigaction(signals[i], &action, NULL);
+	}
 	sigprocmask(SIG_BLOCK, &stop, &before);
-	sigdelset(&before, SIGTERM);
-	sigdelset(&before, SIGINT);
-	sigdelset(&before, SIGUSR1);
+	for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
+		sigdelset(&before, signals[i]);
 	loop_signals(p->service.loop, &before);
 	if (p->service.loop_sync)
 		loop_signals(p->service.loop_sync, &before);

@@ -1,4 +1,4 @@
-/* What the three programs share: flags, configuration, exit codes. */
+/* What the three programs share: flags, settings, connections and exit codes. */
 #ifndef BIN_PROGRAM_H
 #define BIN_PROGRAM_H
 
@@ -7,30 +7,34 @@
 
 /* Exit codes, as in the manuals. */
 enum {
-	EXIT_STOPPED = 0,      /* asked to stop */
+	EXIT_STOPPED = 0,      /* stopped by request */
 	EXIT_USAGE = 64,       /* wrong flags */
-	EXIT_UNAVAILABLE = 69, /* a server that is needed at the start is away */
-	EXIT_SYSTEM = 71,      /* the system refused something */
-	EXIT_CONFIG = 78,      /* bad configuration */
+	EXIT_UNAVAILABLE = 69, /* a server that is needed at the start does not answer */
+	EXIT_SYSTEM = 71,      /* a system call failed */
+	EXIT_CONFIG = 78,      /* a setting or a file is wrong */
 };
 
 struct program {
 	const char *name, *usage;
-	const char *flags; /* getopt's, beyond the common c: s: t h V */
+	const char *flags; /* further flags for getopt, besides c: s: t h V */
 	bool (*flag)(int flag, const char *value);
-	/* What follows the flags, before any setting is read; NULL: nothing may follow. Its last word is NULL. */
+	/*
+	 * Gets the words after the flags, before settings are read; argv ends with NULL. May be NULL: no words are
+	 * allowed.
+	 */
 	void (*words)(struct program *p, int argc, char **argv);
 	struct conf conf;
 	struct service service;
 	struct arena arena;
 };
 
-/* Reads flags and configuration; leaves with the right exit code when there is nothing to run. */
+/* Reads flags and settings. Exits on an error, and after -t, -h and -V. */
 void program_start(struct program *p, int argc, char **argv);
 
 /*
- * Opens what the program works with, and always the stats; leaves on bad configuration. JOIN_SHARED: stats and marks
- * are used when they are there, and never made: an operator's account must not become their owner.
+ * Opens the parts that the program needs, and always the stats. Exits on bad settings. Does not ask servers yet.
+ * JOIN_SHARED: the files of stats and high-water table are used if they exist, but not created, because they would
+ * belong to the operator's account.
  */
 enum {
 	WITH_LOOP_REDIS = 1,
@@ -45,17 +49,18 @@ void program_open(struct program *p, int parts);
 void program_close(struct program *p);
 
 /*
- * Leaves with EXIT_CONFIG when MySQL's schema or the layout in Redis is of another version than this program's, or
- * newer; a server that is away is asked again when it is back. Needs WITH_REDIS.
+ * Exits with EXIT_CONFIG when the schema in MySQL or the layout in Redis has a version that this program cannot use. A
+ * server that does not answer is checked later. Needs WITH_REDIS. Blocks for the answers.
  */
 void program_check_versions(struct program *p);
 
-/* TERM, INT and USR1 ask to stop. Blocks them but while the loop waits. */
+/* TERM, INT and USR1 request the program to stop. They are blocked except while a loop waits. */
 void program_signals(struct program *p);
 bool program_is_stopping(void);
 
+/* Prints the problem on standard error and exits with this code. */
 _Noreturn void program_fail(struct program *p, int code, const char *problem);
-/* What was asked for, on standard output. */
+/* Prints text on standard output and exits. */
 _Noreturn void program_print(const char *text);
 _Noreturn void program_version(const struct program *p);
 

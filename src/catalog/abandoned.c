@@ -1,9 +1,7 @@
 /*
- * Nobody can claim a coupon that has no descriptor, and that is written after
- * `published`. The row stays locked from the last look at it until it is
- * deleted, so nobody publishes it meanwhile: whoever tries finds no row then.
- * The accounts of the service may delete through the view alone, which has no
- * coupon that is published.
+ * A coupon cannot be claimed before its descriptor is written, and the descriptor is written after `published` is set.
+ * The row is locked while Redis is searched and until the row is deleted, so that no process publishes the coupon
+ * meanwhile. The MySQL accounts may delete coupons only through the view unpublished_coupons.
  */
 #include "catalog/abandoned.h"
 
@@ -16,8 +14,11 @@
 
 enum { AGE_MS = 600000, PAGE = 16 };
 
+/* Commands on the keys of one coupon, and what was found. */
 struct look {
-	bool failed, found;
+	struct service *svc;
+	int64_t coupon;
+	bool failed, found; /* found: a reply was a number other than 0 */
 };
 
 static void on_value(void *context, enum redis_outcome end, const struct redis_reply *reply)
@@ -27,49 +28,49 @@ static void on_value(void *context, enum redis_outcome end, const struct redis_r
 	look->found |= end == REDIS_ANSWER && redis_number(reply) != 0;
 }
 
-static void send_get(struct service *svc, struct look *look, enum key key, int64_t coupon, int i, const char *field)
+static void send_get(struct look *look, enum key key, int i, const char *field)
 {
 	struct redis_command c;
 	redis_command(&c, "HGET");
-	key_put(&c, key, coupon, i);
+	key_put(&c, key, look->coupon, i);
 	redis_put_text(&c, field);
-	redis_send(svc->redis_sync, &c, on_value, look);
+	redis_send(look->svc->redis_sync, &c, on_value, look);
 }
 
-static void send_del(struct service *svc, struct look *look, enum key key, int64_t coupon, int i)
+static void send_del(struct look *look, enum key key, int i)
 {
 	struct redis_command c;
 	redis_command(&c, "DEL");
-	key_put(&c, key, coupon, i);
-	redis_send(svc->redis_sync, &c, on_value, look);
+	key_put(&c, key, look->coupon, i);
+	redis_send(look->svc->redis_sync, &c, on_value, look);
 }
 
 enum status abandoned_look(struct service *svc, int64_t coupon, int segments)
 {
-	struct look sold = { 0 };
-	send_get(svc, &sold, KEY_DESCRIPTOR, coupon, 0, "id");
+	struct look look = { .svc = svc, .coupon = coupon };
+	send_get(&look, KEY_DESCRIPTOR, 0, "id");
 	for (int i = 0; i < segments; i++) {
-		send_get(svc, &sold, KEY_SEGMENT, coupon, i, "sold");
-		send_get(svc, &sold, KEY_SEGMENT, coupon, i, "n"); /* before layout 2 */
+		send_get(&look, KEY_SEGMENT, i, "sold");
+		send_get(&look, KEY_SEGMENT, i, "n"); /* the name of "sold" before layout 2 */
 	}
 	redis_wait_all(svc->redis_sync);
-	return sold.failed ? STATUS_UNAVAILABLE : sold.found ? STATUS_FENCED : STATUS_OK;
+	return look.failed ? STATUS_UNAVAILABLE : look.found ? STATUS_FENCED : STATUS_OK;
 }
 
 enum status abandoned_discard(struct service *svc, int64_t coupon, int segments)
 {
-	struct look gone = { 0 };
+	struct look look = { .svc = svc, .coupon = coupon };
 	enum status s = abandoned_look(svc, coupon, segments);
 	if (s != STATUS_OK)
 		return s;
-	send_del(svc, &gone, KEY_HUB, coupon, 0);
+	send_del(&look, KEY_HUB, 0);
 	for (int i = 0; i < segments; i++)
-		send_del(svc, &gone, KEY_SEGMENT, coupon, i);
+		send_del(&look, KEY_SEGMENT, i);
 	redis_wait_all(svc->redis_sync);
-	return gone.failed ? STATUS_UNAVAILABLE : STATUS_OK;
+	return look.failed ? STATUS_UNAVAILABLE : STATUS_OK;
 }
 
-/* In a transaction. STATUS_NO_SUCH_COUPON: it was published or removed meanwhile. */
+/* To be called in a transaction. STATUS_NO_SUCH_COUPON: the coupon was published or removed meanwhile. */
 static enum status lock_and_delete(struct service *svc, struct arena *a, int64_t coupon, int segments)
 {
 	struct db_rows rows;
@@ -83,7 +84,9 @@ static enum status lock_and_delete(struct service *svc, struct arena *a, int64_t
 	if (db_exec(svc->db, "DELETE FROM unpublished_coupons WHERE id = ?", NULL, DB_N(coupon)) || db_commit(svc->db))
 		return db_status(svc->db, "abandoned");
 	FAULT(abandoned_deleted);
-	/* Its creator, should it still be at work, finds no row now. Keys that stay are swept up by strays_find. */
+	/*
+	 * The creator finds no row any more. If keys are left because Redis does not answer, strays_find removes them.
+	 */
 	abandoned_discard(svc, coupon, segments);
 	return STATUS_OK;
 }

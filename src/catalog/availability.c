@@ -1,7 +1,7 @@
 /*
- * Reads take turns, a segment each, and a worker has only so many segments under way: a claim that comes meanwhile
- * waits behind these and not behind all that was asked for. The hub is read last, so that `left` is never too low:
- * units that are added during the read are counted before what is sold of them.
+ * Reads take turns, one segment at a time, and a worker has at most UNDER_WAY commands to segments in flight, so that a
+ * claim waits behind these commands only. The hub is read last, so that `left` is never too low: if units are added and
+ * sold during the read, the hub's total includes them.
  */
 #include "catalog/availability.h"
 
@@ -10,27 +10,29 @@
 #include "base/alloc.h"
 #include "sale/fence.h"
 #include "sale/key.h"
+#include "sale/sale_clock.h"
 #include "sale/worklist.h"
 
 enum { UNDER_WAY = 32 };
 
 struct waiter {
 	struct waiter *next;
-	bool lists; /* wants to know how many orders wait for MySQL, too */
+	bool lists; /* wants `queued`, too */
 	availability_done *done;
 	void *context;
 };
 
 struct availability_read {
-	struct availability_read *next; /* in the ring of those that have segments to read */
+	struct coupon_state of_coupon;
+	struct availability_read *next; /* in the ring of reads that have segments left to read */
 	struct service *svc;
 	struct coupon *coupon;
-	struct waiter *now, *later; /* who shares this read, who the next */
+	struct waiter *now, *later; /* wait for this read, and for the next one */
 	bool lists;
-	int sent; /* segments */
+	int sent; /* segments whose commands were sent */
 	int outstanding;
 	enum status status;
-	struct availability stock;
+	struct availability result;
 };
 
 struct part {
@@ -38,13 +40,20 @@ struct part {
 	int segment;
 };
 
+/* Reads that have segments left, in a ring: the first follows the last. */
+struct availability_turns {
+	struct availability_read *last; /* NULL: none */
+	int under_way;                  /* commands to segments that have no reply yet */
+	bool taking;                    /* take_turns is running */
+};
+
 static void start(struct availability_read *r);
 
-static void tell(struct waiter *w, enum status s, const struct availability *stock)
+static void answer(struct waiter *w, enum status s, const struct availability *result)
 {
 	for (struct waiter *next; w; w = next) {
 		next = w->next;
-		w->done(w->context, s, stock);
+		w->done(w->context, s, result);
 		free(w);
 	}
 }
@@ -65,30 +74,30 @@ static void part_over(struct availability_read *r, enum status s)
 		r->status = s;
 	if (--r->outstanding)
 		return;
-	add_up(&r->stock);
+	add_up(&r->result);
 	struct waiter *asked = r->now;
 	r->now = r->later;
 	r->later = NULL;
 	enum status status = r->status;
-	struct availability stock = r->stock;
+	struct availability result = r->result;
 	if (r->now) {
 		start(r);
 	} else {
-		r->coupon->reading = NULL;
+		r->coupon->states[COUPON_AVAILABILITY] = NULL;
 		coupon_drop(r->coupon);
 		free(r);
 	}
-	tell(asked, status, status == STATUS_OK ? &stock : NULL);
+	answer(asked, status, status == STATUS_OK ? &result : NULL);
 }
 
-static enum status of_hub(struct availability_read *r, struct str fence)
+static enum status check_fence(struct availability_read *r, struct str fence)
 {
 	const struct coupon *c = r->coupon;
 	if (fence_generation(fence) == c->generation)
 		return STATUS_OK;
 	if (fence_read(fence, c->generation) != FENCE_SUSPECT)
 		return STATUS_FENCED;
-	worklist_inspect(r->svc->redis, c->id, c->segments); /* it is of an earlier layout */
+	worklist_inspect(r->svc->redis, c->id, c->segments); /* the hub has an earlier layout */
 	return STATUS_BUSY;
 }
 
@@ -99,20 +108,20 @@ static void on_hub(void *context, enum redis_outcome end, const struct redis_rep
 		part_over(r, STATUS_UNAVAILABLE);
 		return;
 	}
-	r->stock.amount = redis_number_at(reply, 1);
-	r->stock.hub = redis_number_at(reply, 2);
-	r->stock.sold_out = redis_number_at(reply, 3) != 0;
-	r->stock.cancelled = redis_number_at(reply, 4);
-	r->stock.withdrawn = redis_number_at(reply, 5);
-	r->stock.skipped = redis_number_at(reply, 6);
-	part_over(r, of_hub(r, redis_text_at(reply, 0)));
+	r->result.amount = redis_number_at(reply, 1);
+	r->result.hub = redis_number_at(reply, 2);
+	r->result.sold_out = redis_number_at(reply, 3) != 0;
+	r->result.cancelled = redis_number_at(reply, 4);
+	r->result.withdrawn = redis_number_at(reply, 5);
+	r->result.skipped = redis_number_at(reply, 6);
+	part_over(r, check_fence(r, redis_text_at(reply, 0)));
 }
 
 static void on_clock(void *context, enum redis_outcome end, const struct redis_reply *reply)
 {
 	struct availability_read *r = context;
 	if (end == REDIS_ANSWER)
-		r->stock.now_ms = redis_number_at(reply, 0) * 1000 + redis_number_at(reply, 1) / 1000;
+		r->result.now_ms = sale_clock_ms(reply);
 	part_over(r, end == REDIS_ANSWER ? STATUS_OK : STATUS_UNAVAILABLE);
 }
 
@@ -122,7 +131,7 @@ static void take_turns(struct availability_turns *turns);
 
 static void turn_over(struct part *p, enum redis_outcome end)
 {
-	struct availability_turns *turns = &p->read->svc->availability_turns;
+	struct availability_turns *turns = p->read->svc->availability_turns;
 	struct availability_read *r = p->read;
 	free(p);
 	turns->under_way--;
@@ -134,8 +143,8 @@ static void on_segment(void *context, enum redis_outcome end, const struct redis
 {
 	struct part *p = context;
 	if (end == REDIS_ANSWER) {
-		p->read->stock.segments[p->segment].left = redis_number_at(reply, 0);
-		p->read->stock.segments[p->segment].sold = redis_number_at(reply, 1);
+		p->read->result.segments[p->segment].left = redis_number_at(reply, 0);
+		p->read->result.segments[p->segment].sold = redis_number_at(reply, 1);
 	}
 	turn_over(p, end);
 }
@@ -144,7 +153,7 @@ static void on_queue(void *context, enum redis_outcome end, const struct redis_r
 {
 	struct part *p = context;
 	if (end == REDIS_ANSWER)
-		p->read->stock.segments[p->segment].queued = redis_number(reply);
+		p->read->result.segments[p->segment].queued = redis_number(reply);
 	turn_over(p, end);
 }
 
@@ -152,7 +161,7 @@ static struct part *part(struct availability_read *r, int segment)
 {
 	struct part *p = alloc(sizeof *p);
 	*p = (struct part){ r, segment };
-	r->svc->availability_turns.under_way++;
+	r->svc->availability_turns->under_way++;
 	return p;
 }
 
@@ -182,11 +191,11 @@ static void read_hub(struct availability_read *r)
 	for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
 		redis_put_text(&c, fields[i]);
 	redis_send(redis, &c, on_hub, r);
-	redis_command(&c, "TIME");
+	sale_clock_command(&c);
 	redis_send(redis, &c, on_clock, r);
 }
 
-/* The first of the ring goes to its end, or leaves it. */
+/* Returns the first read of the ring. It becomes the last; or it is removed if this is its last segment. */
 static struct availability_read *next_turn(struct availability_turns *turns)
 {
 	struct availability_read *first = turns->last->next;
@@ -199,7 +208,7 @@ static struct availability_read *next_turn(struct availability_turns *turns)
 	return first;
 }
 
-/* Answers may come at once, and then are followed by this very loop: no turn is taken within another. */
+/* redis_send may call a callback before it returns, which calls take_turns again: `taking` ends that call at once. */
 static void take_turns(struct availability_turns *turns)
 {
 	if (turns->taking)
@@ -217,13 +226,13 @@ static void take_turns(struct availability_turns *turns)
 
 static void start(struct availability_read *r)
 {
-	struct availability_turns *turns = &r->svc->availability_turns;
+	struct availability_turns *turns = r->svc->availability_turns;
 	r->status = STATUS_OK;
 	r->sent = 0;
 	r->lists = false;
 	for (const struct waiter *w = r->now; w; w = w->next)
 		r->lists |= w->lists;
-	r->stock.count = r->coupon->segments;
+	r->result.count = r->coupon->segments;
 	r->outstanding = 2 + (r->lists ? 2 : 1) * r->coupon->segments;
 	r->next = turns->last ? turns->last->next : r;
 	if (turns->last)
@@ -236,13 +245,29 @@ void availability_read(struct service *svc, struct coupon *c, bool lists, availa
 {
 	struct waiter *w = alloc(sizeof *w);
 	*w = (struct waiter){ .lists = lists, .done = done, .context = context };
-	if (c->reading) {
-		w->next = c->reading->later;
-		c->reading->later = w;
+	if (c->states[COUPON_AVAILABILITY]) {
+		struct availability_read *running =
+			container_of(c->states[COUPON_AVAILABILITY], struct availability_read, of_coupon);
+		w->next = running->later;
+		running->later = w;
 		return;
 	}
+	if (!svc->availability_turns)
+		svc->availability_turns = alloc_zeroed(1, sizeof *svc->availability_turns);
 	struct availability_read *r = alloc_zeroed(1, sizeof *r);
 	*r = (struct availability_read){ .svc = svc, .coupon = coupon_hold(c), .now = w };
-	c->reading = r;
+	c->states[COUPON_AVAILABILITY] = &r->of_coupon; /* no release function, because the read holds the coupon */
 	start(r);
+}
+
+bool availability_is_idle(const struct service *svc)
+{
+	const struct availability_turns *turns = svc->availability_turns;
+	return !turns || (!turns->last && !turns->under_way);
+}
+
+void availability_close(struct service *svc)
+{
+	free(svc->availability_turns);
+	svc->availability_turns = NULL;
 }

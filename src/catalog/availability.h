@@ -1,7 +1,6 @@
 /*
- * What is left of a coupon, read from its hub and segments in one go. A
- * coupon is read at most once at a time; who asks meanwhile shares the next
- * read, so that nobody gets an answer from before the question.
+ * How many units of a coupon are left, read from its hub and segments. A coupon is read at most once at a time:
+ * requests that come during a read share the next read, so that no result is older than its request.
  */
 #ifndef CATALOG_AVAILABILITY_H
 #define CATALOG_AVAILABILITY_H
@@ -13,27 +12,33 @@ struct segment_availability {
 };
 
 struct availability {
-	int64_t amount, cancelled, left; /* left includes what is on its way between hub and segments */
-	int64_t withdrawn;               /* of amount, taken off sale again */
-	int64_t skipped;                 /* that are counted as sold, and no order has: of recoveries before layout 2 */
+	int64_t amount, cancelled, left; /* left: includes units on their way between hub and segments */
+	int64_t withdrawn;               /* units of `amount` that were taken off sale again */
+	int64_t skipped;                 /* units counted as sold without an order, by recoveries before layout 2 */
 	int64_t hub, queued;
-	bool sold_out;  /* the hub's word */
+	bool sold_out;  /* the hub has declared the coupon sold out */
 	int64_t now_ms; /* the sale clock */
 	int count;
 	struct segment_availability segments[SEGMENTS_MAX];
 };
 
 /*
- * STATUS_OK; without a stock STATUS_UNAVAILABLE, STATUS_FENCED, and STATUS_BUSY, when the sale is of an earlier layout
- * and an inspection is yet to come. The stock is valid during the callback.
+ * STATUS_OK with a result, which is valid during the callback. With NULL: STATUS_UNAVAILABLE; STATUS_FENCED;
+ * STATUS_BUSY: the coupon has an earlier layout and waits for an inspection.
  */
-typedef void availability_done(void *context, enum status s, const struct availability *stock);
+typedef void availability_done(void *context, enum status s, const struct availability *result);
 
 /*
- * lists: `queued` is wanted, which costs a second command for each segment; without it `queued` may be of an earlier
- * read. Done may be called before this returns. Does not block. A worker reads a bounded number of segments at a time,
- * its reads in turn: many large sales at once take longer, and delay nothing else.
+ * lists: read `queued`, too, which takes a second command for each segment; without it, `queued` may be that of an
+ * earlier read. done may be called before this returns. Does not block. A worker reads a limited number of segments at
+ * a time, one segment of each sale in turn, so that reading many large sales takes longer but does not delay claims.
  */
 void availability_read(struct service *svc, struct coupon *c, bool lists, availability_done *done, void *context);
+
+/* Whether no read is under way. */
+bool availability_is_idle(const struct service *svc);
+
+/* Frees the state that the reads of a process share. Only to be called when availability_is_idle. */
+void availability_close(struct service *svc);
 
 #endif

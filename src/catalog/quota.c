@@ -1,7 +1,6 @@
 /*
- * Nothing is counted beside the rows themselves, so there is no counter that
- * could be wrong. The row of the new coupon is inserted first and counted with
- * the others: a name that exists already is found before any quota.
+ * The rows are counted, so there is no counter that could be wrong. The row of the new coupon is inserted first and
+ * counted with the others, so that a request for a name that exists gets that answer, and not a quota.
  */
 #include "catalog/quota.h"
 
@@ -43,8 +42,7 @@ static enum status check_on_sale(struct service *svc, struct arena *a, int64_t s
 	return r->detail ? STATUS_QUOTA_EXCEEDED : STATUS_OK;
 }
 
-/* A row from the future was written by a host whose clock is ahead, or before a clock was set back: a minute of those
- * counts, too. */
+/* Rows of the next minute count, too: the clock of the host that wrote them is ahead, or a clock was set back. */
 static enum status check_rate(struct service *svc, struct arena *a, int64_t seller, struct refusal *r)
 {
 	int most = svc->conf->creations_per_minute;
@@ -72,7 +70,7 @@ enum status quota_check(struct service *svc, struct arena *a, int64_t seller, st
 	return s == STATUS_OK ? check_rate(svc, a, seller, r) : s;
 }
 
-/* The number behind "name:" at the start of a line of INFO; 0 when there is none. */
+/* The number of a line "name:number" of INFO; 0 when there is no such line. */
 static int64_t info_number(struct str info, struct str name)
 {
 	struct str line, word;
@@ -97,11 +95,11 @@ static enum status check_server(struct service *svc, struct arena *a, int server
 	int64_t most = info_number(redis_text(reply), STR("maxmemory"));
 	if (!most || used <= most / 100 * (100 - svc->conf->redis_reserve))
 		return STATUS_OK;
-	log_warn("creation_refused", LOG_TEXT("reason", "redis_reserve is all that is free"), LOG_INT("server", server),
+	log_warn("creation_refused", LOG_TEXT("reason", "only redis_reserve is free"), LOG_INT("server", server),
 		 LOG_INT("used_memory", used), LOG_INT("maxmemory", most));
 	r->retry_after_s = FULL_RETRY_S;
 	r->detail = arena_printf(a,
-				 "the last %d percent of memory are kept for the coupons that are on sale "
+				 "the last %d percent of Redis's memory are kept for the coupons that are on sale "
 				 "(redis_reserve): ask again later",
 				 svc->conf->redis_reserve);
 	return STATUS_UNAVAILABLE;

@@ -1,7 +1,4 @@
-/*
- * What a seller may create, and how much of Redis new coupons may use. All of
- * this blocks; cold pool only.
- */
+/* Limits how many coupons a seller may create, and how full Redis may be for new coupons. Blocks; cold pool only. */
 #ifndef CATALOG_QUOTA_H
 #define CATALOG_QUOTA_H
 
@@ -14,20 +11,20 @@ struct refusal {
 };
 
 /*
- * Locks the seller until the transaction ends, so that creations of one seller are counted one after another, whatever
- * workers they run in. Call it first in the transaction. 0, or -1 with the reason in the db.
+ * Locks the seller's row until the transaction ends, so that creations of one seller are counted one after another.
+ * Must be the first statement of the transaction. 0; -1: the database has failed.
  */
 int quota_lock(struct db *db, struct arena *a, int64_t seller) MUST_CHECK;
 
 /*
- * Counts the seller's coupons, with the new row that the same transaction has inserted. STATUS_OK;
- * STATUS_QUOTA_EXCEEDED with *r set: roll back; STATUS_UNAVAILABLE, STATUS_INTERNAL.
+ * Counts the seller's coupons, including the row that the transaction has inserted. STATUS_OK; STATUS_QUOTA_EXCEEDED,
+ * with *r set: the caller must roll back; STATUS_UNAVAILABLE; STATUS_INTERNAL.
  */
 enum status quota_check(struct service *svc, struct arena *a, int64_t seller, struct refusal *r);
 
 /*
- * Whether every Redis server has more memory free than redis_reserve. STATUS_OK, also of a server without maxmemory;
- * STATUS_UNAVAILABLE: one has not (with *r set), or does not answer.
+ * Checks that every Redis server has more free memory than redis_reserve. STATUS_OK, also when servers have no
+ * maxmemory; STATUS_UNAVAILABLE: a server has less, and *r is set, or a server does not answer.
  */
 enum status quota_check_memory(struct service *svc, struct arena *a, struct refusal *r);
 

@@ -1,6 +1,5 @@
 #include "catalog/stray.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
@@ -10,10 +9,11 @@
 #include "sale/coupon.h"
 #include "sale/db_status.h"
 #include "sale/fence.h"
+#include "sale/scan.h"
 #include "sale/scripts.h"
 #include "sale/worklist.h"
 
-/* The ids of all coupons that Redis or orders name */
+/* The ids of all coupons that Redis or order rows name */
 
 struct ids {
 	int64_t *at;
@@ -47,46 +47,25 @@ static void sort_unique(struct ids *ids)
 }
 
 /* "sk:{12:h}:hub" or "sk:{12:h}:d" */
-static void take_key(struct ids *ids, struct str key)
+static void take_key(void *context, struct arena *page, struct str key)
 {
 	struct str rest = key, piece;
 	int64_t id;
+	(void)page;
 	if (parse_split(&rest, '{', &piece) && parse_split(&rest, ':', &piece) &&
 	    parse_int(piece, 1, NUMBER_MAX, &id) && (str_eq(rest, STR("h}:hub")) || str_eq(rest, STR("h}:d"))))
-		add_id(ids, id);
+		add_id(context, id);
 }
 
-static enum status scan_server(struct service *svc, int server, struct ids *ids)
+static enum status read_key_ids(struct service *svc, struct ids *ids)
 {
-	struct arena page = { 0 };
-	enum status status = STATUS_OK;
-	char cursor[24] = "0";
-	do {
-		struct redis_command c;
-		const struct redis_reply *reply = NULL, *keys;
-		arena_reset(&page);
-		redis_command(&c, "SCAN");
-		c.server = server;
-		redis_put_text(&c, cursor);
-		redis_put_text(&c, "MATCH");
-		redis_put_text(&c, "sk:{*:h}:*");
-		redis_put_text(&c, "COUNT");
-		redis_put_int(&c, 1000);
-		if (redis_call(svc->redis_sync, &page, &c, &reply) != REDIS_ANSWER) {
-			status = STATUS_UNAVAILABLE;
-			break;
-		}
-		keys = redis_at(reply, 1);
-		for (size_t i = 0; i < redis_count(keys); i++)
-			take_key(ids, redis_text_at(keys, i));
-		struct str next = redis_text_at(reply, 0);
-		snprintf(cursor, sizeof cursor, "%.*s", (int)next.n, next.p);
-	} while (strcmp(cursor, "0") != 0);
-	arena_release(&page);
-	return status;
+	redis_wait_up(svc->redis_sync);
+	if (!redis_servers(svc->redis_sync))
+		return STATUS_UNAVAILABLE;
+	return keys_scan(svc, &(struct key_scan){ .pattern = "sk:{*:h}:*", .see = take_key, .context = ids });
 }
 
-/* Coupon by coupon along the primary key, however many orders each has. */
+/* Jumps from coupon to coupon along the primary key, so that the cost does not depend on the number of orders. */
 static enum status read_order_ids(struct service *svc, struct ids *ids)
 {
 	struct arena a = { 0 };
@@ -105,7 +84,7 @@ static enum status read_order_ids(struct service *svc, struct ids *ids)
 	return failed ? db_status(svc->db, "strays") : STATUS_OK;
 }
 
-/* Takes out those that MySQL knows. A statement of one size; the last id is asked for more than once. */
+/* Removes ids that MySQL has. The list of ids is padded with the last id, so that one statement is prepared. */
 static enum status keep_unknown(struct service *svc, struct ids *ids)
 {
 	enum { SOME = 64 };
@@ -124,7 +103,7 @@ static enum status keep_unknown(struct service *svc, struct ids *ids)
 			v[i] = DB_N(ids->at[from + (i < n ? i : n - 1)]);
 		}
 		buf_puts(&sql, ") ORDER BY id");
-		failed = db_run(svc->db, &a, sql.p, v, SOME, &rows, NULL);
+		failed = db_query_params(svc->db, &a, sql.p, &rows, v, SOME);
 		for (int i = 0, k = 0; !failed && i < n; i++) {
 			while (k < rows.count && db_row(&rows, k)->number < ids->at[from + i])
 				k++;
@@ -137,9 +116,10 @@ static enum status keep_unknown(struct service *svc, struct ids *ids)
 	return failed ? db_status(svc->db, "strays") : STATUS_OK;
 }
 
-/* What a creation that was cut short has left, after its row was removed: it never sold anything, and is removed here.
+/*
+ * True: it was an abandoned creation whose row was removed and whose slots were left over; now they are removed, too.
  */
-static bool is_left_over(struct service *svc, const struct stray *s)
+static bool remove_left_over(struct service *svc, const struct stray *s)
 {
 	return !s->name.n && !s->sold && !s->queued && !s->rows &&
 	       abandoned_discard(svc, s->coupon, s->segments) == STATUS_OK;
@@ -148,13 +128,7 @@ static bool is_left_over(struct service *svc, const struct stray *s)
 enum status strays_find(struct service *svc, struct arena *a, struct stray **strays, int *count)
 {
 	struct ids ids = { 0 };
-	enum status s = STATUS_OK;
-	redis_wait_up(svc->redis_sync);
-	int servers = redis_servers(svc->redis_sync);
-	if (!servers)
-		s = STATUS_UNAVAILABLE;
-	for (int i = 0; s == STATUS_OK && i < servers; i++)
-		s = scan_server(svc, i, &ids);
+	enum status s = read_key_ids(svc, &ids);
 	if (s == STATUS_OK)
 		s = read_order_ids(svc, &ids);
 	sort_unique(&ids);
@@ -163,16 +137,16 @@ enum status strays_find(struct service *svc, struct arena *a, struct stray **str
 	*strays = arena_alloc(a, (size_t)(ids.count + 1) * sizeof **strays);
 	for (int i = *count = 0; s == STATUS_OK && i < ids.count; i++) {
 		s = stray_read(svc, a, ids.at[i], &(*strays)[*count]);
-		*count += s == STATUS_OK && !is_left_over(svc, &(*strays)[*count]);
+		*count += s == STATUS_OK && !remove_left_over(svc, &(*strays)[*count]);
 	}
 	free(ids.at);
 	return s;
 }
 
-/* One of them */
+/* One stray */
 
-static const struct redis_reply *ask(struct service *svc, struct arena *a, const struct redis_command *c,
-				     enum status *s)
+static const struct redis_reply *call(struct service *svc, struct arena *a, const struct redis_command *c,
+				      enum status *s)
 {
 	const struct redis_reply *reply = NULL;
 	if (*s == STATUS_OK && redis_call(svc->redis_sync, a, c, &reply) != REDIS_ANSWER)
@@ -185,7 +159,7 @@ static int64_t bounded(int64_t segments)
 	return segments > 0 && segments <= SEGMENTS_MAX ? segments : 0;
 }
 
-/* "?" in place of what is no name: it is shown to operators. */
+/* "?" in place of a text that is not a name, because it is shown to operators. */
 static struct str name_in(const struct redis_reply *reply, size_t i)
 {
 	struct str name = redis_text_at(reply, i);
@@ -202,7 +176,7 @@ enum status stray_names(struct service *svc, struct arena *a, int64_t coupon, st
 	redis_put_text(&c, "seller_name");
 	redis_put_text(&c, "name");
 	redis_put_text(&c, "segments");
-	const struct redis_reply *reply = ask(svc, a, &c, &status);
+	const struct redis_reply *reply = call(svc, a, &c, &status);
 	s->seller_name = name_in(reply, 0);
 	s->name = name_in(reply, 1);
 	s->segments = (int)bounded(redis_number_at(reply, 2));
@@ -210,7 +184,7 @@ enum status stray_names(struct service *svc, struct arena *a, int64_t coupon, st
 	key_put(&c, KEY_HUB, s->coupon, 0);
 	redis_put_text(&c, "segments");
 	if (!s->segments)
-		s->segments = (int)bounded(redis_number(ask(svc, a, &c, &status)));
+		s->segments = (int)bounded(redis_number(call(svc, a, &c, &status)));
 	return status;
 }
 
@@ -223,12 +197,12 @@ enum status stray_read(struct service *svc, struct arena *a, int64_t coupon, str
 		redis_command(&c, "HMGET");
 		key_put(&c, KEY_SEGMENT, coupon, i);
 		redis_put_text(&c, "sold");
-		redis_put_text(&c, "n"); /* before layout 2 */
-		const struct redis_reply *sold = ask(svc, a, &c, &status);
+		redis_put_text(&c, "n"); /* the name of "sold" before layout 2 */
+		const struct redis_reply *sold = call(svc, a, &c, &status);
 		s->sold += redis_number_at(sold, 0) + redis_number_at(sold, 1);
 		redis_command(&c, "LLEN");
 		key_put(&c, KEY_ORDERS, coupon, i);
-		s->queued += redis_number(ask(svc, a, &c, &status));
+		s->queued += redis_number(call(svc, a, &c, &status));
 	}
 	if (status != STATUS_OK)
 		return status;
@@ -239,8 +213,8 @@ enum status stray_read(struct service *svc, struct arena *a, int64_t coupon, str
 }
 
 /*
- * Under the generation that it has. The fence says why, so that an inspection looks at the slot again once MySQL knows
- * the coupon (fence.h).
+ * The fence keeps its generation and gets the reason FENCE_STRAY, so that an inspection can open the slot once MySQL
+ * has the coupon again (fence.h).
  */
 static enum status close_slot(struct service *svc, struct arena *a, enum key key, int64_t coupon, int segment)
 {
@@ -249,14 +223,14 @@ static enum status close_slot(struct service *svc, struct arena *a, enum key key
 	enum status s = STATUS_OK;
 	redis_script(&c, &script_upgrade, 1);
 	key_put(&c, key, coupon, segment);
-	struct str fence = redis_text(ask(svc, a, &c, &s));
+	struct str fence = redis_text(call(svc, a, &c, &s));
 	int64_t generation = fence_generation(fence);
 	if (s != STATUS_OK ||
 	    (fence.n && (fence_layout(fence) != LAYOUT || fence_read(fence, generation) == FENCE_QUARANTINED)))
 		return s;
 	fence_change_command(&c, key, coupon, segment, STR(""),
 			     fence_text(closed, generation ? generation : 1, FENCE_STRAY));
-	ask(svc, a, &c, &s);
+	call(svc, a, &c, &s);
 	return s;
 }
 
@@ -264,16 +238,16 @@ enum status stray_close(struct service *svc, struct arena *a, const struct stray
 {
 	struct redis_command c;
 	enum status status = STATUS_OK;
-	if (!s->segments) /* only order rows name it: Redis has nothing that could sell */
+	if (!s->segments) /* only order rows name the coupon: Redis has no slot that could sell */
 		return STATUS_OK;
 	for (int i = 0; status == STATUS_OK && i < s->segments; i++)
 		status = close_slot(svc, a, KEY_SEGMENT, s->coupon, i);
 	if (status == STATUS_OK)
 		status = close_slot(svc, a, KEY_HUB, s->coupon, 0);
 	worklist_command(&c, "SADD", KEY_QUARANTINED, s->coupon, s->segments);
-	if (redis_number(ask(svc, a, &c, &status)) == 1)
+	if (redis_number(call(svc, a, &c, &status)) == 1)
 		log_error("coupon_quarantined", LOG_INT("coupon", s->coupon), LOG_STR("seller", s->seller_name),
-			  LOG_STR("name", s->name), LOG_TEXT("problem", "MySQL does not know it"));
+			  LOG_STR("name", s->name), LOG_TEXT("problem", "MySQL does not have it"));
 	return status;
 }
 
@@ -286,7 +260,7 @@ static int count_orders(struct service *svc, struct arena *a, struct stray_user 
 	return 0;
 }
 
-/* User by user along the index of their orders, a page at a time. */
+/* Reads the distinct users of orders along their index, page by page. */
 enum status stray_users(struct service *svc, struct arena *a, int most, struct stray_user **users, int *count)
 {
 	struct arena page = { 0 };

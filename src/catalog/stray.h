@@ -1,8 +1,7 @@
 /*
- * Coupons that Redis or order rows name and MySQL does not know: it was
- * restored from a backup that is older than they are. What they sold stays
- * where it is, as evidence; they are closed, so that they sell nothing more.
- * All of this blocks.
+ * Strays: coupons that Redis or order rows name, but that have no row in MySQL, because MySQL was restored from an
+ * older backup. Their orders are left where they are, as evidence; the coupons are quarantined, so that no more units
+ * are sold. All functions block.
  */
 #ifndef CATALOG_STRAY_H
 #define CATALOG_STRAY_H
@@ -13,32 +12,36 @@
 
 struct stray {
 	int64_t coupon;
-	int segments;                 /* 0: neither hub nor descriptor is there */
-	struct str seller_name, name; /* of the descriptor; empty when it is gone, "?" when it is none */
-	int64_t sold, queued;         /* order numbers given out by Redis; of these, orders on its lists */
+	int segments;                 /* 0: Redis has neither hub nor descriptor */
+	struct str seller_name, name; /* from the descriptor; empty without one, "?" for a text that is no name */
+	int64_t sold, queued;         /* sold: order numbers that Redis has given out; queued: orders on its lists */
 	int64_t rows;                 /* orders in MySQL */
 };
 
 /*
- * All of them, in the arena; what creations that were cut short have left in Redis is removed. Reads every key of Redis
- * and asks MySQL once for each coupon that has orders. STATUS_OK, STATUS_UNAVAILABLE, STATUS_INTERNAL.
+ * Lists all strays, in the arena. Removes from Redis the slots of abandoned creations that were left over. Reads the
+ * name of every key of Redis, and asks MySQL once for each coupon that has orders. STATUS_OK, STATUS_UNAVAILABLE,
+ * STATUS_INTERNAL.
  */
 enum status strays_find(struct service *svc, struct arena *a, struct stray **strays, int *count);
 
-/* Only the names and the segments of one. STATUS_OK, STATUS_UNAVAILABLE. */
+/* Reads only the names and the number of segments of a stray. STATUS_OK, STATUS_UNAVAILABLE. */
 enum status stray_names(struct service *svc, struct arena *a, int64_t coupon, struct stray *s);
 
-/* What Redis and the orders say of one coupon that MySQL does not know. The same statuses. */
+/* Reads all fields of a stray, from Redis and the order rows. STATUS_OK, STATUS_UNAVAILABLE, STATUS_INTERNAL. */
 enum status stray_read(struct service *svc, struct arena *a, int64_t coupon, struct stray *s);
 
 /*
- * Closes all its slots and enters it among the closed sales, which /readyz names. Once MySQL knows the coupon, the next
- * inspection looks at it as after a restart, and opens it when all is whole. Workers may answer "sold out" on the
- * hub's old word for a moment: sold_out_outlast. STATUS_OK, also when it was closed already; STATUS_UNAVAILABLE.
+ * Quarantines all slots of a stray, and enters it in the set of quarantined coupons, which /readyz names. Once MySQL
+ * has the coupon again, the next inspection opens it if its slots are complete. For a moment workers may still answer
+ * from a sold-out notice; see sold_out_outlast. STATUS_OK, also when it was quarantined already; STATUS_UNAVAILABLE.
  */
 enum status stray_close(struct service *svc, struct arena *a, const struct stray *s);
 
-/* Users whom orders name and MySQL does not know: the first `most` ids, and how many orders each has. In the arena. */
+/*
+ * Lists users that order rows name and the table users does not have: the first `most` ids, and how many orders each
+ * has, in the arena. STATUS_OK, STATUS_UNAVAILABLE, STATUS_INTERNAL.
+ */
 struct stray_user {
 	int64_t user, orders;
 };

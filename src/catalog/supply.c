@@ -6,12 +6,12 @@
 #include "sale/db_status.h"
 #include "sale/fence.h"
 #include "sale/key.h"
+#include "sale/sale_clock.h"
 #include "sale/scripts.h"
 #include "sale/worklist.h"
 #include "stock/sold_out.h"
 
-/* Of the flags that exchange.lua hands out; and how far the clocks of a cluster may be apart. */
-enum { LEASE_MS = 1000, SKEW_MS = 250, AMOUNT_MAX = 1000000000 };
+enum { AMOUNT_MAX = 1000000000 };
 
 struct supply {
 	int64_t coupon, generation, amount, cancelled;
@@ -33,11 +33,11 @@ static enum status first_row(struct db *db, const struct db_rows *rows, struct s
 	return STATUS_OK;
 }
 
-static enum status read_named(struct service *svc, struct arena *a, int64_t seller, struct str name, struct supply *s)
+static enum status read_named(struct service *svc, struct arena *a, const struct supply_request *rq, struct supply *s)
 {
 	struct db_rows rows;
 	if (db_query(svc->db, a, SUPPLY_COLUMNS "WHERE seller_id = ? AND name = ? AND published = 1", &rows,
-		     DB_N(seller), DB_S(name)))
+		     DB_N(rq->seller), DB_S(rq->name)))
 		return db_status(svc->db, "supply");
 	return first_row(svc->db, &rows, s);
 }
@@ -50,8 +50,10 @@ static enum status read_published(struct service *svc, struct arena *a, int64_t 
 	return first_row(svc->db, &rows, s);
 }
 
-/* Tells the hub the totals; the epoch is then the oldest whose flags are good. */
-static enum status tell_hub(struct service *svc, struct arena *a, const struct supply *s, struct supply_opening *o)
+/*
+ * Raises the totals of the hub. Sold-out flags of epochs before the one it returns in o->epoch are not valid any more.
+ */
+static enum status raise_hub(struct service *svc, struct arena *a, const struct supply *s, struct supply_opening *o)
 {
 	struct redis_command c;
 	const struct redis_reply *reply = NULL;
@@ -64,7 +66,7 @@ static enum status tell_hub(struct service *svc, struct arena *a, const struct s
 	if (redis_call(svc->redis_sync, a, &c, &reply) != REDIS_ANSWER)
 		return STATUS_UNAVAILABLE;
 	o->epoch = redis_number_at(reply, 1);
-	o->wait_ms = redis_number_at(reply, 3) ? SOLD_OUT_LEASE_MS : 0;
+	o->wait_ms = redis_number_at(reply, 3) ? SOLD_OUT_NOTICE_MS : 0;
 	if (str_eq(redis_text_at(reply, 0), STR("OK")))
 		return STATUS_OK;
 	worklist_inspect(svc->redis_sync, s->coupon, s->segments);
@@ -78,10 +80,10 @@ static void on_flag(void *context, enum redis_outcome end, const struct redis_re
 	*open += end == REDIS_ANSWER && str_eq(redis_text_at(reply, 0), STR("OK"));
 }
 
-/* Every segment must have heard it, or its flag must have run out; and so must the word that workers keep. */
+/* If a segment does not answer, the wait includes its flag; it always includes the workers' sold-out notices. */
 static void clear_flags(struct service *svc, const struct supply *s, struct supply_opening *o)
 {
-	int64_t told_ms = clock_mono_ms();
+	int64_t raised_ms = clock_mono_ms();
 	int open = 0;
 	for (int i = 0; i < s->segments; i++) {
 		struct redis_command c;
@@ -94,12 +96,12 @@ static void clear_flags(struct service *svc, const struct supply *s, struct supp
 		redis_send(svc->redis_sync, &c, on_flag, &open);
 	}
 	redis_wait_all(svc->redis_sync);
-	int64_t wait_ms = open < s->segments ? LEASE_MS + SKEW_MS : o->wait_ms;
-	int64_t rest = told_ms + wait_ms + 1 - clock_mono_ms();
+	int64_t wait_ms = open < s->segments ? SOLD_OUT_FLAG_MS + SOLD_OUT_SKEW_MS : o->wait_ms;
+	int64_t rest = raised_ms + wait_ms + 1 - clock_mono_ms();
 	o->wait_ms = rest > 0 ? rest : 0;
 }
 
-/* No totals, only that the time has passed. */
+/* The totals are sent as 0, so that the script raises nothing and only takes the epoch. */
 void supply_open(struct service *svc, struct arena *a, const struct supply_opening *o)
 {
 	struct redis_command c;
@@ -117,23 +119,12 @@ void supply_open(struct service *svc, struct arena *a, const struct supply_openi
 
 static enum status put_on_sale(struct service *svc, struct arena *a, const struct supply *s, struct supply_opening *o)
 {
-	*o = (struct supply_opening){ .coupon = s->coupon, .generation = s->generation };
-	enum status status = tell_hub(svc, a, s, o);
+	*o = (struct supply_opening){ .coupon = s->coupon, .generation = s->generation, .amount = s->amount };
+	enum status status = raise_hub(svc, a, s, o);
 	if (status != STATUS_OK)
 		return status;
 	FAULT(supply_told);
 	clear_flags(svc, s, o);
-	return STATUS_OK;
-}
-
-enum status supply_time(struct service *svc, struct arena *a, int64_t *now_ms)
-{
-	struct redis_command c;
-	const struct redis_reply *time = NULL;
-	redis_command(&c, "TIME");
-	if (redis_call(svc->redis_sync, a, &c, &time) != REDIS_ANSWER)
-		return STATUS_UNAVAILABLE;
-	*now_ms = redis_number_at(time, 0) * 1000 + redis_number_at(time, 1) / 1000;
 	return STATUS_OK;
 }
 
@@ -142,34 +133,31 @@ static enum status check_open(struct service *svc, struct arena *a, const struct
 	int64_t now_ms = 0;
 	if (!s->ends_ms)
 		return STATUS_OK;
-	enum status status = supply_time(svc, a, &now_ms);
+	enum status status = sale_clock_read(svc, a, &now_ms);
 	return status == STATUS_OK && now_ms >= s->ends_ms ? STATUS_ENDED : status;
 }
 
-enum status supply_add(struct service *svc, struct arena *a, int64_t seller, struct str name, int64_t units,
-		       int64_t *amount, struct supply_opening *o)
+enum status supply_add(struct service *svc, struct arena *a, const struct supply_request *rq, struct supply_opening *o)
 {
 	struct supply s;
 	int64_t changed = 0;
-	enum status status = read_named(svc, a, seller, name, &s);
+	enum status status = read_named(svc, a, rq, &s);
 	if (status == STATUS_OK)
 		status = check_open(svc, a, &s);
 	if (status != STATUS_OK)
 		return status;
 	if (db_exec(svc->db, "UPDATE coupons SET amount = amount + ? WHERE id = ? AND amount + ? <= 1000000000",
-		    &changed, DB_N(units), DB_N(s.coupon), DB_N(units)))
+		    &changed, DB_N(rq->units), DB_N(s.coupon), DB_N(rq->units)))
 		return db_status(svc->db, "supply");
 	if (!changed)
 		return STATUS_BAD_FIELD;
 	FAULT(supply_counted);
-	status = read_named(svc, a, seller, name, &s); /* the total, with what others added meanwhile */
+	status = read_named(svc, a, rq, &s); /* the total includes units that others have added meanwhile */
 	if (status == STATUS_OK)
 		status = put_on_sale(svc, a, &s, o);
-	if (status != STATUS_OK)
-		return status;
-	FAULT(supply_opening_waits);
-	*amount = s.amount;
-	return STATUS_OK;
+	if (status == STATUS_OK)
+		FAULT(supply_opening_waits);
+	return status;
 }
 
 enum status supply_read_hub(struct service *svc, struct arena *a, int64_t coupon, int64_t *amount, int64_t *cancelled)
@@ -186,7 +174,7 @@ enum status supply_read_hub(struct service *svc, struct arena *a, int64_t coupon
 	*amount = redis_number_at(reply, 0);
 	*cancelled = redis_number_at(reply, 1);
 	if (*amount < 0 || *amount > AMOUNT_MAX || *cancelled < 0 || *cancelled > AMOUNT_MAX)
-		*amount = *cancelled = 0; /* none that we wrote */
+		*amount = *cancelled = 0; /* these numbers were not written by this service */
 	return STATUS_OK;
 }
 

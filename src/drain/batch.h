@@ -1,38 +1,50 @@
-/* One batch of one coupon's orders: read from its lists, committed, trimmed. */
+/*
+ * A batch: orders of one coupon, read from the lists of its segments, and what becomes of them. Its memory is in the
+ * caller's arena.
+ */
 #ifndef DRAIN_BATCH_H
 #define DRAIN_BATCH_H
 
 #include "base/arena.h"
 #include "order/known.h"
-#include "order/lost.h"
 #include "sale/numbers.h"
 #include "sale/order_record.h"
 #include "sale/service.h"
+#include "sale/worklist.h"
 
-/* A record on a segment's list: its number, how many stand before it, and the list's incarnation. Number 0: none. */
+/*
+ * A record on a segment's list: its number, how many records are before it, and the segment's base. Number 0: no place.
+ */
 struct place {
 	int64_t number, index, base;
 };
 
 struct segment_batch {
-	bool waits, skip; /* skip: what follows in it cannot be moved now */
-	bool held;        /* not trimmed yet: a customer's list is away */
-	bool trimmed;
-	int64_t base;         /* the incarnation of the list that was read; -1: that cannot be read */
-	int64_t cursor, next; /* the lowest number that MySQL does not have: as it was, and once committed */
-	int64_t cursor_base;  /* the highest base that was handed out */
 	/*
-	 * The last order that MySQL has and that is still on the list, because it could not be trimmed: records up to
-	 * it are passed over. The caller may set it before batch_move, from what an earlier batch left here.
+	 * The last order that is in MySQL and still on the list, because the list could not be trimmed: a batch reads
+	 * from the record behind it. Set by untrimmed_pass_over; after_commit sets it anew.
 	 */
 	struct place passed;
-	const struct order_record *first; /* that was read: those of a segment stand together; NULL: none */
-	int64_t first_index;              /* how many stand before it on the list */
-	const struct order_record *last;  /* the last one that is in MySQL, once committed; NULL: none */
-	struct known *known;              /* what MySQL has of those below the cursor; NULL: not asked yet */
-	int known_count;
-	struct ranges *ranges; /* of earlier bases, and those below the cursor that become known; NULL: not asked yet */
-	struct str garbage;    /* an unreadable record at the head */
+
+	/* What batch_read found. */
+	int64_t base;                     /* of the segment; -1: it cannot be read */
+	bool waits;                       /* the list has records behind `passed` */
+	const struct order_record *first; /* in `records`, where a segment's records are adjacent; NULL: none */
+	int64_t first_index;              /* how many records are before `first` on the list */
+	struct str garbage;               /* the record at the head of the list, when it cannot be read */
+
+	/* State of the transaction under way. */
+	struct cursor cursor;            /* before this transaction, which inserts a cursor that does not exist */
+	int64_t next;                    /* what the cursor's next number becomes */
+	const struct order_record *last; /* up to this record all are decided; NULL: none is */
+	bool skip;                       /* the records that follow cannot be moved now */
+	struct known_numbers known;      /* what MySQL has under numbers below the cursor; `at` is NULL: not read yet */
+	struct ranges *ranges;           /* of earlier bases, and what this transaction adds; NULL: not read yet */
+
+	/* Set by the commit and after it. */
+	const struct order_record *committed; /* `last` of the last committed transaction; NULL: none */
+	bool held;                            /* must not be trimmed: a customer's list is unreachable */
+	bool is_settled; /* the server answered the trim, even if it trimmed nothing because the base has changed */
 };
 
 struct batch {
@@ -43,27 +55,24 @@ struct batch {
 	struct segment_batch *segment;
 	struct order_record *records;
 	int count, capacity;
-	struct lost_candidate *suspicions; /* older orders of the customers of these, to be looked at */
-	int suspicion_count;
 
-	bool raced;    /* another drainer, or a person, decided about the same at the same moment */
-	bool known;    /* MySQL has the coupon, as far as that was asked */
-	bool oversold; /* MySQL has fewer units than the batch has orders, or no such coupon */
-	bool stray;    /* MySQL does not know the coupon: it is closed, and its orders stay on their lists */
-	bool replaced; /* a list is of another incarnation than its cursor: the coupon is put in doubt */
-	bool away;     /* a list could not be read: its orders wait, those of the others were moved */
+	bool coupon_exists; /* in MySQL; false also while MySQL was not asked */
+	bool stray;         /* MySQL does not have the coupon: it gets closed, and its orders stay on their lists */
+	bool replaced;      /* a segment has another base than its cursor: the coupon must be inspected */
+	bool away;          /* a list could not be read: its orders wait, and those of the other lists are moved */
 	int committed, dead;
-	int64_t oldest_ms; /* when the oldest order of the batch was claimed; 0: none */
+	int64_t oldest_ms; /* when the oldest order of the batch was claimed; 0: the batch is empty */
 };
 
-/* Everything lives in the arena. */
 void batch_init(struct batch *b, struct service *svc, struct arena *a, int64_t coupon, int segments);
 
 /*
- * Reads, commits, trims. The orders committed, or -1: a server is away, or refuses; nothing is lost. Lists that are
- * away do not hold up the others, and lists that cannot be trimmed only stay as long as they are. A list of another
- * incarnation than its cursor waits for an inspection, which is asked for.
+ * Reads the lists, each from the record behind `passed`. At a record that cannot be read, or whose number is not above
+ * that of the record before it, it stops to read this list. Blocks.
  */
-int batch_move(struct batch *b);
+void batch_read(struct batch *b);
+
+/* Logs the database's error; `at` names the step that failed. Returns -1. */
+int batch_failed(struct batch *b, const char *at);
 
 #endif

@@ -1,4 +1,3 @@
-/* One row per setting: where it lives in struct conf, its kind and its bounds. */
 #include "host/conf.h"
 
 #include <errno.h>
@@ -9,17 +8,27 @@
 
 #include "base/parse.h"
 
-enum kind { TEXT, INT, AUTO_INT, FLAG, FILE_, WORD };
-#define KIND_TEXT     TEXT
-#define KIND_INT      INT
-#define KIND_AUTO_INT AUTO_INT
-#define KIND_FLAG     FLAG
-#define KIND_FILE     FILE_
-#define KIND_WORD     WORD
+enum { VALUE_ROOM = 16 };
+
+/* How values of a kind are read and written. */
+struct row;
+static const struct kind {
+	/* Sets the value at `at`. Returns NULL; or what the text must be, as a constant or in the arena. */
+	const char *(*assign)(struct arena *a, const struct row *row, void *at, const char *value);
+	/* Returns the text of the value at `at`, which may be in `room`. */
+	const char *(*text)(const struct row *row, const void *at, char room[VALUE_ROOM]);
+} text_kind, file_kind, int_kind, auto_int_kind, flag_kind, word_kind;
+
+#define KIND_TEXT     &text_kind
+#define KIND_INT      &int_kind
+#define KIND_AUTO_INT &auto_int_kind
+#define KIND_FLAG     &flag_kind
+#define KIND_FILE     &file_kind
+#define KIND_WORD     &word_kind
 
 static const struct row {
 	const char *name;
-	enum kind kind;
+	const struct kind *kind;
 	size_t offset;
 	const char *def;
 	long min, max;
@@ -33,7 +42,7 @@ static const struct row {
 enum { ROWS = sizeof rows / sizeof rows[0] };
 _Static_assert(ROWS <= sizeof((struct conf *)0)->source / sizeof(char *), "conf.source is too small");
 
-static const struct row *find(const char *name, size_t n)
+static const struct row *row_find(const char *name, size_t n)
 {
 	for (int i = 0; i < ROWS; i++)
 		if (strlen(rows[i].name) == n && memcmp(rows[i].name, name, n) == 0)
@@ -41,18 +50,80 @@ static const struct row *find(const char *name, size_t n)
 	return NULL;
 }
 
-static bool parse_flag(const char *value, bool *flag)
+/* Kinds */
+
+static const char *assign_text(struct arena *a, const struct row *row, void *at, const char *value)
 {
-	static const char *const words[] = { "no", "yes", "off", "on", "false", "true", "0", "1" };
-	for (int i = 0; i < 8; i++)
-		if (strcasecmp(value, words[i]) == 0) {
-			*flag = i & 1;
-			return true;
-		}
-	return false;
+	long length = (long)strlen(value);
+	if (length < row->min || length > row->max)
+		return arena_printf(a, "%ld to %ld characters", row->min, row->max);
+	*(const char **)at = arena_strndup(a, value, (size_t)length);
+	return NULL;
 }
 
-/* The i-th word of a row; an empty one past the last. */
+static const char *text_text(const struct row *row, const void *at, char room[VALUE_ROOM])
+{
+	(void)row, (void)room;
+	return *(const char *const *)at;
+}
+
+static bool parse_number(const struct row *row, const char *value, int *number)
+{
+	char *end;
+	errno = 0;
+	long n = strtol(value, &end, 10);
+	if (errno || end == value || *end || n < row->min || n > row->max)
+		return false;
+	*number = (int)n;
+	return true;
+}
+
+static const char *assign_int(struct arena *a, const struct row *row, void *at, const char *value)
+{
+	return parse_number(row, value, at) ? NULL
+					    : arena_printf(a, "a whole number from %ld to %ld", row->min, row->max);
+}
+
+static const char *int_text(const struct row *row, const void *at, char room[VALUE_ROOM])
+{
+	(void)row;
+	snprintf(room, VALUE_ROOM, "%d", *(const int *)at);
+	return room;
+}
+
+static const char *assign_auto_int(struct arena *a, const struct row *row, void *at, const char *value)
+{
+	if (strcmp(value, "auto") == 0)
+		*(int *)at = CONF_AUTO;
+	else if (!parse_number(row, value, at))
+		return arena_printf(a, "a whole number from %ld to %ld or auto", row->min, row->max);
+	return NULL;
+}
+
+static const char *auto_int_text(const struct row *row, const void *at, char room[VALUE_ROOM])
+{
+	return *(const int *)at == CONF_AUTO ? "auto" : int_text(row, at, room);
+}
+
+static const char *assign_flag(struct arena *a, const struct row *row, void *at, const char *value)
+{
+	static const char *const words[] = { "no", "yes", "off", "on", "false", "true", "0", "1" };
+	(void)a, (void)row;
+	for (int i = 0; i < 8; i++)
+		if (strcasecmp(value, words[i]) == 0) {
+			*(bool *)at = i & 1;
+			return NULL;
+		}
+	return "yes or no";
+}
+
+static const char *flag_text(const struct row *row, const void *at, char room[VALUE_ROOM])
+{
+	(void)row, (void)room;
+	return *(const bool *)at ? "yes" : "no";
+}
+
+/* The i-th word of a row; empty past the last one. */
 static struct str word_at(const struct row *row, int i)
 {
 	struct str rest = str_of(row->def), word = { "", 0 };
@@ -62,45 +133,37 @@ static struct str word_at(const struct row *row, int i)
 	return word;
 }
 
-static bool parse_word(const struct row *row, const char *value, int *number)
+static const char *assign_word(struct arena *a, const struct row *row, void *at, const char *value)
 {
 	struct str word;
 	for (int i = 0; (word = word_at(row, i)).n; i++)
 		if (str_eq(word, str_of(value))) {
-			*number = i;
-			return true;
+			*(int *)at = i;
+			return NULL;
 		}
-	return false;
+	return arena_printf(a, "one of %s", row->def);
 }
 
-/* NULL, or what the value must be. */
-static const char *assign(struct conf *c, const struct row *row, const char *value)
+static const char *word_text(const struct row *row, const void *at, char room[VALUE_ROOM])
 {
-	void *at = (char *)c + row->offset;
-	if (row->kind == FLAG)
-		return parse_flag(value, at) ? NULL : "yes or no";
-	if (row->kind == WORD)
-		return parse_word(row, value, at) ? NULL : arena_printf(&c->arena, "one of %s", row->def);
-	if (row->kind == AUTO_INT && strcmp(value, "auto") == 0) {
-		*(int *)at = CONF_AUTO;
-		return NULL;
-	}
-	if (row->kind == INT || row->kind == AUTO_INT) {
-		char *end;
-		errno = 0;
-		long n = strtol(value, &end, 10);
-		if (errno || end == value || *end || n < row->min || n > row->max)
-			return arena_printf(&c->arena, "a whole number from %ld to %ld%s", row->min, row->max,
-					    row->kind == AUTO_INT ? " or auto" : "");
-		*(int *)at = (int)n;
-		return NULL;
-	}
-	long length = (long)strlen(value);
-	if (length < row->min || length > row->max)
-		return arena_printf(&c->arena, "%ld to %ld characters", row->min, row->max);
-	*(const char **)at = arena_strndup(&c->arena, value, (size_t)length);
-	return NULL;
+	struct str word = word_at(row, *(const int *)at);
+	snprintf(room, VALUE_ROOM, "%.*s", (int)word.n, word.p);
+	return room;
 }
+
+static const struct kind text_kind = { assign_text, text_text };
+static const struct kind file_kind = { assign_text, text_text }; /* the path of a secret */
+static const struct kind int_kind = { assign_int, int_text };
+static const struct kind auto_int_kind = { assign_auto_int, auto_int_text };
+static const struct kind flag_kind = { assign_flag, flag_text };
+static const struct kind word_kind = { assign_word, word_text };
+
+static const char *row_assign(struct conf *c, const struct row *row, const char *value)
+{
+	return row->kind->assign(&c->arena, row, (char *)c + row->offset, value);
+}
+
+/* Layers */
 
 void conf_init(struct conf *c)
 {
@@ -108,8 +171,8 @@ void conf_init(struct conf *c)
 	arena_init(&c->arena);
 	buf_init(&c->problems, &c->arena);
 	for (int i = 0; i < ROWS; i++) {
-		if (rows[i].kind != WORD) /* the first word is 0 */
-			assign(c, &rows[i], rows[i].def);
+		if (rows[i].kind != &word_kind) /* the first word is 0 */
+			row_assign(c, &rows[i], rows[i].def);
 		c->source[i] = "default";
 	}
 }
@@ -119,14 +182,14 @@ void conf_release(struct conf *c)
 	arena_release(&c->arena);
 }
 
-static void set(struct conf *c, const char *name, size_t n, const char *value, const char *source)
+static void set_value(struct conf *c, const char *name, size_t n, const char *value, const char *source)
 {
-	const struct row *row = find(name, n);
+	const struct row *row = row_find(name, n);
 	if (!row) {
 		buf_printf(&c->problems, "%s: unknown setting '%.*s'\n", source, (int)n, name);
 		return;
 	}
-	const char *wanted = assign(c, row, value);
+	const char *wanted = row_assign(c, row, value);
 	if (wanted)
 		buf_printf(&c->problems, "%s: %s must be %s, not '%s'\n", source, row->name, wanted, value);
 	else
@@ -140,7 +203,7 @@ void conf_set(struct conf *c, const char *assignment, const char *source)
 		buf_printf(&c->problems, "%s: '%s' is not name=value\n", source, assignment);
 		return;
 	}
-	set(c, assignment, (size_t)(eq - assignment), eq + 1, source);
+	set_value(c, assignment, (size_t)(eq - assignment), eq + 1, source);
 }
 
 static char *trim(char *s)
@@ -164,7 +227,7 @@ static void load_line(struct conf *c, char *line, const char *where)
 	}
 	*eq = '\0';
 	char *name = trim(line);
-	set(c, name, strlen(name), trim(eq + 1), where);
+	set_value(c, name, strlen(name), trim(eq + 1), where);
 }
 
 void conf_load_file(struct conf *c, const char *path)
@@ -191,7 +254,7 @@ void conf_load_environment(struct conf *c, char **environment)
 		size_t n = strlen(name);
 		for (char **e = environment; *e; e++)
 			if (strncasecmp(*e, name, n) == 0)
-				set(c, rows[i].name, n - 9, *e + n, "environment");
+				set_value(c, rows[i].name, n - 9, *e + n, "environment");
 	}
 }
 
@@ -203,7 +266,7 @@ bool conf_ok(const struct conf *c)
 void conf_check_secrets(struct conf *c)
 {
 	for (int i = 0; i < ROWS; i++) {
-		if (rows[i].kind != FILE_)
+		if (rows[i].kind != &file_kind)
 			continue;
 		const char *path = *(const char *const *)((const char *)c + rows[i].offset);
 		struct stat st;
@@ -216,42 +279,30 @@ void conf_check_secrets(struct conf *c)
 	}
 }
 
-static const char *value_text(const struct conf *c, const struct row *row, char number[16])
+/* Numbers and flags have no quotes in JSON. */
+static void print_json(struct buf *out, const struct row *row, const char *value)
 {
-	const void *at = (const char *)c + row->offset;
-	if (row->kind == FLAG)
-		return *(const bool *)at ? "yes" : "no";
-	if (row->kind == WORD) {
-		struct str word = word_at(row, *(const int *)at);
-		snprintf(number, 16, "%.*s", (int)word.n, word.p);
-		return number;
-	}
-	if (row->kind == AUTO_INT && *(const int *)at == CONF_AUTO)
-		return "auto";
-	if (row->kind != INT && row->kind != AUTO_INT)
-		return *(const char *const *)at;
-	snprintf(number, 16, "%d", *(const int *)at);
-	return number;
+	if (row->kind == &flag_kind)
+		json_bool(out, "value", *value == 'y');
+	else if (row->kind == &int_kind || (row->kind == &auto_int_kind && *value != 'a'))
+		json_int(out, "value", strtol(value, NULL, 10));
+	else
+		json_str(out, "value", str_of(value));
 }
 
 void conf_print(const struct conf *c, struct buf *out, bool json)
 {
-	char number[16];
+	char room[VALUE_ROOM];
 	if (json)
 		json_begin(out, NULL, '{');
 	for (int i = 0; i < ROWS; i++) {
-		const char *value = value_text(c, &rows[i], number);
+		const char *value = rows[i].kind->text(&rows[i], (const char *)c + rows[i].offset, room);
 		if (!json) {
 			buf_printf(out, "%s = %s  # %s\n", rows[i].name, value, c->source[i]);
 			continue;
 		}
 		json_begin(out, rows[i].name, '{');
-		if (rows[i].kind == INT || (rows[i].kind == AUTO_INT && *value != 'a'))
-			json_int(out, "value", strtol(value, NULL, 10));
-		else if (rows[i].kind == FLAG)
-			json_bool(out, "value", *value == 'y');
-		else
-			json_str(out, "value", str_of(value));
+		print_json(out, &rows[i], value);
 		json_str(out, "source", str_of(c->source[i]));
 		json_end(out, '}');
 	}

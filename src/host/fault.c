@@ -1,5 +1,4 @@
-/* Only in test builds. A file is looked for at each passage, so that a test need not start anything anew for a fault.
- */
+/* Only in test builds. FILE is read at each passage, so that a test need not restart a process for a fault. */
 #include "host/fault.h"
 
 #include <errno.h>
@@ -33,7 +32,7 @@ static struct {
 	unsigned short dice[3];
 } spec;
 
-static const char *file; /* NULL: the spec was given at the start, and stays */
+static const char *file; /* NULL: the spec does not change */
 
 static void act_kill(int64_t ms)
 {
@@ -73,7 +72,7 @@ static bool names_a_point(struct str pattern)
 	return false;
 }
 
-/* Processes that come one after the other must not all draw the same. */
+/* Processes with the same seed must not draw the same numbers. */
 static void shuffle(void)
 {
 	uint8_t key[SIPHASH_KEY] = { 0 };
@@ -114,7 +113,7 @@ __attribute__((constructor)) static void start(void)
 		set_spec(str_of(text));
 }
 
-/* True when there is something to do; a spec that is another than the last one counts anew. */
+/* True: the file has a spec. If it differs from the last one, passages are counted from 0 again. */
 static bool read_file(void)
 {
 	char text[SPEC];
@@ -143,7 +142,7 @@ void fault_pass(enum fault point)
 		return;
 	if (!spec.text[0] || fnmatch(spec.pattern, points[point].name, 0) != 0 || !is_due())
 		return;
-	if (file && unlink(file)) /* another process was faster */
+	if (file && unlink(file)) /* another process has removed the file and acts */
 		return;
 	log_warn("fault", LOG_TEXT("point", points[point].name), LOG_TEXT("spec", spec.text),
 		 LOG_INT("passage", spec.passed), LOG_INT("seed", spec.seed));

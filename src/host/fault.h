@@ -1,17 +1,15 @@
 /*
- * Named points at which a test kills or stalls the process: FAULT(claim_answered). Only a build that was configured
- * with
- * --enable-faults has them; in any other they are nothing, and fault.c is not in it.
+ * Named points at which a test kills or stalls the process: FAULT(claim_answered). Only builds configured
+ * with --enable-faults have them; in others FAULT is empty.
  *
- * SECKILL_FAULT says which point does what:
+ * The environment variable SECKILL_FAULT is one of
  *
- *     NAME:ACTION:WHEN[:SEED]   NAME may be a pattern, transfer_*; ACTION is kill, or stall=MS; WHEN is a count, the
- *                               n-th passage in one process, or a chance, 20%. The seed of chances is in the log.
- *     @FILE                     the same, read from FILE at each passage while there is a FILE. Who acts removes it
- *                               first, so it acts once, whatever number of processes there are, and a respawned one
- * lives.
+ *     NAME:ACTION:WHEN[:SEED]   NAME may be a pattern, refill_*; ACTION is kill, or stall=MS; WHEN is a count, the
+ *                               n-th passage in one process, or a chance, 20%. The seed of chances is logged.
+ *     @FILE                     the same, read from FILE at each passage while FILE exists. A process removes FILE
+ *                               before it acts, so that only one process acts, once.
  *
- * A spec that cannot be understood ends the process with 78: at its start, one from a file at the next passage.
+ * If the spec cannot be parsed, the process ends with exit code 78: at its start or, for FILE, at the next passage.
  */
 #ifndef HOST_FAULT_H
 #define HOST_FAULT_H

@@ -1,11 +1,11 @@
 /*
- * Open addressing with linear probes. A key may have two places, when two processes take one at the same moment: its
+ * Open addressing with linear probes. If two processes enter a key at the same moment, the key has two places; its
  * value is the higher one.
  *
- * Places are given back and taken anew for other keys while processes read and raise them. So each value carries a
- * version, which changes when the place is taken and while it has no key: whoever read the value first, then the key,
- * and finds the same version when he writes, or reads, the value again has dealt with that key's value. A process that
- * is killed while it takes a place leaves it to nobody.
+ * A place may be given back and taken for another key while processes read and raise it. So each value has a version,
+ * which changes when the place is taken, before the place gets its key. If a process reads the value, then the key, and
+ * finds the same version when it reads or writes the value again, the value was that of the key. If a process is killed
+ * while it takes a place, the place is lost.
  */
 #include "host/high_water.h"
 
@@ -17,12 +17,12 @@
 
 enum { PROBES = 64, NUMBER_BITS = 54 };
 
-/* In the place of a key. A search ends at a place that never had one. */
+/* Values of the member `key` that are not keys. A search ends at a place that was never taken. */
 enum { NEVER_TAKEN, GIVEN_BACK, BEING_TAKEN };
 
 struct place {
 	_Atomic uint64_t key;
-	_Atomic uint64_t value; /* below its version */
+	_Atomic uint64_t value; /* the version, in the high bits, and the value */
 };
 
 struct high_water {
@@ -30,7 +30,7 @@ struct high_water {
 	struct place *places;
 };
 
-/* Versions 1, which had no magic, and 2 had as many places, never gave one back, and had other keys. */
+/* Versions 1, which had no magic, and 2 had the same size, never gave a place back, and had other keys. */
 static const struct shared_layout layout = { .size = HIGH_WATER_MAX * sizeof(struct place),
 					     .magic = 0x736b6d61726b0003, /* "skmark", version 3 */
 					     .earlier = 0x736b6d61726b0002 };
@@ -82,14 +82,14 @@ static uint64_t next_version(uint64_t value)
 	return ((value >> NUMBER_BITS) + 1) << NUMBER_BITS;
 }
 
-/* Where the search for a key goes on after i places; NULL: it ends. */
+/* The i-th place to probe for a key; NULL: there are no more. */
 static struct place *probe(const struct high_water *m, uint64_t key, int i)
 {
 	uint64_t home = key * 0x9e3779b97f4a7c15 >> 46; /* Fibonacci hashing: as many bits as HIGH_WATER_MAX has */
 	return m && i < PROBES ? &m->places[(home + (uint64_t)i) % HIGH_WATER_MAX] : NULL;
 }
 
-/* False: the place is another key's. */
+/* False: the place has another key. */
 static bool read_place(struct place *p, uint64_t key, uint64_t *value)
 {
 	do {
@@ -111,7 +111,7 @@ int64_t high_water_read(const struct high_water *m, uint64_t key)
 	return highest;
 }
 
-/* False: the place is another key's, or was given back meanwhile. */
+/* False: the place has another key, or was given back meanwhile. */
 static bool raise_place(struct place *p, uint64_t key, int64_t number, int64_t *before)
 {
 	uint64_t value;
@@ -155,7 +155,7 @@ bool high_water_raise(struct high_water *m, uint64_t key, int64_t value)
 	return high_water_replace(m, key, value, &before);
 }
 
-/* Whoever raised it since it was looked at may not know that it is gone. */
+/* If another process raises the value before the key is removed, the key is entered again with that value. */
 static void drop_place(struct high_water *m, struct place *p, uint64_t key, int64_t highest)
 {
 	uint64_t value, there = key;

@@ -1,9 +1,10 @@
 /*
- * A line is built on the stack and written at once, so lines of several processes never mix: LINE is below PIPE_BUF.
+ * A line is built on the stack and written by one write(2), so lines of several processes never mix: LINE is below
+ * PIPE_BUF.
  *
- * O_NONBLOCK would be a property of the open file description, which is shared with whoever else has this standard
- * error. So a pipe or terminal is opened once more, which gives a description of our own. A socket cannot be opened
- * again, but has MSG_DONTWAIT. A regular file needs neither, and opened again it would be written from its beginning.
+ * O_NONBLOCK is a property of the open file description, which this process shares with others. Therefore a pipe or a
+ * terminal is opened again, which gives a description of our own. A socket cannot be opened again, but has
+ * MSG_DONTWAIT. A regular file needs neither; if it were opened again, it would be written from its beginning.
  */
 #include "host/log.h"
 
@@ -24,14 +25,14 @@ static ssize_t write_plain(const void *p, size_t n);
 static ssize_t (*write_line)(const void *p, size_t n) = write_plain;
 static struct stats *stats;
 static long long dropped, reported;
-static bool is_torn; /* the last line was written in part */
+static bool is_torn; /* only a part of the last line was written */
 
 struct line {
 	char text[LINE];
 	size_t n;
 };
 
-static void put(struct line *l, const char *p, size_t n)
+static void line_put(struct line *l, const char *p, size_t n)
 {
 	if (n > LINE - 1 - l->n)
 		n = LINE - 1 - l->n;
@@ -39,16 +40,16 @@ static void put(struct line *l, const char *p, size_t n)
 	l->n += n;
 }
 
-static void put_escaped(struct line *l, struct str s)
+static void line_put_escaped(struct line *l, struct str s)
 {
 	static const char hex[] = "0123456789abcdef";
 	for (size_t i = 0; i < s.n; i++) {
 		unsigned char c = (unsigned char)s.p[i];
 		if (c > ' ' && c < 0x7f && c != '"' && c != '\\' && c != '=') {
-			put(l, s.p + i, 1);
+			line_put(l, s.p + i, 1);
 		} else {
 			char code[4] = { '\\', 'x', hex[c >> 4], hex[c & 15] };
-			put(l, code, 4);
+			line_put(l, code, 4);
 		}
 	}
 }
@@ -70,7 +71,7 @@ static ssize_t write_socket(const void *p, size_t n)
 	return send(out, p, n, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-/* For what we may not open, such as a pipe that another user made. Another process can take the room in between. */
+/* For a pipe that cannot be opened, because another user made it. May block if another process fills it after poll. */
 static ssize_t write_polled(const void *p, size_t n)
 {
 	struct pollfd room = { .fd = out, .events = POLLOUT };
@@ -98,7 +99,7 @@ void log_count(struct stats *b)
 	stats = b;
 }
 
-/* The first line that gets through says how many did not. */
+/* Counts dropped lines. The first line that is written afterwards is followed by their number. */
 static void end_line(ssize_t written, size_t n)
 {
 	if (written != (ssize_t)n) {
@@ -127,15 +128,15 @@ void log_line(const char *level, const char *event, const struct log_pair *pairs
 	int n = snprintf(l.text, LINE, "%s%s %s %s pid=%d", is_torn ? "\n" : "", text, level, event, (int)getpid());
 	l.n = (size_t)n;
 	for (; pairs->key; pairs++) {
-		put(&l, " ", 1);
-		put(&l, pairs->key, strlen(pairs->key));
-		put(&l, "=", 1);
+		line_put(&l, " ", 1);
+		line_put(&l, pairs->key, strlen(pairs->key));
+		line_put(&l, "=", 1);
 		if (pairs->text.p) {
-			put_escaped(&l, pairs->text);
+			line_put_escaped(&l, pairs->text);
 		} else {
 			char number[24];
 			n = snprintf(number, sizeof number, "%lld", pairs->number);
-			put(&l, number, (size_t)n);
+			line_put(&l, number, (size_t)n);
 		}
 	}
 	l.text[l.n++] = '\n';

@@ -1,11 +1,9 @@
 /*
- * One line an event on standard error: time, level, event, then key=value
- * pairs. Values may be an attacker's: every byte that is not plain printable
- * text, and every space, quote and backslash, is escaped as \xNN.
+ * The log, on standard error: a line for each event, with time, level, event and key=value pairs. A value may come from
+ * an attacker, so every byte that is not printable, and every space, quote, backslash and '=', is escaped as \xNN.
  *
- * After log_open no line waits for the reader of the log: one that cannot be
- * written at once is dropped and counted, and the next that can be written is
- * followed by a line log_lines_dropped with the total.
+ * After log_open, a process does not wait for the reader of its log: a line that cannot be written at once is dropped
+ * and counted. The next line that is written is followed by a line log_lines_dropped with the total.
  */
 #ifndef HOST_LOG_H
 #define HOST_LOG_H
@@ -14,9 +12,9 @@
 
 struct stats;
 
-/* Called once, before the first line. Changes nothing for other processes that share standard error. */
+/* To be called once, before the first line. Does not affect other processes that share standard error. */
 void log_open(void);
-/* Where dropped lines are counted from now on; NULL: nowhere. */
+/* From now on, dropped lines are counted in these stats; NULL: they are not counted. */
 void log_count(struct stats *b);
 
 /* A pair. Text is copied before the call returns. */
@@ -34,14 +32,14 @@ struct log_pair {
 #define log_warn(...)  LOG_LINE_("warn", __VA_ARGS__)
 #define log_info(...)  LOG_LINE_("info", __VA_ARGS__)
 
-/* The event is a constant word; up to 12 pairs follow. One write(2), lines over 2 KB are cut. */
+/* The event is a constant word, followed by up to 12 pairs. Writes with one write(2); lines over 2 KB are cut. */
 #define LOG_LINE_(level, event, ...) log_line(level, event, (struct log_pair[]){ __VA_ARGS__ __VA_OPT__(, ){ 0 } })
 void log_line(const char *level, const char *event, const struct log_pair *pairs);
 
 /*
- * For what a lasting condition repeats: a line is written once, and while the same line (event and pairs) comes again,
- * once a minute with repeated=N, the number of lines left out since the last one. 256 different lines are told apart;
- * while there are more, one of the others a second is written. Not for two threads.
+ * For a condition that lasts. A line is written once; while the same line (event and pairs) is repeated, it is written
+ * once a minute with repeated=N, the number of lines left out since then. 256 different lines are distinguished; of all
+ * further lines, one is written each second. Not for two threads.
  */
 #define log_error_limited(...) LOG_LIMITED_("error", __VA_ARGS__)
 #define log_warn_limited(...)  LOG_LIMITED_("warn", __VA_ARGS__)
@@ -49,7 +47,7 @@ void log_line(const char *level, const char *event, const struct log_pair *pairs
 	log_line_limited(level, event, (struct log_pair[]){ __VA_ARGS__ __VA_OPT__(, ){ 0 } })
 void log_line_limited(const char *level, const char *event, const struct log_pair *pairs);
 
-/* From now on lines go to this function, not to standard error: for a program that talks to a person. */
+/* From now on, lines go to this function in place of standard error, for an interactive program. */
 typedef void log_sink(const char *event, const struct log_pair *pairs);
 void log_to(log_sink *sink);
 

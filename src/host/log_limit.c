@@ -1,7 +1,6 @@
 /*
- * A small table of the lines that were written within the last minute, by a
- * hash of the event and its pairs. While it is full, all lines that are not
- * in it share one entry more: the log stays bounded, whatever happens.
+ * A table of the lines that were written within the last minute, by a hash of the event and its pairs. While the table
+ * is full, all other lines share one more entry, so that the size of the log is limited.
  */
 #include "base/clock.h"
 #include "base/siphash.h"
@@ -17,7 +16,7 @@ struct entry {
 
 static struct entry lines[LINES], others = { .hash = 1 };
 
-static uint64_t add(uint64_t hash, const void *bytes, size_t n)
+static uint64_t hash_add(uint64_t hash, const void *bytes, size_t n)
 {
 	uint8_t key[SIPHASH_KEY] = { 0 };
 	memcpy(key, &hash, sizeof hash);
@@ -26,11 +25,11 @@ static uint64_t add(uint64_t hash, const void *bytes, size_t n)
 
 static uint64_t hash_of(const char *event, const struct log_pair *pairs)
 {
-	uint64_t hash = add(0, event, strlen(event));
+	uint64_t hash = hash_add(0, event, strlen(event));
 	for (; pairs->key; pairs++) {
-		hash = add(hash, pairs->key, strlen(pairs->key));
-		hash = pairs->text.p ? add(hash, pairs->text.p, pairs->text.n)
-				     : add(hash, &pairs->number, sizeof pairs->number);
+		hash = hash_add(hash, pairs->key, strlen(pairs->key));
+		hash = pairs->text.p ? hash_add(hash, pairs->text.p, pairs->text.n)
+				     : hash_add(hash, &pairs->number, sizeof pairs->number);
 	}
 	return hash ? hash : 1;
 }
@@ -40,8 +39,8 @@ static bool is_over(const struct entry *e, int64_t now)
 	return !e->hash || now - e->written_ms >= QUIET_MS;
 }
 
-/* The line's own entry, or else one that nobody needs any more, or that of all others. */
-static struct entry *find(uint64_t hash, int64_t now)
+/* The entry of the line, or an expired entry, or the entry of all other lines. */
+static struct entry *entry_find(uint64_t hash, int64_t now)
 {
 	struct entry *unused = NULL;
 	for (int i = 0; i < LINES; i++) {
@@ -72,7 +71,7 @@ static void write_line(const char *level, const char *event, const struct log_pa
 void log_line_limited(const char *level, const char *event, const struct log_pair *pairs)
 {
 	int64_t now = clock_mono_ms();
-	struct entry *e = find(hash_of(event, pairs), now);
+	struct entry *e = entry_find(hash_of(event, pairs), now);
 	if (now - e->written_ms < (e == &others ? CROWDED_MS : QUIET_MS)) {
 		e->left_out++;
 		return;

@@ -1,6 +1,6 @@
 /*
- * A new file is complete before it gets its name, so nobody maps half of one. Who makes or replaces a file holds a
- * lock on the directory, and looks again once it has the lock.
+ * A new file is complete before it gets its name, so no process maps an incomplete file. To make or replace a file, a
+ * process locks the directory, and then checks again whether the file exists.
  */
 #include "host/shared.h"
 
@@ -14,6 +14,8 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "base/alloc.h"
 
 static const char not_regular[] = "it is not a regular file";
 static const char another_layout[] = "it was written by another version, or is another kind of file: move it away";
@@ -30,15 +32,15 @@ static bool has_magic(int fd, const struct stat *st, const struct shared_layout 
 	       pread(fd, &magic, sizeof magic, (off_t)l->size) == (ssize_t)sizeof magic && magic == wanted;
 }
 
-/* Not posix_fallocate: where the file system cannot allocate, that writes into what other processes have mapped. */
-static bool reserve(int fd, const struct stat *st, size_t size)
+/* Not posix_fallocate, which writes to pages that other processes have mapped if the file system cannot allocate. */
+static bool file_reserve(int fd, const struct stat *st, size_t size)
 {
 	return fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)size) == 0 ||
 	       (errno == EOPNOTSUPP && (size_t)st->st_blocks * 512 >= (size_t)st->st_size);
 }
 
 /* NULL: the file has this layout and all its blocks. */
-static const char *check(int fd, const struct shared_layout *l)
+static const char *file_check(int fd, const struct shared_layout *l)
 {
 	struct stat st;
 	if (fstat(fd, &st) < 0)
@@ -47,16 +49,16 @@ static const char *check(int fd, const struct shared_layout *l)
 		return not_regular;
 	if (!has_magic(fd, &st, l, l->magic))
 		return another_layout;
-	return reserve(fd, &st, file_size(l)) ? NULL : strerror(errno);
+	return file_reserve(fd, &st, file_size(l)) ? NULL : strerror(errno);
 }
 
-static const char *join(int *fd, int directory, const char *name, const struct shared_layout *l)
+static const char *file_join(int *fd, int directory, const char *name, const struct shared_layout *l)
 {
 	*fd = openat(directory, name, O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
-	return *fd < 0 ? strerror(errno) : check(*fd, l);
+	return *fd < 0 ? strerror(errno) : file_check(*fd, l);
 }
 
-static int fill(int fd, const struct shared_layout *l)
+static int file_fill(int fd, const struct shared_layout *l)
 {
 	int error = posix_fallocate(fd, 0, (off_t)file_size(l));
 	if (!error && pwrite(fd, &l->magic, sizeof l->magic, (off_t)l->size) != (ssize_t)sizeof l->magic)
@@ -64,13 +66,13 @@ static int fill(int fd, const struct shared_layout *l)
 	return error;
 }
 
-static const char *make(int *fd, int directory, const char *name, const struct shared_layout *l)
+static const char *file_make(int *fd, int directory, const char *name, const struct shared_layout *l)
 {
 	char new[NAME_MAX + 1];
 	snprintf(new, sizeof new, "%s.new", name);
-	unlinkat(directory, new, 0); /* of a process that was killed */
+	unlinkat(directory, new, 0); /* left by a process that was killed */
 	*fd = openat(directory, new, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0660);
-	int error = *fd < 0 ? errno : fill(*fd, l);
+	int error = *fd < 0 ? errno : file_fill(*fd, l);
 	if (!error && renameat(directory, new, directory, name) < 0)
 		error = errno;
 	if (error)
@@ -78,7 +80,7 @@ static const char *make(int *fd, int directory, const char *name, const struct s
 	return error ? strerror(error) : NULL;
 }
 
-static bool may_replace(int fd, const struct shared_layout *l)
+static bool file_may_replace(int fd, const struct shared_layout *l)
 {
 	struct stat st;
 	if (fstat(fd, &st) < 0)
@@ -87,20 +89,20 @@ static bool may_replace(int fd, const struct shared_layout *l)
 	return l->is_replaced || is_earlier || st.st_size == 0;
 }
 
-static const char *join_or_make(int *fd, int directory, const char *name, const struct shared_layout *l)
+static const char *file_join_or_make(int *fd, int directory, const char *name, const struct shared_layout *l)
 {
 	if (flock(directory, LOCK_EX) < 0)
 		return strerror(errno);
-	const char *problem = join(fd, directory, name, l);
+	const char *problem = file_join(fd, directory, name, l);
 	bool is_missing = *fd < 0 && errno == ENOENT;
-	if (!is_missing && !(problem == another_layout && may_replace(*fd, l)))
+	if (!is_missing && !(problem == another_layout && file_may_replace(*fd, l)))
 		return problem;
 	if (*fd >= 0)
 		close(*fd);
-	return make(fd, directory, name, l);
+	return file_make(fd, directory, name, l);
 }
 
-/* A descriptor of the directory; name is what follows it in the path. */
+/* Returns a descriptor of the directory; *name becomes the last part of the path. */
 static int open_directory(const char *path, const char **name)
 {
 	char directory[PATH_MAX];
@@ -110,7 +112,7 @@ static int open_directory(const char *path, const char **name)
 	return open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
-static const char *map(struct shared *s, int fd)
+static const char *file_map(struct shared *s, int fd)
 {
 	struct stat st;
 	void *bytes = fstat(fd, &st) < 0 ? MAP_FAILED : mmap(NULL, s->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -128,12 +130,12 @@ static const char *open_file(struct shared *s, const struct shared_layout *l, en
 	int fd = -1, directory = open_directory(s->path, &name);
 	if (directory < 0)
 		return strerror(errno);
-	const char *problem = (use == SHARED_MAKE ? join_or_make : join)(&fd, directory, name, l);
+	const char *problem = (use == SHARED_MAKE ? file_join_or_make : file_join)(&fd, directory, name, l);
 	if (!problem)
-		problem = map(s, fd);
+		problem = file_map(s, fd);
 	if (fd >= 0)
 		close(fd);
-	close(directory); /* and with it the lock */
+	close(directory); /* this also releases the lock */
 	return problem;
 }
 
@@ -143,9 +145,8 @@ void shared_open(struct shared *s, const char *path, const struct shared_layout 
 	s->problem = open_file(s, l, use);
 	if (!s->problem)
 		return;
-	s->bytes = mmap(NULL, s->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (s->bytes == MAP_FAILED)
-		abort();
+	void *own = mmap(NULL, s->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	s->bytes = alloc_checked(own == MAP_FAILED ? NULL : own);
 }
 
 void shared_close(struct shared *s)

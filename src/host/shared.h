@@ -1,7 +1,7 @@
 /*
- * Memory shared by the processes of one host: a mapped file of a fixed size. Its blocks are reserved before it is
- * mapped, because a page that the file system cannot store would end the process with SIGBUS. Where the file cannot
- * be used, the process gets memory of its own and a reason.
+ * Memory that the processes of one host share: a mapped file of a fixed size. Its blocks are reserved before it is
+ * mapped, because a page for which the file system has no room would end the process with SIGBUS. When the file cannot
+ * be used, the process gets private memory and a reason.
  */
 #ifndef HOST_SHARED_H
 #define HOST_SHARED_H
@@ -15,13 +15,13 @@
 struct shared_layout {
 	size_t size;
 	uint64_t magic;   /* kind and version */
-	bool is_replaced; /* a file of another layout is replaced by a new one; else it is refused and left alone */
-	uint64_t earlier; /* the magic of an earlier version with as many bytes, or 0: that one's file is replaced, too,
-			      with and without the magic */
+	bool is_replaced; /* true: a file of another layout is replaced; false: it is refused, and not changed */
+	uint64_t earlier; /* 0, or the magic of an earlier version of the same size, whose files, with and without the
+			   * magic, are replaced, too */
 };
 
 enum shared_use {
-	SHARED_MAKE, /* a file that is missing is made; processes that do so at once end with the same file */
+	SHARED_MAKE, /* makes a missing file; processes that do so at the same time use the same file */
 	SHARED_JOIN, /* never makes or replaces a file */
 };
 
@@ -34,18 +34,18 @@ struct shared {
 };
 
 /*
- * Never fails: bytes is the file, or memory of this process alone, and then problem says why. The path must outlive it.
+ * Never fails: bytes is the mapped file, or private memory, and then problem is the reason. The path must outlive s.
  * SHARED_MAKE waits while another process makes a file in the same directory.
  */
 void shared_open(struct shared *s, const char *path, const struct shared_layout *l, enum shared_use use);
 void shared_close(struct shared *s);
 
-/* NULL: the file is shared, and still the one under its path. Else the reason, a constant. One stat(2). */
+/* NULL: the file is in use, and still at its path. Otherwise the problem, a constant. One stat(2). */
 const char *shared_problem(const struct shared *s);
 
 /*
- * What keeps the owner of its directory, who is the service's user, from using the file; NULL: nothing, or the file or
- * its directory cannot be looked at.
+ * Why the owner of the directory, which is the user of the service, cannot use the file. NULL: the owner can, or the
+ * file or its directory cannot be examined.
  */
 const char *shared_owner_problem(const char *path);
 

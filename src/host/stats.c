@@ -1,6 +1,6 @@
 /*
- * The file holds ROWS rows of { owner pid, counters }. A row is taken by compare-and-swap from 0 or from a pid that is
- * gone. A stats of another layout is replaced, not converted.
+ * The file has ROWS rows of { owner pid, counters }. A process takes a row by a compare-and-swap of the owner, which
+ * must be 0 or the pid of a process that has ended. A file of another layout is replaced, not converted.
  */
 #include "host/stats.h"
 
@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
 #include "base/siphash.h"
 #include "host/shared.h"
 
@@ -33,16 +34,21 @@ static const struct {
 #undef X
 };
 
-/* Rows whose value is a state of now, not a count: a dead process's share must not linger. */
-static bool is_gauge(int c)
+struct str stats_metric(enum counter c)
 {
-	return c == COUNT_drain_queue_orders || c == COUNT_drain_oldest_ms || c == COUNT_drain_alive ||
-	       c == COUNT_drain_denied || c == COUNT_dead_letters_open || c == COUNT_private_memory__board ||
-	       c == COUNT_private_memory__marks;
+	const char *name = table[c].name, *end = strstr(name, "__");
+	return (struct str){ name, end ? (size_t)(end - name) : strlen(name) };
 }
 
-/* Another list of counters is another layout. */
-static struct shared_layout layout(void)
+/* A metric is a counter if its name ends in "_total". The value of a gauge is a state, which ends with its process. */
+bool stats_is_gauge(enum counter c)
+{
+	struct str metric = stats_metric(c);
+	return metric.n < 6 || memcmp(metric.p + metric.n - 6, "_total", 6) != 0;
+}
+
+/* The magic depends on the names of all counters, so that another list of counters is another layout. */
+static struct shared_layout stats_layout(void)
 {
 	static const uint8_t key[SIPHASH_KEY] = "board";
 	uint64_t magic = sizeof(struct row);
@@ -56,7 +62,7 @@ static bool is_alive(int64_t owner)
 	return owner && (kill((pid_t)owner, 0) == 0 || errno != ESRCH);
 }
 
-static bool take(struct row *row)
+static bool row_take(struct row *row)
 {
 	int64_t owner = atomic_load(&row->owner);
 	if (is_alive(owner))
@@ -64,25 +70,23 @@ static bool take(struct row *row)
 	if (!atomic_compare_exchange_strong(&row->owner, &owner, getpid()))
 		return false;
 	for (int c = 0; c < COUNTERS; c++)
-		if (is_gauge(c))
+		if (stats_is_gauge((enum counter)c))
 			atomic_store(&row->counters[c], 0);
 	return true;
 }
 
 static struct stats *open_rows(const char *path, enum shared_use use, const char **problem)
 {
-	struct stats *b = calloc(1, sizeof *b);
-	struct shared_layout l = layout();
-	if (!b)
-		abort();
+	struct stats *b = alloc_zeroed(1, sizeof *b);
+	struct shared_layout l = stats_layout();
 	shared_open(&b->shared, path, &l, use);
 	*problem = b->shared.problem;
 	b->rows = b->shared.bytes;
 	for (int i = 0; i < ROWS && !b->mine; i++)
-		if (take(&b->rows[i]))
+		if (row_take(&b->rows[i]))
 			b->mine = &b->rows[i];
 	if (!b->mine)
-		b->mine = &b->rows[ROWS - 1]; /* shared with its owner: adds are atomic */
+		b->mine = &b->rows[ROWS - 1]; /* none is free: the last one is shared, because adds are atomic */
 	return b;
 }
 
@@ -106,7 +110,7 @@ void stats_close(struct stats *b)
 	if (!b)
 		return;
 	for (int c = 0; c < COUNTERS; c++)
-		if (is_gauge(c))
+		if (stats_is_gauge((enum counter)c))
 			stats_set(b, (enum counter)c, 0);
 	int64_t me = getpid();
 	atomic_compare_exchange_strong(&b->mine->owner, &me, 0);
@@ -126,26 +130,16 @@ void stats_set(struct stats *b, enum counter c, uint64_t value)
 
 uint64_t stats_read(const struct stats *b, enum counter c)
 {
+	bool gauge = stats_is_gauge(c);
 	uint64_t sum = 0, most = 0;
 	for (int i = 0; i < ROWS; i++) {
 		const struct row *row = &b->rows[i];
 		uint64_t value = atomic_load_explicit(&row->counters[c], memory_order_relaxed);
 		sum += value;
-		if (value > most && is_gauge(c) && is_alive(atomic_load(&row->owner)))
+		if (gauge && value > most && is_alive(atomic_load(&row->owner)))
 			most = value;
 	}
-	return is_gauge(c) ? most : sum;
-}
-
-double stats_scripts_per_win(const struct stats *b)
-{
-	static const enum counter scripts[] = { COUNT_scripts_total__claim, COUNT_scripts_total__exchange,
-						COUNT_scripts_total__debit, COUNT_scripts_total__flag,
-						COUNT_scripts_total__supply };
-	uint64_t sum = 0, won = stats_read(b, COUNT_claims_total__won);
-	for (size_t i = 0; i < sizeof scripts / sizeof scripts[0]; i++)
-		sum += stats_read(b, scripts[i]);
-	return won ? (double)sum / (double)won : 0;
+	return gauge ? most : sum;
 }
 
 const char *stats_name(enum counter c)

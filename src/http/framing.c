@@ -3,54 +3,56 @@
 enum { HEADER = 8, FCGI_VERSION = 1, BEGIN_BODY = 8, RESPONDER = 1 };
 enum type { FCGI_BEGIN_REQUEST = 1, FCGI_PARAMS = 4, FCGI_STDIN = 5 };
 
-/* Names and values (section 3.4): the lengths of a pair, then its bytes, over the borders of records. */
+/*
+ * Progress in the name-value pairs (section 3.4): the two lengths of a pair, then its bytes. A pair may span records.
+ */
 struct pairs {
 	unsigned char lengths[8];
-	size_t have; /* bytes of lengths */
-	size_t skip; /* bytes of the pair that are still to come */
+	size_t have; /* how many bytes of `lengths` have been read */
+	size_t skip; /* bytes of the pair that have not been read yet */
 };
 
-/* Where a request is: the type of its next record, and its id once the first has come. */
 struct progress {
-	enum type wanted;
-	unsigned id;
+	enum type wanted; /* the type of the next record */
+	unsigned id;      /* of the request, from the first record */
 	struct pairs pairs;
 };
 
-/* A length takes four bytes when its highest bit is set, else one. */
-static size_t width(const unsigned char *length)
+/* Reads a length, which takes one or four bytes; returns the number of bytes. */
+static size_t read_length(const unsigned char *p, size_t *length)
 {
-	return *length & 0x80 ? 4 : 1;
+	bool is_long = *p & 0x80;
+	*length = is_long ? (size_t)(p[0] & 0x7f) << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3] : *p;
+	return is_long ? 4 : 1;
 }
 
-static size_t value(const unsigned char *length)
+/*
+ * Reads as many bytes as belong to the lengths of a pair, and returns their number. Sets `skip` once both lengths are
+ * known.
+ */
+static size_t take_lengths(struct pairs *p, const unsigned char *bytes, size_t n)
 {
-	if (width(length) == 1)
-		return *length;
-	return (size_t)(length[0] & 0x7f) << 24 | (size_t)length[1] << 16 | (size_t)length[2] << 8 | length[3];
-}
-
-/* Takes as many of the bytes as belong to the lengths of a pair, and returns their number. */
-static size_t put_lengths(struct pairs *p, const unsigned char *bytes, size_t n)
-{
-	size_t had = p->have, room = sizeof p->lengths - had, taken = n < room ? n : room;
+	size_t had = p->have, room = sizeof p->lengths - had, taken = n < room ? n : room, name, value;
 	memcpy(p->lengths + had, bytes, taken);
 	p->have += taken;
-	size_t first = width(p->lengths);
-	if (p->have <= first || p->have < first + width(p->lengths + first))
+	size_t size = read_length(p->lengths, &name);
+	if (p->have <= size)
 		return taken;
-	p->skip = value(p->lengths) + value(p->lengths + first);
+	size += read_length(p->lengths + size, &value);
+	if (p->have < size)
+		return taken;
+	p->skip = name + value;
 	p->have = 0;
-	return first + width(p->lengths + first) - had;
+	return size - had;
 }
 
-static void put_pairs(struct pairs *p, const unsigned char *bytes, size_t n)
+static void read_pairs(struct pairs *p, const unsigned char *bytes, size_t n)
 {
 	while (n) {
 		size_t step = p->skip < n ? p->skip : n;
 		p->skip -= step;
 		if (!step)
-			step = put_lengths(p, bytes, n);
+			step = take_lengths(p, bytes, n);
 		bytes += step;
 		n -= step;
 	}
@@ -69,43 +71,43 @@ static bool is_next(const struct progress *p, const unsigned char *header)
 	return p->wanted == FCGI_BEGIN_REQUEST ? id && two_bytes(header + 4) == BEGIN_BODY : id == p->id;
 }
 
-/* Takes a record that is next. An empty one ends the parameters, and the body. */
-static enum framing_end advance(struct progress *p, const unsigned char *record)
+/* Reads a record. An empty record ends the parameters, or the body. */
+static enum framing_end read_record(struct progress *p, const unsigned char *record)
 {
 	const unsigned char *content = record + HEADER;
 	size_t n = two_bytes(record + 4);
 	if (p->wanted == FCGI_BEGIN_REQUEST) {
 		p->id = two_bytes(record + 2);
 		p->wanted = FCGI_PARAMS;
-		return two_bytes(content) == RESPONDER ? FRAMING_PARTIAL : FRAMING_RUBBISH;
+		return two_bytes(content) == RESPONDER ? FRAMING_PARTIAL : FRAMING_INVALID;
 	}
 	if (p->wanted == FCGI_STDIN)
 		return n ? FRAMING_PARTIAL : FRAMING_WHOLE;
-	put_pairs(&p->pairs, content, n);
+	read_pairs(&p->pairs, content, n);
 	if (n)
 		return FRAMING_PARTIAL;
 	p->wanted = FCGI_STDIN;
-	return p->pairs.have || p->pairs.skip ? FRAMING_RUBBISH : FRAMING_PARTIAL;
+	return p->pairs.have || p->pairs.skip ? FRAMING_INVALID : FRAMING_PARTIAL;
 }
 
-enum framing_end framing_look(struct str bytes)
+enum framing_end framing_scan(struct str bytes)
 {
 	const unsigned char *p = (const unsigned char *)bytes.p;
 	struct progress progress = { .wanted = FCGI_BEGIN_REQUEST };
 	size_t at = 0;
 	if (!bytes.n)
-		return FRAMING_NOTHING;
+		return FRAMING_EMPTY;
 	while (bytes.n - at >= HEADER) {
 		const unsigned char *r = p + at;
 		size_t size = HEADER + two_bytes(r + 4) + r[6]; /* with content and padding */
 		if (!is_next(&progress, r))
-			return FRAMING_RUBBISH;
+			return FRAMING_INVALID;
 		if (bytes.n - at < size)
 			return FRAMING_PARTIAL;
-		enum framing_end end = advance(&progress, r);
+		enum framing_end end = read_record(&progress, r);
 		if (end != FRAMING_PARTIAL)
 			return end;
 		at += size;
 	}
-	return at < bytes.n && p[at] != FCGI_VERSION ? FRAMING_RUBBISH : FRAMING_PARTIAL;
+	return at < bytes.n && p[at] != FCGI_VERSION ? FRAMING_INVALID : FRAMING_PARTIAL;
 }

@@ -1,23 +1,22 @@
-/* FastCGI's records (FastCGI specification 1.0, section 3.3), as far as one must know them to see where a request ends.
- */
+/* Finds the end of a FastCGI request (FastCGI specification 1.0, section 3.3) in the bytes that have arrived. */
 #ifndef HTTP_FRAMING_H
 #define HTTP_FRAMING_H
 
 #include "base/str.h"
 
 enum framing_end {
-	FRAMING_NOTHING, /* no byte has come */
-	FRAMING_WHOLE,   /* a request is there to the end of its body */
-	FRAMING_PARTIAL, /* what is there may become one */
-	FRAMING_RUBBISH, /* and this never will */
+	FRAMING_EMPTY,   /* no bytes have arrived */
+	FRAMING_WHOLE,   /* a complete request, with its body */
+	FRAMING_PARTIAL, /* the beginning of a request */
+	FRAMING_INVALID, /* not a request, whatever follows */
 };
 
 /*
- * Looks at what a peer has sent so far. A request is what web servers send: one BEGIN_REQUEST for a responder, PARAMS
- * and STDIN, each up to an empty record, all of one id, and names and values as long as their lengths say. Anything
- * else (other ids, management records) is rubbish: libfcgi would skip it and wait for more, or wait for the peer to
- * leave.
+ * Accepts the requests that web servers send: a BEGIN_REQUEST for a responder, then PARAMS records and STDIN records,
+ * each series up to an empty record, all with the same id; the name-value pairs must fill the PARAMS exactly. Anything
+ * else, for example a record with another id or a management record, is invalid, because libfcgi would skip it and wait
+ * for more.
  */
-enum framing_end framing_look(struct str bytes);
+enum framing_end framing_scan(struct str bytes);
 
 #endif

@@ -1,7 +1,4 @@
-/*
- * Accounts and sessions. "saler" is the word of the service that the course
- * clients were written for; "seller" is taken too, and never sent.
- */
+/* Accounts and tokens. Compat clients send and expect "saler" for a seller; "seller" is accepted, and never sent. */
 #include "account/login_throttle.h"
 #include "account/password.h"
 #include "account/revocation.h"
@@ -32,8 +29,8 @@ static bool parse_kind(struct str word, enum user_kind *kind)
 	return false;
 }
 
-/* A seller without an entry is not lost: the next login makes one. So this never fails a request. */
-static void enter_directory(struct request *rq, struct str name, int64_t id)
+/* A failure is only logged, because the next login adds the seller again. */
+static void index_seller(struct request *rq, struct str name, int64_t id)
 {
 	if (seller_index_add(rq->service, name, id) != STATUS_OK)
 		log_warn_limited("seller_index_failed", LOG_STR("request", rq->id), LOG_INT("seller", id));
@@ -72,18 +69,18 @@ enum status handle_user_create(struct request *rq)
 		return status;
 	if (kind == KIND_SELLER && rq->service->conf->sellers == SELLERS_INVITED)
 		return request_fail(rq, STATUS_FORBIDDEN,
-				    "sellers cannot register here: ask the operator for a seller's account");
+				    "sellers cannot register here: ask the operator for a seller account");
 	int64_t id;
-	status = user_create(rq->service, rq->arena, name, password, kind, &id);
+	status = user_create(rq->service, rq->arena, &(struct new_user){ name, password, kind }, &id);
 	if (status != STATUS_OK)
 		return status;
 	if (kind == KIND_SELLER)
-		enter_directory(rq, name, id);
+		index_seller(rq, name, id);
 	json_end(response_object(rq), '}');
 	return STATUS_CREATED;
 }
 
-/* Bounds only: a name or password that no user can have is a wrong login, not a bad field. */
+/* A name or password that no account can have gives wrong-login, not bad-field; only the lengths are checked here. */
 static enum status read_login(struct request *rq, struct str *name, struct str *password)
 {
 	const struct json_field fields[] = {
@@ -113,10 +110,10 @@ static enum status answer_login(struct request *rq, struct str name, const struc
 static enum status try_login(struct request *rq, struct str name, struct str password, struct user *user)
 {
 	int wait_s;
-	if (login_throttle_login(rq->service, name, rq->peer, &wait_s) != STATUS_OK) {
+	if (login_throttle_begin(rq->service, name, rq->peer, &wait_s) != STATUS_OK) {
 		rq->response.retry_after_s = wait_s;
 		return request_fail(rq, STATUS_RATE_LIMITED,
-				    "too many failed logins to this account from your network, wait %d s", wait_s);
+				    "too many failed logins to this account from your network: retry in %d s", wait_s);
 	}
 	enum status status = user_login(rq->service, rq->arena, name, password, user);
 	if (status != STATUS_WRONG_LOGIN)
@@ -126,12 +123,15 @@ static enum status try_login(struct request *rq, struct str name, struct str pas
 
 static void count_login(struct stats *stats, enum status status)
 {
-	if (status == STATUS_OK)
-		stats_add(stats, COUNT_logins_total__ok, 1);
-	else if (status == STATUS_WRONG_LOGIN)
-		stats_add(stats, COUNT_logins_total__wrong, 1);
-	else if (status == STATUS_RATE_LIMITED)
-		stats_add(stats, COUNT_logins_total__limited, 1);
+	static const struct {
+		enum status status;
+		enum counter counter;
+	} counted[] = { { STATUS_OK, COUNT_logins_total__ok },
+			{ STATUS_WRONG_LOGIN, COUNT_logins_total__wrong },
+			{ STATUS_RATE_LIMITED, COUNT_logins_total__limited } };
+	for (size_t i = 0; i < sizeof counted / sizeof counted[0]; i++)
+		if (counted[i].status == status)
+			stats_add(stats, counted[i].counter, 1);
 }
 
 enum status handle_login(struct request *rq)
@@ -146,7 +146,7 @@ enum status handle_login(struct request *rq)
 	if (status != STATUS_OK)
 		return status;
 	if (user.kind == KIND_SELLER)
-		enter_directory(rq, name, user.id);
+		index_seller(rq, name, user.id);
 	return answer_login(rq, name, &user);
 }
 
@@ -156,10 +156,11 @@ enum status handle_logout(struct request *rq)
 	if (status == STATUS_OK)
 		json_end(response_object(rq), '}');
 	else if (status == STATUS_BUSY)
-		request_fail(rq, status, "too many tokens are logged out at present, ask again later");
+		request_fail(rq, status, "too many logged-out tokens are remembered at present: retry later");
 	else if (status == STATUS_UNAVAILABLE)
-		request_fail(rq, status,
-			     "the logout is not in both Redis and MySQL yet, ask again until the answer is 200 or "
-			     "401 revoked-token");
+		request_fail(
+			rq, status,
+			"the logout is not stored in both Redis and MySQL yet: retry until the answer is 200 or 401 "
+			"revoked-token");
 	return status;
 }

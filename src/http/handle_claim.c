@@ -1,112 +1,115 @@
-/* The claim, said in two ways: the course's PATCH and our POST .../claims. */
-#include "catalog/publish.h"
+/*
+ * Claims. POST .../claims has a status for each outcome. The compat PATCH answers 201, or 204 with the reason in a
+ * header.
+ */
+#include "base/alloc.h"
+#include "catalog/launch.h"
 #include "http/handlers.h"
-#include "http/request.h"
 #include "sale/order_number.h"
 #include "stock/claim.h"
 
-struct asked {
+struct claim_request {
 	struct claim claim;
 	struct request *request;
-	enum status (*say)(struct asked *a, enum status s);
+	bool is_compat;
 };
 
-static enum status say(struct asked *a, enum status s)
+static enum status put_order(struct request *rq, struct str number, enum status s)
 {
-	struct request *rq = a->request;
-	char no[ORDER_NUMBER_TEXT];
-	if (s != STATUS_CREATED && s != STATUS_ALREADY_CLAIMED)
-		return s;
-	struct str order = order_number_text(no, a->claim.coupon->id, a->claim.segment, a->claim.sequence);
 	struct buf *body = response_object(rq);
-	json_str(body, "order", order);
+	json_str(body, "order", number);
 	json_end(body, '}');
 	if (s == STATUS_CREATED) {
 		buf_put(&rq->response.headers, STR("Location: /api/orders/"));
-		buf_put(&rq->response.headers, order);
+		buf_put(&rq->response.headers, number);
 		buf_put(&rq->response.headers, STR("\r\n"));
 	}
 	return s;
 }
 
-/* The course knows 201 and 204; the reason of a 204 is in a header. */
+/* Whether compat clients get this outcome as a 204. */
 static bool is_compat_204(enum status s)
 {
 	return s == STATUS_ALREADY_CLAIMED || s == STATUS_SOLD_OUT || s == STATUS_NOT_STARTED || s == STATUS_ENDED ||
 	       s == STATUS_PAUSED || s == STATUS_NO_SUCH_COUPON;
 }
 
-static enum status not_won(struct request *rq, enum status s)
+static enum status compat_204(struct request *rq, enum status s)
 {
 	response_header(rq, "Seckill-Result", str_of(status_code(s)));
 	return STATUS_NO_CONTENT;
 }
 
-static enum status say_compat(struct asked *a, enum status s)
+static int seconds_until_start(int64_t ms)
 {
-	if (s == STATUS_ALREADY_CLAIMED) {
-		char no[ORDER_NUMBER_TEXT];
-		response_header(a->request, "Seckill-Order",
-				order_number_text(no, a->claim.coupon->id, a->claim.segment, a->claim.sequence));
-	}
-	return is_compat_204(s) ? not_won(a->request, s) : say(a, s);
+	return ms < INT32_MAX * 1000LL ? (int)((ms + 999) / 1000) : INT32_MAX;
 }
 
 static void on_claimed(struct claim *c, enum status s)
 {
-	struct asked *a = c->context;
+	struct claim_request *a = container_of(c, struct claim_request, claim);
+	struct request *rq = a->request;
+	char text[ORDER_NUMBER_TEXT];
+	struct str number = STR("");
+	if (s == STATUS_CREATED || s == STATUS_ALREADY_CLAIMED)
+		number = order_number_text(text, c->coupon->id, c->segment, c->sequence);
 	if (s == STATUS_NOT_STARTED)
-		a->request->response.retry_after_s =
-			c->wait_ms < INT32_MAX * 1000LL ? (int)((c->wait_ms + 999) / 1000) : INT32_MAX;
-	request_finish(a->request, a->say(a, s));
+		rq->response.retry_after_s = seconds_until_start(c->wait_ms);
+	if (a->is_compat && s == STATUS_ALREADY_CLAIMED)
+		response_header(rq, "Seckill-Order", number);
+	if (a->is_compat && is_compat_204(s))
+		s = compat_204(rq, s);
+	else if (number.n)
+		s = put_order(rq, number, s);
+	request_finish(rq, s);
 }
 
-static void on_found(void *context, enum status s, struct coupon *coupon)
+static void on_coupon(void *context, enum status s, struct coupon *coupon)
 {
-	struct asked *a = context;
+	struct claim_request *a = context;
 	if (s == STATUS_OK)
 		claim_submit(&a->claim, coupon);
 	else if (s == STATUS_NO_SUCH_COUPON)
-		request_hand_over(a->request);
+		request_finish(a->request, request_elsewhere(a->request, POOL_COLD));
 	else
 		request_finish(a->request, s);
 }
 
-static enum status ask(struct request *rq, enum status (*how)(struct asked *, enum status))
+static enum status submit(struct request *rq, bool is_compat)
 {
 	enum status s = request_idempotency(rq);
 	if (s != STATUS_OK)
 		return s;
-	struct asked *a = arena_alloc(rq->arena, sizeof *a);
-	*a = (struct asked){ .request = rq,
-			     .say = how,
-			     .claim = { .service = rq->service, .user = rq->token.user, .done = on_claimed } };
-	a->claim.context = a;
-	coupon_find(rq->service, rq->part[2], rq->part[4], on_found, a);
+	struct claim_request *a = arena_alloc(rq->arena, sizeof *a);
+	*a = (struct claim_request){ .request = rq,
+				     .is_compat = is_compat,
+				     .claim = { .service = rq->service, .user = rq->token.user, .done = on_claimed } };
+	struct coupon *coupon = coupon_cached(rq->service->coupons, rq->part[PART_USER], rq->part[PART_COUPON]);
+	if (coupon)
+		claim_submit(&a->claim, coupon);
+	else
+		coupon_find(rq->service, rq->part[PART_USER], rq->part[PART_COUPON], on_coupon, a);
 	return STATUS_PENDING;
 }
 
 enum status handle_claim(struct request *rq)
 {
-	return ask(rq, say);
+	return submit(rq, false);
 }
 
 enum status handle_claim_compat(struct request *rq)
 {
-	return ask(rq, say_compat);
+	return submit(rq, true);
 }
 
 enum status handle_coupon_unknown(struct request *rq)
 {
-	enum status s = publish_heal(rq->service, rq->arena, rq->part[2], rq->part[4]);
-	if (s != STATUS_OK)
-		return s;
-	rq->response.detail = "@hot";
-	return STATUS_ELSEWHERE;
+	enum status s = launch_heal(rq->service, rq->arena, rq->part[PART_USER], rq->part[PART_COUPON]);
+	return s == STATUS_OK ? request_elsewhere(rq, POOL_HOT) : s;
 }
 
 enum status handle_claim_compat_unknown(struct request *rq)
 {
 	enum status s = handle_coupon_unknown(rq);
-	return is_compat_204(s) ? not_won(rq, s) : s;
+	return is_compat_204(s) ? compat_204(rq, s) : s;
 }

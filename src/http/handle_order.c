@@ -16,13 +16,13 @@ static void put_order(struct buf *body, const struct order *o)
 	json_time(body, "claimed_at", o->claimed_ms);
 	json_time(body, "confirmed_at", o->confirmed_ms);
 	if (o->status == ORDER_LOST)
-		json_str(body, "detail", STR("it was accepted, and the servers that had it have lost it: claim again"));
+		json_str(body, "detail", STR("the servers that had this order have lost it: claim again"));
 }
 
 enum status handle_order_read(struct request *rq)
 {
 	struct order o = { 0 };
-	if (!order_parse(rq->part[2], &o))
+	if (!order_parse(rq->part[PART_ORDER], &o))
 		return STATUS_NO_SUCH_ORDER;
 	enum status s = order_read_for(rq->service, rq->arena, &rq->token, &o);
 	if (s != STATUS_OK)
@@ -35,21 +35,19 @@ enum status handle_order_read(struct request *rq)
 
 enum status handle_order_list(struct request *rq)
 {
-	int64_t page;
-	struct order *orders;
-	int count;
-	if (!str_eq(rq->part[2], rq->token.name))
+	struct order_page page = { .user = rq->token.user, .size = PAGE };
+	if (!str_eq(rq->part[PART_USER], rq->token.name))
 		return STATUS_FORBIDDEN;
-	enum status s = request_page(rq, &page);
+	enum status s = request_page(rq, &page.number);
 	if (s == STATUS_OK)
-		s = order_list(rq->service, rq->arena, rq->token.user, page, PAGE, &orders, &count);
+		s = order_list(rq->service, rq->arena, &page);
 	if (s != STATUS_OK)
 		return s;
 	struct buf *body = response_object(rq);
 	json_begin(body, "data", '[');
-	for (int i = 0; i < count; i++) {
+	for (int i = 0; i < page.count; i++) {
 		json_begin(body, NULL, '{');
-		put_order(body, &orders[i]);
+		put_order(body, &page.orders[i]);
 		json_end(body, '}');
 	}
 	json_end(body, ']');

@@ -1,22 +1,23 @@
-/* Every handler of the route table. What each answers is in docs/openapi.yaml. */
+/* The handlers of the route table. Their answers are described in docs/openapi.yaml. */
 #ifndef HTTP_HANDLERS_H
 #define HTTP_HANDLERS_H
 
-#include "http/route.h"
+#include "http/request.h"
 
 /* handle_auth.c */
 handler handle_user_create, handle_login, handle_logout;
 
-/* handle_claim.c; the second line is the cold pool's, for a coupon that the hot one does not know */
+/* handle_claim.c; the second line: in the cold pool, when Redis does not have the coupon */
 handler handle_claim, handle_claim_compat;
 handler handle_coupon_unknown, handle_claim_compat_unknown;
 
 /* handle_coupon.c */
 handler handle_coupon_create, handle_stock_add, handle_coupon_read;
 
-/* handle_list.c; the second is the cold pool's, for a name that is no seller in Redis */
+/* handle_list.c; handle_list_unknown: in the cold pool, when Redis does not have the seller */
 handler handle_coupon_list, handle_list_unknown;
-void lists_free(struct lists *ls); /* service.lists, when nothing is being read any more; NULL is fine */
+/* Frees the state that handlers have kept. To be called when no request is being answered. */
+void worker_release(struct worker *w);
 
 /* handle_order.c */
 handler handle_order_read, handle_order_list;

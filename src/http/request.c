@@ -31,7 +31,7 @@ enum status request_split_path(struct request *rq)
 	struct str rest = trimmed(rq->path), piece;
 	if (!rq->path.p)
 		return request_fail(rq, STATUS_UNAVAILABLE,
-				    "the configuration of nginx is of another version: it passes no DOCUMENT_URI");
+				    "nginx does not pass DOCUMENT_URI: install the nginx/seckill.conf of this version");
 	for (; parse_split(&rest, '/', &piece); rq->parts++) {
 		if (rq->parts == PATH_MAX_PARTS)
 			return STATUS_NOT_FOUND;
@@ -66,8 +66,7 @@ enum status request_idempotency(struct request *rq)
 		ok = key.p[i] > ' ' && key.p[i] < 0x7f;
 	return ok ? STATUS_OK
 		  : request_fail(rq, STATUS_BAD_REQUEST,
-				 "Idempotency-Key must be 1 to %d visible characters of ASCII, without blanks",
-				 KEY_MAX);
+				 "Idempotency-Key must be 1 to %d visible ASCII characters without spaces", KEY_MAX);
 }
 
 enum status request_read(struct request *rq, const struct json_field *fields, int count)
@@ -78,18 +77,15 @@ enum status request_read(struct request *rq, const struct json_field *fields, in
 	return is_json ? STATUS_BAD_FIELD : STATUS_BAD_JSON;
 }
 
-void request_finish(struct request *rq, enum status s)
+static const char *const locations[POOLS] = { [POOL_HOT] = "@hot", [POOL_COLD] = "@cold", [POOL_AUTH] = "@auth" };
+
+const char *pool_name(enum pool pool)
 {
-	rq->answer(rq, s);
+	return locations[pool] + 1;
 }
 
-void request_set_aside(struct request *rq)
+enum status request_elsewhere(struct request *rq, enum pool pool)
 {
-	rq->set_aside(rq);
-}
-
-void request_hand_over(struct request *rq)
-{
-	rq->response.detail = "@cold";
-	request_finish(rq, STATUS_ELSEWHERE);
+	rq->response.detail = locations[pool];
+	return STATUS_ELSEWHERE;
 }

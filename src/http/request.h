@@ -1,6 +1,6 @@
 /*
- * A request as a value: parsed once, then read by one handler, which fills
- * the response. It lives in its connection; its memory dies with the answer.
+ * A request: read completely, then passed to one handler, which fills in the response. It is part of its connection;
+ * its memory is freed once it is answered.
  */
 #ifndef HTTP_REQUEST_H
 #define HTTP_REQUEST_H
@@ -14,75 +14,98 @@
 #include "sale/service.h"
 #include "sale/status.h"
 
-enum { PATH_MAX_PARTS = 8, PAGE_LAST = 1000000000 };
+/* Pieces of the paths of route.def: /api/users/{user}/coupons/{coupon}, /api/orders/{no}. */
+enum { PART_USER = 2, PART_ORDER = 2, PART_COUPON = 4, PATH_MAX_PARTS = 8 };
+
+enum { PAGE_LAST = 1000000000 };
+
+/* A pool is a group of processes that answer the same routes; nginx has a location for each pool. */
+enum pool { POOL_HOT, POOL_COLD, POOL_AUTH, POOLS };
+
+/* State that handlers keep from one request to the next; zeroed at the start. */
+struct worker {
+	struct shared_pages *pages;         /* hot pool */
+	struct stock_change *stock_changes; /* cold pool: requests that added units and are not answered yet */
+};
 
 struct response {
 	struct buf body;    /* a JSON object under construction, or empty */
-	struct buf headers; /* further header lines, each with \r\n */
-	const char *detail; /* for errors: instead of status_text */
-	const char *type;   /* instead of application/json */
-	int retry_after_s;  /* 0: none */
+	struct buf headers; /* further header lines, each ended by \r\n */
+	const char *detail; /* an error's detail, in place of status_text; with STATUS_ELSEWHERE, nginx's location */
+	const char *type;   /* in place of application/json */
+	int retry_after_s;  /* 0: not set */
 };
 
 struct request {
 	struct service *service;
+	struct worker *worker;
 	struct arena *arena;
 	struct str method; /* as received; HEAD arrives as GET */
-	struct str path;   /* as nginx reads it: percent-encoding undone, dot segments and repeated slashes resolved */
+	struct str path;   /* as nginx reads it: percent-decoded, dot segments and repeated slashes resolved */
 	struct str query;  /* as received */
 	struct str authorization, idempotency_key, id, peer, body;
 	const struct route *route;
 	struct str part[PATH_MAX_PARTS]; /* the path's pieces: api, users, NAME, coupons, ... */
 	int parts;
-	struct token token; /* valid when the route asks for one */
-	bool fallback;      /* cold pool: the hot pool did not know this coupon or user */
+	struct token token; /* set when the route needs one, or the client has sent a valid one */
+	bool fallback;      /* cold pool: the hot pool did not find this coupon or user in Redis */
 	struct response response;
-	void (*answer)(struct request *rq, enum status s); /* the server's; called exactly once */
-	void (*set_aside)(struct request *rq);             /* the server's */
 };
 
-/* Fills part from path; STATUS_OK, STATUS_NOT_FOUND (too many parts), or STATUS_UNAVAILABLE (nginx passed none). */
+/*
+ * Handles a request. The returned status is answered, except STATUS_PENDING: the handler's callbacks call
+ * request_finish later. STATUS_ELSEWHERE (request_elsewhere) passes the request to another pool.
+ */
+typedef enum status handler(struct request *rq);
+
+/*
+ * Sets part and parts from path. STATUS_OK, STATUS_NOT_FOUND (too many parts), STATUS_UNAVAILABLE (nginx sent no path).
+ */
 enum status request_split_path(struct request *rq);
 
 /*
- * The query parameter `page`, 1 to PAGE_LAST: 1 when it is missing, empty or below 1; PAGE_LAST, which is beyond the
- * end of every list, when it is above. STATUS_OK, or STATUS_BAD_PAGE with the detail set when it is not an int64_t.
+ * Reads the query parameter `page`: 1 when it is missing, empty or below 1; PAGE_LAST, which is beyond the end of every
+ * list, when it is above PAGE_LAST. STATUS_OK; or STATUS_BAD_PAGE, with the detail set, when it is not an int64_t.
  */
 enum status request_page(struct request *rq, int64_t *page);
 
 /*
- * Of routes whose repetition is answered alike by nature: an Idempotency-Key is not kept, but one that is none is
- * refused. STATUS_OK, also without one, or STATUS_BAD_REQUEST.
+ * Checks an Idempotency-Key. It need not be stored, because the routes that call this are idempotent anyway. STATUS_OK,
+ * also without a key; STATUS_BAD_REQUEST: the key is malformed.
  */
 enum status request_idempotency(struct request *rq);
 
-/* Reads the body by a table of fields. STATUS_OK, STATUS_BAD_JSON or STATUS_BAD_FIELD with the detail set. */
+/* Reads the body into the fields of a table. STATUS_OK; STATUS_BAD_JSON or STATUS_BAD_FIELD, with the detail set. */
 enum status request_read(struct request *rq, const struct json_field *fields, int count);
 
-/* Sets the detail of an error and returns the status: `return request_fail(rq, STATUS_BAD_FIELD, "...")`. */
+/* Sets the detail of an error, and returns the status: `return request_fail(rq, STATUS_BAD_FIELD, "...")`. */
 enum status request_fail(struct request *rq, enum status s, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* Passes the request to another pool: returns STATUS_ELSEWHERE. */
+enum status request_elsewhere(struct request *rq, enum pool pool);
+
+/* "hot", "cold" or "auth", as the flag -p names the pools. */
+const char *pool_name(enum pool pool);
+
 /*
- * A handler that returned STATUS_PENDING ends the request with this. The
- * request and its arena are gone afterwards.
+ * Answers a request, and frees its memory. To be called exactly once after a handler has returned STATUS_PENDING. This
+ * and request_set_aside are defined in server.c; tests define their own.
  */
 void request_finish(struct request *rq, enum status s);
 
 /*
- * Before a handler returns STATUS_PENDING whose answer comes by a timer: a worker that serves one connection at a time
- * takes others meanwhile. The caller bounds how many requests are set aside.
+ * To be called by a handler that returns STATUS_PENDING and waits for a timer: the request does not count in
+ * max_connections any more, so a worker that serves one connection at a time accepts another. The caller limits how
+ * many requests are set aside.
  */
 void request_set_aside(struct request *rq);
 
-/* Ends a request of the hot pool that only the cold one can answer: nginx asks there. */
-void request_hand_over(struct request *rq);
-
-/* A JSON success body: begins with "errMsg": "". The handler adds members and calls json_end. */
+/* Begins the JSON body of a success with "errMsg": "". The handler adds members and calls json_end. */
 struct buf *response_object(struct request *rq);
 void response_header(struct request *rq, const char *name, struct str value);
 
-/* The answer as a CGI response in the request's arena: status line, headers, body; errors as problem+json. */
+/* Renders the answer as a CGI response, in the request's arena. The body of an error is problem+json. */
 struct str response_render(struct request *rq, enum status s);
 
 #endif

@@ -1,4 +1,4 @@
-/* The one place where a status becomes an answer. */
+/* Renders an answer from a status and what the handler has written. */
 #include <inttypes.h>
 
 #include "http/request.h"
@@ -46,8 +46,8 @@ void response_header(struct request *rq, const char *name, struct str value)
 	buf_put(to, STR("\r\n"));
 }
 
-/* RFC 9457, with the stable code and the ancestor's errMsg. */
-static void problem(struct request *rq, enum status s)
+/* Problem details (RFC 9457), with a code for programs; errMsg is for compat clients. */
+static void put_problem(struct request *rq, enum status s)
 {
 	struct response *r = &rq->response;
 	struct str detail = str_of(r->detail ? r->detail : status_text(s));
@@ -63,12 +63,21 @@ static void problem(struct request *rq, enum status s)
 	json_end(&r->body, '}');
 }
 
+/*
+ * Retry-After of a 503 for which the handler has set none. A fenced sale is closed until an operator has recovered it.
+ */
+static int default_retry_after_s(enum status s)
+{
+	enum { SOON_S = 1, FENCED_S = 30 };
+	return s == STATUS_FENCED ? FENCED_S : SOON_S;
+}
+
 static void extra_headers(struct request *rq, enum status s)
 {
 	struct response *r = &rq->response;
 	int http = status_http(s);
 	if (http == 503 && !r->retry_after_s)
-		r->retry_after_s = 1;
+		r->retry_after_s = default_retry_after_s(s);
 	if (r->retry_after_s)
 		buf_printf(&r->headers, "Retry-After: %d\r\n", r->retry_after_s);
 	if (http == 401)
@@ -95,19 +104,19 @@ static void put_body(struct buf *out, const struct response *r)
 	buf_put(out, body);
 }
 
-/* No printf: every answer passes here. */
+/* Every answer is written here, so printf is avoided where it is easy: it would parse a format for each answer. */
 struct str response_render(struct request *rq, enum status s)
 {
 	struct response *r = &rq->response;
 	struct buf out;
 	buf_init(&out, rq->arena);
-	if (s == STATUS_ELSEWHERE) { /* r->detail names the pool: nginx asks it the same request */
+	if (s == STATUS_ELSEWHERE) { /* nginx passes the same request to the location in `detail` */
 		buf_printf(&out, "X-Accel-Redirect: %s\r\n\r\n", r->detail);
 		return buf_str(&out);
 	}
 	int http = status_http(s);
 	if (http >= 400)
-		problem(rq, s);
+		put_problem(rq, s);
 	extra_headers(rq, s);
 	status_line(&out, http);
 	buf_put(&out, buf_str(&r->headers));

@@ -38,7 +38,7 @@ static enum status wrong_method(struct request *rq)
 	return STATUS_METHOD_NOT_ALLOWED;
 }
 
-static enum status find(struct request *rq)
+static enum status find_route(struct request *rq)
 {
 	for (int i = 0; i < route_count; i++)
 		if (str_eq(rq->method, str_of(routes[i].method)) && matches(rq, &routes[i])) {
@@ -48,7 +48,7 @@ static enum status find(struct request *rq)
 	return wrong_method(rq);
 }
 
-/* Names in a path are bounded like names in a body. */
+/* Names in a path must follow the rule for names in a body. */
 static enum status check_names(struct request *rq)
 {
 	struct str rest = { rq->route->pattern + 1, strlen(rq->route->pattern) - 1 }, piece;
@@ -59,20 +59,25 @@ static enum status check_names(struct request *rq)
 	return STATUS_OK;
 }
 
-static enum status check_role(const struct request *rq)
+static enum status check_role(struct request *rq)
 {
 	static const struct {
 		enum user_kind kind; /* 0: any */
 		enum status otherwise;
+		const char *detail;
 	} needs[] = {
-		[ANY_TOKEN] = { 0, STATUS_OK },
-		[CUSTOMER] = { KIND_CUSTOMER, STATUS_FORBIDDEN },
-		[SELLER] = { KIND_SELLER, STATUS_FORBIDDEN },
-		[COMPAT_CUSTOMER] = { KIND_CUSTOMER, STATUS_UNAUTHORIZED },
-		[COMPAT_SELLER] = { KIND_SELLER, STATUS_UNAUTHORIZED },
+		[ANY_TOKEN] = { 0, STATUS_OK, NULL },
+		[CUSTOMER] = { KIND_CUSTOMER, STATUS_FORBIDDEN, "only a customer may do this: log in as one" },
+		[SELLER] = { KIND_SELLER, STATUS_FORBIDDEN, "only a seller may do this: log in as one" },
+		[COMPAT_CUSTOMER] = { KIND_CUSTOMER, STATUS_UNAUTHORIZED,
+				      "only a customer may do this: log in as one" },
+		[COMPAT_SELLER] = { KIND_SELLER, STATUS_UNAUTHORIZED, "only a seller may do this: log in as one" },
 	};
-	enum user_kind kind = needs[rq->route->who].kind;
-	return kind && kind != rq->token.kind ? needs[rq->route->who].otherwise : STATUS_OK;
+	enum who who = rq->route->who;
+	if (!needs[who].kind || needs[who].kind == rq->token.kind)
+		return STATUS_OK;
+	rq->response.detail = needs[who].detail;
+	return needs[who].otherwise;
 }
 
 static enum status check_token(struct request *rq, enum pool pool)
@@ -82,47 +87,39 @@ static enum status check_token(struct request *rq, enum pool pool)
 	if (pool != POOL_HOT)
 		revocation_refresh(rq->service);
 	enum status s = token_check(rq->service->tokens, rq->arena, rq->authorization, time(NULL), &rq->token);
-	if (rq->route->who == ANYONE) {
-		if (s != STATUS_OK) /* a public page does not need the token that came along */
-			rq->token = (struct token){ 0 };
+	if (rq->route->who != ANYONE)
+		return s == STATUS_OK ? check_role(rq) : s;
+	if (s != STATUS_OK) /* the route needs no token, so a token that is not valid is ignored */
+		rq->token = (struct token){ 0 };
+	return STATUS_OK;
+}
+
+static enum status check_body(struct request *rq)
+{
+	size_t limit = rq->route->body_limit;
+	if (!limit || rq->body.n <= limit)
 		return STATUS_OK;
-	}
-	return s == STATUS_OK ? check_role(rq) : s;
+	return request_fail(rq, STATUS_TOO_LARGE, "the body must be at most %zu bytes", limit);
 }
 
-/* Where nginx asks for each pool. */
-static const char *const locations[POOLS] = { [POOL_HOT] = "@hot", [POOL_COLD] = "@cold", [POOL_AUTH] = "@auth" };
-
-const char *pool_name(enum pool pool)
-{
-	return locations[pool] + 1;
-}
-
-static enum status elsewhere(struct request *rq, enum pool pool)
-{
-	rq->response.detail = locations[pool];
-	return STATUS_ELSEWHERE;
-}
-
-/* The handler of the pool that we are, or the way to another one. */
-static enum status dispatch(struct request *rq, enum pool pool)
+static enum status handle(struct request *rq, enum pool pool)
 {
 	const struct route *route = rq->route;
 	if (pool == POOL_COLD && rq->fallback && route->unknown)
 		return route->unknown(rq);
-	return pool == route->pool ? route->handle(rq) : elsewhere(rq, route->pool);
+	return pool == route->pool ? route->handle(rq) : request_elsewhere(rq, route->pool);
 }
 
 enum status route_run(struct request *rq, enum pool pool)
 {
 	enum status s = request_split_path(rq);
 	if (s == STATUS_OK)
-		s = find(rq);
+		s = find_route(rq);
 	if (s == STATUS_OK)
 		s = check_names(rq);
 	if (s == STATUS_OK)
 		s = check_token(rq, pool);
-	if (s == STATUS_OK && rq->route->body_limit && rq->body.n > rq->route->body_limit)
-		s = request_fail(rq, STATUS_TOO_LARGE, "the body must be at most %zu bytes", rq->route->body_limit);
-	return s == STATUS_OK ? dispatch(rq, pool) : s;
+	if (s == STATUS_OK)
+		s = check_body(rq);
+	return s == STATUS_OK ? handle(rq, pool) : s;
 }

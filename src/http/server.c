@@ -1,9 +1,8 @@
 /*
- * libfcgi reads one request a time from a connection that it believes to own;
- * here the loop owns the connections and calls it only when there is
- * something to read, and only with a request that is there to its end.
- * Connections do not block: where libfcgi would have to wait for a peer all
- * the same (one that does not read its answers), it fails, and they are closed.
+ * libfcgi is called only when a complete request has arrived, so that it never waits for one. The sockets do not block:
+ * if a peer does not read its answer, libfcgi fails to write it, and the connection is closed.
+ *
+ * The way of a request: on_connection, read_head, serve, route_run with the handler, request_finish.
  */
 #include "http/server.h"
 
@@ -20,34 +19,39 @@
 #include "base/parse.h"
 #include "host/log.h"
 #include "http/framing.h"
+#include "http/handlers.h"
 
-/* A request is at most BODY_MAX and what nginx takes as headers: WHOLE_MAX has room for both. */
+/* REQUEST_MAX has room for a body of BODY_MAX and for the headers that nginx accepts. */
 enum {
 	BODY_MAX = 65536,
-	WHOLE_MAX = 2 * BODY_MAX,
-	HOT_PATIENCE_MS = 5000,
-	COLD_PATIENCE_MS = 1000,
-	QUEUE_MS = 10000, /* in nginx, which waits longer, and in the backlog */
-	QUEUE_AGAIN_S = 5
+	REQUEST_MAX = 2 * BODY_MAX,
+	INCOMPLETE_HOT_MS = 5000, /* how long a peer may take to send a request */
+	INCOMPLETE_COLD_MS = 1000,
+	QUEUED_MAX_MS = 10000, /* how long a request may have waited in nginx and in the socket's backlog */
+	QUEUED_RETRY_S = 5
 };
 
 struct connection {
 	struct loop_io io;
 	struct server *server;
 	struct connection *next, **back;
-	struct loop_timer patience; /* with a peer that owes the rest of a request */
+	struct loop_timer incomplete; /* set while the rest of a request is awaited; its fn is NULL when it is not */
 	FCGX_Request fcgi;
 	struct arena arena;
 	struct request request;
-	struct str length, queued_at; /* of the request's body, as received; see QUEUED_AT */
-	bool busy, gone, keep, served;
-	bool aside; /* not counted in server.connections */
+	struct str length, queued_at; /* CONTENT_LENGTH and QUEUED_AT, as received */
+	bool busy;                    /* has a request that is not answered yet */
+	bool gone;                    /* the peer has closed the connection */
+	bool keep;                    /* keep the connection after the answer */
+	bool served;                  /* has answered a request */
+	bool aside;                   /* not counted in server.connections */
 };
 
 struct server {
 	struct service *service;
+	struct worker worker;
 	struct loop_io listener;
-	struct loop_timer again; /* looks for connections that nobody has accepted */
+	struct loop_timer rejoin;
 	enum pool pool;
 	int connections, max_connections;
 	bool listening, stopping;
@@ -70,10 +74,10 @@ static void listen_on(struct server *s, bool on)
 static void close_connection(struct connection *c)
 {
 	struct server *s = c->server;
-	loop_timer_cancel(s->service->loop, &c->patience);
+	loop_timer_cancel(s->service->loop, &c->incomplete);
 	if (c->io.fd >= 0)
 		loop_remove(s->service->loop, &c->io);
-	FCGX_Free(&c->fcgi, 0); /* libfcgi's own close would wait for the peer */
+	FCGX_Free(&c->fcgi, 0); /* without closing, because libfcgi's close waits for the peer */
 	if (c->io.fd >= 0)
 		close(c->io.fd);
 	arena_release(&c->arena);
@@ -86,69 +90,9 @@ static void close_connection(struct connection *c)
 		listen_on(s, true);
 }
 
-/* Answering */
-
-static void count(struct server *s, enum status status)
-{
-	int http = status_http(status);
-	if (http)
-		stats_add(s->service->stats,
-			  http >= 500   ? COUNT_requests_total__5xx
-			  : http >= 400 ? COUNT_requests_total__4xx
-					: COUNT_requests_total__2xx,
-			  1);
-}
-
-static void log_request(const struct request *rq, enum status s)
-{
-	if (rq->service->conf->debug || status_http(s) == 500)
-		log_info("request", LOG_STR("id", rq->id), LOG_STR("method", rq->method), LOG_STR("path", rq->path),
-			 LOG_STR("query", rq->query), LOG_INT("status", status_http(s)),
-			 LOG_TEXT("code", status_code(s)));
-}
-
-/* As FCGX_Finish_r, which would close a connection that failed, and wait for the peer to do the same. */
-static bool finish(FCGX_Request *fcgi)
-{
-	bool is_written = FCGX_FClose(fcgi->err) == 0;
-	is_written &= FCGX_FClose(fcgi->out) == 0;
-	FCGX_Free(fcgi, 0);
-	return is_written;
-}
-
-static void answer(struct request *rq, enum status status)
-{
-	struct connection *c = container_of(rq, struct connection, request);
-	count(c->server, status);
-	log_request(rq, status);
-	if (!c->gone) {
-		struct str text = response_render(rq, status);
-		FCGX_PutStr(text.p, (int)text.n, c->fcgi.out);
-	}
-	if (!finish(&c->fcgi)) /* the peer left, or does not read its answers */
-		c->keep = false;
-	arena_reset(&c->arena);
-	c->busy = false;
-	c->served = true;
-	if (c->gone || !c->keep || c->server->stopping)
-		close_connection(c);
-}
-
-/* It ends with its answer: nobody counts what a peer would do with it afterwards. */
-static void set_aside(struct request *rq)
-{
-	struct connection *c = container_of(rq, struct connection, request);
-	struct server *s = c->server;
-	c->aside = true;
-	c->keep = false;
-	s->connections--;
-	if (!s->stopping)
-		listen_on(s, true);
-}
-
 /* Reading */
 
-/* What nginx sends, in its order. The last one always comes. */
+/* The FastCGI parameters that nginx sends, in nginx's order. REQUEST_ID comes last, and always. */
 enum param { METHOD, PATH, QUERY, LENGTH, AUTHORIZATION, IDEMPOTENCY, PEER, FALLBACK, QUEUED_AT, ID, PARAMS };
 static const struct str params[PARAMS] = {
 	[METHOD] = STR("REQUEST_METHOD="),
@@ -163,7 +107,7 @@ static const struct str params[PARAMS] = {
 	[ID] = STR("REQUEST_ID="),
 };
 
-/* Of a parameter that comes twice the first counts; p is NULL for one that did not come. */
+/* If a parameter is sent twice, the first one counts. If it is missing, p of its value is NULL. */
 static void read_params(char **environment, struct str value[PARAMS])
 {
 	for (int next = 0; *environment; environment++)
@@ -178,27 +122,11 @@ static void read_params(char **environment, struct str value[PARAMS])
 		}
 }
 
-/* Reads the body to its very end, so that the next request starts clean. */
-static enum status read_body(struct connection *c)
-{
-	struct request *rq = &c->request;
-	int64_t n = 0;
-	if (c->length.n && !parse_int(c->length, 0, INT64_MAX, &n))
-		return request_fail(rq, STATUS_BAD_REQUEST, "Content-Length is not a number");
-	if (n > BODY_MAX)
-		return STATUS_TOO_LARGE;
-	char *body = n ? arena_alloc(&c->arena, (size_t)n) : NULL;
-	int got = n ? FCGX_GetStr(body, (int)n, c->fcgi.in) : 0;
-	rq->body = (struct str){ body ? body : "", (size_t)got };
-	if (got != n || FCGX_GetChar(c->fcgi.in) != -1 || FCGX_GetError(c->fcgi.in))
-		return request_fail(rq, STATUS_BAD_REQUEST,
-				    "the body does not have the length that it was said to have");
-	return STATUS_OK;
-}
-
-/* False: the peer left, or sent no request. REQUEST_ID is the last parameter: without it the others may be cut short.
+/*
+ * False: the peer has closed the connection, or sent no valid request. If REQUEST_ID, the last parameter, is missing,
+ * the others may be truncated.
  */
-static bool accept_request(struct connection *c)
+static bool read_head(struct connection *c)
 {
 	c->fcgi.ipcFd = c->io.fd;
 	c->fcgi.keepConnection = 1;
@@ -207,7 +135,7 @@ static bool accept_request(struct connection *c)
 		c->io.fd = -1;
 		return false;
 	}
-	/* a worker of the cold pool holds one connection: an idle one would keep everybody else out */
+	/* a worker of another pool serves one connection at a time, so an idle connection would keep all others out */
 	c->keep = c->fcgi.keepConnection && c->server->pool == POOL_HOT;
 	struct str value[PARAMS] = { 0 };
 	read_params(c->fcgi.envp, value);
@@ -215,9 +143,8 @@ static bool accept_request(struct connection *c)
 		return false;
 	struct request *rq = &c->request;
 	*rq = (struct request){ .service = c->server->service,
+				.worker = &c->server->worker,
 				.arena = &c->arena,
-				.answer = answer,
-				.set_aside = set_aside,
 				.method = str_eq(value[METHOD], STR("HEAD")) ? STR("GET") : value[METHOD],
 				.path = value[PATH],
 				.query = value[QUERY],
@@ -234,96 +161,190 @@ static bool accept_request(struct connection *c)
 }
 
 /*
- * nginx says when it passed on what may wait long: "SECONDS.MILLISECONDS" since 1970, by the clock of this host. A
- * clock that jumps makes somebody ask again, or wait as long as nginx does.
+ * Reads the body and its end. If that fails, the connection is not kept, because the next request could not be found.
+ */
+static enum status read_body(struct connection *c)
+{
+	struct request *rq = &c->request;
+	bool keep = c->keep;
+	int64_t n = 0;
+	c->keep = false;
+	if (c->length.n && !parse_int(c->length, 0, INT64_MAX, &n))
+		return request_fail(rq, STATUS_BAD_REQUEST, "Content-Length is not a number");
+	if (n > BODY_MAX)
+		return STATUS_TOO_LARGE;
+	char *body = n ? arena_alloc(&c->arena, (size_t)n) : NULL;
+	int got = n ? FCGX_GetStr(body, (int)n, c->fcgi.in) : 0;
+	rq->body = (struct str){ body ? body : "", (size_t)got };
+	if (got != n || FCGX_GetChar(c->fcgi.in) != -1 || FCGX_GetError(c->fcgi.in))
+		return request_fail(rq, STATUS_BAD_REQUEST, "the body is not as long as Content-Length says");
+	c->keep = keep;
+	return STATUS_OK;
+}
+
+/*
+ * For routes on which requests may wait long, nginx sends the time at which it passed the request on, as
+ * "SECONDS.MILLISECONDS" since 1970 by this host's clock. A request that waited too long is refused. If the clock is
+ * set meanwhile, a request may be refused for nothing, or wait until nginx gives up.
  */
 static enum status check_age(struct connection *c)
 {
 	struct str rest = c->queued_at, seconds;
 	int64_t s, ms;
 	if (!parse_split(&rest, '.', &seconds) || !parse_int(seconds, 0, INT32_MAX, &s) ||
-	    !parse_int(rest, 0, 999, &ms) || clock_ms() - (s * 1000 + ms) <= QUEUE_MS)
+	    !parse_int(rest, 0, 999, &ms) || clock_ms() - (s * 1000 + ms) <= QUEUED_MAX_MS)
 		return STATUS_OK;
 	stats_add(c->server->service->stats, COUNT_queue_expired_total, 1);
-	c->request.response.retry_after_s = QUEUE_AGAIN_S;
+	c->request.response.retry_after_s = QUEUED_RETRY_S;
 	return request_fail(&c->request, STATUS_BUSY,
-			    "this has waited for more than %d s, nothing was done: ask again later", QUEUE_MS / 1000);
+			    "the request waited for more than %d s, and nothing was done: retry later",
+			    QUEUED_MAX_MS / 1000);
 }
 
-static void on_patience(struct loop_timer *t)
+static void on_incomplete(struct loop_timer *t)
 {
-	struct connection *c = container_of(t, struct connection, patience);
+	struct connection *c = container_of(t, struct connection, incomplete);
 	log_warn_limited("request_incomplete");
 	close_connection(c);
 }
 
-/* A worker of another pool than the hot one holds one connection: others wait as long as it does. */
-static void be_patient(struct connection *c)
+/* The time is short outside the hot pool, because a worker there serves one connection while others wait. */
+static void limit_incomplete(struct connection *c)
 {
-	if (c->patience.fn)
+	if (c->incomplete.fn)
 		return;
-	c->patience.fn = on_patience;
-	loop_timer_set(c->server->service->loop, &c->patience,
-		       c->server->pool == POOL_HOT ? HOT_PATIENCE_MS : COLD_PATIENCE_MS);
+	c->incomplete.fn = on_incomplete;
+	loop_timer_set(c->server->service->loop, &c->incomplete,
+		       c->server->pool == POOL_HOT ? INCOMPLETE_HOT_MS : INCOMPLETE_COLD_MS);
 }
 
 /*
- * Looks without taking. What is not taken counts against the peer's buffer by the piece, so a peer that sends a request
- * in very many of them never gets to its end; nginx sends a few.
+ * Scans the bytes that have arrived, and leaves them in the socket. The kernel charges each piece with its overhead, so
+ * a peer that sends a request in very many pieces cannot send all of it; nginx sends only a few pieces.
  */
-static enum framing_end look(const struct connection *c)
+static enum framing_end peek(const struct connection *c)
 {
-	static char bytes[WHOLE_MAX];
+	static char bytes[REQUEST_MAX];
 	ssize_t n = recv(c->io.fd, bytes, sizeof bytes, MSG_PEEK | MSG_DONTWAIT);
 	if (n <= 0)
-		return n < 0 && errno == EAGAIN ? FRAMING_NOTHING : FRAMING_RUBBISH;
-	enum framing_end end = framing_look((struct str){ bytes, (size_t)n });
-	return end == FRAMING_PARTIAL && n == sizeof bytes ? FRAMING_RUBBISH : end;
+		return n < 0 && errno == EAGAIN ? FRAMING_EMPTY : FRAMING_INVALID;
+	enum framing_end end = framing_scan((struct str){ bytes, (size_t)n });
+	return end == FRAMING_PARTIAL && n == sizeof bytes ? FRAMING_INVALID : end;
 }
 
-static void on_connection(struct loop_io *io, uint32_t events)
+/* Answering */
+
+static void count_answer(struct stats *stats, enum status s)
 {
-	struct connection *c = (struct connection *)io;
-	bool left = events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
-	if (c->busy) {
-		c->gone |= left;
-		return;
+	int http = status_http(s);
+	if (http)
+		stats_add(stats,
+			  http >= 500   ? COUNT_requests_total__5xx
+			  : http >= 400 ? COUNT_requests_total__4xx
+					: COUNT_requests_total__2xx,
+			  1);
+}
+
+static void log_request(const struct request *rq, enum status s)
+{
+	if (rq->service->conf->debug || status_http(s) == 500)
+		log_info("request", LOG_STR("id", rq->id), LOG_STR("method", rq->method), LOG_STR("path", rq->path),
+			 LOG_STR("query", rq->query), LOG_INT("status", status_http(s)),
+			 LOG_TEXT("code", status_code(s)));
+}
+
+/*
+ * Does what FCGX_Finish_r does; but that function would close a failed connection, and wait until the peer closes it.
+ */
+static bool flush(FCGX_Request *fcgi)
+{
+	bool is_written = FCGX_FClose(fcgi->err) == 0;
+	is_written &= FCGX_FClose(fcgi->out) == 0;
+	FCGX_Free(fcgi, 0);
+	return is_written;
+}
+
+void request_finish(struct request *rq, enum status status)
+{
+	struct connection *c = container_of(rq, struct connection, request);
+	count_answer(c->server->service->stats, status);
+	log_request(rq, status);
+	if (!c->gone) {
+		struct str text = response_render(rq, status);
+		FCGX_PutStr(text.p, (int)text.n, c->fcgi.out);
 	}
-	enum framing_end end = left ? FRAMING_RUBBISH : look(c);
-	if (end == FRAMING_PARTIAL)
-		be_patient(c);
-	if (end == FRAMING_PARTIAL || end == FRAMING_NOTHING)
-		return;
-	if (c->patience.fn)
-		loop_timer_cancel(c->server->service->loop, &c->patience);
-	c->patience.fn = NULL;
-	if (end == FRAMING_RUBBISH || !accept_request(c)) { /* a request whose asker has left is not run */
+	if (!flush(&c->fcgi)) /* the peer has closed the connection, or does not read its answers */
+		c->keep = false;
+	arena_reset(&c->arena);
+	c->busy = false;
+	c->served = true;
+	if (c->gone || !c->keep || c->server->stopping)
 		close_connection(c);
-		return;
-	}
+}
+
+/* The connection is closed after the answer, because a connection that is not counted must not take another request. */
+void request_set_aside(struct request *rq)
+{
+	struct connection *c = container_of(rq, struct connection, request);
+	struct server *s = c->server;
+	c->aside = true;
+	c->keep = false;
+	s->connections--;
+	if (!s->stopping)
+		listen_on(s, true);
+}
+
+static void serve(struct connection *c)
+{
 	c->busy = true;
 	enum status s = read_body(c);
 	if (s == STATUS_OK)
 		s = check_age(c);
-	else
-		c->keep = false; /* what was not read of it would be the next request */
 	if (s == STATUS_OK)
 		s = route_run(&c->request, c->server->pool);
 	if (s != STATUS_PENDING)
 		request_finish(&c->request, s);
 }
 
-/* Room for the largest answer, a list of long descriptions: it is written at once or not at all. */
-static void make_room(int fd)
+static void on_connection(struct loop_io *io, uint32_t events)
+{
+	struct connection *c = container_of(io, struct connection, io);
+	bool left = events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR); /* the peer has closed the connection */
+	if (c->busy) {
+		c->gone |= left;
+		return;
+	}
+	enum framing_end end = left ? FRAMING_INVALID : peek(c);
+	if (end == FRAMING_PARTIAL)
+		limit_incomplete(c);
+	if (end == FRAMING_PARTIAL || end == FRAMING_EMPTY)
+		return;
+	if (c->incomplete.fn)
+		loop_timer_cancel(c->server->service->loop, &c->incomplete);
+	c->incomplete.fn = NULL;
+	if (end == FRAMING_WHOLE && read_head(c))
+		serve(c);
+	else
+		close_connection(c);
+}
+
+/* Listening */
+
+/*
+ * Makes room for the largest answer, a list of long descriptions, because an answer is written at once or not at all.
+ */
+static void enlarge_send_buffer(int fd)
 {
 	enum { LARGEST = 512 * 1024 };
-	int size = LARGEST; /* the kernel bounds it by net.core.wmem_max, and doubles that */
+	int size = LARGEST; /* the kernel limits it to net.core.wmem_max, and then doubles it */
 	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
 }
 
-/* To the end of the queue of processes that wait for a connection: nginx keeps them, so they must be dealt out evenly.
+/*
+ * Moves this process to the end of the kernel's queue of processes that wait for a connection. nginx keeps its
+ * connections, so they must be spread over all workers.
  */
-static void step_back(struct server *s)
+static void rejoin_queue(struct server *s)
 {
 	listen_on(s, false);
 	if (s->connections < s->max_connections)
@@ -331,38 +352,23 @@ static void step_back(struct server *s)
 }
 
 /*
- * Of a new connection the kernel tells one process. When that one cannot accept it, or stands still, the others are not
- * told before the next connection comes; so each looks from time to time.
+ * The kernel wakes one process for a new connection. If this process cannot accept it, or is stopped, no other one is
+ * woken before the next connection arrives. Therefore every process looks for connections from time to time.
  */
-static void on_listen_again(struct loop_timer *t)
+static void on_rejoin(struct loop_timer *t)
 {
-	enum { LISTEN_AGAIN_MS = 100 };
-	struct server *s = container_of(t, struct server, again);
+	enum { REJOIN_MS = 100 };
+	struct server *s = container_of(t, struct server, rejoin);
 	if (s->stopping)
 		return;
-	step_back(s);
-	loop_timer_set(s->service->loop, &s->again, LISTEN_AGAIN_MS);
+	rejoin_queue(s);
+	loop_timer_set(s->service->loop, &s->rejoin, REJOIN_MS);
 }
 
-/* Out of descriptors or memory: asking again at once would only burn the CPU. The timer does. */
-static void listen_later(struct server *s)
+static void add_connection(struct server *s, int fd)
 {
-	log_error_limited("accept_failed", LOG_TEXT("reason", strerror(errno)));
-	listen_on(s, false);
-}
-
-static void on_listener(struct loop_io *io, uint32_t events)
-{
-	struct server *s = container_of(io, struct server, listener);
-	(void)events;
-	int fd = accept4(io->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (fd < 0) {
-		if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR)
-			listen_later(s);
-		return;
-	}
 	struct connection *c = alloc_zeroed(1, sizeof *c);
-	make_room(fd);
+	enlarge_send_buffer(fd);
 	c->io = (struct loop_io){ .fd = fd, .fn = on_connection };
 	c->server = s;
 	FCGX_InitRequest(&c->fcgi, -1, 0);
@@ -372,16 +378,29 @@ static void on_listener(struct loop_io *io, uint32_t events)
 		c->next->back = &c->next;
 	s->all = c;
 	s->connections++;
-	step_back(s);
+	rejoin_queue(s);
 	if (s->pool != POOL_HOT)
-		be_patient(c); /* also with one that says nothing: it keeps everybody out */
+		limit_incomplete(c); /* from the start, because a peer that sends nothing keeps all others out */
 	if (loop_add(s->service->loop, &c->io, EPOLLIN | EPOLLRDHUP | EPOLLET) < 0)
 		close_connection(c);
 }
 
+static void on_listener(struct loop_io *io, uint32_t events)
+{
+	struct server *s = container_of(io, struct server, listener);
+	int fd = accept4(io->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	(void)events;
+	if (fd >= 0) {
+		add_connection(s, fd);
+	} else if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR) {
+		log_error_limited("accept_failed", LOG_TEXT("reason", strerror(errno)));
+		listen_on(s, false); /* no descriptor or no memory: on_rejoin tries again */
+	}
+}
+
 struct server *server_new(struct service *svc, int fd, enum pool pool, int max_connections)
 {
-	setenv("LIBFCGI_OS_CLOSE_POLL_TIMEOUT", "0", 0); /* ms; libfcgi's own close waits for the peer */
+	setenv("LIBFCGI_OS_CLOSE_POLL_TIMEOUT", "0", 0); /* so that libfcgi's close does not wait for the peer */
 	if (FCGX_Init() || fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0)
 		return NULL;
 	struct server *s = alloc_zeroed(1, sizeof *s);
@@ -389,13 +408,13 @@ struct server *server_new(struct service *svc, int fd, enum pool pool, int max_c
 			      .listener = { .fd = fd, .fn = on_listener },
 			      .pool = pool,
 			      .max_connections = max_connections };
-	s->again.fn = on_listen_again;
+	s->rejoin.fn = on_rejoin;
 	s->listening = loop_add(svc->loop, &s->listener, EPOLLIN | EPOLLEXCLUSIVE) == 0;
 	if (!s->listening) {
 		free(s);
 		return NULL;
 	}
-	on_listen_again(&s->again);
+	on_rejoin(&s->rejoin);
 	return s;
 }
 
@@ -404,8 +423,9 @@ void server_free(struct server *s)
 	if (!s)
 		return;
 	listen_on(s, false);
-	loop_timer_cancel(s->service->loop, &s->again);
+	loop_timer_cancel(s->service->loop, &s->rejoin);
 	s->stopping = true;
+	worker_release(&s->worker);
 	while (s->all)
 		close_connection(s->all);
 	free(s);
@@ -420,7 +440,7 @@ void server_stop(struct server *s)
 	for (struct connection *c = s->all, *next; c; c = next) {
 		int waiting = 0;
 		next = c->next;
-		/* on a connection that nginx has just opened, a request is on its way */
+		/* a connection that nginx has just opened will bring a request */
 		if (c->served && !c->busy && ioctl(c->io.fd, FIONREAD, &waiting) == 0 && waiting == 0)
 			close_connection(c);
 	}

@@ -1,7 +1,6 @@
 /*
- * FastCGI over an event loop: many kept connections from nginx in one
- * process, requests read and answered by libfcgi, which never waits here.
- * The only code that knows libfcgi.
+ * A FastCGI server on an event loop, with many connections from nginx in one process. libfcgi parses requests and
+ * writes answers; no other file uses it.
  */
 #ifndef HTTP_SERVER_H
 #define HTTP_SERVER_H
@@ -12,16 +11,18 @@
 struct server;
 
 /*
- * Serves the listening socket `fd` (made non-blocking) with at most max_connections at a time; a pool whose handlers
- * block holds one, so that its neighbours get the rest. NULL: libfcgi or the socket cannot be used, errno says why.
+ * Serves the listening socket `fd`, which is made non-blocking, with at most max_connections connections at a time. In
+ * a pool whose handlers block it must be 1, so that further connections go to other workers. NULL: libfcgi or the
+ * socket cannot be used; errno has the reason.
  */
 struct server *server_new(struct service *svc, int fd, enum pool pool, int max_connections);
+/* To be called when no callback can call request_finish any more. NULL is allowed. */
 void server_free(struct server *s);
 
-/* Takes no new connection, answers what it has, closes what is idle. */
+/* Stops accepting connections and closes idle ones. Requests that have arrived are still answered. */
 void server_stop(struct server *s);
 
-/* False once server_stop was called and the last request is answered. */
+/* True until server_stop was called and the last request is answered. */
 bool server_is_alive(const struct server *s);
 
 #endif

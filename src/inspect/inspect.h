@@ -1,11 +1,9 @@
 /*
- * Looks at a coupon whose slots are in another life of their server, after a
- * restart, a failover or a resharding, and may lack the last writes. What can
- * be made right is made right: orders that MySQL has are written back, totals
- * that only one side remembers are exchanged, orders that are lost are named.
- * Then the slots are opened, each segment under a new base of order numbers.
- * What contradicts itself is closed, until recover.c has made it right.
- * Meanwhile claims of that coupon wait. Blocks.
+ * An inspection repairs and opens the suspect slots of a coupon. Slots are suspect after a restart, a failover or a
+ * resharding, when their server may have lost the last writes. From MySQL and the other slots the inspection writes
+ * missing orders back, brings the totals of hub and segments to one state, and records lost orders. Then it opens each
+ * segment under a new base of order numbers. A slot whose numbers contradict each other is quarantined instead, until
+ * `seckillctl recover`. Claims of the coupon wait during an inspection. Blocks.
  */
 #ifndef INSPECT_INSPECT_H
 #define INSPECT_INSPECT_H
@@ -13,29 +11,27 @@
 #include "sale/service.h"
 #include "sale/status.h"
 
-/* Coupons that are inspected side by side. */
+/* The coupons that are inspected at the same time. */
 enum { INSPECT_MOST = 64 };
 
-/* What one process remembers between its inspections. */
+/* What a process keeps from one inspection to the next. */
 struct inspector;
 struct inspector *inspector_new(struct service *svc);
 void inspector_free(struct inspector *ins);
 
 /*
- * Of each coupon, into results: STATUS_OK: every slot is open in its server's present life, now or already.
- * STATUS_FENCED: it is closed, the log says why. STATUS_NO_SUCH_COUPON, STATUS_INTERNAL, STATUS_UNAVAILABLE: nothing is
- * known, and nothing was changed. STATUS_BUSY: another inspection is ahead, or workers may still keep "sold out".
- * STATUS_UNAVAILABLE also when only segments are away, and the others were opened.
+ * Inspects each coupon; results[i] is that of coupons[i]:
+ * STATUS_OK           every slot is open.
+ * STATUS_FENCED       the coupon is quarantined; the log has the reason.
+ * STATUS_BUSY         inspect it again: another inspection or a recovery is at work, or workers may still answer
+ *                     "sold out".
+ * STATUS_UNAVAILABLE  inspect it again: a server is unreachable. Slots of other servers may have been opened.
+ * STATUS_NO_SUCH_COUPON, STATUS_INTERNAL
+ *                     nothing was changed.
  */
 void inspect_coupons(struct inspector *ins, struct arena *a, const int64_t *coupons, int count, enum status *results);
 
-/* Some of those that were asked for by worklist_inspect. False: a server is away, of one at least. */
+/* Inspects up to INSPECT_MOST coupons of the worklist of suspects. False: a server did not answer. */
 bool inspect_suspects(struct inspector *ins, struct arena *a);
-
-/*
- * The coupons that inspections found closed, "seller/name", in the arena. STATUS_OK, STATUS_INTERNAL,
- * STATUS_UNAVAILABLE.
- */
-enum status inspect_quarantined(struct service *svc, struct arena *a, struct str **titles, int *count);
 
 #endif

@@ -1,11 +1,11 @@
 /*
- * Keys of a slot move one by one, so servers that die while it moves may leave a segment whose numbers are all right
- * and whose owners are gone: their customers would be sold to once more. A segment that has sold units has an owner of
- * each, but for orders that are over and numbers that are lost. Where it has none at all, those whom MySQL and the list
- * know are entered again. That is right at any moment, and nobody's entry is replaced.
+ * Restores the owners of a segment that has sold units and has no owner at all, which happens if servers die while a
+ * hash slot is moved key by key. Without owners, its customers could claim a second unit. Owners of orders in MySQL and
+ * on the segment's list are entered with HSETNX, which replaces no entry, so it may run beside claims. Orders that are
+ * over and lost orders have no owner.
  */
 #include "host/log.h"
-#include "inspect/inspect_part.h"
+#include "inspect/inspection.h"
 #include "order/dead_letter.h"
 #include "order/known.h"
 #include "sale/db_status.h"
@@ -13,15 +13,15 @@
 
 enum { PAGE = 1000 };
 
-static void on_entered(void *context, enum redis_outcome end, const struct redis_reply *reply)
+static void on_entered(void *context, enum redis_outcome outcome, const struct redis_reply *reply)
 {
 	struct inspection *in = context;
 	(void)reply;
-	if (end != REDIS_ANSWER)
+	if (outcome != REDIS_ANSWER)
 		in->status = STATUS_UNAVAILABLE;
 }
 
-static void enter(struct inspection *in, int i, int64_t user, int64_t number)
+static void enter_owner(struct inspection *in, int i, int64_t user, int64_t number)
 {
 	struct redis_command c;
 	redis_command(&c, "HSETNX");
@@ -31,7 +31,7 @@ static void enter(struct inspection *in, int i, int64_t user, int64_t number)
 	redis_send(in->svc->redis_sync, &c, on_entered, in);
 }
 
-/* Numbers that hold a unit and have no owner. */
+/* Counts the segment's order numbers that hold a unit and have no owner. */
 static int count_without_owner(struct inspection *in, int i, int64_t *count)
 {
 	struct db_rows rows;
@@ -46,7 +46,7 @@ static int count_without_owner(struct inspection *in, int i, int64_t *count)
 	return 0;
 }
 
-/* Rows above the segment's last number are written back later, and count. */
+/* Enters owners of rows up to the segment's last number. inspection_mend enters later ones and counts their units. */
 static int enter_rows(struct inspection *in, struct arena *a, int i)
 {
 	struct db_rows rows;
@@ -61,14 +61,14 @@ static int enter_rows(struct inspection *in, struct arena *a, int i)
 			return -1;
 		for (int k = 0; k < rows.count; k++) {
 			after = db_row(&rows, k)[0].number;
-			enter(in, i, db_row(&rows, k)[1].number, after);
+			enter_owner(in, i, db_row(&rows, k)[1].number, after);
 		}
 		redis_wait_all(in->svc->redis_sync);
 	} while (rows.count == PAGE);
 	return 0;
 }
 
-/* What is on the list and has a row, whatever its status, was entered above, or is over. */
+/* Skips orders of the list that have a row: enter_rows has entered their owners, or they are over. */
 static int enter_page(struct inspection *in, struct arena *a, int i, const struct redis_reply *page)
 {
 	struct known known[PAGE] = { 0 };
@@ -81,11 +81,12 @@ static int enter_page(struct inspection *in, struct arena *a, int i, const struc
 		users[n] = r.user;
 		known[n++].number = r.sequence;
 	}
-	if (known_read(in->svc, a, in->coupon.id, i, known, n))
+	struct known_numbers numbers = { .coupon = in->coupon.id, .segment = i, .at = known, .count = n };
+	if (known_read(in->svc, a, &numbers))
 		return -1;
 	for (int k = 0; k < n; k++)
 		if (!known[k].user)
-			enter(in, i, users[k], known[k].number);
+			enter_owner(in, i, users[k], known[k].number);
 	redis_wait_all(in->svc->redis_sync);
 	return 0;
 }
@@ -108,7 +109,7 @@ static int enter_list(struct inspection *in, struct arena *a, int i)
 	return 0;
 }
 
-static void return_owners(struct inspection *in, int i)
+static void restore_owners(struct inspection *in, int i)
 {
 	const struct slot *s = &in->segments[i];
 	struct arena a = { 0 };
@@ -124,9 +125,9 @@ static void return_owners(struct inspection *in, int i)
 	arena_release(&a);
 }
 
-void inspection_return_owners(struct inspection *in)
+void inspection_restore_owners(struct inspection *in)
 {
 	for (int i = 0; i < in->coupon.segments && in->status == STATUS_OK; i++)
-		if (slot_is_at_work(&in->segments[i]) && in->segments[i].ownerless && in->segments[i].now.sold > 0)
-			return_owners(in, i);
+		if (slot_to_open(&in->segments[i]) && in->segments[i].has_no_owner && in->segments[i].now.sold > 0)
+			restore_owners(in, i);
 }

@@ -10,23 +10,23 @@
 #include "stock/acknowledged.h"
 
 enum {
-	BATCH = 256,
-	ROUND_MS = 60000, /* between the beginnings of two rounds through the table */
-	STEP_MS = 50,     /* between two batches */
-	OVER_MS = 600000, /* a sale is over when it ended so long ago: this host's clock need not be Redis's */
-	CROWDED = HIGH_WATER_MAX / 4 * 3,
+	BATCH = 256,      /* entries looked at in one step */
+	ROUND_MS = 60000, /* from the beginning of a round through the table to that of the next round */
+	STEP_MS = 50,     /* between two steps */
+	OVER_MS = 600000, /* after the end of a sale, because this host's clock may differ from the sale clock */
+	CROWDED = HIGH_WATER_MAX / 4 * 3, /* with more entries than these, few are free */
 };
 
 struct acknowledged_sweep {
 	struct service *svc;
-	size_t at; /* in the table */
+	size_t at; /* the next entry of the round; HIGH_WATER_MAX: the round is over */
 	int64_t next_round_ms, next_step_ms;
 	bool crowded;
 };
 
 struct seen {
 	struct acknowledged at;
-	bool is_known; /* to MySQL */
+	bool is_known; /* MySQL has the cursor of its segment */
 };
 
 struct acknowledged_sweep *acknowledged_sweep_new(struct service *svc)
@@ -50,7 +50,7 @@ static int next_batch(struct acknowledged_sweep *s, struct seen *seen)
 	return n;
 }
 
-static const char *question(struct arena *a)
+static const char *cursors_query(struct arena *a)
 {
 	struct buf sql;
 	buf_init(&sql, a);
@@ -63,30 +63,34 @@ static const char *question(struct arena *a)
 	return sql.p;
 }
 
-static int ask(struct acknowledged_sweep *s, struct arena *a, const struct seen *seen, int n, struct db_rows *rows)
+static int read_cursors(struct acknowledged_sweep *s, struct arena *a, const struct seen *seen, int n,
+			struct db_rows *rows)
 {
 	struct db_value values[1 + 2 * BATCH] = { DB_N(clock_ms() - OVER_MS) };
-	for (int i = 0; i < BATCH; i++) { /* repeats fill up: one statement to prepare */
+	for (int i = 0; i < BATCH; i++) { /* padded with repeats, so that one statement is prepared */
 		const struct acknowledged *one = &seen[i < n ? i : 0].at;
 		values[1 + 2 * i] = DB_N(one->coupon);
 		values[2 + 2 * i] = DB_N(one->segment);
 	}
-	return db_run(s->svc->db, a, question(a), values, 1 + 2 * BATCH, rows, NULL);
+	return db_query_params(s->svc->db, a, cursors_query(a), rows, values, 1 + 2 * BATCH);
 }
 
-/* Of an earlier base: those up to it are found, or named as lost. */
-static bool is_looked_at(struct acknowledged_sweep *s, struct arena *a, const struct acknowledged *one)
+/* The number is of an earlier base. True: every order up to it was found, or is named as lost. */
+static bool look_for(struct acknowledged_sweep *s, struct arena *a, const struct acknowledged *one)
 {
-	return lost_told(s->svc, a, one->coupon, one->segment, one->number) == STATUS_OK;
+	return lost_acknowledged(s->svc, a, one->coupon, one->segment, one->number) == STATUS_OK;
 }
 
-/* What is kept of an earlier base is only kept until then; else a place is given back when nobody needs it. */
-static bool is_done(struct acknowledged_sweep *s, struct arena *a, const struct acknowledged *one, int64_t next,
-		    bool over)
+/*
+ * True: the entry may be freed. An entry of an earlier base is kept until its orders were looked for; any other is kept
+ * while its sale goes on, unless few entries are free.
+ */
+static bool settle_entry(struct acknowledged_sweep *s, struct arena *a, const struct acknowledged *one, int64_t next,
+			 bool over)
 {
 	if (!over && !s->crowded && !one->is_earlier)
 		return false;
-	return numbers_base(one->number) == numbers_base(next) || is_looked_at(s, a, one);
+	return numbers_base(one->number) == numbers_base(next) || look_for(s, a, one);
 }
 
 static void take_cursor(struct acknowledged_sweep *s, struct arena *a, struct seen *seen, int n,
@@ -97,12 +101,12 @@ static void take_cursor(struct acknowledged_sweep *s, struct arena *a, struct se
 		if (one->coupon != row[0].number || one->segment != row[1].number)
 			continue;
 		seen[i].is_known = true;
-		if (is_done(s, a, one, row[2].number, row[3].number))
+		if (settle_entry(s, a, one, row[2].number, row[3].number))
 			acknowledged_drop_one(s->svc, one, row[2].number - 1);
 	}
 }
 
-/* What MySQL does not know, because it was set back or emptied, nobody inspects. */
+/* Frees entries of coupons that MySQL does not have, because no inspection needs their numbers. */
 static void drop_unknown(struct acknowledged_sweep *s, const struct seen *seen, int n)
 {
 	for (int i = 0; s->crowded && i < n; i++)
@@ -117,8 +121,8 @@ static void sweep(struct acknowledged_sweep *s)
 	struct db_rows rows;
 	int n = next_batch(s, seen);
 	arena_init(&a);
-	if (n && ask(s, &a, seen, n, &rows)) {
-		s->at = HIGH_WATER_MAX; /* the next round may find MySQL */
+	if (n && read_cursors(s, &a, seen, n, &rows)) {
+		s->at = HIGH_WATER_MAX; /* MySQL does not answer: the round ends here */
 	} else if (n) {
 		for (int i = 0; i < rows.count; i++)
 			take_cursor(s, &a, seen, n, db_row(&rows, i));

@@ -1,6 +1,6 @@
 /*
- * Gives places of the table of acknowledged order numbers back: those of sales that are over, and when three quarters
- * of the table are taken all of which MySQL has every order. A drainer's work.
+ * Frees entries of this host's table of acknowledged order numbers: entries of sales that are over, and, when three
+ * quarters of the table are used, every entry up to whose number MySQL has all orders.
  */
 #ifndef ORDER_ACKNOWLEDGED_SWEEP_H
 #define ORDER_ACKNOWLEDGED_SWEEP_H
@@ -12,8 +12,8 @@ struct acknowledged_sweep *acknowledged_sweep_new(struct service *svc);
 void acknowledged_sweep_free(struct acknowledged_sweep *s);
 
 /*
- * Looks at a part of the table, when it is time to. True: call it again soon, because few places are left. Blocks for
- * one query of MySQL; nothing is given back while MySQL is away.
+ * Looks at the next part of the table when the step is due. True: call it again at once, because few entries are free.
+ * Blocks for MySQL, and for Redis where an order may be lost. Frees nothing while MySQL does not answer.
  */
 bool acknowledged_sweep_step(struct acknowledged_sweep *s);
 

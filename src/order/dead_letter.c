@@ -5,10 +5,10 @@
 
 #include "base/clock.h"
 #include "host/log.h"
+#include "order/order_row.h"
 #include "sale/coupon.h"
 #include "sale/db_status.h"
 #include "sale/key.h"
-#include "sale/order_record.h"
 
 #define COLUMNS                                                                                                        \
 	"d.id, d.coupon_id, d.seq, d.segment, d.state, d.at_ms, d.ended_at_ms, d.record, d.reason, d.end_reason, "     \
@@ -34,19 +34,18 @@ static int read_row(struct db *db, const struct db_value *v, struct dead_letter 
 	return 0;
 }
 
-enum status dead_letter_list(struct service *svc, struct arena *a, int64_t after, bool all, int limit,
-			     struct dead_letter **letters, int *count)
+enum status dead_letter_list(struct service *svc, struct arena *a, struct dead_letter_page *page)
 {
 	struct db_rows rows;
 	if (db_query(svc->db, a,
 		     "SELECT " COLUMNS " FROM dead_letters d LEFT JOIN coupons c ON c.id = d.coupon_id "
 		     "LEFT JOIN users u ON u.id = c.seller_id WHERE d.id > ? AND (d.state = ? OR ?) "
 		     "ORDER BY d.id LIMIT ?",
-		     &rows, DB_N(after), DB_N(DEAD_OPEN), DB_N(all), DB_N(limit)))
+		     &rows, DB_N(page->after), DB_N(DEAD_OPEN), DB_N(page->all), DB_N(page->limit)))
 		return db_status(svc->db, "dead letters");
-	*letters = arena_alloc(a, (size_t)(rows.count + 1) * sizeof **letters);
-	for (*count = 0; *count < rows.count; (*count)++)
-		if (read_row(svc->db, db_row(&rows, *count), &(*letters)[*count]))
+	page->letters = arena_alloc(a, (size_t)(rows.count + 1) * sizeof *page->letters);
+	for (page->count = 0; page->count < rows.count; page->count++)
+		if (read_row(svc->db, db_row(&rows, page->count), &page->letters[page->count]))
 			return db_status(svc->db, "dead letters");
 	return STATUS_OK;
 }
@@ -60,44 +59,38 @@ enum status dead_letter_count(struct service *svc, struct arena *a, int64_t *cou
 	return STATUS_OK;
 }
 
-enum status dead_letter_order(struct service *svc, struct arena *a, int64_t coupon, int segment, int64_t sequence,
-			      int64_t *user, int64_t *claimed_ms, bool *is_lost)
+enum status dead_letter_order(struct service *svc, struct arena *a, const struct order_number *n,
+			      struct order_record *record, bool *is_lost)
 {
 	struct db_rows rows;
-	struct order_record r = { 0 };
+	*record = (struct order_record){ .segment = n->segment };
 	if (db_query(svc->db, a,
 		     "SELECT record, " DEAD_IS_LOST " FROM dead_letters WHERE coupon_id = ? AND segment = ? "
 		     "AND seq = ? ORDER BY id LIMIT 1",
-		     &rows, DB_N(coupon), DB_N(segment), DB_N(sequence)))
+		     &rows, DB_N(n->coupon), DB_N(n->segment), DB_N(n->sequence)))
 		return db_status(svc->db, "dead letters");
 	if (!rows.count)
 		return STATUS_NO_SUCH_ORDER;
-	const struct db_value *v = db_row(&rows, 0);
-	*is_lost = v[1].number != 0;
-	if (!order_record_read(v[0].text, &r) && !*is_lost)
-		return STATUS_NO_SUCH_ORDER;
-	*user = r.user;
-	*claimed_ms = r.claimed_ms;
-	return STATUS_OK;
+	*is_lost = db_row(&rows, 0)[1].number != 0;
+	return order_record_read(db_row(&rows, 0)[0].text, record) || *is_lost ? STATUS_OK : STATUS_NO_SUCH_ORDER;
 }
 
-int dead_letter_bury(struct service *svc, int64_t coupon, int segment, int64_t number, struct str record,
-		     const char *reason)
+int dead_letter_bury(struct service *svc, const struct dead_letter *d)
 {
 	enum { KEPT = 4096 };
 	unsigned char digest[EVP_MAX_MD_SIZE];
 	unsigned int size = 0;
-	if (!EVP_Digest(record.p, record.n, digest, &size, EVP_sha256(), NULL))
+	if (!EVP_Digest(d->record.p, d->record.n, digest, &size, EVP_sha256(), NULL))
 		abort();
-	struct str kept = { record.p, record.n > KEPT ? KEPT : record.n };
+	struct str kept = { d->record.p, d->record.n > KEPT ? KEPT : d->record.n };
 	if (db_exec(svc->db,
 		    "INSERT INTO dead_letters (coupon_id, segment, seq, record, digest, reason, at_ms) "
 		    "VALUES (?, ?, ?, ?, ?, ?, ?)",
-		    NULL, DB_N(coupon), DB_N(segment), number ? DB_N(number) : DB_NIL, DB_S(kept),
-		    DB_S(((struct str){ (char *)digest, size })), DB_S(str_of(reason)), DB_N(clock_ms())))
+		    NULL, DB_N(d->coupon), DB_N(d->segment), d->sequence ? DB_N(d->sequence) : DB_NIL, DB_S(kept),
+		    DB_S(((struct str){ (char *)digest, size })), DB_S(d->reason), DB_N(clock_ms())))
 		return db_failure(svc->db) == DB_DUPLICATE ? 0 : -1;
-	log_error("dead_letter", LOG_INT("coupon", coupon), LOG_INT("segment", segment), LOG_STR("record", kept),
-		  LOG_TEXT("reason", reason));
+	log_error("dead_letter", LOG_INT("coupon", d->coupon), LOG_INT("segment", d->segment), LOG_STR("record", kept),
+		  LOG_STR("reason", d->reason));
 	return 1;
 }
 
@@ -112,11 +105,14 @@ int dead_letter_revive(struct service *svc, int64_t id)
 	return (int)changed;
 }
 
-/* In the transaction, so that of two who decide about a letter one comes second. */
+/*
+ * Reads a letter and locks it, so that only one transaction at a time decides about it. Sets *refusal if the letter
+ * does not exist or is not open. 0; -1: the database has failed.
+ */
 static int lock_letter(struct service *svc, struct arena *a, int64_t id, struct dead_letter *d, const char **refusal)
 {
-	static const char *const ends[] = { NULL, "it is an order by now", "it was dropped",
-					    "its unit was sold again" };
+	static const char *const refusals[] = { NULL, "it is an order by now", "it was dropped",
+						"its unit was sold again" };
 	struct db_rows rows;
 	if (db_query(svc->db, a,
 		     "SELECT " COLUMNS " FROM dead_letters d LEFT JOIN coupons c ON c.id = d.coupon_id "
@@ -129,7 +125,7 @@ static int lock_letter(struct service *svc, struct arena *a, int64_t id, struct 
 	}
 	if (read_row(svc->db, db_row(&rows, 0), d))
 		return -1;
-	*refusal = ends[d->state];
+	*refusal = refusals[d->state];
 	return 0;
 }
 
@@ -139,7 +135,9 @@ static int end_letter(struct service *svc, int64_t id, enum dead_letter_state st
 		       DB_N(state), DB_N(clock_ms()), reason, DB_N(id));
 }
 
-/* What a claim has left in Redis must agree: a record that nobody won stays what it is. */
+/*
+ * Sets *refusal unless the segment's owners in Redis have this order for the record's customer: only a claim makes one.
+ */
 static enum status check_owner(struct service *svc, struct arena *a, const struct dead_letter *d,
 			       const struct order_record *r, const char **refusal)
 {
@@ -158,16 +156,12 @@ static enum status check_owner(struct service *svc, struct arena *a, const struc
 	return STATUS_OK;
 }
 
-/* -1 also when MySQL refuses a value: *refusal is set then. */
+/* 0; -1: MySQL refuses the order, and *refusal is set, or the database has failed. */
 static int insert_order(struct service *svc, struct arena *a, const struct dead_letter *d, const struct order_record *r,
 			const char **refusal)
 {
 	int64_t changed = 0;
-	int result = db_exec(svc->db,
-			     "INSERT INTO orders (coupon_id, segment, seq, user_id, status, claimed_at_ms, "
-			     "confirmed_at_ms) VALUES (?, ?, ?, ?, 1, ?, ?)",
-			     NULL, DB_N(d->coupon), DB_N(d->segment), DB_N(r->sequence), DB_N(r->user),
-			     DB_N(r->claimed_ms), DB_N(clock_ms()));
+	int result = order_insert(svc, a, d->coupon, &r, 1);
 	if (!result)
 		result = db_exec(svc->db, "UPDATE coupons SET sold = sold + 1 WHERE id = ? AND sold + 1 <= amount",
 				 &changed, DB_N(d->coupon));
@@ -186,10 +180,11 @@ enum status dead_letter_retry(struct service *svc, struct arena *a, int64_t id, 
 	enum status s = STATUS_OK;
 	*refusal = NULL;
 	int failed = db_begin(svc->db) || lock_letter(svc, a, id, &d, refusal);
+	r.segment = d.segment;
 	if (!failed && !*refusal && (!order_record_read(d.record, &r) || r.sequence != d.sequence))
 		*refusal = "its record is not an order";
 	if (!failed && !*refusal && !r.user)
-		*refusal = "it names a lost order, and whose that was is not known";
+		*refusal = "it names a lost order, and its customer is not known";
 	if (!failed && !*refusal)
 		s = check_owner(svc, a, &d, &r, refusal);
 	if (!failed && !*refusal && s == STATUS_OK)

@@ -1,9 +1,8 @@
 /*
- * Orders that a customer's list names and nothing else knows: a customer was
- * told of one, and the server that had it lost it, on a cluster that did not
- * wait for a replica, or whose replicas are lost, too. Whoever meets such an
- * entry has a suspicion. A drainer looks at it, and names the order as lost:
- * a dead letter with REASON_LOST_FOUND, which holds no unit. Blocks.
+ * Lost orders: an order was acknowledged, and the servers that had it lost it, in a cluster that did not wait for a
+ * replica, or that lost the replica, too. Only the customer's list still names it. An order that is in a customer's
+ * list and not in MySQL is a candidate; a drainer searches all other places, and if the order is in none of them, names
+ * it as lost: it writes a dead letter with REASON_LOST_FOUND, which holds no unit. Blocks.
  */
 #ifndef ORDER_LOST_H
 #define ORDER_LOST_H
@@ -14,35 +13,30 @@
 #include "sale/worklist.h"
 
 /*
- * Looks for an order among the owners and on the list of its segment, in MySQL and among the dead letters, and names it
- * as lost when it is in none of them, once. STATUS_OK: it was found, is named now, or is not in the customer's list.
- * STATUS_BUSY: its segment is not open, so that nothing is known; look again later. STATUS_UNAVAILABLE,
- * STATUS_INTERNAL.
+ * Decides about a candidate: looks for the order among the owners and on the list of its segment, in MySQL and among
+ * the dead letters. If it is in none of them, names it as lost. Safe to repeat. STATUS_OK: the order was found, is
+ * named now, or is not in the customer's list. STATUS_BUSY: its segment is not open, so this cannot be decided now.
+ * STATUS_UNAVAILABLE, STATUS_INTERNAL.
  */
-enum status lost_look(struct service *svc, struct arena *a, const struct lost_candidate *s);
+enum status lost_decide(struct service *svc, struct arena *a, const struct lost_candidate *c);
 
 /*
- * For who only asks: STATUS_OK: the order is somewhere, or is named as lost. STATUS_NO_SUCH_ORDER: it is nowhere. Else
- * as lost_look.
+ * Names the order of a number of an earlier base as lost. The caller has seen that the segment does not have the order,
+ * while the segment's base was `base`. user 0: the customer is not known. STATUS_OK: MySQL has the order, or it is
+ * named now. STATUS_BUSY: the segment has another base now. STATUS_UNAVAILABLE, STATUS_INTERNAL.
  */
-enum status lost_find(struct service *svc, struct arena *a, const struct lost_candidate *s);
-
-/*
- * Names the order of a number as lost that was given out above an earlier base, and that its segment was seen not to
- * have when its base was this one. user 0: nobody knows whose it was. STATUS_OK: it is there, or is named now.
- * STATUS_BUSY: the segment has another base by now. STATUS_UNAVAILABLE, STATUS_INTERNAL.
- */
-enum status lost_name(struct service *svc, struct arena *a, const struct lost_candidate *s, int64_t base,
+enum status lost_name(struct service *svc, struct arena *a, const struct lost_candidate *c, int64_t base,
 		      int64_t claimed_ms);
 
 /*
- * A host was told this number, above an earlier base of the segment than its present one. All numbers from the end of
- * that range, as MySQL knows it, up to this one were given out, and a server has lost them: those that are nowhere are
- * named. STATUS_OK: they are; STATUS_BUSY: the segment is not open. STATUS_UNAVAILABLE, STATUS_INTERNAL.
+ * For a number of an earlier base that a host acknowledged. If the end of its range in MySQL is below the number, all
+ * numbers in between were given out, too. Those whose orders are in no place are named as lost, and the new end of the
+ * range is written to MySQL. STATUS_OK: done; STATUS_BUSY: the segment is not open. STATUS_UNAVAILABLE,
+ * STATUS_INTERNAL.
  */
-enum status lost_told(struct service *svc, struct arena *a, int64_t coupon, int segment, int64_t number);
+enum status lost_acknowledged(struct service *svc, struct arena *a, int64_t coupon, int segment, int64_t number);
 
-/* Looks at some of sk:lost, and removes what is decided. False: a server is away. */
-bool lost_look_at_some(struct service *svc, struct arena *a);
+/* Decides about some entries of sk:lost, and removes those that are decided. False: a server does not answer. */
+bool lost_decide_some(struct service *svc, struct arena *a);
 
 #endif

@@ -1,19 +1,16 @@
 /*
- * An order that MySQL does not have yet is read from where the claim put it, the list of its segment. One that is only
- * in its customer's own list was lost with a server, as that list is on another one: this is said to its customer, and
- * a drainer is asked to look at it.
+ * An order that MySQL does not have yet is read from the list of its segment, where the claim put it. If only the
+ * customer's own list names an order, the server that had it has lost it; the customer's list may be on another server.
+ * The customer is answered that the order is lost, and a drainer looks for it and names it as lost.
  */
 #include "order/order.h"
 
 #include "base/parse.h"
 #include "order/dead_letter.h"
-#include "order/lost.h"
+#include "order/trace.h"
+#include "sale/coupon.h"
 #include "sale/db_status.h"
-#include "sale/fence.h"
-#include "sale/key.h"
 #include "sale/order_number.h"
-#include "sale/order_record.h"
-#include "sale/scripts.h"
 #include "sale/worklist.h"
 
 const char *order_status_text(enum order_status s)
@@ -34,7 +31,7 @@ bool order_parse(struct str no, struct order *o)
 	return true;
 }
 
-/* The coupon's side of an order. */
+/* Sets the fields that an order has from its coupon. */
 static enum status read_coupon(struct service *svc, struct arena *a, struct order *o, struct coupon *c)
 {
 	struct db_rows rows;
@@ -81,71 +78,45 @@ static enum status read_row(struct service *svc, struct arena *a, struct order *
 	return STATUS_OK;
 }
 
-/* An order that MySQL refused is nobody's to wait for, nor is one that is lost. */
+/* An order has a dead letter when MySQL has refused it, or when it is lost. */
 static enum status read_dead(struct service *svc, struct arena *a, struct order *o)
 {
-	struct order dead = *o;
+	const struct order_number n = { o->coupon, o->sequence, o->segment };
+	struct order_record record;
 	bool is_lost = false;
-	enum status s =
-		dead_letter_order(svc, a, o->coupon, o->segment, o->sequence, &dead.user, &dead.claimed_ms, &is_lost);
+	enum status s = dead_letter_order(svc, a, &n, &record, &is_lost);
 	if (s == STATUS_OK) {
-		dead.status = is_lost ? ORDER_LOST : ORDER_FAILED;
-		*o = dead;
+		o->user = record.user;
+		o->claimed_ms = record.claimed_ms;
+		o->status = is_lost ? ORDER_LOST : ORDER_FAILED;
 	}
 	return s;
 }
 
-/* What Redis has of an order. */
-struct trace {
-	enum status state; /* of its segment: STATUS_OK when it is open, STATUS_BUSY in doubt, STATUS_FENCED closed */
-	struct order_record record; /* on the list, its sequence is 0: there is none */
-	bool is_owned;              /* it is the order that its customer owns there */
-	int64_t last;               /* the highest number that was given out */
-	int64_t listed_ms;          /* in the customer's own list; 0: it is not there */
+/* The state of reading one order. */
+struct reading {
+	struct service *svc;
+	struct arena *arena;
+	struct order *order;
+	struct coupon coupon; /* id 0: MySQL does not have the coupon */
+	struct trace trace;
 };
 
-static enum status find_in_segment(struct service *svc, struct arena *a, const struct order *o, const struct coupon *c,
-				   int64_t user, struct trace *t)
+static struct reading start(struct service *svc, struct arena *a, struct order *o, int64_t user)
 {
-	static const enum status states[] = {
-		[FENCE_OTHER] = STATUS_BUSY, [FENCE_SUSPECT] = STATUS_BUSY, [FENCE_QUARANTINED] = STATUS_FENCED
-	};
-	struct redis_command cmd;
-	const struct redis_reply *reply = NULL;
-	redis_script(&cmd, &script_trace, 3);
-	key_put(&cmd, KEY_SEGMENT, o->coupon, o->segment);
-	key_put(&cmd, KEY_OWNERS, o->coupon, o->segment);
-	key_put(&cmd, KEY_ORDERS, o->coupon, o->segment);
-	fence_put(&cmd, c->generation);
-	redis_put_int(&cmd, o->sequence);
-	redis_put_int(&cmd, user);
-	if (redis_call(svc->redis_sync, a, &cmd, &reply) != REDIS_ANSWER)
-		return STATUS_UNAVAILABLE;
-	bool open = redis_number_at(reply, 0) == 1;
-	*t = (struct trace){ .state = open ? STATUS_OK : states[fence_read(redis_text_at(reply, 1), c->generation)],
-			     .is_owned = redis_number_at(reply, 3) == o->sequence,
-			     .last = redis_number_at(reply, 4) };
-	if (!order_record_read(redis_text_at(reply, 2), &t->record) || t->record.sequence != o->sequence)
-		t->record = (struct order_record){ 0 };
-	return STATUS_OK;
+	return (struct reading){ .svc = svc,
+				 .arena = a,
+				 .order = o,
+				 .trace = { .number = { o->coupon, o->sequence, o->segment }, .user = user } };
 }
 
-static enum status find_listed(struct service *svc, struct arena *a, const struct order *o, int64_t user,
-			       struct trace *t)
+static enum status read_segment(struct reading *r)
 {
-	char text[ORDER_NUMBER_TEXT];
-	struct redis_command cmd;
-	const struct redis_reply *reply = NULL;
-	redis_command(&cmd, "ZSCORE");
-	key_put(&cmd, KEY_CUSTOMER, user, 0);
-	redis_put(&cmd, order_number_text(text, o->coupon, o->segment, o->sequence));
-	if (redis_call(svc->redis_sync, a, &cmd, &reply) != REDIS_ANSWER)
-		return STATUS_UNAVAILABLE;
-	t->listed_ms = redis_number(reply);
-	return STATUS_OK;
+	r->trace.generation = r->coupon.generation;
+	return trace_segment(r->svc, r->arena, &r->trace);
 }
 
-/* Its record, if there is one, says whose it is and when it was claimed; or that nobody has it any more. */
+/* Takes an order from its record on the list; a record without a customer names the order as lost. False: no record. */
 static bool take_record(struct order *o, const struct trace *t)
 {
 	if (!t->record.sequence)
@@ -156,109 +127,102 @@ static bool take_record(struct order *o, const struct trace *t)
 	return true;
 }
 
-static void suspect(struct service *svc, const struct order *o)
+static void look_for_later(struct service *svc, const struct order *o)
 {
 	worklist_look_for(svc->redis_sync, &(struct lost_candidate){ o->coupon, o->sequence, o->user, o->segment });
 	redis_wait_all(svc->redis_sync);
 }
 
 /*
- * An order of this customer that is neither on the list of its segment nor in MySQL. One that its customer owns has
- * only lost its record, which the audit puts back. What else the customer's own list has is lost, unless the segment
- * must be inspected first.
+ * For an order that is neither on the list of its segment nor in MySQL. If the segment's owners have it, only the
+ * record is missing, and a repair restores it. If only the customer's own list has it, it is lost, unless the segment
+ * is not open: then an inspection decides first.
  */
 static void read_listed(struct service *svc, struct order *o, const struct trace *t)
 {
-	bool lost = !t->is_owned && t->state == STATUS_OK;
+	bool lost = !t->is_owned && t->segment == STATUS_OK;
 	o->status = lost ? ORDER_LOST : ORDER_QUEUED;
 	o->claimed_ms = t->listed_ms;
 	if (lost)
-		suspect(svc, o);
+		look_for_later(svc, o);
 }
 
 /*
- * Whether the one who asks may have been told this number: a customer of its segment, or the seller. In a segment that
- * is not open the highest number may be lost, too.
+ * Whether this number may have been acknowledged to this customer, or to a customer of this seller. A segment that is
+ * not open may have lost its highest number, so there any number may.
  */
-static bool may_be_told(const struct order *o, const struct coupon *c, const struct token *who, const struct trace *t)
+static bool may_be_acknowledged(const struct reading *r, const struct token *who)
 {
-	bool may_know =
-		who->user == o->seller || (who->kind == KIND_CUSTOMER && coupon_home(c, who->user) == o->segment);
-	return may_know && (t->state != STATUS_OK || o->sequence <= t->last);
+	const struct order *o = r->order;
+	bool may_have_it = who->user == o->seller ||
+			   (who->kind == KIND_CUSTOMER && coupon_home(&r->coupon, who->user) == o->segment);
+	return may_have_it && (r->trace.segment != STATUS_OK || o->sequence <= r->trace.last);
 }
 
-static enum status read_nowhere(struct service *svc, struct arena *a, struct order *o, const struct coupon *c,
-				const struct token *who, struct trace *t)
+static enum status read_nowhere(struct reading *r, const struct token *who)
 {
-	enum status s = find_listed(svc, a, o, who->user, t);
+	enum status s = trace_customer_list(r->svc, r->arena, &r->trace);
 	if (s != STATUS_OK)
 		return s;
-	o->user = who->user;
-	if (t->is_owned || t->listed_ms) {
-		read_listed(svc, o, t);
+	r->order->user = who->user;
+	if (r->trace.is_owned || r->trace.listed_ms) {
+		read_listed(r->svc, r->order, &r->trace);
 		return STATUS_OK;
 	}
-	o->status = ORDER_LOST;
-	return may_be_told(o, c, who, t) ? t->state : STATUS_NO_SUCH_ORDER;
+	r->order->status = ORDER_LOST;
+	return may_be_acknowledged(r, who) ? r->trace.segment : STATUS_NO_SUCH_ORDER;
 }
 
-/*
- * What is known of an order, and what its segment has of it. MySQL is asked again, as the order may have moved there
- * while Redis was asked.
- */
-static enum status read_known(struct service *svc, struct arena *a, struct order *o, struct coupon *c, int64_t user,
-			      struct trace *t)
+/* MySQL is asked again at the end, because a drainer may have moved the order while Redis was asked. */
+static enum status read_known(struct reading *r)
 {
-	enum status s = read_coupon(svc, a, o, c);
+	enum status s = read_coupon(r->svc, r->arena, r->order, &r->coupon);
 	if (s == STATUS_OK)
-		s = read_row(svc, a, o);
-	if (s != STATUS_NO_SUCH_ORDER || !c->id)
+		s = read_row(r->svc, r->arena, r->order);
+	if (s != STATUS_NO_SUCH_ORDER || !r->coupon.id)
 		return s;
-	s = find_in_segment(svc, a, o, c, user, t);
-	if (s != STATUS_OK || take_record(o, t))
+	s = read_segment(r);
+	if (s != STATUS_OK || take_record(r->order, &r->trace))
 		return s;
-	s = read_row(svc, a, o);
-	return s == STATUS_NO_SUCH_ORDER ? read_dead(svc, a, o) : s;
+	s = read_row(r->svc, r->arena, r->order);
+	return s == STATUS_NO_SUCH_ORDER ? read_dead(r->svc, r->arena, r->order) : s;
 }
 
 enum status order_read(struct service *svc, struct arena *a, struct order *o)
 {
-	struct coupon c = { 0 };
-	struct trace t;
-	return read_known(svc, a, o, &c, 0, &t);
+	struct reading r = start(svc, a, o, 0);
+	return read_known(&r);
 }
 
-/* Of a number that is known to be lost it may not be known whose it was. */
-static bool is_for(const struct order *o, const struct coupon *c, const struct token *who)
+/* If the customer of a lost order is not known, every customer of its segment may read it. */
+static bool is_for(const struct reading *r, const struct token *who)
 {
+	const struct order *o = r->order;
 	bool nobodys = o->status == ORDER_LOST && !o->user;
 	return o->user == who->user || o->seller == who->user ||
-	       (nobodys && who->kind == KIND_CUSTOMER && coupon_home(c, who->user) == o->segment);
+	       (nobodys && who->kind == KIND_CUSTOMER && coupon_home(&r->coupon, who->user) == o->segment);
 }
 
 enum status order_read_for(struct service *svc, struct arena *a, const struct token *who, struct order *o)
 {
-	struct coupon c = { 0 };
-	struct trace t;
-	enum status s = read_known(svc, a, o, &c, who->user, &t);
-	if (s == STATUS_NO_SUCH_ORDER && c.id)
-		s = read_nowhere(svc, a, o, &c, who, &t);
-	return s == STATUS_OK && !is_for(o, &c, who) ? STATUS_NO_SUCH_ORDER : s;
+	struct reading r = start(svc, a, o, who->user);
+	enum status s = read_known(&r);
+	if (s == STATUS_NO_SUCH_ORDER && r.coupon.id)
+		s = read_nowhere(&r, who);
+	return s == STATUS_OK && !is_for(&r, who) ? STATUS_NO_SUCH_ORDER : s;
 }
 
-/* As long as nothing else is known it is queued. */
 bool order_read_listed(struct service *svc, struct arena *a, struct order *o)
 {
-	struct coupon c;
-	struct trace t;
+	struct reading r = start(svc, a, o, o->user);
 	struct order found;
-	if (read_coupon(svc, a, o, &c) != STATUS_OK)
+	if (read_coupon(svc, a, o, &r.coupon) != STATUS_OK)
 		return false;
 	found = *o;
-	if (find_in_segment(svc, a, o, &c, o->user, &t) != STATUS_OK)
-		t = (struct trace){ .state = STATUS_BUSY };
-	t.listed_ms = o->claimed_ms;
-	if (take_record(&found, &t) || read_row(svc, a, &found) == STATUS_OK ||
+	r.trace.segment = STATUS_BUSY;
+	read_segment(&r);
+	r.trace.listed_ms = o->claimed_ms;
+	if (take_record(&found, &r.trace) || read_row(svc, a, &found) == STATUS_OK ||
 	    read_dead(svc, a, &found) == STATUS_OK) {
 		if (found.user && found.user != o->user)
 			return false;
@@ -266,7 +230,7 @@ bool order_read_listed(struct service *svc, struct arena *a, struct order *o)
 		found.claimed_ms = found.claimed_ms ? found.claimed_ms : o->claimed_ms;
 		*o = found;
 	} else {
-		read_listed(svc, o, &t);
+		read_listed(svc, o, &r.trace);
 	}
 	return true;
 }

@@ -1,5 +1,7 @@
-/* Orders as their owners and sellers see them: MySQL's rows, else dead letters, and before those the entries of Redis.
- * Blocks. */
+/*
+ * Orders as customers and sellers see them: an order is read from its row in MySQL, else from the list of its segment
+ * in Redis, else from its dead letter. Blocks.
+ */
 #ifndef ORDER_ORDER_H
 #define ORDER_ORDER_H
 
@@ -8,7 +10,7 @@
 #include "sale/service.h"
 #include "sale/status.h"
 
-/* From PENDING to CONFIRMED as MySQL has them. */
+/* The numbers from ORDER_PENDING to ORDER_CONFIRMED are those of the column `status`. */
 enum order_status {
 	ORDER_QUEUED,
 	ORDER_PENDING,
@@ -16,8 +18,8 @@ enum order_status {
 	ORDER_CANCELLED,
 	ORDER_EXPIRED,
 	ORDER_CONFIRMED,
-	ORDER_FAILED, /* MySQL refused it */
-	ORDER_LOST    /* the servers that had it have lost it */
+	ORDER_FAILED, /* MySQL refused the order */
+	ORDER_LOST    /* the servers that had the order lost it */
 };
 
 struct order {
@@ -26,41 +28,47 @@ struct order {
 	enum order_status status;
 	struct str seller_name, coupon_name;
 	int64_t stock;
-	int64_t claimed_ms,
-		confirmed_ms; /* claimed_ms: 0 when it is not known; confirmed_ms: while queued, failed or lost */
+	int64_t claimed_ms;   /* 0: not known */
+	int64_t confirmed_ms; /* 0 while the order is queued, failed or lost */
 };
 
 /* "queued", "pending", ... */
 const char *order_status_text(enum order_status s);
 
-/* Reads "12-3-45"; false when it is not an order number. */
+/* Sets coupon, segment and sequence from "12-3-45". False: the text is not an order number. */
 bool order_parse(struct str no, struct order *o);
 
 /*
- * Fills an order whose number is set: as MySQL has it, its list or a dead letter. STATUS_OK, STATUS_NO_SUCH_ORDER,
- * STATUS_UNAVAILABLE, STATUS_INTERNAL.
+ * Reads an order of which coupon, segment and sequence are set. STATUS_OK, STATUS_NO_SUCH_ORDER, STATUS_UNAVAILABLE,
+ * STATUS_INTERNAL.
  */
 enum status order_read(struct service *svc, struct arena *a, struct order *o);
 
 /*
- * The same for its customer or its seller; to anybody else there is no such order. To its customer a number that
- * somebody may have been told never is: where nothing is known of it, it is ORDER_LOST, or STATUS_BUSY while its
- * segment is inspected, STATUS_FENCED while that is closed.
+ * Reads an order for its customer or its seller; others get STATUS_NO_SUCH_ORDER. A number that may have been
+ * acknowledged to this user never gives STATUS_NO_SUCH_ORDER: if the order is in no place, it is ORDER_LOST, or the
+ * result is STATUS_BUSY while its segment is suspect, and STATUS_FENCED while its segment is quarantined.
  */
 enum status order_read_for(struct service *svc, struct arena *a, const struct token *who, struct order *o);
 
 /*
- * The same for an entry of its customer's own list: its number, user and claimed_ms are set. Where no more can be read
- * it is ORDER_QUEUED. False: it is an entry of no order, or of somebody else's.
+ * Reads an order that a customer's own list names: its number, user and claimed_ms are set. If nothing more can be
+ * read, it is ORDER_QUEUED. False: there is no such coupon, or the order is another customer's.
  */
 bool order_read_listed(struct service *svc, struct arena *a, struct order *o);
 
+/* A page, from 1, of a user's orders, newest first. */
+struct order_page {
+	int64_t user, number;
+	int size;             /* at most 20 */
+	struct order *orders; /* out, in the arena */
+	int count;
+};
+
 /*
- * A page (from 1) of a user's orders, newest first, of at most `size` (20); in the arena: the rows of MySQL, and what
- * the customer's own list has besides. The first page also enters there what it lacks. STATUS_OK, STATUS_UNAVAILABLE,
- * STATUS_INTERNAL.
+ * The orders are the rows of MySQL, and the entries of the customer's own list that have no row. With the first page,
+ * rows that the customer's list lacks are entered in it. STATUS_OK, STATUS_UNAVAILABLE, STATUS_INTERNAL.
  */
-enum status order_list(struct service *svc, struct arena *a, int64_t user, int64_t page, int size,
-		       struct order **orders, int *count);
+enum status order_list(struct service *svc, struct arena *a, struct order_page *page);
 
 #endif

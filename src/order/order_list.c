@@ -1,6 +1,7 @@
 /*
- * A customer's orders: the rows of MySQL, and in front of them what the customer's own list has besides. That list is
- * on a server of its own, which may have lost entries; so what is in MySQL is never left out, and is entered again.
+ * A customer's orders are the rows of MySQL, and the entries of the customer's own list that have no row yet. The
+ * customer's list may be on another server than the orders, and may have lost entries: they are entered again from the
+ * rows.
  */
 #include <stdlib.h>
 
@@ -11,8 +12,8 @@
 #include "stock/claim.h"
 
 enum {
-	RECENT = 200,  /* index entries looked at for orders that are still queued */
-	MERGED = 1000, /* newest orders among which they can be */
+	RECENT = 200,  /* of the list, only the newest entries are searched for orders that have no row yet */
+	MERGED = 1000, /* orders without a row can only be among so many newest orders */
 };
 
 static bool is_confirmed(const struct db_rows *rows, const struct order *o)
@@ -25,7 +26,7 @@ static bool is_confirmed(const struct db_rows *rows, const struct order *o)
 	return false;
 }
 
-/* The newest orders, and when they were claimed, of a customer's own list. */
+/* Reads the newest entries of the customer's own list: order numbers, each followed by its claimed_ms. */
 static enum status read_index(struct service *svc, struct arena *a, int64_t user, const struct redis_reply **index)
 {
 	struct redis_command c;
@@ -45,7 +46,7 @@ static bool is_indexed(const struct redis_reply *index, struct str order)
 	return false;
 }
 
-/* The list may have lost entries with its server, and a page of coupons that were won is read from there only. */
+/* Enters orders that the list lacks, because a customer's coupons are read from this list alone. */
 static void mend_index(struct service *svc, int64_t user, const struct redis_reply *index, const struct order *orders,
 		       int count)
 {
@@ -68,38 +69,36 @@ static void mend_index(struct service *svc, int64_t user, const struct redis_rep
 	redis_wait_all(svc->redis_sync);
 }
 
-/* The user's newest claims that MySQL does not have yet. Redis is read first: what moves meanwhile shows as a row. */
-static enum status list_queued(struct service *svc, struct arena *a, int64_t user, const struct redis_reply *index,
-			       struct order *orders, int *count)
+/* Redis was read before MySQL, so an order that a drainer moved in between is in `confirmed`. */
+static enum status list_queued(struct service *svc, struct arena *a, const struct redis_reply *index,
+			       struct order_page *page)
 {
 	struct db_rows confirmed;
 	if (db_query(svc->db, a,
 		     "SELECT coupon_id, segment, seq FROM orders WHERE user_id = ? ORDER BY claimed_at_ms DESC LIMIT ?",
-		     &confirmed, DB_N(user), DB_N(2 * RECENT)))
+		     &confirmed, DB_N(page->user), DB_N(2 * RECENT)))
 		return db_status(svc->db, "orders");
-	for (size_t i = 0; i + 1 < redis_count(index) && *count < RECENT; i += 2) {
-		struct order o = { .user = user, .claimed_ms = redis_number_at(index, i + 1) };
+	for (size_t i = 0; i + 1 < redis_count(index) && page->count < RECENT; i += 2) {
+		struct order o = { .user = page->user, .claimed_ms = redis_number_at(index, i + 1) };
 		if (order_parse(redis_text_at(index, i), &o) && !is_confirmed(&confirmed, &o) &&
 		    order_read_listed(svc, a, &o))
-			orders[(*count)++] = o;
+			page->orders[page->count++] = o;
 	}
 	return STATUS_OK;
 }
 
-/* An order that moved to MySQL between the two looks is shown once, as what it is now. */
-static void put_row(struct order *orders, int *count, const struct order *row)
+/* An order that was queued and has a row now is shown once, as its row. */
+static void put_row(struct order_page *page, const struct order *row)
 {
-	for (int i = 0; i < *count; i++)
-		if (orders[i].coupon == row->coupon && orders[i].segment == row->segment &&
-		    orders[i].sequence == row->sequence) {
-			orders[i] = *row;
-			return;
-		}
-	orders[(*count)++] = *row;
+	struct order *o = page->orders, *end = o + page->count;
+	while (o < end && (o->coupon != row->coupon || o->segment != row->segment || o->sequence != row->sequence))
+		o++;
+	*o = *row;
+	page->count += o == end;
 }
 
-static enum status list_rows(struct service *svc, struct arena *a, int64_t user, int64_t offset, int64_t limit,
-			     struct order *orders, int *count)
+static enum status list_rows(struct service *svc, struct arena *a, int64_t offset, int64_t limit,
+			     struct order_page *page)
 {
 	struct db_rows rows;
 	if (db_query(
@@ -107,7 +106,7 @@ static enum status list_rows(struct service *svc, struct arena *a, int64_t user,
 		    "SELECT o.coupon_id, o.segment, o.seq, o.status, o.claimed_at_ms, o.confirmed_at_ms, u.name, c.name, "
 		    "c.stock FROM orders o JOIN coupons c ON c.id = o.coupon_id JOIN users u ON u.id = c.seller_id "
 		    "WHERE o.user_id = ? ORDER BY o.claimed_at_ms DESC, o.coupon_id DESC LIMIT ? OFFSET ?",
-		    &rows, DB_N(user), DB_N(limit), DB_N(offset)))
+		    &rows, DB_N(page->user), DB_N(limit), DB_N(offset)))
 		return db_status(svc->db, "orders");
 	for (int i = 0; i < rows.count && i < limit; i++) {
 		const struct db_value *v = db_row(&rows, i);
@@ -118,14 +117,14 @@ static enum status list_rows(struct service *svc, struct arena *a, int64_t user,
 		const struct order row = { .coupon = v[0].number,
 					   .segment = (int)segment,
 					   .sequence = v[2].number,
-					   .user = user,
+					   .user = page->user,
 					   .status = (enum order_status)status,
 					   .claimed_ms = v[4].number,
 					   .confirmed_ms = v[5].number,
 					   .seller_name = v[6].text,
 					   .coupon_name = v[7].text,
 					   .stock = v[8].number };
-		put_row(orders, count, &row);
+		put_row(page, &row);
 	}
 	return STATUS_OK;
 }
@@ -138,28 +137,28 @@ static int newer_first(const void *a, const void *b)
 	return (x->coupon < y->coupon) - (x->coupon > y->coupon);
 }
 
-enum status order_list(struct service *svc, struct arena *a, int64_t user, int64_t page, int size,
-		       struct order **orders, int *count)
+enum status order_list(struct service *svc, struct arena *a, struct order_page *page)
 {
-	int64_t skip = (page - 1) * size;
+	int64_t skip = (page->number - 1) * page->size;
 	const struct redis_reply *index = NULL;
-	*count = 0;
-	if (skip + size > MERGED) { /* so far back, all are in MySQL */
-		*orders = arena_alloc(a, (size_t)size * sizeof **orders);
-		return list_rows(svc, a, user, skip, size, *orders, count);
+	page->count = 0;
+	if (skip + page->size > MERGED) { /* orders so old are all in MySQL */
+		page->orders = arena_alloc(a, (size_t)page->size * sizeof *page->orders);
+		return list_rows(svc, a, skip, page->size, page);
 	}
-	*orders = arena_alloc(a, (RECENT + MERGED) * sizeof **orders);
-	enum status s = read_index(svc, a, user, &index);
+	page->orders = arena_alloc(a, (RECENT + MERGED) * sizeof *page->orders);
+	enum status s = read_index(svc, a, page->user, &index);
 	if (s == STATUS_OK)
-		s = list_queued(svc, a, user, index, *orders, count);
+		s = list_queued(svc, a, index, page);
 	if (s == STATUS_OK)
-		s = list_rows(svc, a, user, 0, skip + size, *orders, count);
-	qsort(*orders, (size_t)*count, sizeof **orders, newer_first);
-	*orders += skip < *count ? skip : *count;
-	*count -= skip < *count ? (int)skip : *count;
-	if (*count > size)
-		*count = size;
-	if (s == STATUS_OK && page == 1)
-		mend_index(svc, user, index, *orders, *count);
+		s = list_rows(svc, a, 0, skip + page->size, page);
+	qsort(page->orders, (size_t)page->count, sizeof *page->orders, newer_first);
+	skip = skip < page->count ? skip : page->count;
+	page->orders += skip;
+	page->count -= (int)skip;
+	if (page->count > page->size)
+		page->count = page->size;
+	if (s == STATUS_OK && page->number == 1)
+		mend_index(svc, page->user, index, page->orders, page->count);
 	return s;
 }

@@ -1,3 +1,4 @@
+/* Adds and merges evidence in memory; the files evidence_mysql.c and evidence_redis.c read it from the stores. */
 #include "recover/evidence.h"
 
 #include <stdlib.h>
@@ -5,17 +6,17 @@
 #include "base/alloc.h"
 #include "sale/numbers.h"
 
-void evidence_init(struct evidence *s, int segment)
+void evidence_init(struct evidence *e, int segment)
 {
-	*s = (struct evidence){ .segment = segment };
-	evidence_see_range(s, (struct evidence_range){ 0 });
+	*e = (struct evidence){ .segment = segment };
+	evidence_note_range(e, (struct evidence_range){ 0 });
 }
 
-void evidence_free(struct evidence *s)
+void evidence_release(struct evidence *e)
 {
-	free(s->claims);
-	free(s->known);
-	free(s->ranges);
+	free(e->orders);
+	free(e->numbers);
+	free(e->ranges);
 }
 
 static void *with_room(void *array, int count, int *capacity, size_t size)
@@ -23,78 +24,79 @@ static void *with_room(void *array, int count, int *capacity, size_t size)
 	if (count < *capacity)
 		return array;
 	*capacity = *capacity ? 2 * *capacity : 64;
-	array = alloc_again(array, (size_t)*capacity * size);
-	return array;
+	return alloc_again(array, (size_t)*capacity * size);
 }
 
-void evidence_add(struct evidence *s, struct evidence_claim claim)
+void evidence_add_order(struct evidence *e, struct evidence_order order)
 {
-	s->claims = with_room(s->claims, s->count, &s->capacity, sizeof *s->claims);
-	s->claims[s->count++] = claim;
-	evidence_see(s, claim.sequence);
+	e->orders = with_room(e->orders, e->order_count, &e->order_capacity, sizeof *e->orders);
+	e->orders[e->order_count++] = order;
+	evidence_note_number(e, order.number);
 }
 
-void evidence_add_known(struct evidence *s, struct evidence_number known)
+void evidence_add_number(struct evidence *e, struct evidence_number number)
 {
-	s->known = with_room(s->known, s->known_count, &s->known_capacity, sizeof *s->known);
-	s->known[s->known_count++] = known;
-	evidence_see(s, known.number);
+	e->numbers = with_room(e->numbers, e->number_count, &e->number_capacity, sizeof *e->numbers);
+	e->numbers[e->number_count++] = number;
+	evidence_note_number(e, number.number);
 }
 
 /* Ranges */
 
-/* The last one whose base is below the number. Numbers come mostly in their order, so it is mostly that of the last
- * one. */
-static int find_range(struct evidence *s, int64_t number)
+/*
+ * The last range whose base is below the number. The search begins at the range found last, because numbers usually
+ * come in ascending order.
+ */
+static int find_range(struct evidence *e, int64_t number)
 {
-	int at = s->range_at;
-	if (s->ranges[at].base >= number)
+	int at = e->range_at;
+	if (e->ranges[at].base >= number)
 		at = 0;
-	while (at + 1 < s->range_count && s->ranges[at + 1].base < number)
+	while (at + 1 < e->range_count && e->ranges[at + 1].base < number)
 		at++;
-	return s->range_at = at;
+	return e->range_at = at;
 }
 
-static int put_range(struct evidence *s, int64_t base)
+static int put_range(struct evidence *e, int64_t base)
 {
-	int at = s->range_count ? find_range(s, base + 1) : 0;
-	if (s->range_count && s->ranges[at].base == base)
+	int at = e->range_count ? find_range(e, base + 1) : 0;
+	if (e->range_count && e->ranges[at].base == base)
 		return at;
-	at += s->range_count > 0;
-	s->ranges = with_room(s->ranges, s->range_count, &s->range_capacity, sizeof *s->ranges);
-	memmove(s->ranges + at + 1, s->ranges + at, (size_t)(s->range_count++ - at) * sizeof *s->ranges);
-	s->ranges[at] = (struct evidence_range){ base, 0, 0 };
+	at += e->range_count > 0;
+	e->ranges = with_room(e->ranges, e->range_count, &e->range_capacity, sizeof *e->ranges);
+	memmove(e->ranges + at + 1, e->ranges + at, (size_t)(e->range_count++ - at) * sizeof *e->ranges);
+	e->ranges[at] = (struct evidence_range){ base, 0, 0 };
 	return at;
 }
 
-static void extend(struct evidence *s, struct evidence_range *r, int64_t count)
+static void extend(struct evidence *e, struct evidence_range *r, int64_t count)
 {
 	if (count > r->count)
 		r->count = count;
-	if (r->base > s->base)
-		s->base = r->base;
-	if (count > 0 && r->base + count > s->last)
-		s->last = r->base + count;
+	if (r->base > e->base)
+		e->base = r->base;
+	if (count > 0 && r->base + count > e->last)
+		e->last = r->base + count;
 }
 
-void evidence_see_range(struct evidence *s, struct evidence_range range)
+void evidence_note_range(struct evidence *e, struct evidence_range range)
 {
-	int at = put_range(s, range.base);
-	struct evidence_range *r = &s->ranges[at];
-	extend(s, r, range.count);
+	int at = put_range(e, range.base);
+	struct evidence_range *r = &e->ranges[at];
+	extend(e, r, range.count);
 	if (range.stored > r->stored)
 		r->stored = range.stored;
 }
 
-/* As ranges_of: what no range that is known can reach is of a base that MySQL has forgotten. */
-void evidence_see(struct evidence *s, int64_t number)
+/* As in ranges_of, a number that no known range can reach belongs to a base that MySQL has lost. */
+void evidence_note_number(struct evidence *e, int64_t number)
 {
 	if (number <= 0)
 		return;
-	int at = find_range(s, number);
-	if (numbers_base(number) > s->ranges[at].base + s->ranges[at].count)
-		at = put_range(s, numbers_base(number));
-	extend(s, &s->ranges[at], number - s->ranges[at].base);
+	int at = find_range(e, number);
+	if (numbers_base(number) > e->ranges[at].base + e->ranges[at].count)
+		at = put_range(e, numbers_base(number));
+	extend(e, &e->ranges[at], number - e->ranges[at].base);
 }
 
 /* Merging */
@@ -104,23 +106,25 @@ static int compare(int64_t a, int64_t b)
 	return (a > b) - (a < b);
 }
 
-/* A claim whose number is another's comes behind those of the user that have one. */
-static int rank(const struct evidence_claim *claim)
+/* Of a user's orders the first is kept. Orders without a number sort after all sources. */
+static int rank(const struct evidence_order *order)
 {
-	return claim->source + (claim->source < OVER && !claim->sequence ? IN_INDEX : 0);
+	enum { WITHOUT_NUMBER = SOURCE_OVER + 1 };
+	bool is_numbered = order->number || order->source == SOURCE_OVER;
+	return (int)order->source + (is_numbered ? 0 : WITHOUT_NUMBER);
 }
 
 static int by_user(const void *left, const void *right)
 {
-	const struct evidence_claim *a = left, *b = right;
+	const struct evidence_order *a = left, *b = right;
 	int order = compare(a->user, b->user);
 	return order ? order : rank(a) - rank(b);
 }
 
-static int by_sequence(const void *left, const void *right)
+static int by_order_number(const void *left, const void *right)
 {
-	const struct evidence_claim *a = left, *b = right;
-	int order = compare(a->sequence ? a->sequence : INT64_MAX, b->sequence ? b->sequence : INT64_MAX);
+	const struct evidence_order *a = left, *b = right;
+	int order = compare(a->number ? a->number : INT64_MAX, b->number ? b->number : INT64_MAX);
 	return order ? order : (int)a->source - (int)b->source;
 }
 
@@ -131,126 +135,126 @@ static int by_standing(const void *left, const void *right)
 	return order ? order : (int)a->standing - (int)b->standing;
 }
 
-void evidence_sort_known(struct evidence *s)
+void evidence_sort_numbers(struct evidence *e)
 {
-	if (s->known_count)
-		qsort(s->known, (size_t)s->known_count, sizeof *s->known, by_standing);
+	if (e->number_count)
+		qsort(e->numbers, (size_t)e->number_count, sizeof *e->numbers, by_standing);
 }
 
-/* What MySQL has under a number, a row before any dead letter; NULL: nothing. */
-static const struct evidence_number *find_known(const struct evidence *s, int64_t number)
+/* What MySQL has under a number; of a row and dead letters, the row. NULL: nothing. */
+static const struct evidence_number *find_number(const struct evidence *e, int64_t number)
 {
-	int low = 0, high = s->known_count;
+	int low = 0, high = e->number_count;
 	while (low < high) {
 		int middle = low + (high - low) / 2;
-		if (s->known[middle].number < number)
+		if (e->numbers[middle].number < number)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	return low < s->known_count && s->known[low].number == number ? &s->known[low] : NULL;
+	return low < e->number_count && e->numbers[low].number == number ? &e->numbers[low] : NULL;
 }
 
 /*
- * A claim that is not MySQL's, compared with what MySQL has under its number. One that was named lost is found again;
- * but who is named by nothing but the customer's list was told that it is lost, unless its unit was held until now.
+ * Compares an order in Redis with what MySQL has under its number. If MySQL has it recorded as lost, the order is
+ * revived. Exception: only the customer's list has the order, and its unit was not held; then it stays lost.
  */
-static void look_up(const struct evidence *s, struct evidence_claim *claim)
+static void look_up(const struct evidence *e, struct evidence_order *order)
 {
-	const struct evidence_number *k = find_known(s, claim->sequence);
-	claim->told = claim->sequence;
-	if (!k)
+	const struct evidence_number *known = find_number(e, order->number);
+	order->acknowledged = order->number;
+	if (!known)
 		return;
-	if (k->standing == IS_FREE)
-		claim->letter = k->user == claim->user ? k->letter : 0;
-	else if (k->standing == IS_LOST && (k->is_held || claim->source != IN_INDEX))
-		claim->letter = k->letter;
-	else if (k->standing == IS_LOST || k->user == claim->user)
-		claim->source = OVER;
+	if (known->standing == NUMBER_FREE)
+		order->letter = known->user == order->user ? known->letter : 0;
+	else if (known->standing == NUMBER_LOST && (known->is_held || order->source != SOURCE_CUSTOMER))
+		order->letter = known->letter;
+	else if (known->standing == NUMBER_LOST || known->user == order->user)
+		order->source = SOURCE_OVER;
 	else
-		claim->sequence = 0;
+		order->number = 0;
 }
 
-static void look_up_all(struct evidence *s)
+static void look_up_all(struct evidence *e)
 {
-	for (int i = 0; i < s->count; i++)
-		if (source_is_new(&s->claims[i]))
-			look_up(s, &s->claims[i]);
+	for (int i = 0; i < e->order_count; i++)
+		if (evidence_is_new(&e->orders[i]))
+			look_up(e, &e->orders[i]);
 }
 
-static void keep_one_a_user(struct evidence *s)
+static void keep_one_per_user(struct evidence *e)
 {
 	int kept = 0;
-	for (int i = 0; i < s->count; i++) {
-		struct evidence_claim *claim = &s->claims[i];
-		if (kept && s->claims[kept - 1].user == claim->user) {
-			struct evidence_claim *first = &s->claims[kept - 1];
-			if (claim->owner_sequence)
-				first->owner_sequence = claim->owner_sequence;
+	for (int i = 0; i < e->order_count; i++) {
+		struct evidence_order *order = &e->orders[i];
+		if (kept && e->orders[kept - 1].user == order->user) {
+			struct evidence_order *first = &e->orders[kept - 1];
+			if (order->owner_number)
+				first->owner_number = order->owner_number;
 			if (!first->claimed_ms)
-				first->claimed_ms = claim->claimed_ms;
+				first->claimed_ms = order->claimed_ms;
 		} else {
-			s->claims[kept++] = *claim;
+			e->orders[kept++] = *order;
 		}
 	}
-	s->count = kept;
+	e->order_count = kept;
 }
 
-/* Of users whose orders are over only their entries among the owners are left, which go. */
-static void drop_over(struct evidence *s)
+/* Drops orders that are over, except those with an entry among the owners, which the recovery must remove. */
+static void drop_over(struct evidence *e)
 {
 	int kept = 0;
-	for (int i = 0; i < s->count; i++) {
-		struct evidence_claim claim = s->claims[i];
-		if (claim.source == OVER)
-			claim.sequence = claim.told = 0;
-		if (claim.source != OVER || claim.owner_sequence)
-			s->claims[kept++] = claim;
+	for (int i = 0; i < e->order_count; i++) {
+		struct evidence_order order = e->orders[i];
+		if (order.source == SOURCE_OVER)
+			order.number = order.acknowledged = 0;
+		if (order.source != SOURCE_OVER || order.owner_number)
+			e->orders[kept++] = order;
 	}
-	s->count = kept;
+	e->order_count = kept;
 }
 
-/* A number that two users claim is that of the more believed one. */
-static void keep_one_a_number(struct evidence *s)
+/* If two users have the same number, the user from the first source keeps it. */
+static void keep_one_per_number(struct evidence *e)
 {
 	int64_t before = 0;
-	for (int i = 0; i < s->count; i++) {
-		struct evidence_claim *claim = &s->claims[i];
-		if (source_is_new(claim) && claim->sequence && claim->sequence == before) {
-			claim->sequence = claim->letter = 0;
+	for (int i = 0; i < e->order_count; i++) {
+		struct evidence_order *order = &e->orders[i];
+		if (evidence_is_new(order) && order->number && order->number == before) {
+			order->number = order->letter = 0;
 			continue;
 		}
-		before = claim->sequence;
+		before = order->number;
 	}
 }
 
-void evidence_merge(struct evidence *s)
+void evidence_merge(struct evidence *e)
 {
-	if (!s->count)
+	if (!e->order_count)
 		return;
-	look_up_all(s);
-	qsort(s->claims, (size_t)s->count, sizeof *s->claims, by_user);
-	keep_one_a_user(s);
-	drop_over(s);
-	qsort(s->claims, (size_t)s->count, sizeof *s->claims, by_sequence);
-	keep_one_a_number(s);
+	look_up_all(e);
+	qsort(e->orders, (size_t)e->order_count, sizeof *e->orders, by_user);
+	keep_one_per_user(e);
+	drop_over(e);
+	qsort(e->orders, (size_t)e->order_count, sizeof *e->orders, by_order_number);
+	keep_one_per_number(e);
 }
 
-/* Numbers that nobody has */
+/* Missing numbers */
 
 static int by_number(const void *left, const void *right)
 {
 	return compare(*(const int64_t *)left, *(const int64_t *)right);
 }
 
-/* Of claims, and MySQL has nothing under them: each once, in ascending order. */
-static int64_t *unknown_to_mysql(const struct evidence *s, int *count)
+/* Numbers of orders for which MySQL has neither row nor dead letter: each once, ascending. The caller frees them. */
+static int64_t *list_new_numbers(const struct evidence *e, int *count)
 {
 	int n = 0, kept = 0;
-	int64_t *numbers = alloc((size_t)(s->count + 1) * sizeof *numbers);
-	for (int i = 0; i < s->count; i++)
-		if (source_is_new(&s->claims[i]) && s->claims[i].sequence && !find_known(s, s->claims[i].sequence))
-			numbers[n++] = s->claims[i].sequence;
+	int64_t *numbers = alloc((size_t)(e->order_count + 1) * sizeof *numbers);
+	for (int i = 0; i < e->order_count; i++)
+		if (evidence_is_new(&e->orders[i]) && e->orders[i].number && !find_number(e, e->orders[i].number))
+			numbers[n++] = e->orders[i].number;
 	qsort(numbers, (size_t)n, sizeof *numbers, by_number);
 	for (int i = 0; i < n; i++)
 		if (!kept || numbers[kept - 1] != numbers[i])
@@ -259,33 +263,38 @@ static int64_t *unknown_to_mysql(const struct evidence *s, int *count)
 	return numbers;
 }
 
-int64_t evidence_missing(const struct evidence *s)
+static int count_new_numbers(const struct evidence *e)
 {
 	int count;
-	int64_t missing = 0;
-	free(unknown_to_mysql(s, &count));
-	for (int i = 0; i < s->range_count; i++)
-		missing += s->ranges[i].count;
-	for (int i = 0; i < s->known_count; i++)
-		count += i == 0 || s->known[i - 1].number != s->known[i].number;
-	return missing - count;
+	free(list_new_numbers(e, &count));
+	return count;
 }
 
-void evidence_list_missing(const struct evidence *s, int64_t *missing)
+int64_t evidence_count_missing(const struct evidence *e)
 {
-	int count, at = 0, at_known = 0;
-	int64_t *claimed = unknown_to_mysql(s, &count);
-	for (int i = 0; i < s->range_count; i++) {
-		const struct evidence_range *r = &s->ranges[i];
+	int64_t given_out = 0, found = count_new_numbers(e);
+	for (int i = 0; i < e->range_count; i++)
+		given_out += e->ranges[i].count;
+	for (int i = 0; i < e->number_count; i++)
+		found += i == 0 || e->numbers[i - 1].number != e->numbers[i].number;
+	return given_out - found;
+}
+
+void evidence_list_missing(const struct evidence *e, int64_t *missing)
+{
+	int count, at = 0, at_number = 0;
+	int64_t *found = list_new_numbers(e, &count);
+	for (int i = 0; i < e->range_count; i++) {
+		const struct evidence_range *r = &e->ranges[i];
 		for (int64_t n = r->base + 1; n <= r->base + r->count; n++) {
-			while (at < count && claimed[at] < n)
+			while (at < count && found[at] < n)
 				at++;
-			while (at_known < s->known_count && s->known[at_known].number < n)
-				at_known++;
-			if ((at == count || claimed[at] != n) &&
-			    (at_known == s->known_count || s->known[at_known].number != n))
+			while (at_number < e->number_count && e->numbers[at_number].number < n)
+				at_number++;
+			if ((at == count || found[at] != n) &&
+			    (at_number == e->number_count || e->numbers[at_number].number != n))
 				*missing++ = n;
 		}
 	}
-	free(claimed);
+	free(found);
 }

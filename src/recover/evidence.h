@@ -1,91 +1,105 @@
 /*
- * All that is known of a segment's orders, wherever it is written: rows, dead
- * letters and ranges of numbers in MySQL, the slot, its owners and its list in
- * Redis, the customers' lists in other slots, and the mark of this host. For
- * recover.c, while the segment is closed and its cursor is locked.
+ * Evidence: all that is known of the orders of one segment. Its sources are rows, dead letters and ranges of order
+ * numbers in MySQL; the segment, its owners and its list in Redis; the customers' lists in other slots; and the highest
+ * number that this host acknowledged. A recovery collects it while the segment is closed and its cursor is locked.
+ *
+ * The readers add orders and numbers, then evidence_merge decides which order each customer has.
  */
 #ifndef RECOVER_EVIDENCE_H
 #define RECOVER_EVIDENCE_H
 
 #include "sale/coupon.h"
 
-/* Of two sources that name one user, the first is believed. OVER: nothing has to be done for this order. */
-enum source { IN_MYSQL, DEAD_LETTER, ON_LIST, AMONG_OWNERS, IN_INDEX, OVER };
-
-struct evidence_claim {
-	int64_t user, sequence, claimed_ms; /* 0: not known */
-	enum source source;
-	int64_t owner_sequence; /* what the owners' hash says; 0: nothing */
-	int64_t told;           /* what the customer may have been told, unless MySQL has it; 0: nothing */
-	int64_t letter; /* the dead letter that says that this order is lost, which it is not; 0: there is none */
+/* Where an order was found. If two sources name the same customer, the one that stands first here counts. */
+enum evidence_source {
+	SOURCE_ROW,
+	SOURCE_DEAD_LETTER,
+	SOURCE_LIST,
+	SOURCE_OWNERS,
+	SOURCE_CUSTOMER, /* the customer's own list */
+	SOURCE_OVER,     /* not a source: the order is over, or is recorded as lost and stays lost */
 };
 
-/* What MySQL has under a number */
-enum standing {
-	HAS_ROW,    /* an order, which holds or is over */
-	HAS_LETTER, /* a dead letter for a person to look at */
-	IS_LOST,    /* a dead letter: it was given out, and the order is nowhere */
-	IS_FREE,    /* a dead letter that does not stand in the way of this very order */
+struct evidence_order {
+	int64_t user, claimed_ms; /* claimed_ms 0: not known */
+	int64_t number;           /* 0: none yet, because another order or a lost one has its number */
+	enum evidence_source source;
+	int64_t owner_number; /* of the customer's entry among the segment's owners; 0: there is no entry */
+	int64_t acknowledged; /* the number that the customer may have been given; 0: the one that MySQL has */
+	int64_t letter;       /* id of the dead letter to be ended once the order has its row; 0: none */
+};
+
+/* What MySQL has under a number. */
+enum evidence_standing {
+	NUMBER_HAS_ROW,    /* an order, of whatever status */
+	NUMBER_HAS_LETTER, /* a dead letter that waits for an operator's decision */
+	NUMBER_LOST,       /* the dead letter of a lost order */
+	NUMBER_FREE,       /* a dead letter whose order may get a row */
 };
 
 struct evidence_number {
-	int64_t number, user, letter; /* user 0: not known; letter 0: none, or one that has ended */
-	enum standing standing;
-	bool is_held; /* of a lost one: no one else has its unit */
+	int64_t number, user, letter; /* user 0: not known; letter 0: none, or one that an operator has ended */
+	enum evidence_standing standing;
+	bool is_held; /* of a lost order: its unit is held, not sold again */
 };
 
 /* Numbers that were given out: base + 1 to base + count. */
 struct evidence_range {
-	int64_t base, count, stored; /* stored: the count that MySQL has */
+	int64_t base, count, stored; /* stored: the count in MySQL */
 };
 
 struct evidence {
 	int segment;
-	struct evidence_claim *claims; /* after evidence_merge: one a user, by sequence, those without one behind */
-	int count, capacity;
-	struct evidence_number *known; /* rows and dead letters */
-	int known_count, known_capacity;
-	struct evidence_range *ranges; /* by base; the first is 0 */
+	struct evidence_order *orders; /* after evidence_merge: one per user, by number, orders without a number last */
+	int order_count, order_capacity;
+	struct evidence_number *numbers; /* of rows and dead letters */
+	int number_count, number_capacity;
+	struct evidence_range *ranges; /* by base; the first base is 0 */
 	int range_count, range_capacity, range_at;
-	int64_t last; /* the highest number that anybody knows of */
-	int64_t base; /* the highest base that anybody knows of */
-	int64_t term; /* the hub's, as the segment knows it */
+	int64_t last; /* the highest number in any source */
+	int64_t base; /* the highest base in any source */
+	int64_t term; /* of the hub, as the segment has recorded it */
 };
 
-void evidence_init(struct evidence *s, int segment);
-void evidence_free(struct evidence *s);
+void evidence_init(struct evidence *e, int segment);
+void evidence_release(struct evidence *e);
 
-/* A number that was given out, whoever says so: there is a range that reaches to it. 0 is none. */
-void evidence_see(struct evidence *s, int64_t number);
-/* A range that began, and what is known of its count. */
-void evidence_see_range(struct evidence *s, struct evidence_range range);
+/* Notes that this number and all lower ones of its range were given out. 0 is no number. */
+void evidence_note_number(struct evidence *e, int64_t number);
+/* Notes that this base was handed out, and at least `count` numbers above it given out. */
+void evidence_note_range(struct evidence *e, struct evidence_range range);
 
-/* Each adds what it finds, MySQL's first. STATUS_OK, STATUS_UNAVAILABLE, STATUS_INTERNAL. */
-enum status evidence_read_mysql(struct service *svc, const struct coupon *c, struct evidence *s);
-enum status evidence_read_redis(struct service *svc, const struct coupon *c, struct evidence *s);
-/* For all segments at once; looks at every customer there is, so it takes its time. */
-enum status evidence_read_index(struct service *svc, const struct coupon *c, struct evidence *all);
+/*
+ * The readers. Read MySQL first, because its ranges say to which base a number belongs. They block. STATUS_OK,
+ * STATUS_UNAVAILABLE, STATUS_INTERNAL.
+ */
+enum status evidence_read_mysql(struct service *svc, const struct coupon *c, struct evidence *e);
+enum status evidence_read_redis(struct service *svc, const struct coupon *c, struct evidence *e);
+/* `all` has the evidence of each segment. Reads the list of every customer of every coupon, which takes long. */
+enum status evidence_read_customers(struct service *svc, const struct coupon *c, struct evidence *all);
 
-/* Found by the readers above. */
-void evidence_add(struct evidence *s, struct evidence_claim claim);
-void evidence_add_known(struct evidence *s, struct evidence_number known);
-void evidence_sort_known(struct evidence *s); /* once all were added */
+/* For the readers, and tests. */
+void evidence_add_order(struct evidence *e, struct evidence_order order);
+void evidence_add_number(struct evidence *e, struct evidence_number number);
+void evidence_sort_numbers(struct evidence *e); /* after the last evidence_add_number */
 
-/* One claim a user, the most believed. A sequence that is another's already becomes 0. */
-void evidence_merge(struct evidence *s);
+/* Keeps one order per user, that of the first source. An order whose number another order has gets the number 0. */
+void evidence_merge(struct evidence *e);
 
-/* Of claims whose moment only the customer's list knows: asks it. After the merge. STATUS_OK, STATUS_UNAVAILABLE. */
-enum status evidence_read_times(struct service *svc, const struct coupon *c, struct evidence *s);
+/*
+ * Reads the claim times of orders that only the owners have from the customers' lists. After evidence_merge. Blocks.
+ * STATUS_OK, STATUS_UNAVAILABLE.
+ */
+enum status evidence_read_times(struct service *svc, const struct coupon *c, struct evidence *e);
 
-/* How many numbers were given out and nobody knows an order of. */
-int64_t evidence_missing(const struct evidence *s);
-/* As many, in ascending order. */
-void evidence_list_missing(const struct evidence *s, int64_t *numbers);
+/* Counts, and lists in ascending order, the numbers that were given out and whose orders are in no source. */
+int64_t evidence_count_missing(const struct evidence *e);
+void evidence_list_missing(const struct evidence *e, int64_t *numbers);
 
-/* Whether MySQL does not have this order. After the merge. */
-static inline bool source_is_new(const struct evidence_claim *claim)
+/* True: MySQL lacks the order, which must get a row. After evidence_merge. */
+static inline bool evidence_is_new(const struct evidence_order *order)
 {
-	return claim->source > DEAD_LETTER && claim->source < OVER;
+	return order->source > SOURCE_DEAD_LETTER && order->source < SOURCE_OVER;
 }
 
 #endif

@@ -1,140 +1,99 @@
-/* What is known of the orders, into MySQL: the numbers that go on, the orders that it lacks, those that are lost. */
+/*
+ * What a recovery writes into MySQL, in one transaction: bases and a term, dead letters of lost orders, and the orders
+ * that MySQL lacks. While units are left, an order that only Redis has gets a row, under its own number or, if another
+ * order has that number, under a new one. Without a unit it becomes a dead letter.
+ */
 #include <stdlib.h>
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "host/fault.h"
 #include "order/dead_letter.h"
-#include "recover/recover_part.h"
+#include "order/order_row.h"
+#include "recover/recover.h"
+#include "recover/recovery.h"
 
-/* Ranges of which MySQL knows less than others, or nothing. */
-static int write_ranges(struct recover *r, const struct evidence *s)
+/* Numbers */
+
+static void ask_for_numbers(struct recovery *r)
 {
-	for (int i = 0; i < s->range_count; i++) {
-		const struct evidence_range *range = &s->ranges[i];
+	size_t segments = (size_t)r->coupon.segments;
+	struct numbering *n = &r->numbering;
+	*n = (struct numbering){ .coupon = r->coupon.id,
+				 .segments = r->coupon.segments,
+				 .hub = true,
+				 .term = r->hub.term,
+				 .wanted = arena_alloc(r->arena, segments * sizeof *n->wanted),
+				 .above = arena_alloc(r->arena, segments * sizeof *n->above),
+				 .known = arena_alloc(r->arena, segments * sizeof *n->known),
+				 .before = arena_alloc(r->arena, segments * sizeof *n->before),
+				 .bases = arena_alloc(r->arena, segments * sizeof *n->bases) };
+	for (size_t i = 0; i < segments; i++) {
+		const struct evidence *e = &r->evidence[i];
+		n->wanted[i] = true;
+		n->above[i] = e->last > e->base ? e->last : e->base;
+		n->term = e->term > n->term ? e->term : n->term;
+	}
+}
+
+/* Writes ranges that MySQL lacks, or has with fewer numbers. */
+static int write_ranges(struct recovery *r, const struct evidence *e)
+{
+	for (int i = 0; i < e->range_count; i++) {
+		const struct evidence_range *range = &e->ranges[i];
 		if (range->count > range->stored &&
-		    numbers_found(r->svc, r->coupon.id, s->segment, range->base, range->base + range->count))
+		    numbers_extend_range(r->svc, r->coupon.id, e->segment, range->base, range->base + range->count))
 			return -1;
 	}
 	return 0;
 }
 
-/* Every segment gets a new base and the hub a new term: no known number is given again, and old messages are refused.
- */
-static int hand_out(struct recover *r)
+/* New bases, so that no number is given out twice; a new term, so that the hub refuses messages of the old one. */
+static int hand_out_numbers(struct recovery *r)
 {
-	int segments = r->coupon.segments;
-	struct numbering *n = &r->numbers;
-	*n = (struct numbering){ .coupon = r->coupon.id, .segments = segments, .hub = true, .term = r->hub.term };
-	n->wanted = arena_alloc(r->arena, (size_t)segments * sizeof *n->wanted);
-	n->above = arena_alloc(r->arena, (size_t)segments * sizeof *n->above);
-	n->known = arena_alloc(r->arena, (size_t)segments * sizeof *n->known);
-	n->before = arena_alloc(r->arena, (size_t)segments * sizeof *n->before);
-	n->bases = arena_alloc(r->arena, (size_t)segments * sizeof *n->bases);
-	for (int i = 0; i < segments; i++) {
-		const struct evidence *s = &r->sources[i];
-		n->wanted[i] = true;
-		n->above[i] = s->last > s->base ? s->last : s->base;
-		n->term = s->term > n->term ? s->term : n->term;
-	}
-	if (numbers_hand_out_within(r->svc, r->arena, n))
+	ask_for_numbers(r);
+	if (numbers_hand_out_within(r->svc, r->arena, &r->numbering))
 		return -1;
 	FAULT(recover_numbered);
-	for (int i = 0; i < segments; i++)
-		if (write_ranges(r, &r->sources[i]))
+	for (int i = 0; i < r->coupon.segments; i++)
+		if (write_ranges(r, &r->evidence[i]))
 			return -1;
 	return 0;
 }
 
-static int insert_order(struct recover *r, int segment, const struct evidence_claim *claim)
+/* Lost orders */
+
+/* number 0: the dead letter holds no number, whatever its record says. */
+static int bury(struct recovery *r, int64_t number, const struct order_record *record, const char *reason)
 {
-	return db_exec(r->svc->db,
-		       "INSERT INTO orders (coupon_id, segment, seq, user_id, status, claimed_at_ms, confirmed_at_ms) "
-		       "VALUES (?, ?, ?, ?, 1, ?, ?)",
-		       NULL, DB_N(r->coupon.id), DB_N(segment), DB_N(claim->sequence), DB_N(claim->user),
-		       DB_N(claim->claimed_ms), DB_N(clock_ms()));
+	char text[ORDER_RECORD_TEXT];
+	const struct dead_letter d = { .coupon = r->coupon.id,
+				       .segment = record->segment,
+				       .sequence = number,
+				       .record = order_record_text(text, record),
+				       .reason = str_of(reason) };
+	return dead_letter_bury(r->svc, &d) < 0 ? -1 : 0;
 }
 
-static int bury(struct recover *r, int segment, int64_t number, const char *record, const char *reason)
+/* Call it before an order is rescued or refused, because that changes which numbers are missing. */
+static int hold_missing_numbers(struct recovery *r, const struct evidence *e)
 {
-	return dead_letter_bury(r->svc, r->coupon.id, segment, number, str_of(record), reason) < 0 ? -1 : 0;
-}
-
-static const char *record_of(struct recover *r, const struct evidence_claim *claim)
-{
-	return arena_printf(r->arena, "%lld|%lld|%lld", (long long)claim->sequence, (long long)claim->user,
-			    (long long)claim->claimed_ms);
-}
-
-/* Its number stays free, as its unit does not exist; the customer may ask again, and is told the truth. */
-static int refuse(struct recover *r, struct evidence *s, struct evidence_claim *claim)
-{
-	const char *record = record_of(r, claim);
-	claim->sequence = 0;
-	r->out->refused++;
-	return bury(r, s->segment, 0, record, "oversold by data loss");
-}
-
-/* The letter of an order that has its row by now. */
-static int revive(struct recover *r, int64_t letter)
-{
-	return db_exec(r->svc->db, "UPDATE dead_letters SET state = ?, ended_at_ms = ?, end_reason = NULL WHERE id = ?",
-		       NULL, DB_N(DEAD_RETRIED), DB_N(clock_ms()), DB_N(letter));
-}
-
-static int rescue(struct recover *r, struct evidence *s, struct evidence_claim *claim)
-{
-	if (!claim->claimed_ms)
-		claim->claimed_ms = clock_ms();
-	if (r->room <= 0)
-		return refuse(r, s, claim);
-	if (!claim->sequence) {
-		claim->sequence = r->numbers.bases[s->segment] + ++r->shares[s->segment].renumbered;
-		r->out->renumbered++;
-	}
-	if (insert_order(r, s->segment, claim) == 0) {
-		r->room--;
-		r->out->rescued++;
-		return claim->letter ? revive(r, claim->letter) : 0;
-	}
-	enum db_failure f = db_failure(r->svc->db);
-	if (f != DB_DUPLICATE && f != DB_DATA)
-		return -1;
-	r->out->refused++;
-	if (claim->letter) /* it stays what it is */
-		return 0;
-	return bury(r, s->segment, claim->sequence, record_of(r, claim),
-		    arena_printf(r->arena, "MySQL refuses it: %s", db_error(r->svc->db)));
-}
-
-static int rescue_all(struct recover *r, struct evidence *s)
-{
-	for (int i = 0; i < s->count; i++)
-		if (source_is_new(&s->claims[i]) && rescue(r, s, &s->claims[i]))
-			return -1;
-	return 0;
-}
-
-/* Before any order is rescued or refused. */
-static int hold_unknown(struct recover *r, struct evidence *s)
-{
-	int64_t count = evidence_missing(s);
-	int64_t *numbers = malloc((size_t)(count + 1) * sizeof *numbers);
+	int64_t count = evidence_count_missing(e);
+	int64_t *numbers = alloc((size_t)(count + 1) * sizeof *numbers);
 	int failed = 0;
-	if (!numbers)
-		abort();
-	evidence_list_missing(s, numbers);
+	evidence_list_missing(e, numbers);
 	for (int64_t i = 0; !failed && i < count; i++)
-		failed = bury(r, s->segment, numbers[i], arena_printf(r->arena, "%lld|?|?", (long long)numbers[i]),
+		failed = bury(r, numbers[i], &(struct order_record){ .segment = e->segment, .sequence = numbers[i] },
 			      REASON_LOST);
 	free(numbers);
 	r->out->unknown += count;
 	return failed;
 }
 
-/* Also those that a recovery before this one held back. */
-static int release_unknown(struct recover *r)
+/* Also releases numbers that an earlier recovery held. */
+static int release_missing_numbers(struct recovery *r)
 {
-	if (!r->resell)
+	if (!r->options->resell)
 		return 0;
 	return db_exec(r->svc->db,
 		       "UPDATE dead_letters SET state = ?, ended_at_ms = ?, end_reason = ? "
@@ -143,17 +102,93 @@ static int release_unknown(struct recover *r)
 		       DB_N(r->coupon.id), DB_S(STR(REASON_LOST)), DB_N(DEAD_OPEN));
 }
 
-/* Above the orders that were given a new number. */
-static int move_cursor(struct recover *r, int i)
+/* Orders */
+
+static struct order_record record_of(int segment, const struct evidence_order *order)
 {
-	if (!r->shares[i].renumbered)
-		return 0;
-	return db_exec(r->svc->db, "UPDATE drain_cursors SET next_number = ? WHERE coupon_id = ? AND segment = ?", NULL,
-		       DB_N(r->numbers.bases[i] + r->shares[i].renumbered + 1), DB_N(r->coupon.id), DB_N(i));
+	return (struct order_record){
+		.segment = segment, .sequence = order->number, .user = order->user, .claimed_ms = order->claimed_ms
+	};
 }
 
-/* A result of segments and numbers of them. The sum of all, also of segments that the coupon does not have; -1. */
-static int64_t add_shares(struct recover *r, const struct db_rows *rows)
+/* No unit is left for the order. Its dead letter holds no number, and its customer may claim again. */
+static int refuse(struct recovery *r, int segment, struct evidence_order *order)
+{
+	const struct order_record record = record_of(segment, order);
+	order->number = 0;
+	r->out->refused++;
+	return bury(r, 0, &record, "oversold by data loss");
+}
+
+/* Uses an arena that is reset for each order, because there may be millions. */
+static int insert_order(struct recovery *r, int segment, const struct evidence_order *order)
+{
+	const struct order_record record = record_of(segment, order), *records[] = { &record };
+	arena_reset(&r->order_arena);
+	return order_insert(r->svc, &r->order_arena, r->coupon.id, records, 1);
+}
+
+/* The order has a row now, so its dead letter, if there is one, is ended. */
+static int note_rescued(struct recovery *r, const struct evidence_order *order)
+{
+	r->room--;
+	r->out->rescued++;
+	if (!order->letter)
+		return 0;
+	return db_exec(r->svc->db, "UPDATE dead_letters SET state = ?, ended_at_ms = ?, end_reason = NULL WHERE id = ?",
+		       NULL, DB_N(DEAD_RETRIED), DB_N(clock_ms()), DB_N(order->letter));
+}
+
+/* MySQL refuses the row. The order becomes a dead letter, unless it has one already. */
+static int note_refused(struct recovery *r, int segment, const struct evidence_order *order)
+{
+	enum db_failure f = db_failure(r->svc->db);
+	if (f != DB_DUPLICATE && f != DB_DATA)
+		return -1;
+	r->out->refused++;
+	if (order->letter)
+		return 0;
+	const struct order_record record = record_of(segment, order);
+	return bury(r, order->number, &record, arena_printf(r->arena, "MySQL refuses it: %s", db_error(r->svc->db)));
+}
+
+static int rescue(struct recovery *r, int segment, struct evidence_order *order)
+{
+	if (!order->claimed_ms)
+		order->claimed_ms = clock_ms();
+	if (r->room <= 0)
+		return refuse(r, segment, order);
+	if (!order->number) {
+		order->number = r->numbering.bases[segment] + ++r->segments[segment].renumbered;
+		r->out->renumbered++;
+	}
+	return insert_order(r, segment, order) ? note_refused(r, segment, order) : note_rescued(r, order);
+}
+
+static int rescue_all(struct recovery *r, struct evidence *e)
+{
+	for (int i = 0; i < e->order_count; i++)
+		if (evidence_is_new(&e->orders[i]) && rescue(r, e->segment, &e->orders[i]))
+			return -1;
+	return 0;
+}
+
+/* Moves the cursor above the orders that were renumbered. */
+static int move_cursor(struct recovery *r, int i)
+{
+	if (!r->segments[i].renumbered)
+		return 0;
+	return db_exec(r->svc->db, "UPDATE drain_cursors SET next_number = ? WHERE coupon_id = ? AND segment = ?", NULL,
+		       DB_N(r->numbering.bases[i] + r->segments[i].renumbered + 1), DB_N(r->coupon.id), DB_N(i));
+}
+
+/* Units */
+
+/*
+ * Adds the count in each row to the share of its segment. Returns the sum of all rows, including those of segments that
+ * the coupon does not have; -1: the database has failed.
+ */
+static int64_t add_sold(struct recovery *r, const struct db_rows *rows)
 {
 	int64_t sum = 0;
 	for (int i = 0; i < rows->count; i++) {
@@ -162,13 +197,13 @@ static int64_t add_shares(struct recover *r, const struct db_rows *rows)
 		if (db_int(r->svc->db, &v[0], 0, INT32_MAX, &segment))
 			return -1;
 		if (segment < r->coupon.segments)
-			r->shares[segment].sold += v[1].number;
+			r->segments[segment].sold += v[1].number;
 		sum += v[1].number;
 	}
 	return sum;
 }
 
-static int count(struct recover *r)
+static int count_units(struct recovery *r)
 {
 	struct db *db = r->svc->db;
 	struct db_rows orders, letters;
@@ -182,17 +217,21 @@ static int count(struct recover *r)
 		    " GROUP BY segment",
 		    &letters, DB_N(r->coupon.id)))
 		return -1;
-	r->out->orders = add_shares(r, &orders);
-	r->held = add_shares(r, &letters);
+	r->out->orders = add_sold(r, &orders);
+	r->held = add_sold(r, &letters);
 	return r->out->orders < 0 || r->held < 0 ? -1 : 0;
 }
 
-int recover_insert(struct recover *r)
+int recovery_insert(struct recovery *r)
 {
-	if (hand_out(r))
+	if (hand_out_numbers(r))
 		return -1;
-	for (int i = 0; i < r->coupon.segments; i++)
-		if (hold_unknown(r, &r->sources[i]) || rescue_all(r, &r->sources[i]) || move_cursor(r, i))
+	for (int i = 0; i < r->coupon.segments; i++) {
+		struct evidence *e = &r->evidence[i];
+		int failed = hold_missing_numbers(r, e) || rescue_all(r, e) || move_cursor(r, i);
+		arena_release(&r->order_arena);
+		if (failed)
 			return -1;
-	return release_unknown(r) || count(r) ? -1 : 0;
+	}
+	return release_missing_numbers(r) || count_units(r) ? -1 : 0;
 }

@@ -1,67 +1,94 @@
+/*
+ * The order of a recovery:
+ *
+ *   look     read everything that `store` will read, and check that every server answers; nothing is changed
+ *   raise    give the coupon a new generation
+ *   close    close every slot under the new generation: from now on scripts of the old generation change nothing
+ *   drain    move the orders that wait on the lists into MySQL, as drainers do
+ *   store    in one transaction, with the cursors locked: read the evidence, insert what MySQL lacks
+ *   rewrite  write all slots from what MySQL has now
+ *   open     open all slots, and remove the coupon from the worklists
+ *
+ * After a recovery that died the coupon is closed. The next recovery begins with `look`, and finds in MySQL what the
+ * first has inserted. A recovery that is suspended while another one runs writes nothing more when it continues,
+ * because every step compares the generation.
+ */
 #include "recover/recover.h"
 
 #include "catalog/abandoned.h"
-#include "catalog/publish.h"
+#include "catalog/coupon_row.h"
 #include "catalog/supply.h"
-#include "drain/batch.h"
+#include "drain/move.h"
 #include "host/fault.h"
 #include "host/log.h"
-#include "recover/recover_part.h"
+#include "recover/recovery.h"
 #include "sale/db_status.h"
 #include "sale/fence.h"
 #include "stock/acknowledged.h"
 
-/* More orders of a segment were never lost; and one number that is out of all bounds must not use up all others. */
+/*
+ * Above either bound the recovery stops. A corrupt, huge number must not push the next base so high that no numbers are
+ * left, nor make millions of dead letters.
+ */
 enum { MOST_MISSING = 20000000 };
 #define HIGHEST_NUMBER (NUMBER_MAX / 2)
 
-/* A MySQL that is older than the last step of a creation does not know that the sale was published; Redis does. */
-static enum status publish_again(struct recover *r)
+/* The coupon */
+
+/*
+ * For a coupon that MySQL has as not published. If Redis shows that it was published, MySQL was restored from a backup
+ * that is older than the publication.
+ */
+static enum status publish_again(struct recovery *r)
 {
 	enum status s = abandoned_look(r->svc, r->coupon.id, r->coupon.segments);
-	if (s != STATUS_FENCED)
+	bool was_published = s == STATUS_FENCED;
+	if (!was_published)
 		return s == STATUS_OK ? STATUS_NO_SUCH_COUPON : s;
 	if (db_exec(r->svc->db, "UPDATE coupons SET published = 1 WHERE id = ?", NULL, DB_N(r->coupon.id)))
 		return db_status(r->svc->db, "recover");
 	return STATUS_OK;
 }
 
-static enum status read_coupon(struct recover *r, int64_t id)
+static enum status read_coupon(struct recovery *r, int64_t id)
 {
 	struct db_rows rows;
 	bool published;
 	if (db_query(r->svc->db, r->arena,
-		     "SELECT " PUBLISH_COLUMNS " FROM coupons c JOIN users u ON u.id = c.seller_id WHERE c.id = ?",
+		     "SELECT " COUPON_COLUMNS " FROM coupons c JOIN users u ON u.id = c.seller_id WHERE c.id = ?",
 		     &rows, DB_N(id)))
 		return db_status(r->svc->db, "recover");
 	if (!rows.count)
 		return STATUS_NO_SUCH_COUPON;
-	if (publish_row(r->svc->db, &r->coupon, db_row(&rows, 0), &published))
+	if (coupon_row_read(r->svc->db, &r->coupon, db_row(&rows, 0), &published))
 		return db_status(r->svc->db, "recover");
 	return published ? STATUS_OK : publish_again(r);
 }
 
-/* Above the slots' own, too: MySQL may be older than an earlier recovery, and scripts of that must not be executed. */
-static enum status next_generation(struct recover *r, int64_t id, int64_t highest)
+/*
+ * The new generation is above that of every slot, too: MySQL may have been restored from a backup that is older than an
+ * earlier recovery, and scripts of that recovery's generation must not change anything.
+ */
+static enum status raise_generation(struct recovery *r, int64_t highest)
 {
 	int64_t changed = 0, before = r->coupon.generation, next = (highest > before ? highest : before) + 1;
 	if (db_exec(r->svc->db, "UPDATE coupons SET generation = ? WHERE id = ? AND generation = ?", &changed,
-		    DB_N(next), DB_N(id), DB_N(before)))
+		    DB_N(next), DB_N(r->coupon.id), DB_N(before)))
 		return db_status(r->svc->db, "recover");
 	if (!changed)
 		return STATUS_BUSY;
 	r->coupon.generation = r->out->generation = next;
-	r->closed = fence_text(arena_alloc(r->arena, KEY_TEXT), next, FENCE_RECOVERING);
-	r->written = fence_text(arena_alloc(r->arena, KEY_TEXT), next, FENCE_RECOVERED);
+	r->closed_fence = fence_text(arena_alloc(r->arena, KEY_TEXT), next, FENCE_RECOVERING);
+	r->written_fence = fence_text(arena_alloc(r->arena, KEY_TEXT), next, FENCE_RECOVERED);
 	return STATUS_OK;
 }
 
-/* Orders that are well and only wait go the usual way first: it is the fast one. */
-static enum status drain_first(struct recover *r)
+/* The drain inserts many rows at once; the recovery inserts each order by itself. */
+static enum status drain_first(struct recovery *r)
 {
 	struct arena a = { 0 };
 	struct batch b;
-	int moved, tries = 3; /* a drainer may begin with this coupon at the same moment */
+	int moved, tries = 3; /* the first may fail because a drainer works on this coupon */
 	do {
 		arena_reset(&a);
 		batch_init(&b, r->svc, &a, r->coupon.id, r->coupon.segments);
@@ -72,33 +99,96 @@ static enum status drain_first(struct recover *r)
 	return moved < 0 ? STATUS_UNAVAILABLE : STATUS_OK;
 }
 
-/* Reading, with the cursors locked: no drainer commits anything of this coupon meanwhile. */
+/* Evidence */
+
+static void alloc_segments(struct recovery *r)
+{
+	r->evidence = arena_alloc(r->arena, (size_t)r->coupon.segments * sizeof *r->evidence);
+	r->segments = arena_alloc(r->arena, (size_t)r->coupon.segments * sizeof *r->segments);
+}
+
+static void release_evidence(struct recovery *r)
+{
+	for (int i = 0; i < r->coupon.segments; i++)
+		evidence_release(&r->evidence[i]);
+}
+
+static enum status read_segment(struct recovery *r, int i)
+{
+	struct evidence *e = &r->evidence[i];
+	evidence_init(e, i);
+	enum status s = evidence_read_mysql(r->svc, &r->coupon, e);
+	evidence_note_range(e, (struct evidence_range){ .base = r->hub.shares[i].base });
+	if (s == STATUS_OK)
+		s = evidence_read_redis(r->svc, &r->coupon, e);
+	evidence_note_number(e, acknowledged_read(r->svc, r->coupon.id, i));
+	return s;
+}
+
+static bool is_implausible(const struct evidence *e, int64_t missing)
+{
+	return e->last > HIGHEST_NUMBER || e->base > HIGHEST_NUMBER || missing > MOST_MISSING;
+}
+
+static enum status count_missing(struct recovery *r, int64_t *missing)
+{
+	*missing = 0;
+	for (int i = 0; i < r->coupon.segments; i++) {
+		const struct evidence *e = &r->evidence[i];
+		int64_t count = evidence_count_missing(e);
+		*missing += count;
+		if (!is_implausible(e, count))
+			continue;
+		log_error("recover_implausible", LOG_INT("coupon", r->coupon.id), LOG_INT("segment", i),
+			  LOG_INT("sequence", e->last > e->base ? e->last : e->base), LOG_INT("missing", count));
+		return STATUS_INTERNAL;
+	}
+	return STATUS_OK;
+}
 
 /*
- * Units put on sale, withdrawn and given back are totals that only grow: the higher of MySQL's and the hub's is right.
- * STATUS_BUSY: a later recovery has taken over, while this one stood still and lost its connection, and so its lock.
+ * Reading the customers' lists takes long. They are read if the other sources lack orders, and then all servers must
+ * answer. On a cluster, where a list may name an order that its segment lost, they are also read if `thoroughly`;
+ * unless orders are missing, the lists of a server that is unreachable are then left out.
  */
-static enum status lock(struct recover *r)
+static enum status read_customers(struct recovery *r, bool thoroughly)
 {
-	struct db_rows cursors, coupon;
-	int64_t amount = 0, cancelled = 0;
-	enum status s = supply_read_hub(r->svc, r->arena, r->coupon.id, &amount, &cancelled);
-	if (s == STATUS_OK)
-		s = recover_read_hub(r);
-	if (s != STATUS_OK)
+	int64_t missing;
+	enum status s = count_missing(r, &missing);
+	if (s != STATUS_OK || !(missing || (thoroughly && !redis_is_single(r->svc->redis_sync))))
 		return s;
-	if (db_begin_long(r->svc->db) ||
-	    db_query(r->svc->db, r->arena, "SELECT segment FROM drain_cursors WHERE coupon_id = ? FOR UPDATE", &cursors,
-		     DB_N(r->coupon.id)) ||
-	    supply_raise(r->svc, r->coupon.id, amount, cancelled) ||
-	    db_query(
-		    r->svc->db, r->arena,
-		    "SELECT amount, sold, cancelled, withdrawn FROM coupons WHERE id = ? AND generation = ? FOR UPDATE",
-		    &coupon, DB_N(r->coupon.id), DB_N(r->coupon.generation)))
-		return db_status(r->svc->db, "recover");
-	if (!coupon.count)
-		return STATUS_BUSY;
-	const struct db_value *v = db_row(&coupon, 0);
+	s = evidence_read_customers(r->svc, &r->coupon, r->evidence);
+	return missing && s != STATUS_OK ? s : count_missing(r, &missing);
+}
+
+static enum status read_evidence(struct recovery *r, bool thoroughly)
+{
+	enum status s = STATUS_OK;
+	for (int i = 0; s == STATUS_OK && i < r->coupon.segments; i++)
+		s = read_segment(r, i);
+	if (s == STATUS_OK)
+		s = read_customers(r, thoroughly);
+	for (int i = 0; s == STATUS_OK && i < r->coupon.segments; i++) {
+		evidence_merge(&r->evidence[i]);
+		s = evidence_read_times(r->svc, &r->coupon, &r->evidence[i]);
+	}
+	return s;
+}
+
+/* MySQL */
+
+/* Locks the cursors, so that no drainer commits orders of this coupon before the transaction ends. */
+static int begin_locked(struct recovery *r)
+{
+	int segments = r->coupon.segments;
+	struct cursor *cursors = arena_alloc(r->arena, (size_t)segments * sizeof *cursors);
+	return db_begin_long(r->svc->db) || cursors_lock(r->svc, r->arena, r->coupon.id, segments, cursors) ||
+	       supply_raise(r->svc, r->coupon.id, r->hub.amount, r->hub.cancelled);
+}
+
+/* Totals of units put on sale, withdrawn and given back only grow: of MySQL's and the hub's, the higher is right. */
+static int read_units(struct recovery *r, const struct db_value *v)
+{
 	r->coupon.amount = v[0].number;
 	r->cancelled = v[2].number;
 	r->withdrawn = v[3].number;
@@ -106,170 +196,130 @@ static enum status lock(struct recover *r)
 		r->withdrawn = r->hub.withdrawn;
 		if (db_exec(r->svc->db, "UPDATE coupons SET withdrawn = ? WHERE id = ?", NULL, DB_N(r->withdrawn),
 			    DB_N(r->coupon.id)))
-			return db_status(r->svc->db, "recover");
+			return -1;
 	}
 	r->room = r->coupon.amount - r->withdrawn - v[1].number;
-	return STATUS_OK;
+	return 0;
 }
 
-static enum status read_segment(struct recover *r, int i)
+/* STATUS_BUSY: this recovery lost its connection to MySQL, and so its lock, and another recovery has taken over. */
+static enum status lock_coupon(struct recovery *r)
 {
-	struct evidence *s = &r->sources[i];
-	evidence_init(s, i);
-	enum status status = evidence_read_mysql(r->svc, &r->coupon, s);
-	evidence_see_range(s, (struct evidence_range){ .base = r->hub.bases[i] });
-	if (status == STATUS_OK)
-		status = evidence_read_redis(r->svc, &r->coupon, s);
-	evidence_see(s, acknowledged_read(r->svc, r->coupon.id, i));
-	return status;
+	struct db_rows coupon;
+	enum status s = recovery_read_hub(r);
+	if (s != STATUS_OK)
+		return s;
+	if (begin_locked(r) ||
+	    db_query(
+		    r->svc->db, r->arena,
+		    "SELECT amount, sold, cancelled, withdrawn FROM coupons WHERE id = ? AND generation = ? FOR UPDATE",
+		    &coupon, DB_N(r->coupon.id), DB_N(r->coupon.generation)))
+		return db_status(r->svc->db, "recover");
+	if (!coupon.count)
+		return STATUS_BUSY;
+	return read_units(r, db_row(&coupon, 0)) ? db_status(r->svc->db, "recover") : STATUS_OK;
 }
 
-static bool is_absurd(const struct evidence *s, int64_t missing)
+static enum status store(struct recovery *r)
 {
-	return s->last > HIGHEST_NUMBER || s->base > HIGHEST_NUMBER || missing > MOST_MISSING;
-}
-
-static enum status count_missing(struct recover *r, int64_t *missing)
-{
-	*missing = 0;
-	for (int i = 0; i < r->coupon.segments; i++) {
-		const struct evidence *s = &r->sources[i];
-		int64_t count = evidence_missing(s);
-		*missing += count;
-		if (!is_absurd(s, count))
-			continue;
-		log_error("recover_absurd_sequence", LOG_INT("coupon", r->coupon.id), LOG_INT("segment", i),
-			  LOG_INT("sequence", s->last > s->base ? s->last : s->base));
-		return STATUS_INTERNAL;
-	}
-	return STATUS_OK;
-}
-
-/*
- * The customers' lists are asked when orders are missing without them: it takes a look at every customer. On a cluster
- * they may know more than a segment that went back in time, though nothing is missing there; but then no server is
- * waited for.
- */
-static enum status read_all(struct recover *r, bool thoroughly)
-{
-	int64_t missing = 0;
-	enum status s = STATUS_OK;
-	for (int i = 0; s == STATUS_OK && i < r->coupon.segments; i++)
-		s = read_segment(r, i);
+	enum status s = lock_coupon(r);
 	if (s == STATUS_OK)
-		s = count_missing(r, &missing);
-	if (s == STATUS_OK && (missing || (thoroughly && !redis_is_single(r->svc->redis_sync)))) {
-		enum status index = evidence_read_index(r->svc, &r->coupon, r->sources);
-		s = missing && index != STATUS_OK ? index : count_missing(r, &missing);
-	}
-	for (int i = 0; s == STATUS_OK && i < r->coupon.segments; i++) {
-		evidence_merge(&r->sources[i]);
-		s = evidence_read_times(r->svc, &r->coupon, &r->sources[i]);
-	}
-	return s;
-}
-
-static enum status store(struct recover *r)
-{
-	enum status s = lock(r);
-	if (s == STATUS_OK)
-		s = read_all(r, true);
-	if (s == STATUS_OK && (recover_insert(r) || db_commit(r->svc->db)))
+		s = read_evidence(r, true);
+	if (s == STATUS_OK && (recovery_insert(r) || db_commit(r->svc->db)))
 		s = db_status(r->svc->db, "recover");
 	if (s != STATUS_OK)
 		db_rollback(r->svc->db);
 	return s;
 }
 
-static void new_sources(struct recover *r)
-{
-	r->sources = arena_alloc(r->arena, (size_t)r->coupon.segments * sizeof *r->sources);
-	r->shares = arena_alloc(r->arena, (size_t)r->coupon.segments * sizeof *r->shares);
-}
+/* The steps */
 
-static void free_sources(struct recover *r)
-{
-	for (int i = 0; i < r->coupon.segments; i++)
-		evidence_free(&r->sources[i]);
-}
-
-/*
- * All is read as it will be read once the slots are closed, and every server that will be written to must be there: one
- * that is away is noticed before anything is changed.
- */
-static enum status look(struct recover *r, int64_t id, int64_t *highest)
+static enum status look(struct recovery *r, int64_t id, int64_t *highest)
 {
 	enum status s = read_coupon(r, id);
+	if (s == STATUS_OK && r->options->generation && r->options->generation != r->coupon.generation)
+		s = STATUS_BUSY;
 	if (s == STATUS_OK)
-		s = recover_upgrade(r, highest);
+		s = recovery_upgrade(r, highest);
 	if (s == STATUS_OK)
-		s = recover_read_hub(r);
+		s = recovery_read_hub(r);
 	if (s != STATUS_OK)
 		return s;
-	new_sources(r);
-	s = read_all(r, false);
+	alloc_segments(r);
+	s = read_evidence(r, false);
 	if (s == STATUS_OK)
-		s = recover_reach(r);
-	free_sources(r);
+		s = recovery_check_servers(r);
+	release_evidence(r);
 	return s;
 }
 
-/* One recovery of a coupon at a time */
-
-static enum status recover_locked(struct recover *r, int64_t id)
+static enum status close_coupon(struct recovery *r, int64_t id)
 {
 	int64_t highest = 0;
 	enum status s = look(r, id, &highest);
 	if (s == STATUS_OK)
-		s = next_generation(r, id, highest);
+		s = raise_generation(r, highest);
 	FAULT(recover_raised);
 	if (s == STATUS_OK)
-		s = recover_close(r);
+		s = recovery_close(r);
 	FAULT(recover_closed);
 	if (s == STATUS_OK)
 		s = drain_first(r);
 	FAULT(recover_drained);
+	return s;
+}
+
+static enum status recover_locked(struct recovery *r, int64_t id)
+{
+	enum status s = close_coupon(r, id);
 	if (s != STATUS_OK)
 		return s;
-	new_sources(r);
+	alloc_segments(r);
 	s = store(r);
 	FAULT(recover_stored);
 	if (s == STATUS_OK)
-		s = recover_write(r);
-	FAULT(recover_restored);
+		s = recovery_rewrite(r);
+	FAULT(recover_rewritten);
 	if (s == STATUS_OK)
-		s = recover_open(r);
+		s = recovery_open(r);
 	FAULT(recover_opened);
-	free_sources(r);
+	release_evidence(r);
 	return s;
 }
+
+/* A lock in MySQL: of all hosts only one recovers a coupon at a time. */
 
 static struct str lock_name(struct arena *a, int64_t coupon)
 {
 	return str_of(arena_printf(a, "seckill.recover.%lld", (long long)coupon));
 }
 
-bool recover_is_running(struct service *svc, struct arena *a, int64_t coupon)
+bool recover_has_begun(struct service *svc, struct arena *a, int64_t coupon, int64_t generation)
 {
 	struct db_rows rows;
-	return db_query_row(svc->db, a, "SELECT IS_USED_LOCK(?) IS NOT NULL", &rows, DB_S(lock_name(a, coupon))) == 0 &&
-	       db_row(&rows, 0)->number;
+	return db_query(svc->db, a, "SELECT IS_USED_LOCK(?) IS NOT NULL OR generation <> ? FROM coupons WHERE id = ?",
+			&rows, DB_S(lock_name(a, coupon)), DB_N(generation), DB_N(coupon)) == 0 &&
+	       rows.count && db_row(&rows, 0)->number;
 }
 
-enum status recover_coupon(struct service *svc, struct arena *a, int64_t coupon, bool resell, struct recovery *out)
+enum status recover_coupon(struct service *svc, struct arena *a, int64_t coupon, const struct recovery_options *options,
+			   struct recovery_result *out)
 {
 	enum { LOCK_S = 1 };
-	struct recover r = { .svc = svc, .arena = a, .resell = resell, .out = out };
+	struct recovery r = { .svc = svc, .arena = a, .options = options, .out = out };
 	struct db_rows got, released;
-	*out = (struct recovery){ 0 };
+	*out = (struct recovery_result){ 0 };
 	struct str name = lock_name(a, coupon);
 	if (db_query_row(svc->db, a, "SELECT GET_LOCK(?, ?)", &got, DB_S(name), DB_N(LOCK_S)))
 		return db_status(svc->db, "recover");
 	if (db_row(&got, 0)->number != 1)
 		return STATUS_BUSY;
+	if (db_exec(svc->db, "SET SESSION wait_timeout = 600", NULL)) /* for a host that is lost and has the lock */
+		return db_status(svc->db, "recover");
 	redis_wait_up(svc->redis_sync);
 	enum status s = recover_locked(&r, coupon);
-	if (db_query(svc->db, a, "SELECT RELEASE_LOCK(?)", &released, DB_S(name)))
-		db_close(svc->db); /* which releases it too */
+	if (db_query(svc->db, a, "SELECT RELEASE_LOCK(?)", &released, DB_S(name)) ||
+	    db_exec(svc->db, "SET SESSION wait_timeout = DEFAULT", NULL))
+		db_close(svc->db); /* releases the lock, too */
 	return s;
 }

@@ -1,38 +1,46 @@
 /*
- * Makes a coupon right again whose slots in Redis went back in time, do not
- * agree, or are gone: from MySQL, from what Redis still has, and from the
- * marks of this host. Nothing is flushed; the sale is closed meanwhile. No
- * order number that any of them knows is given again.
+ * Recovery: writes the slots of a coupon in Redis anew after they were quarantined or lost. Its sources are MySQL, what
+ * Redis still has, and the order numbers that this host acknowledged; no number that one of them has is given out
+ * again. The coupon is closed during the recovery. Data of other coupons is not touched.
  */
 #ifndef RECOVER_RECOVER_H
 #define RECOVER_RECOVER_H
 
 #include "sale/service.h"
 
-struct recovery {
-	int64_t generation; /* which the coupon has from now on */
-	int64_t orders;     /* in MySQL at the end */
-	int64_t rescued;    /* of these, known to Redis only until now */
-	int64_t renumbered; /* of the rescued: their number was another's, or lost */
-	int64_t refused;    /* accepted in Redis, and no unit is left for them: dead letters */
-	int64_t unknown;    /* numbers that were given out and whose orders are nowhere: new dead letters, held back */
+struct recovery_result {
+	int64_t generation; /* the coupon's new generation */
+	int64_t orders;     /* in MySQL after the recovery */
+	int64_t rescued;    /* of these, orders that only Redis had before */
+	int64_t renumbered; /* of the rescued, orders with a new number: another order has the old one */
+	int64_t refused;    /* orders that became dead letters: no unit was left, or MySQL refused the row */
+	int64_t unknown;    /* lost orders: numbers that were given out, now dead letters; each holds a unit */
 	int64_t available;  /* units on sale again */
 };
 
-/*
- * First all is read, and every server that will be written to must be there: else STATUS_UNAVAILABLE, and nothing was
- * changed. Then a new generation, and every slot is closed under it: nothing of the old one is executed any more. Then
- * all that is known of the orders goes into MySQL in one transaction, MySQL's own first. Then the slots are written
- * anew from MySQL, each under a new base of numbers and the hub in a new term, and opened. May be killed at any point
- * and run again; a second run changes nothing but generation, bases and term.
- *
- * resell: numbers whose orders are nowhere are not held back, their units are sold again.
- * STATUS_OK; STATUS_NO_SUCH_COUPON; STATUS_BUSY: another recovery of it runs; STATUS_UNAVAILABLE: a server is away, run
- * it again; STATUS_INTERNAL. Blocks, for seconds when there are millions of orders.
- */
-enum status recover_coupon(struct service *svc, struct arena *a, int64_t coupon, bool resell, struct recovery *out);
+struct recovery_options {
+	bool resell;        /* sell the units of lost orders again; false: hold them */
+	int64_t generation; /* not 0: return STATUS_BUSY and do nothing unless this is the coupon's generation */
+};
 
-/* Whether a recovery of it runs, on any host. False also while MySQL is away. Blocks. */
-bool recover_is_running(struct service *svc, struct arena *a, int64_t coupon);
+/*
+ * First everything is read, and every server to which the recovery will write must answer; if one does not, the result
+ * is STATUS_UNAVAILABLE and nothing was changed. Then the coupon gets a new generation, and all its slots are closed
+ * under that generation, so that scripts of the old generation change nothing any more. Then one transaction inserts
+ * the orders that MySQL lacks; where a row contradicts other evidence, the row counts. Then the slots are written anew
+ * from MySQL, each segment under a new base and the hub in a new term, and opened. A recovery may be killed at any
+ * point and run again; a second run changes only generation, bases and term.
+ *
+ * STATUS_OK; STATUS_NO_SUCH_COUPON; STATUS_BUSY: another recovery of the coupon runs; STATUS_UNAVAILABLE: a server is
+ * unreachable, run the recovery again; STATUS_INTERNAL. Blocks, for seconds when there are millions of orders.
+ */
+enum status recover_coupon(struct service *svc, struct arena *a, int64_t coupon, const struct recovery_options *options,
+			   struct recovery_result *out);
+
+/*
+ * True: a recovery of the coupon runs, on any host, or a recovery has changed the coupon's generation from this one.
+ * False also while MySQL is unreachable. Blocks.
+ */
+bool recover_has_begun(struct service *svc, struct arena *a, int64_t coupon, int64_t generation);
 
 #endif

@@ -1,11 +1,11 @@
-/* Addresses of servers, from the settings and from what a cluster says of itself: "HOST:PORT". */
+#include "redis/address.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/parse.h"
-#include "redis/link.h"
 
-/* Of a host's name or its address, IPv6 too. Anything else could not be told apart in a log line. */
+/* The characters of names and of IPv4 and IPv6 addresses only, so that an address is one word in a log line. */
 static bool is_host(struct str host)
 {
 	for (size_t i = 0; i < host.n; i++) {

@@ -1,112 +1,92 @@
-/*
- * Many calls, one command. Redis spends as much on receiving a script call,
- * on starting Lua and on framing a transaction for its file as on a simple
- * script itself; calls of the same script that leave in the same turn share
- * that price. (Group commit, for scripts.)
- */
+#include "redis/batch.h"
+
 #include <stdlib.h>
 
+#include "base/alloc.h"
 #include "base/buf.h"
-#include "redis/link.h"
 
-enum { BATCH_MAX = 64, HEAD_MAX = 128 }; /* the server does nothing else meanwhile: a millisecond */
+/* While a server executes a batch it does nothing else: 64 claims take a millisecond. */
+enum { BATCH_MAX = 64, HEAD_MAX = 128 };
 
-void batch_add(struct link *l, struct call *call)
+bool batch_takes(const struct batch *b, const struct call *call)
 {
-	const struct call *head = l->gathered;
-	if (head && (head->script != call->script || head->slot != call->slot || head->keys != call->keys ||
-		     head->arguments != call->arguments || l->gathering == BATCH_MAX))
-		batch_flush(l);
-	if (!l->gathered) {
-		l->gathered_last = &l->gathered;
-		l->gathering = 0;
-	}
-	call->mate = NULL;
-	*l->gathered_last = call;
-	l->gathered_last = &call->mate;
-	l->gathering++;
+	const struct call *first = b->first;
+	return !first || (first->script == call->script && first->hash_slot == call->hash_slot &&
+			  first->keys == call->keys && first->arguments == call->arguments && b->count < BATCH_MAX);
 }
 
-static char *put(char *to, struct str text)
+void batch_add(struct batch *b, struct call *call)
+{
+	if (!b->first) {
+		b->last = &b->first;
+		b->count = 0;
+	}
+	call->mate = NULL;
+	*b->last = call;
+	b->last = &call->mate;
+	b->count++;
+}
+
+struct call *batch_take(struct batch *b)
+{
+	struct call *first = b->first;
+	b->first = NULL;
+	return first;
+}
+
+static char *append(char *to, struct str text)
 {
 	memcpy(to, text.p, text.n);
 	return to + text.n;
 }
 
-static char *put_length(char *to, char kind, int64_t n)
+static char *append_length(char *to, char kind, int64_t n)
 {
 	*to++ = kind;
 	to += buf_digits(to, n);
-	return put(to, STR("\r\n"));
+	return append(to, STR("\r\n"));
 }
 
-static char *put_number(char *to, int64_t n)
+static char *append_number(char *to, int64_t n)
 {
 	char digits[BUF_DIGITS];
 	size_t length = buf_digits(digits, n);
-	to = put(put_length(to, '$', (int64_t)length), (struct str){ digits, length });
-	return put(to, STR("\r\n"));
+	to = append(append_length(to, '$', (int64_t)length), (struct str){ digits, length });
+	return append(to, STR("\r\n"));
 }
 
-static char *put_head(char *to, const struct call *first, int count)
+static char *append_head(char *to, const struct call *first, int count)
 {
 	int keys = count * first->keys;
-	to = put_length(to, '*', 4 + keys + count * first->arguments);
-	to = put(to, STR("$7\r\nEVALSHA\r\n$40\r\n"));
-	to = put(put(to, str_of(first->script->sha1)), STR("\r\n"));
-	return put_number(to, keys);
+	to = append_length(to, '*', 4 + keys + count * first->arguments);
+	to = append(to, STR("$7\r\nEVALSHA\r\n$40\r\n"));
+	to = append(append(to, str_of(first->script->sha1)), STR("\r\n"));
+	return append_number(to, keys);
 }
 
-static char *room(struct redis *r, size_t size)
+static char *text_reserve(struct batch_text *text, size_t size)
 {
-	if (size > r->scratch_size) {
-		free(r->scratch);
-		r->scratch = malloc(size);
-		r->scratch_size = size;
-		if (!r->scratch)
-			abort();
+	if (size > text->size) {
+		free(text->p);
+		text->p = alloc(size);
+		text->size = size;
 	}
-	return r->scratch;
+	return text->p;
 }
 
-static struct str write_all(struct link *l, struct call *first, int count)
+struct str batch_write(struct batch_text *text, struct call *first, const char *incarnation)
 {
 	size_t size = 2 * HEAD_MAX;
-	for (const struct call *c = first; c; c = c->mate)
+	int count = 0;
+	for (const struct call *c = first; c; c = c->mate, count++)
 		size += c->length;
-	char *text = room(l->redis, size), *to = put_head(text, first, count);
+	char *to = append_head(text_reserve(text, size), first, count);
 	for (const struct call *c = first; c; c = c->mate)
-		to = put(to, (struct str){ c->text, c->keys_end });
-	to = put_number(to, count);
+		to = append(to, (struct str){ c->text, c->keys_end });
+	to = append_number(to, count);
 	for (struct call *c = first; c; c = c->mate) {
-		if (c->run)
-			memcpy(c->text + c->run, l->run, REDIS_INCARNATION);
-		to = put(to, (struct str){ c->text + c->keys_end, c->length - c->keys_end });
+		call_put_incarnation(c, incarnation);
+		to = append(to, (struct str){ c->text + c->keys_end, c->length - c->keys_end });
 	}
-	return (struct str){ text, (size_t)(to - text) };
-}
-
-void batch_flush(struct link *l)
-{
-	struct call *first = l->gathered;
-	l->gathered = NULL;
-	if (!first)
-		return;
-	struct str text = l->up ? write_all(l, first, l->gathering) : STR("");
-	if (l->up && link_write(l, first, text.p, text.n))
-		return;
-	for (struct call *next; first; first = next) {
-		next = first->mate;
-		route_call(first->redis, first);
-	}
-}
-
-void batch_answered(struct link *l, struct call *first, redisReply *reply)
-{
-	bool each = reply && reply->type == REDIS_REPLY_ARRAY;
-	size_t i = 0;
-	for (struct call *next; first; first = next, i++) {
-		next = first->mate;
-		call_answered(l, first, each && i < reply->elements ? reply->element[i] : reply);
-	}
+	return (struct str){ text->p, (size_t)(to - text->p) };
 }

@@ -1,120 +1,218 @@
 /*
- * hiredis's asynchronous context on our loop. Answers come in order, so the
- * oldest call in flight tells whether the server still answers.
+ * Runs hiredis's asynchronous context on our loop. Replies come in the order of the commands, so if any reply is late,
+ * it is that to the oldest call in flight.
  */
 #include "redis/link.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "base/lookup.h"
 #include "host/log.h"
+#include "redis/dial.h"
+#include "resp/protocol.h"
+#include "redis/replicate.h"
 
-enum { RETRY_MIN_MS = 50, RETRY_MAX_MS = 250, UNNEEDED_MAX_MS = 10000, WATCH_MS = 50, LEARN_MS = 200, AWAY_MS = 250 };
+enum {
+	RETRY_MIN_MS = 50,       /* until the first new try to connect; doubled for each further try, */
+	RETRY_MAX_MS = 250,      /* up to this for a server that is needed, */
+	UNNEEDED_MAX_MS = 10000, /* and up to this for another */
+	WATCH_MS = 50,           /* between two looks whether a reply is late */
+	INFO_MS = 200,           /* between two INFO, which read the incarnation */
+	AWAY_MS = 250,           /* how long calls wait for a server that cannot be reached, or is not ready */
+};
 
-static struct link *of(void *member, size_t offset)
-{
-	return (struct link *)((char *)member - offset);
-}
+struct link {
+	struct link_shared *shared;
+	void *owner;
+	struct dial dial;
+	redisAsyncContext *ac; /* NULL: not connected */
+	struct protocol_guard guard;
+	struct loop_io io;
+	struct loop_timer retry, watch;
+	bool is_closing;
+	bool is_up; /* connected, and its incarnation is known */
+	bool is_connecting, wants_write, watches_writes;
+	bool was_late;     /* a reply was late when on_watch ran last */
+	bool was_up;       /* this connection was up */
+	bool is_refused;   /* `problem` is an error that the server answered */
+	bool is_info_due;  /* INFO was sent at info_ms, and its reply has not come */
+	char problem[512]; /* why the link is not up; empty when it is up */
+	char incarnation[REDIS_INCARNATION + 1];
+	char info_incarnation[REDIS_INCARNATION]; /* as the replies to INFO give it now */
+	int retry_ms;
+	int64_t dialed_ms, info_ms;
+	int64_t away_ms;             /* since when every try to connect has failed; 0: the last one did not fail */
+	int64_t failed_ms;           /* when a try failed last */
+	int64_t unready_ms;          /* since when the server executes no commands (LOADING, CLUSTERDOWN); 0: it does */
+	struct call_queue in_flight; /* oldest first; a batch is in it as its first call */
+	struct batch batch;          /* queued: leaves with the next link_flush */
+	struct replicate *replicate; /* wait for the next WAIT */
+};
 
 /* Calls */
 
-static void on_reply(redisAsyncContext *ac, void *reply, void *context)
+static void report_reply(struct link *l, struct call *call, const struct redis_reply *reply)
 {
-	struct call *call = context;
-	struct link *l = call->link;
-	(void)ac;
-	l->first = call->next;
-	if (!l->first)
-		l->last = &l->first;
-	if (!reply)
-		l->up = false; /* before the callback, which may send */
-	l->redis->answering = l;
-	if (call->batch)
-		batch_answered(l, call, reply);
-	else
-		call_answered(l, call, reply);
+	l->shared->events.on_reply(l->owner, call, reply);
 }
 
-bool link_write(struct link *l, struct call *call, const char *text, size_t n)
+/*
+ * A list has a reply for each call of the batch; an error, or NULL for a lost connection, is the reply to all of them.
+ */
+static void report_replies(struct link *l, struct call *first, const struct redis_reply *reply)
 {
-	if (redisAsyncFormattedCommand(l->ac, on_reply, call, text, n) != REDIS_OK) {
-		l->up = false; /* the connection is on its way out */
+	size_t i = 0;
+	for (struct call *next; first; first = next, i++) {
+		next = first->mate;
+		const struct redis_reply *own = redis_at(reply, i);
+		report_reply(l, first, own ? own : reply);
+	}
+}
+
+static void on_reply(redisAsyncContext *ac, void *raw, void *context)
+{
+	struct link *l = ac->data;
+	struct call *call = context;
+	const struct redis_reply *reply = raw;
+	call_queue_take(&l->in_flight);
+	if (!reply)
+		l->is_up = false; /* before the callback, which may send */
+	else if (!redis_is_error(reply))
+		l->unready_ms = 0;
+	if (call->is_batch)
+		report_replies(l, call, reply);
+	else
+		report_reply(l, call, reply);
+}
+
+/* Sends the command of a call or, for the first call of a batch, of the batch. */
+static bool write_command(struct link *l, struct call *call, struct str text)
+{
+	if (redisAsyncFormattedCommand(l->ac, on_reply, call, text.p, text.n) != REDIS_OK) {
+		l->is_up = false; /* the connection is about to end */
 		return false;
 	}
-	call->link = l;
 	call->sent_ms = clock_mono_ms();
-	call->next = NULL;
-	*l->last = call;
-	l->last = &call->next;
+	call_queue_put(&l->in_flight, call);
+	return true;
+}
+
+static void flush_batch(struct link *l)
+{
+	struct call *first = batch_take(&l->batch);
+	if (!first || (l->is_up && write_command(l, first, batch_write(&l->shared->text, first, l->incarnation))))
+		return;
+	for (struct call *next; first; first = next) {
+		next = first->mate;
+		l->shared->events.on_unsent(l->owner, first);
+	}
+}
+
+static bool send_batched(struct link *l, struct call *call, bool alone)
+{
+	if (!batch_takes(&l->batch, call))
+		flush_batch(l);
+	batch_add(&l->batch, call);
+	if (alone)
+		flush_batch(l);
 	return true;
 }
 
 bool link_send(struct link *l, struct call *call, bool asking)
 {
-	if (!l->up)
+	if (!l->is_up)
 		return false;
-	bool alone = asking || call->alone;
-	if (alone || !call->batch)
-		batch_flush(l); /* commands leave in their order */
-	if (!l->up)
+	bool alone = asking || call->is_alone;
+	if (alone || !call->is_batch)
+		flush_batch(l); /* commands leave in their order */
+	if (!l->is_up)
 		return false;
 	if (asking)
 		redisAsyncCommand(l->ac, NULL, NULL, "ASKING");
-	if (call->batch) {
-		batch_add(l, call);
-		if (alone)
-			batch_flush(l);
-		return true;
-	}
-	if (call->run)
-		memcpy(call->text + call->run, l->run, REDIS_INCARNATION);
-	return link_write(l, call, call->text, call->length);
+	if (call->is_batch)
+		return send_batched(l, call, alone);
+	call_put_incarnation(call, l->incarnation);
+	return write_command(l, call, (struct str){ call->text, call->length });
 }
 
 void link_load(struct link *l, const struct redis_script *s)
 {
-	bool is_on_its_way = l->gathered && l->gathered->reloaded && l->gathered->script == s;
-	if (l->up && !is_on_its_way)
+	const struct call *first = l->batch.first;
+	bool is_on_its_way = first && first->was_reloaded && first->script == s;
+	if (l->is_up && !is_on_its_way)
 		redisAsyncCommand(l->ac, NULL, NULL, "SCRIPT LOAD %s", s->text);
 }
 
-/* Asked for only while output waits: a socket is nearly always writable. */
+static void on_map(redisAsyncContext *ac, void *reply, void *context)
+{
+	struct link *l = ac->data;
+	(void)context;
+	l->shared->events.on_map(l->owner, reply);
+}
+
+bool link_ask_map(struct link *l)
+{
+	return l->is_up && redisAsyncCommand(l->ac, on_map, NULL, "CLUSTER SLOTS") == REDIS_OK;
+}
+
+/* WAIT */
+
+static void on_waited(redisAsyncContext *ac, void *reply, void *context)
+{
+	struct link *l = ac->data;
+	if (!replicate_end(context, reply))
+		l->shared->events.on_unreplicated(l->owner);
+}
+
+void link_replicate(struct link *l, int replicas, redis_done *done, void *context)
+{
+	replicate_add(&l->replicate, replicas, done, context);
+}
+
+static void flush_replicate(struct link *l)
+{
+	struct replicate *first = l->replicate;
+	int wait_ms = l->shared->conf->wait_ms;
+	l->replicate = NULL;
+	if (!first)
+		return;
+	if (!l->is_up ||
+	    redisAsyncCommand(l->ac, on_waited, first, "WAIT %d %d", replicate_count(first), wait_ms) != REDIS_OK)
+		replicate_end(first, NULL);
+}
+
+/* Writing and reading */
+
+/* EPOLLOUT is requested only while output waits, because a socket is nearly always writable. */
 static void watch_writes(struct link *l, bool on)
 {
 	if (on != l->watches_writes &&
-	    loop_change(l->redis->loop, &l->io, EPOLLIN | EPOLLRDHUP | (on ? EPOLLOUT : 0)) == 0)
+	    loop_change(l->shared->loop, &l->io, EPOLLIN | EPOLLRDHUP | (on ? EPOLLOUT : 0)) == 0)
 		l->watches_writes = on;
 }
 
 void link_flush(struct link *l)
 {
-	batch_flush(l);
-	confirm_flush(l);
-	if (l->ac && l->wants_write && !l->connecting)
+	flush_batch(l);
+	flush_replicate(l);
+	if (l->ac && l->wants_write && !l->is_connecting)
 		redisAsyncHandleWrite(l->ac);
 	if (l->ac)
-		watch_writes(l, l->wants_write || l->connecting);
-}
-
-static void on_flush(struct loop_hook *h)
-{
-	link_flush(of(h, offsetof(struct link, flush)));
+		watch_writes(l, l->wants_write || l->is_connecting);
 }
 
 static void on_io(struct loop_io *io, uint32_t events)
 {
-	struct link *l = of(io, offsetof(struct link, io));
+	struct link *l = container_of(io, struct link, io);
 	if (l->ac && (events & EPOLLOUT))
 		redisAsyncHandleWrite(l->ac);
 	if (l->ac && (events & (EPOLLIN | EPOLLHUP | EPOLLERR | EPOLLRDHUP)))
 		redisAsyncHandleRead(l->ac);
 }
 
-/* The connection */
+/* The end of a connection */
 
 static void want_write(void *context)
 {
@@ -129,24 +227,24 @@ static void drop_write(void *context)
 static void on_cleanup(void *context)
 {
 	struct link *l = context;
-	loop_remove(l->redis->loop, &l->io);
+	loop_remove(l->shared->loop, &l->io);
 	l->ac = NULL;
-	l->up = l->connecting = false;
+	l->is_up = l->is_connecting = false;
 }
 
 static void retry_later(struct link *l)
 {
-	int most = route_needs(l) ? RETRY_MAX_MS : UNNEEDED_MAX_MS;
-	if (l->redis->closing || l->closing)
+	int most = l->shared->events.is_needed(l->owner) ? RETRY_MAX_MS : UNNEEDED_MAX_MS;
+	if (l->shared->is_closing || l->is_closing)
 		return;
-	loop_timer_set(l->redis->loop, &l->retry, l->retry_ms < most ? l->retry_ms : most);
+	loop_timer_set(l->shared->loop, &l->retry, l->retry_ms < most ? l->retry_ms : most);
 	l->retry_ms = l->retry_ms * 2 > most ? most : l->retry_ms * 2;
 }
 
 static void set_problem(struct link *l, bool refused, const char *text)
 {
-	l->refused = refused;
-	snprintf(l->problem, sizeof l->problem, "%s: %s", l->address, text);
+	l->is_refused = refused;
+	snprintf(l->problem, sizeof l->problem, "%s: %s", l->dial.address, text);
 }
 
 static void set_failure(struct link *l, bool refused, const char *text)
@@ -157,26 +255,26 @@ static void set_failure(struct link *l, bool refused, const char *text)
 	set_problem(l, refused, text);
 }
 
-/* The first time it is news; then it is what every try to connect meets. */
-static void lost(struct link *l, const char *event, const char *reason)
+/* The loss of a connection that was up is always logged. Tries to connect that fail are logged at a limited rate. */
+static void report_lost(struct link *l, const char *event, const char *reason)
 {
-	if (l->served)
-		log_warn(event, LOG_TEXT("server", l->address), LOG_TEXT("reason", reason));
+	if (l->was_up)
+		log_warn(event, LOG_TEXT("server", l->dial.address), LOG_TEXT("reason", reason));
 	else
-		log_warn_limited(event, LOG_TEXT("server", l->address), LOG_TEXT("reason", reason));
-	if (l->served || !l->refused)
+		log_warn_limited(event, LOG_TEXT("server", l->dial.address), LOG_TEXT("reason", reason));
+	if (l->was_up || !l->is_refused)
 		set_failure(l, false, reason);
 }
 
-static void away(struct link *l, const char *reason)
+static void report_unreachable(struct link *l, const char *reason)
 {
-	log_warn_limited("redis_away", LOG_TEXT("server", l->address), LOG_TEXT("reason", reason));
+	log_warn_limited("redis_away", LOG_TEXT("server", l->dial.address), LOG_TEXT("reason", reason));
 	set_failure(l, false, reason);
 }
 
-static void refused(struct link *l, const redisReply *error)
+static void report_refused(struct link *l, const redisReply *error)
 {
-	log_error_limited("redis_login_refused", LOG_TEXT("server", l->address),
+	log_error_limited("redis_login_refused", LOG_TEXT("server", l->dial.address),
 			  LOG_STR("error", ((struct str){ error->str, (size_t)error->len })));
 	set_failure(l, true, error->str);
 }
@@ -184,86 +282,113 @@ static void refused(struct link *l, const redisReply *error)
 static void on_disconnect(const redisAsyncContext *ac, int status)
 {
 	struct link *l = ac->data;
-	l->up = false;
-	if (l->redis->closing || l->closing)
+	l->is_up = false;
+	if (l->shared->is_closing || l->is_closing)
 		return;
-	lost(l, "redis_lost", l->violation ? l->violation : status == REDIS_OK ? "closed" : ac->errstr);
+	report_lost(l, "redis_lost",
+		    l->guard.violation   ? l->guard.violation
+		    : status == REDIS_OK ? "closed"
+					 : ac->errstr);
 	retry_later(l);
-	route_link_changed(l);
+	l->shared->events.on_change(l->owner);
+}
+
+/* The incarnation */
+
+/*
+ * The incarnation of a server: half of its run_id, which changes when its process is started, and half of its
+ * master_replid, which changes with the history of its data. INFO has both. If a server does not give them, it is used,
+ * but a restart of it is not recognised.
+ */
+static const struct info_field {
+	const char *section, *name;
+	size_t at;
+} info_fields[] = { { "server", "\nrun_id:", 0 }, { "replication", "\nmaster_replid:", REDIS_INCARNATION / 2 } };
+
+static void read_info_field(struct link *l, const struct info_field *f, const redisReply *reply)
+{
+	const char *at = reply->type == REDIS_REPLY_STRING ? strstr(reply->str, f->name) : NULL;
+	memset(l->info_incarnation + f->at, '0', REDIS_INCARNATION / 2);
+	if (at && strspn(at + strlen(f->name), "0123456789abcdef") >= REDIS_INCARNATION / 2)
+		memcpy(l->info_incarnation + f->at, at + strlen(f->name), REDIS_INCARNATION / 2);
+	else
+		log_warn_limited("redis_incarnation_unknown", LOG_TEXT("server", l->dial.address));
+	if (reply->type == REDIS_REPLY_STRING && strstr(reply->str, "redis_mode:cluster"))
+		l->shared->is_sharded = true;
+}
+
+static void come_up(struct link *l)
+{
+	l->retry_ms = RETRY_MIN_MS;
+	l->is_up = l->was_up = true;
+	l->is_refused = false;
+	l->away_ms = l->unready_ms = 0;
+	l->problem[0] = '\0';
+	l->shared->events.on_change(l->owner);
+}
+
+static void on_incarnation(struct link *l)
+{
+	if (!l->is_up || memcmp(l->incarnation, l->info_incarnation, REDIS_INCARNATION) != 0) {
+		l->shared->changes++;
+		l->shared->changed_ms = clock_mono_ms();
+	}
+	memcpy(l->incarnation, l->info_incarnation, REDIS_INCARNATION);
+	if (!l->is_up)
+		come_up(l);
 }
 
 /*
- * A life of a server: half of its run_id, which is the process's, and half of its master_replid, which is the history's
- * of its data. INFO tells both. A server that does not tell is served, but not recognised after a restart.
+ * True: the reply to INFO is an error, so the incarnation was not read; a new connection will ask again. NOPERM does
+ * not count, because it would not help to ask again: it is treated as a reply without the field.
  */
-static const struct tale {
-	const char *section, *field;
-	size_t at;
-} tales[] = { { "server", "\nrun_id:", 0 }, { "replication", "\nmaster_replid:", REDIS_INCARNATION / 2 } };
-
-static void read_tale(struct link *l, const struct tale *t, const redisReply *reply)
+static bool handle_info_error(struct link *l, const redisReply *reply)
 {
-	const char *at = reply->type == REDIS_REPLY_STRING ? strstr(reply->str, t->field) : NULL;
-	memset(l->told + t->at, '0', REDIS_INCARNATION / 2);
-	if (at && strspn(at + strlen(t->field), "0123456789abcdef") >= REDIS_INCARNATION / 2)
-		memcpy(l->told + t->at, at + strlen(t->field), REDIS_INCARNATION / 2);
-	else
-		log_warn_limited("redis_run_unknown", LOG_TEXT("server", l->address));
+	if (reply->type != REDIS_REPLY_ERROR || strncmp(reply->str, "NOPERM", 6) == 0)
+		return false;
+	if (!l->is_up && !l->is_refused)
+		report_refused(l, reply);
+	if (!l->is_up)
+		redisAsyncDisconnect(l->ac);
+	return true;
 }
 
-static void on_tale(redisAsyncContext *ac, void *raw, void *context)
+static void on_info(redisAsyncContext *ac, void *raw, void *context)
 {
 	struct link *l = ac->data;
-	const struct tale *t = context;
+	const struct info_field *f = context;
 	const redisReply *reply = raw;
+	bool is_last = f == &info_fields[sizeof info_fields / sizeof info_fields[0] - 1];
 	if (!reply)
-		return; /* lost again */
-	if (t->at)
-		l->learning = false;
-	if (reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "NOPERM", 6) != 0) {
-		if (!l->up && !l->refused)
-			refused(l, reply);
-		if (!l->up)
-			redisAsyncDisconnect(ac); /* BUSY, for instance: it will tell another time */
+		return; /* the connection was lost */
+	if (is_last)
+		l->is_info_due = false;
+	if (handle_info_error(l, reply))
 		return;
-	}
-	read_tale(l, t, reply);
-	if (reply->type == REDIS_REPLY_STRING && strstr(reply->str, "redis_mode:cluster"))
-		l->redis->sharded = true;
-	if (!t->at)
-		return;
-	if (!l->up || memcmp(l->run, l->told, REDIS_INCARNATION) != 0) {
-		l->redis->changes++;
-		l->redis->changed_ms = clock_mono_ms();
-	}
-	memcpy(l->run, l->told, REDIS_INCARNATION);
-	if (l->up)
-		return;
-	l->retry_ms = RETRY_MIN_MS;
-	l->up = l->served = true;
-	l->refused = false;
-	l->away_ms = l->unready_ms = 0;
-	l->problem[0] = '\0';
-	route_link_changed(l);
+	read_info_field(l, f, reply);
+	if (is_last)
+		on_incarnation(l);
 }
 
-/* Asked again and again: a server that was demoted and promoted keeps its connections. */
-static void ask_life(struct link *l)
+/* Repeated while connected, because a server that is demoted and promoted may keep its connections. */
+static void ask_incarnation(struct link *l)
 {
-	l->learned_ms = clock_mono_ms();
-	l->learning = true;
-	for (size_t i = 0; i < sizeof tales / sizeof tales[0]; i++)
-		redisAsyncCommand(l->ac, on_tale, (void *)&tales[i], "INFO %s", tales[i].section);
+	l->info_ms = clock_mono_ms();
+	l->is_info_due = true;
+	for (size_t i = 0; i < sizeof info_fields / sizeof info_fields[0]; i++)
+		redisAsyncCommand(l->ac, on_info, (void *)&info_fields[i], "INFO %s", info_fields[i].section);
 }
 
-void link_learn(struct link *l)
+void link_verify(struct link *l)
 {
-	if (!l->up)
+	if (!l->is_up)
 		return;
-	l->up = false; /* nothing is sent before it is known */
+	l->is_up = false;
 	l->dialed_ms = clock_mono_ms();
-	ask_life(l);
+	ask_incarnation(l);
 }
+
+/* Connecting */
 
 static void on_authenticated(redisAsyncContext *ac, void *raw, void *context)
 {
@@ -271,10 +396,10 @@ static void on_authenticated(redisAsyncContext *ac, void *raw, void *context)
 	struct link *l = ac->data;
 	redisReply *reply = raw;
 	if (!reply)
-		return; /* lost again */
-	l->refused = false;
+		return; /* the connection was lost */
+	l->is_refused = false;
 	if (reply->type == REDIS_REPLY_ERROR) {
-		refused(l, reply);
+		report_refused(l, reply);
 		redisAsyncDisconnect(ac);
 	}
 }
@@ -282,41 +407,32 @@ static void on_authenticated(redisAsyncContext *ac, void *raw, void *context)
 static void on_connect(const redisAsyncContext *ac, int status)
 {
 	struct link *l = ac->data;
-	const struct conf *conf = l->redis->conf;
-	l->connecting = false;
+	const struct conf *conf = l->shared->conf;
+	l->is_connecting = false;
 	if (status != REDIS_OK) {
-		away(l, ac->errstr);
+		report_unreachable(l, ac->errstr);
 		retry_later(l); /* hiredis frees the context after this */
 		return;
 	}
-	l->redis->counts.reconnects++;
 	if (*conf->redis_user)
-		redisAsyncCommand(l->ac, on_authenticated, NULL, "AUTH %s %s", conf->redis_user, l->redis->password);
-	else if (*l->redis->password)
-		redisAsyncCommand(l->ac, on_authenticated, NULL, "AUTH %s", l->redis->password);
-	ask_life(l);
+		redisAsyncCommand(l->ac, on_authenticated, NULL, "AUTH %s %s", conf->redis_user, l->shared->password);
+	else if (*l->shared->password)
+		redisAsyncCommand(l->ac, on_authenticated, NULL, "AUTH %s", l->shared->password);
+	ask_incarnation(l);
 }
 
-/* Of an address, where hiredis asks no name server. */
-static redisAsyncContext *dial(const char *host, int port)
+static void on_dialed(struct dial *d, redisAsyncContext *ac, const char *problem)
 {
-	return port ? redisAsyncConnect(host, port) : redisAsyncConnectUnix(host);
-}
-
-static void connect_to(struct link *l, const char *host, int port)
-{
-	redisAsyncContext *ac = dial(host, port);
-	if (!ac || ac->err) {
-		away(l, ac ? ac->errstr : "out of memory");
-		if (ac)
-			redisAsyncFree(ac);
+	struct link *l = container_of(d, struct link, dial);
+	if (problem) {
+		report_unreachable(l, problem);
 		retry_later(l);
 		return;
 	}
 	l->ac = ac;
 	l->dialed_ms = clock_mono_ms();
-	l->connecting = true;
-	l->served = false;
+	l->is_connecting = true;
+	l->was_up = false;
 	l->wants_write = false;
 	l->watches_writes = true;
 	ac->data = l;
@@ -324,119 +440,73 @@ static void connect_to(struct link *l, const char *host, int port)
 	ac->ev.addWrite = want_write;
 	ac->ev.delWrite = drop_write;
 	ac->ev.cleanup = on_cleanup;
-	l->violation = NULL;
-	guard_replies(l);
+	protocol_guard(&l->guard, ac);
 	l->io = (struct loop_io){ .fd = ac->c.fd, .fn = on_io };
 	redisAsyncSetDisconnectCallback(ac, on_disconnect);
 	redisAsyncSetConnectCallback(ac, on_connect);
-	if (loop_add(l->redis->loop, &l->io, EPOLLIN | EPOLLOUT | EPOLLRDHUP) < 0)
-		abort();
-}
-
-/* Names */
-
-static void stop_lookup(struct link *l)
-{
-	if (!l->lookup.fn)
-		return;
-	loop_remove(l->redis->loop, &l->lookup);
-	close(l->lookup.fd);
-	l->lookup.fn = NULL;
-}
-
-static void on_lookup(struct loop_io *io, uint32_t events)
-{
-	struct link *l = of(io, offsetof(struct link, lookup));
-	struct lookup found = lookup_end(io->fd);
-	char host[ADDRESS];
-	int port;
-	(void)events;
-	stop_lookup(l);
-	address_split(l->address, host, &port);
-	if (!found.problem) {
-		connect_to(l, found.address, port);
-		return;
-	}
-	away(l, found.problem);
-	retry_later(l);
-}
-
-/* A name server may be slow: the loop goes on meanwhile. */
-static void look_up(struct link *l, const char *host)
-{
-	int fd = lookup_start(host);
-	if (fd < 0) {
-		away(l, "the host's name cannot be looked up: no thread");
-		retry_later(l);
-		return;
-	}
-	if (!*l->problem)
-		set_problem(l, false, "the host's name is being looked up");
-	l->lookup = (struct loop_io){ .fd = fd, .fn = on_lookup };
-	if (loop_add(l->redis->loop, &l->lookup, EPOLLIN) < 0)
-		abort();
+	if (loop_add(l->shared->loop, &l->io, EPOLLIN | EPOLLOUT | EPOLLRDHUP) < 0)
+		abort(); /* the kernel has no memory for it */
 }
 
 static void connect_now(struct link *l)
 {
-	char host[ADDRESS];
-	int port;
-	if (strncmp(l->address, "unix:", 5) == 0) {
-		connect_to(l, l->address + 5, 0);
-		return;
-	}
-	address_split(l->address, host, &port);
-	if (lookup_is_address(host))
-		connect_to(l, host, port);
-	else
-		look_up(l, host);
+	dial_start(&l->dial);
+	if (dial_is_waiting(&l->dial) && !*l->problem)
+		set_problem(l, false, "the host's name is being looked up");
 }
 
 static void on_retry(struct loop_timer *t)
 {
-	struct link *l = of(t, offsetof(struct link, retry));
+	struct link *l = container_of(t, struct link, retry);
 	if (!l->ac)
 		connect_now(l);
 	else
-		loop_timer_set(l->redis->loop, &l->retry, RETRY_MIN_MS); /* the old context is still being freed */
+		loop_timer_set(l->shared->loop, &l->retry, RETRY_MIN_MS); /* hiredis still frees the old context */
 }
 
-/* A loop that stood still has not tried for a while: what it knew of a server that was away is old. */
+/*
+ * If the last try is long ago, the loop was not turned meanwhile, so the server may be reachable again: away_ms is
+ * reset, and calls wait for the connection instead of being refused.
+ */
 void link_hurry(struct link *l)
 {
-	if (l->ac || l->lookup.fn)
+	if (l->ac || dial_is_waiting(&l->dial))
 		return;
 	if (clock_mono_ms() - l->failed_ms > 2 * RETRY_MAX_MS)
 		l->away_ms = 0;
-	loop_timer_cancel(l->redis->loop, &l->retry);
+	loop_timer_cancel(l->shared->loop, &l->retry);
 	connect_now(l);
 }
 
 bool link_is_away(const struct link *l)
 {
-	return !l->up && l->away_ms && clock_mono_ms() - l->away_ms > AWAY_MS;
+	return !l->is_up && l->away_ms && clock_mono_ms() - l->away_ms > AWAY_MS;
 }
 
-bool link_is_unready(struct link *l)
+bool link_note_unready(struct link *l)
 {
 	if (!l->unready_ms)
 		l->unready_ms = clock_mono_ms();
 	return clock_mono_ms() - l->unready_ms > AWAY_MS;
 }
 
-/* The oldest thing that it owes us: a connection, an answer to a call, or one to our own question when nobody calls. */
+/*
+ * Whether the server has not answered for redis_timeout_ms: to the login, to the oldest call or, if no call is in
+ * flight, to INFO.
+ */
 static bool is_late(const struct link *l)
 {
-	int64_t since = !l->up ? l->dialed_ms : l->first ? l->first->sent_ms : l->learned_ms;
-	bool owes = !l->up || l->first || l->learning;
-	return owes && clock_mono_ms() - since > l->redis->conf->redis_timeout_ms;
+	const struct call *oldest = l->in_flight.first;
+	int64_t since = !l->is_up ? l->dialed_ms : oldest ? oldest->sent_ms : l->info_ms;
+	bool is_due = !l->is_up || oldest || l->is_info_due;
+	return is_due && clock_mono_ms() - since > l->shared->conf->redis_timeout_ms;
 }
 
-/* hiredis tells of the end of a connection only when there was one. */
+/* If the connection was not made yet, hiredis does not call on_disconnect, so the next try is started here. */
 static void hang_up(struct link *l)
 {
 	bool was_connected = l->ac->c.flags & REDIS_CONNECTED;
-	lost(l, "redis_timeout", "no answer in time");
+	report_lost(l, "redis_timeout", "no answer in time");
 	redisAsyncFree(l->ac);
 	set_failure(l, false, "no answer in time");
 	if (!was_connected)
@@ -445,54 +515,82 @@ static void hang_up(struct link *l)
 
 static void on_watch(struct loop_timer *t)
 {
-	struct link *l = of(t, offsetof(struct link, watch));
-	if (l->ac && !l->connecting && is_late(l))
-		redisAsyncHandleRead(l->ac); /* the answer may be here, and we were late */
-	bool late = l->ac && is_late(l), unsent = l->wants_write && l->up;
-	if (late && unsent && !l->was_late) /* what is late was perhaps not sent, as we stood still */
+	struct link *l = container_of(t, struct link, watch);
+	if (l->ac && !l->is_connecting && is_late(l))
+		redisAsyncHandleRead(l->ac); /* the reply may have arrived while the loop was not turned */
+	bool late = l->ac && is_late(l), unsent = l->wants_write && l->is_up;
+	if (late && unsent && !l->was_late) /* perhaps the command was not sent, because the loop was not turned */
 		redisAsyncHandleWrite(l->ac);
 	else if (late)
 		hang_up(l);
 	l->was_late = late;
-	if (l->ac && l->up && !l->learning && clock_mono_ms() - l->learned_ms > LEARN_MS)
-		ask_life(l);
-	loop_timer_set(l->redis->loop, &l->watch, WATCH_MS);
+	if (l->ac && l->is_up && !l->is_info_due && clock_mono_ms() - l->info_ms > INFO_MS)
+		ask_incarnation(l);
+	loop_timer_set(l->shared->loop, &l->watch, WATCH_MS);
 }
 
-struct link *link_open(struct redis *r, const char *address)
+struct link *link_open(struct link_shared *shared, const char *address, void *owner)
 {
 	struct link *l = alloc_zeroed(1, sizeof *l);
-	l->redis = r;
-	l->named_ms = clock_mono_ms();
-	l->replicas = -1;
-	snprintf(l->address, sizeof l->address, "%s", address);
-	l->last = &l->first;
+	l->shared = shared;
+	l->owner = owner;
+	l->dial.loop = shared->loop;
+	l->dial.done = on_dialed;
+	snprintf(l->dial.address, sizeof l->dial.address, "%s", address);
+	call_queue_init(&l->in_flight);
 	l->retry_ms = RETRY_MIN_MS;
-	l->flush.fn = on_flush;
 	l->retry.fn = on_retry;
 	l->watch.fn = on_watch;
-	loop_hook_add(r->loop, &l->flush);
-	loop_timer_set(r->loop, &l->watch, WATCH_MS);
+	loop_timer_set(shared->loop, &l->watch, WATCH_MS);
 	connect_now(l);
 	return l;
 }
 
-bool link_is_idle(const struct link *l)
-{
-	return !l->first && !l->gathered && !l->confirms;
-}
-
 void link_close(struct link *l)
 {
-	struct loop *loop = l->redis->loop;
-	l->closing = true;
-	stop_lookup(l);
-	loop_timer_cancel(loop, &l->retry);
-	loop_timer_cancel(loop, &l->watch);
-	loop_hook_remove(loop, &l->flush);
+	l->is_closing = true;
+	dial_stop(&l->dial);
+	loop_timer_cancel(l->shared->loop, &l->retry);
+	loop_timer_cancel(l->shared->loop, &l->watch);
 	if (l->ac)
 		redisAsyncFree(l->ac);
-	batch_flush(l);
-	confirm_flush(l);
+	flush_batch(l);
+	flush_replicate(l);
 	free(l);
+}
+
+const char *link_address(const struct link *l)
+{
+	return l->dial.address;
+}
+
+const char *link_incarnation(const struct link *l)
+{
+	return l->incarnation;
+}
+
+const char *link_problem(const struct link *l, bool *is_refused)
+{
+	*is_refused = l->is_refused;
+	return *l->problem ? l->problem : NULL;
+}
+
+bool link_is_up(const struct link *l)
+{
+	return l->is_up;
+}
+
+bool link_is_connecting(const struct link *l)
+{
+	return dial_is_waiting(&l->dial) || (l->ac && !l->is_up);
+}
+
+bool link_has_failed(const struct link *l)
+{
+	return !l->is_up && l->away_ms;
+}
+
+bool link_is_idle(const struct link *l)
+{
+	return !l->in_flight.first && !l->batch.first && !l->replicate;
 }

@@ -1,601 +1,199 @@
-/*
- * Which server a call goes to. With one server there is one link. With a
- * Redis Cluster the map of slots is read from any node, corrected by every
- * MOVED, and read again when a node is lost, ten times a second until its
- * slots are with one that answers. A call that a node did not execute
- * (resharding, a failover) is parked and tried again until redis_timeout_ms
- * after its begin, or until its server has been away for a moment; one whose
- * answer was lost is never sent again from here.
- *
- * Redis Cluster Specification: hash slots, hash tags, MOVED and ASK redirection.
- */
-#include <stdio.h>
-#include <stdlib.h>
+#include "redis/route.h"
 
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/parse.h"
 #include "host/log.h"
-#include "redis/link.h"
+#include "redis/address.h"
 
-/* REFRESH_MS: when the map may have changed; MAP_MS: without a reason. */
-enum { REFRESH_MS = 100, MAP_MS = 5000, UNPARK_MS = 10, REDIRECTS_MAX = 16 };
+enum { UNPARK_MS = 10, REDIRECTS_MAX = 16 };
 
-/* A cluster names its nodes as it likes: so many links at most, and none for long that the map does not name. */
-enum { LINKS_MAX = 256, REPLICAS_MAX = 16, TIDY_MS = 1000, UNNAMED_MS = 10000 };
-
-enum { MASTER = 2 }; /* its place in a range of the map; the replicas follow */
-
-/* CRC-16/XMODEM, as the specification has it. */
-static uint16_t crc16(const char *p, size_t n)
+static struct router *router_of(const struct node *n)
 {
-	uint16_t crc = 0;
-	for (size_t i = 0; i < n; i++) {
-		crc ^= (uint16_t)((unsigned char)p[i] << 8);
-		for (int bit = 0; bit < 8; bit++)
-			crc = (uint16_t)(crc & 0x8000 ? crc << 1 ^ 0x1021 : crc << 1);
-	}
-	return crc;
+	return container_of(n->topology, struct router, topology);
 }
 
-int route_slot(struct str key)
+static void park(struct router *r, struct call *call)
 {
-	const char *open = memchr(key.p, '{', key.n);
-	if (open) {
-		size_t rest = key.n - (size_t)(open + 1 - key.p);
-		const char *close = memchr(open + 1, '}', rest);
-		if (close && close > open + 1)
-			key = (struct str){ open + 1, (size_t)(close - open - 1) };
-	}
-	return crc16(key.p, key.n) % SLOTS;
+	if (!r->parked.first)
+		loop_timer_set(r->topology.shared.loop, &r->unpark, UNPARK_MS);
+	call_queue_put(&r->parked, call);
 }
 
-static struct link *link_find(struct redis *r, const char *address)
+static bool is_over(const struct router *r, const struct call *call)
 {
-	struct link *l = r->links;
-	while (l && strcmp(l->address, address) != 0)
-		l = l->next;
-	return l;
+	return clock_mono_ms() - call->began_ms > r->topology.shared.conf->redis_timeout_ms;
 }
 
-/* NULL: there are too many already. */
-static struct link *link_of(struct redis *r, const char *address)
+void route_call(struct router *r, struct call *call)
 {
-	struct link *l = link_find(r, address);
-	int count = 0;
-	for (const struct link *other = r->links; other; other = other->next)
-		count++;
-	if (!l && count == LINKS_MAX) {
-		log_error_limited("redis_too_many_nodes", LOG_INT("limit", LINKS_MAX));
-		return NULL;
-	}
-	if (!l) {
-		l = link_open(r, address);
-		l->next = r->links;
-		r->links = l;
-	}
-	return l;
-}
-
-static struct link *any_up(struct redis *r)
-{
-	struct link *l = r->links;
-	while (l && !l->up)
-		l = l->next;
-	return l;
-}
-
-bool redis_is_up(const struct redis *r)
-{
-	return r->cluster ? r->mapped && any_up((struct redis *)r) : r->links->up;
-}
-
-const char *redis_problem(const struct redis *r, bool *refused)
-{
-	*refused = false;
-	if (redis_is_up(r))
-		return NULL;
-	for (const struct link *l = r->links; l; l = l->next)
-		if (*l->problem) {
-			*refused = l->refused;
-			return l->problem;
-		}
-	return any_up((struct redis *)r) ? "the map of the cluster is not known" : "no connection yet";
-}
-
-bool route_needs(const struct link *l)
-{
-	return !l->redis->cluster || !any_up(l->redis) || clock_mono_ms() - l->named_ms <= 2 * (int64_t)TIDY_MS;
-}
-
-void route_hurry(struct redis *r)
-{
-	for (struct link *l = r->links; l; l = l->next)
-		if (route_needs(l))
-			link_hurry(l);
-}
-
-bool route_is_trying(const struct redis *r)
-{
-	for (const struct link *l = r->links; l; l = l->next)
-		if (l->lookup.fn || (l->ac && (!l->up || r->cluster)))
-			return true;
-	return false;
-}
-
-/* The map */
-
-/* It is needed again: what it waits for between tries may have grown long. */
-static void need(struct link *l)
-{
-	bool was_needed = route_needs(l);
-	l->named_ms = clock_mono_ms();
-	if (!was_needed)
-		link_hurry(l);
-}
-
-/* Whoever gets a slot may have been demoted and promoted since it told us of its life. */
-static void assign(struct redis *r, int slot, struct link *l)
-{
-	if (r->slots[slot] == l)
+	struct topology *t = &r->topology;
+	bool is_closing = t->shared.is_closing;
+	struct node *n = is_closing ? NULL : topology_find(t, call->hash_slot, call->server);
+	if (n && link_send(n->link, call, false))
 		return;
-	r->slots[slot] = l;
-	link_learn(l);
-}
-
-static const redisReply *element(const redisReply *list, size_t i, int type)
-{
-	bool there = list && list->type == REDIS_REPLY_ARRAY && i < list->elements;
-	return there && list->element[i]->type == type ? list->element[i] : NULL;
-}
-
-static void log_unreadable(const struct link *asked, struct str host)
-{
-	log_error_limited("redis_map_unreadable", LOG_TEXT("server", asked->address), LOG_STR("host", host));
-}
-
-/* [host, port, ...]: a host that is nil or empty is the one that was asked. */
-static struct link *read_node(struct redis *r, const struct link *asked, const redisReply *node)
-{
-	char address[ADDRESS];
-	const redisReply *host = element(node, 0, REDIS_REPLY_STRING), *none = element(node, 0, REDIS_REPLY_NIL);
-	const redisReply *port = element(node, 1, REDIS_REPLY_INTEGER);
-	struct str name = host ? (struct str){ host->str, (size_t)host->len } : STR("");
-	if ((!host && !none) || !port || !address_put(address, name, port->integer, asked->address)) {
-		log_unreadable(asked, name);
-		return NULL;
-	}
-	struct link *l = link_of(r, address);
-	if (l)
-		need(l);
-	return l;
-}
-
-static void read_replicas(struct redis *r, const struct link *asked, const redisReply *range)
-{
-	for (size_t i = 0; i < REPLICAS_MAX && element(range, MASTER + 1 + i, REDIS_REPLY_ARRAY); i++) {
-		struct link *l = read_node(r, asked, range->element[MASTER + 1 + i]);
-		if (l)
-			l->replica = true;
-	}
-}
-
-/* [first slot, last slot, node of the master, nodes of its replicas...] */
-static struct link *read_range(struct redis *r, const struct link *asked, const redisReply *range, int64_t *first,
-			       int64_t *last)
-{
-	const redisReply *from = element(range, 0, REDIS_REPLY_INTEGER), *to = element(range, 1, REDIS_REPLY_INTEGER);
-	if (!from || !to || from->integer < 0 || to->integer >= SLOTS) {
-		log_unreadable(asked, STR(""));
-		return NULL;
-	}
-	struct link *l = read_node(r, asked, element(range, MASTER, REDIS_REPLY_ARRAY));
-	if (!l)
-		return NULL;
-	*first = from->integer;
-	*last = to->integer;
-	l->replicas = (int)(range->elements - (MASTER + 1));
-	if (r->with_replicas)
-		read_replicas(r, asked, range);
-	return l;
-}
-
-void route_refresh_soon(struct redis *r)
-{
-	if (!r->cluster || r->closing || r->refreshing)
-		return;
-	r->refreshing = true; /* not armed anew: many reasons in a row must not postpone it for ever */
-	loop_timer_set(r->loop, &r->refresh, REFRESH_MS);
-}
-
-/* Slots whose server is not up: somebody else may have them by now, and nothing tells us. */
-static bool misses_master(const struct redis *r)
-{
-	for (int s = 0; s < SLOTS; s++)
-		if (r->slots[s] && !r->slots[s]->up)
-			return true;
-	return false;
-}
-
-/* A slot is in one range: so much work a map is at most, whatever it says. */
-static void read_map(struct redis *r, const struct link *asked, const redisReply *map)
-{
-	int64_t first, last, rest = SLOTS;
-	bool readable = false;
-	for (struct link *l = r->links; l; l = l->next)
-		l->replica = false;
-	for (size_t i = 0; i < map->elements && i < SLOTS && rest > 0; i++) {
-		struct link *l = read_range(r, asked, map->element[i], &first, &last);
-		if (!l)
-			continue;
-		readable = true;
-		for (; first <= last && rest > 0; first++, rest--)
-			assign(r, (int)first, l);
-	}
-	r->mapped |= readable;
-	r->maps += readable;
-	if (!readable || misses_master(r))
-		route_refresh_soon(r);
-}
-
-static void on_slots(redisAsyncContext *ac, void *raw, void *context)
-{
-	struct redis *r = context;
-	const redisReply *reply = raw;
-	if (r->closing)
-		return;
-	if (!reply || reply->type != REDIS_REPLY_ARRAY) {
-		route_refresh_soon(r);
-		return;
-	}
-	read_map(r, ac->data, reply);
-}
-
-/* Another one every time: a server that hangs still takes connections and questions. */
-static struct link *next_up(struct redis *r)
-{
-	struct link *from = r->asked && r->asked->next ? r->asked->next : r->links, *l = from;
-	while (!l->up) {
-		l = l->next ? l->next : r->links;
-		if (l == from)
-			return NULL;
-	}
-	return r->asked = l;
-}
-
-static void refresh_now(struct redis *r)
-{
-	if (!r->cluster || r->closing)
-		return;
-	struct link *l = next_up(r);
-	if (!l || redisAsyncCommand(l->ac, on_slots, r, "CLUSTER SLOTS") != REDIS_OK)
-		route_refresh_soon(r);
-}
-
-static void on_refresh(struct loop_timer *t)
-{
-	struct redis *r = container_of(t, struct redis, refresh);
-	r->refreshing = false;
-	refresh_now(r);
-	if (misses_master(r))
-		route_refresh_soon(r);
-	else if (!r->refreshing && !r->closing)
-		loop_timer_set(r->loop, &r->refresh, MAP_MS);
-}
-
-void route_link_changed(struct link *l)
-{
-	if (l->up)
-		refresh_now(l->redis);
-	else
-		route_refresh_soon(l->redis);
-}
-
-/* Calls */
-
-static bool is_master(const struct redis *r, const struct link *l)
-{
-	for (int s = 0; s < SLOTS; s++)
-		if (r->slots[s] == l)
-			return true;
-	return false;
-}
-
-static bool is_replica(const struct redis *r, const struct link *l)
-{
-	return l->replica && !is_master(r, l);
-}
-
-typedef bool kind_of_node(const struct redis *r, const struct link *l);
-
-static struct link *nth(const struct redis *r, kind_of_node *is, int n)
-{
-	struct link *l = r->links;
-	while (l && (!is(r, l) || n-- > 0))
-		l = l->next;
-	return l;
-}
-
-static int count(const struct redis *r, kind_of_node *is)
-{
-	int n = 0;
-	for (const struct link *l = r->links; l; l = l->next)
-		n += is(r, l);
-	return n;
-}
-
-int redis_servers(const struct redis *r)
-{
-	return r->cluster ? count(r, is_master) : 1;
-}
-
-int redis_replicas(const struct redis *r)
-{
-	return r->cluster ? count(r, is_replica) : 0;
-}
-
-static struct link *nth_server(const struct redis *r, int n)
-{
-	int masters = redis_servers(r);
-	return n < masters ? nth(r, is_master, n) : nth(r, is_replica, n - masters);
-}
-
-int redis_replicas_of(const struct redis *r, int server)
-{
-	const struct link *l = r->cluster ? nth_server(r, server) : NULL;
-	return l && l->replicas > 0 ? l->replicas : 0;
-}
-
-const char *redis_server_name(const struct redis *r, int server)
-{
-	const struct link *l = r->cluster ? nth_server(r, server) : r->links;
-	return l ? l->address : "";
-}
-
-static bool is_settled(const struct redis *r)
-{
-	for (const struct link *l = r->links; l; l = l->next)
-		if (!l->up && !l->away_ms)
-			return false;
-	return true;
-}
-
-void redis_survey(struct redis *r)
-{
-	int64_t deadline = clock_mono_ms() + r->conf->redis_timeout_ms;
-	unsigned maps = r->maps;
-	loop_turn(r->loop, 0);
-	route_hurry(r);
-	redis_wait_up(r);
-	if (!r->cluster)
-		return;
-	r->with_replicas = true;
-	refresh_now(r);
-	route_refresh_soon(r); /* of another one, should the first not answer */
-	while ((r->maps == maps || !is_settled(r)) && any_up(r) && clock_mono_ms() < deadline)
-		loop_turn(r->loop, 10);
-}
-
-/* The least of all masters. */
-int redis_wait_replicas(const struct redis *r)
-{
-	int least = -1;
-	for (const struct link *l = r->links; l; l = l->next)
-		if (!r->cluster || is_master(r, l))
-			least = least < 0 || confirm_replicas(l) < least ? confirm_replicas(l) : least;
-	return least < 0 ? 0 : least;
-}
-
-bool redis_is_single(const struct redis *r)
-{
-	return !r->cluster && !r->sharded;
-}
-
-static struct link *route(struct redis *r, const struct call *call)
-{
-	if (!r->cluster)
-		return r->links;
-	if (call->server >= 0)
-		return nth_server(r, call->server);
-	return call->slot < 0 ? any_up(r) : r->slots[call->slot];
-}
-
-static const struct link *link_of_key(const struct redis *r, struct str key)
-{
-	return r->cluster ? r->slots[route_slot(key)] : r->links;
-}
-
-bool redis_reaches(const struct redis *r, struct str key)
-{
-	const struct link *l = link_of_key(r, key);
-	return l && l->up;
-}
-
-const char *redis_incarnation(const struct redis *r, struct str key)
-{
-	return redis_reaches(r, key) ? link_of_key(r, key)->run : "0000000000000000";
-}
-
-static void park(struct redis *r, struct call *call)
-{
-	call->next = NULL;
-	if (!r->parked)
-		loop_timer_set(r->loop, &r->unpark, UNPARK_MS);
-	*r->parked_last = call;
-	r->parked_last = &call->next;
-}
-
-static bool is_over(const struct redis *r, const struct call *call)
-{
-	return clock_mono_ms() - call->began_ms > r->conf->redis_timeout_ms;
-}
-
-void route_call(struct redis *r, struct call *call)
-{
-	struct link *l = r->closing ? NULL : route(r, call);
-	if (l && link_send(l, call, false))
-		return;
-	if (r->cluster && !r->closing)
-		route_refresh_soon(r); /* who is mapped is away: ask until somebody names another */
-	if (!r->cluster || r->closing || (l && link_is_away(l)) || is_over(r, call))
+	topology_refresh_soon(t); /* the node is not up: read the map until it names another */
+	if (!t->is_cluster || is_closing || (n && link_is_away(n->link)) || is_over(r, call))
 		call_end(call, REDIS_REFUSED, NULL);
 	else
 		park(r, call);
 }
 
-static void on_unpark(struct loop_timer *t)
+/* Empties the queue before it routes the calls, because route_call may park a call again. */
+static void on_unpark(struct loop_timer *timer)
 {
-	struct redis *r = container_of(t, struct redis, unpark);
-	struct call *call = r->parked;
-	r->parked = NULL;
-	r->parked_last = &r->parked;
-	for (struct call *next; call; call = next) {
-		next = call->next;
+	struct router *r = container_of(timer, struct router, unpark);
+	struct call_queue parked = { 0 };
+	call_queue_init(&parked);
+	for (struct call *call; (call = call_queue_take(&r->parked));)
+		call_queue_put(&parked, call);
+	for (struct call *call; (call = call_queue_take(&parked));)
 		route_call(r, call);
-	}
 }
 
-/* "MOVED 3999 127.0.0.1:6381": the link to that server, or NULL. An empty host means the one that we asked. */
-static struct link *redirected(struct link *l, struct call *call, struct str error)
+/*
+ * Errors that mean "not executed", and their cures. A cure that returns true has taken the call; after false, the call
+ * is refused.
+ */
+
+typedef bool error_cure(struct node *n, struct call *call, struct str error);
+
+static bool cure_none(struct node *n, struct call *call, struct str error)
 {
-	struct redis *r = call->redis;
+	(void)n, (void)call, (void)error;
+	return false;
+}
+
+/* The server does not know the script: loads the script and sends the call again, once. */
+static bool cure_noscript(struct node *n, struct call *call, struct str error)
+{
+	(void)error;
+	if (!call->script || call->was_reloaded)
+		return false;
+	call->was_reloaded = true;
+	link_load(n->link, call->script);
+	if (!link_send(n->link, call, false))
+		call_end(call, REDIS_REFUSED, NULL);
+	return true;
+}
+
+/* The node that an error like "MOVED 3999 127.0.0.1:6381" names, or NULL. An empty host is the host of n. */
+static struct node *redirected(struct node *n, struct call *call, struct str error)
+{
 	struct str rest = error, word, slot;
 	char address[ADDRESS];
-	if (r->closing || !r->cluster || call->redirects++ > REDIRECTS_MAX)
+	if (n->topology->shared.is_closing || !n->topology->is_cluster || call->redirects++ > REDIRECTS_MAX)
 		return NULL;
 	if (!parse_split(&rest, ' ', &word) || !parse_split(&rest, ' ', &slot) ||
-	    !address_read(address, rest, l->address))
+	    !address_read(address, rest, link_address(n->link)))
 		return NULL;
-	struct link *to = link_of(r, address);
-	if (to)
-		need(to);
-	return to;
+	return topology_get_or_add(n->topology, address);
 }
 
-bool route_moved(struct link *l, struct call *call, struct str error)
+static bool cure_moved(struct node *n, struct call *call, struct str error)
 {
-	struct redis *r = call->redis;
-	struct link *to = redirected(l, call, error);
+	struct node *to = redirected(n, call, error);
 	if (!to)
 		return false;
-	call->reloaded = false; /* another server, which may not know the script either */
-	if (call->slot >= 0)
-		assign(r, call->slot, to);
-	route_refresh_soon(r);
-	route_call(r, call);
+	call->was_reloaded = false; /* the other server may not know the script either */
+	if (call->hash_slot >= 0)
+		topology_assign(to->topology, call->hash_slot, to);
+	topology_refresh_soon(to->topology);
+	route_call(router_of(to), call);
 	return true;
 }
 
-bool route_ask(struct link *l, struct call *call, struct str error)
+static bool cure_ask(struct node *n, struct call *call, struct str error)
 {
-	struct link *to = redirected(l, call, error);
+	struct node *to = redirected(n, call, error);
 	if (!to)
 		return false;
-	call->reloaded = false;
-	if (!link_send(to, call, true))
-		park(call->redis, call);
+	call->was_reloaded = false;
+	if (!link_send(to->link, call, true))
+		park(router_of(to), call);
 	return true;
 }
 
-bool route_again(struct link *l, struct call *call, struct str error)
+static bool cure_try_again(struct node *n, struct call *call, struct str error)
 {
-	struct redis *r = call->redis;
-	(void)l;
+	struct router *r = router_of(n);
 	(void)error;
-	if (!r->cluster || is_over(r, call))
+	if (!n->topology->is_cluster || is_over(r, call))
 		return false;
-	route_refresh_soon(r);
-	call->alone = true; /* of a batch one key may be here and another not: each for itself it may be answered */
+	topology_refresh_soon(n->topology);
+	call->is_alone = true; /* the keys of a batch may be on two nodes, but those of one call are on one */
 	park(r, call);
 	return true;
 }
 
-bool route_unready(struct link *l, struct call *call, struct str error)
+static bool cure_unready(struct node *n, struct call *call, struct str error)
 {
-	return !link_is_unready(l) && route_again(l, call, error);
+	return !link_note_unready(n->link) && cure_try_again(n, call, error);
 }
 
-/* Settings: unix:PATH, tcp:HOST:PORT, cluster:HOST:PORT,HOST:PORT,... */
+/*
+ * An error that is not listed here ends the call as REDIS_BROKEN. List an error only if it is certain that the command
+ * was not executed, because a cure sends the command again.
+ */
+static const struct {
+	const char *word;
+	error_cure *cure;
+} not_executed[] = {
+	{ "NOSCRIPT", cure_noscript },  { "MOVED", cure_moved },        { "ASK", cure_ask },
+	{ "TRYAGAIN", cure_try_again }, { "READONLY", cure_try_again }, { "CLUSTERDOWN", cure_unready },
+	{ "MASTERDOWN", cure_unready }, { "LOADING", cure_unready },    { "BUSY", cure_none },
+	{ "MISCONF", cure_none },       { "OOM", cure_none },           { "NOREPLICAS", cure_none },
+	{ "NOAUTH", cure_none },        { "NOPERM", cure_none },        { "WRONGPASS", cure_none },
+};
 
-static const char *open_list(struct redis *r, struct str list)
+static error_cure *cure_of(struct str error)
 {
-	struct str text;
-	char address[ADDRESS];
-	while (parse_split(&list, ',', &text)) {
-		struct link *l = address_read(address, text, NULL) ? link_of(r, address) : NULL;
-		if (!l)
-			return "redis must be unix:PATH, tcp:HOST:PORT or cluster:HOST:PORT,HOST:PORT,...";
-		l->kept = true;
-	}
+	for (size_t i = 0; i < sizeof not_executed / sizeof not_executed[0]; i++)
+		if (str_starts(error, str_of(not_executed[i].word)))
+			return not_executed[i].cure;
 	return NULL;
 }
 
-/* A node that left the cluster: calls that it had are over, and nothing leads to it. */
-static void forget_unnamed(struct redis *r)
+static void on_error(struct node *n, struct call *call, const struct redis_reply *reply)
 {
-	for (struct link **at = &r->links, *l; (l = *at);) {
-		if (l->kept || clock_mono_ms() - l->named_ms <= UNNAMED_MS || !link_is_idle(l)) {
-			at = &l->next;
-			continue;
-		}
-		*at = l->next;
-		if (r->asked == l)
-			r->asked = NULL;
-		log_info("redis_node_forgotten", LOG_TEXT("server", l->address));
-		link_close(l);
-	}
+	struct str error = redis_text(reply);
+	error_cure *cure = cure_of(error);
+	if (cure && cure(n, call, error))
+		return;
+	log_error_limited("redis_error", LOG_TEXT("server", link_address(n->link)), LOG_STR("error", error),
+			  LOG_TEXT("script", call->script ? call->script->name : "-"));
+	call_end(call, cure ? REDIS_REFUSED : REDIS_BROKEN, reply);
 }
 
-static void on_tidy(struct loop_timer *t)
+static void on_reply(void *owner, struct call *call, const struct redis_reply *reply)
 {
-	struct redis *r = container_of(t, struct redis, tidy);
-	int64_t now = clock_mono_ms();
-	for (int slot = 0; slot < SLOTS; slot++)
-		if (r->slots[slot])
-			r->slots[slot]->named_ms = now;
-	for (struct link *l = r->links; l; l = l->next)
-		if (l->replica)
-			l->named_ms = now;
-	forget_unnamed(r);
-	loop_timer_set(r->loop, &r->tidy, TIDY_MS);
+	struct node *n = owner;
+	router_of(n)->answering = n;
+	if (!reply)
+		call_end(call, REDIS_UNKNOWN, NULL);
+	else if (redis_is_error(reply))
+		on_error(n, call, reply);
+	else
+		call_end(call, REDIS_ANSWER, reply);
 }
 
-const char *route_open(struct redis *r)
+static void on_unsent(void *owner, struct call *call)
 {
-	const char *setting = r->conf->redis;
-	const char *colon = strchr(setting, ':');
-	r->refresh.fn = on_refresh;
+	route_call(router_of(owner), call);
+}
+
+const char *route_open(struct router *r, const char *setting)
+{
+	call_queue_init(&r->parked);
 	r->unpark.fn = on_unpark;
-	r->tidy.fn = on_tidy;
-	r->cluster = strncmp(setting, "cluster:", 8) == 0;
-	if (r->cluster)
-		loop_timer_set(r->loop, &r->refresh, MAP_MS);
-	if (strncmp(setting, "unix:", 5) == 0 && setting[5]) {
-		link_of(r, setting);
-		return NULL;
-	}
-	bool known = r->cluster || strncmp(setting, "tcp:", 4) == 0;
-	struct str list = str_of(known ? colon + 1 : "");
-	if (!r->cluster && memchr(list.p, ',', list.n))
-		list = STR("");
-	const char *problem = open_list(r, list);
-	if (problem)
-		route_close(r);
-	else if (r->cluster)
-		loop_timer_set(r->loop, &r->tidy, TIDY_MS);
-	return problem;
+	r->topology.shared.events.on_reply = on_reply;
+	r->topology.shared.events.on_unsent = on_unsent;
+	return topology_open(&r->topology, setting);
 }
 
-void route_close(struct redis *r)
+void route_close(struct router *r)
 {
-	r->closing = true;
-	loop_timer_cancel(r->loop, &r->refresh);
-	loop_timer_cancel(r->loop, &r->unpark);
-	loop_timer_cancel(r->loop, &r->tidy);
-	for (struct link *l = r->links, *next; l; l = next) {
-		next = l->next;
-		link_close(l);
-	}
-	r->links = NULL;
-	on_unpark(&r->unpark);
+	loop_timer_cancel(r->topology.shared.loop, &r->unpark);
+	topology_close(&r->topology);
+	on_unpark(&r->unpark); /* the topology is closing, so route_call ends the parked calls as REDIS_REFUSED */
 }

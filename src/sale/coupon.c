@@ -1,7 +1,7 @@
 /*
- * The cache holds a reference; a claim under way holds another, so that an
- * evicted coupon lives until its last claim is answered. When the cache is
- * full it is emptied: simpler than an order of use, and rare.
+ * The cache holds a reference to a coupon, and each claim under way another: a coupon that is taken out of the cache is
+ * freed when its last claim is answered. A full cache is emptied, which is rare, and simpler than evicting the least
+ * recently used coupon.
  */
 #include "sale/coupon.h"
 
@@ -11,8 +11,8 @@
 #include "base/clock.h"
 #include "base/parse.h"
 #include "host/log.h"
+#include "sale/catalog_index.h"
 #include "sale/key.h"
-#include "stock/sold_out.h"
 
 enum { CACHE_MAX = 16384, BLOCK_SIZE = 256 /* names and a short description */ };
 
@@ -40,8 +40,7 @@ int coupon_home(const struct coupon *c, int64_t user)
 
 struct coupons *coupons_new(void)
 {
-	struct coupons *cs = alloc_zeroed(1, sizeof *cs);
-	return cs;
+	return alloc_zeroed(1, sizeof(struct coupons));
 }
 
 struct coupon *coupon_hold(struct coupon *c)
@@ -54,7 +53,9 @@ void coupon_drop(struct coupon *c)
 {
 	if (--c->holders)
 		return;
-	sold_out_free(c->sold_out);
+	for (int i = 0; i < COUPON_STATES; i++)
+		if (c->states[i])
+			c->states[i]->release(c->states[i]);
 	arena_release(&c->arena);
 	free(c);
 }
@@ -76,14 +77,15 @@ static void evict(struct table_node *n)
 	coupon_drop(c);
 }
 
-static void leave(struct table_node *n)
+/* For the table by_name: only the table by_id holds references. */
+static void free_nothing(struct table_node *n)
 {
 	(void)n;
 }
 
-static void empty(struct coupons *cs)
+static void clear_cache(struct coupons *cs)
 {
-	table_clear(&cs->by_name, leave);
+	table_clear(&cs->by_name, free_nothing);
 	table_clear(&cs->by_id, evict);
 }
 
@@ -91,7 +93,7 @@ void coupons_free(struct coupons *cs)
 {
 	if (!cs)
 		return;
-	empty(cs);
+	clear_cache(cs);
 	free(cs);
 }
 
@@ -105,7 +107,7 @@ void coupon_forget(struct coupons *cs, struct coupon *c)
 	coupon_drop(c);
 }
 
-static struct coupon *cached_name(struct coupons *cs, struct str seller, struct str name)
+struct coupon *coupon_cached(const struct coupons *cs, struct str seller, struct str name)
 {
 	struct table_node *n = table_find(&cs->by_name, name_hash(seller, name));
 	while (n && !(str_eq(of_name(n)->name, name) && str_eq(of_name(n)->seller_name, seller)))
@@ -113,7 +115,7 @@ static struct coupon *cached_name(struct coupons *cs, struct str seller, struct 
 	return n ? of_name(n) : NULL;
 }
 
-static struct coupon *cached_id(struct coupons *cs, int64_t id)
+static struct coupon *cached_id(const struct coupons *cs, int64_t id)
 {
 	struct table_node *n = table_find(&cs->by_id, id_hash(id));
 	while (n && of_id(n)->id != id)
@@ -121,10 +123,10 @@ static struct coupon *cached_id(struct coupons *cs, int64_t id)
 	return n ? of_id(n) : NULL;
 }
 
-static void keep(struct coupons *cs, struct coupon *c)
+static void cache_coupon(struct coupons *cs, struct coupon *c)
 {
 	if (cs->by_id.count >= CACHE_MAX)
-		empty(cs);
+		clear_cache(cs);
 	struct coupon *old = cached_id(cs, c->id);
 	if (old)
 		coupon_forget(cs, old);
@@ -134,9 +136,10 @@ static void keep(struct coupons *cs, struct coupon *c)
 	table_put(&cs->by_id, &c->by_id, id_hash(c->id));
 }
 
-/* Reading a descriptor: a table of its fields. */
-
-/* A number has a least value. A text has a rule: names become names of files, and all of them parts of an answer. */
+/*
+ * The fields of a descriptor. A number has a least value; a text has a rule, because names become names of files, and
+ * all texts become parts of answers.
+ */
 static const struct {
 	const char *name;
 	size_t offset;
@@ -147,7 +150,7 @@ static const struct {
 	{ "seller", offsetof(struct coupon, seller), 1, NULL },
 	{ "gen", offsetof(struct coupon, generation), 1, NULL },
 	{ "amount", offsetof(struct coupon, amount), 0, NULL },
-	{ "stock", offsetof(struct coupon, stock), 0, NULL },
+	{ "stock", offsetof(struct coupon, face_value), 0, NULL },
 	{ "t0", offsetof(struct coupon, starts_ms), 0, NULL },
 	{ "t1", offsetof(struct coupon, ends_ms), 0, NULL },
 	{ "created", offsetof(struct coupon, created_ms), 0, NULL },
@@ -189,13 +192,7 @@ bool coupon_read(struct coupon *c, const struct redis_reply *descriptor)
 	return read_hash_key(c, redis_text(redis_member(descriptor, "key")));
 }
 
-void coupon_prepare(struct coupon *c)
-{
-	if (!c->refills)
-		c->refills = arena_alloc(&c->arena, (size_t)c->segments * sizeof(struct refill *));
-}
-
-/* A find that has to ask Redis: name -> id (unless given) -> descriptor. */
+/* Finding in Redis: the id by the names, then the descriptor by the id */
 
 struct find {
 	struct service *svc;
@@ -204,29 +201,35 @@ struct find {
 	int64_t id;
 };
 
-static void answer(struct find *f, enum status s, struct coupon *c)
+static void end_find(struct find *f, enum status s, struct coupon *c)
 {
 	f->done(f->context, s, c);
 	free(f);
 }
 
+static struct coupon *coupon_new(void)
+{
+	struct coupon *c = alloc_zeroed(1, sizeof *c);
+	c->arena.block_size = BLOCK_SIZE;
+	c->read_ms = clock_mono_ms();
+	return coupon_hold(c);
+}
+
+/* An unreadable descriptor counts as missing: the cold pool writes it again from MySQL. */
 static void on_descriptor(void *context, enum redis_outcome end, const struct redis_reply *reply)
 {
 	struct find *f = context;
 	if (end != REDIS_ANSWER) {
-		answer(f, STATUS_UNAVAILABLE, NULL);
+		end_find(f, STATUS_UNAVAILABLE, NULL);
 		return;
 	}
-	struct coupon *c = alloc_zeroed(1, sizeof *c);
-	c->arena.block_size = BLOCK_SIZE;
-	coupon_hold(c);
-	bool known = coupon_read(c, reply) && c->id == f->id;
-	if (!known && redis_count(reply)) /* like one that is missing: the cold pool writes it again from MySQL */
+	struct coupon *c = coupon_new();
+	bool is_whole = coupon_read(c, reply) && c->id == f->id;
+	if (is_whole)
+		cache_coupon(f->svc->coupons, c);
+	else if (redis_count(reply))
 		log_error_limited("descriptor_unreadable", LOG_INT("coupon", f->id));
-	c->read_ms = clock_mono_ms();
-	if (known)
-		keep(f->svc->coupons, c);
-	answer(f, known ? STATUS_OK : STATUS_NO_SUCH_COUPON, known ? c : NULL);
+	end_find(f, is_whole ? STATUS_OK : STATUS_NO_SUCH_COUPON, is_whole ? c : NULL);
 	coupon_drop(c);
 }
 
@@ -243,9 +246,9 @@ static void on_id(void *context, enum redis_outcome end, const struct redis_repl
 {
 	struct find *f = context;
 	if (end != REDIS_ANSWER)
-		answer(f, STATUS_UNAVAILABLE, NULL);
+		end_find(f, STATUS_UNAVAILABLE, NULL);
 	else if (redis_type(reply) == REDIS_NIL)
-		answer(f, STATUS_NO_SUCH_COUPON, NULL);
+		end_find(f, STATUS_NO_SUCH_COUPON, NULL);
 	else
 		read_descriptor(f, redis_number(reply));
 }
@@ -259,23 +262,13 @@ static struct find *find_new(struct service *svc, coupon_done *done, void *conte
 
 void coupon_find(struct service *svc, struct str seller, struct str name, coupon_done *done, void *context)
 {
-	struct coupon *c = cached_name(svc->coupons, seller, name);
+	struct coupon *c = coupon_cached(svc->coupons, seller, name);
 	if (c) {
 		done(context, STATUS_OK, c);
 		return;
 	}
-	char text[512]; /* two names of at most 240 bytes */
-	size_t n = 0;
-	memcpy(text, seller.p, seller.n);
-	n += seller.n;
-	text[n++] = '/';
-	memcpy(text + n, name.p, name.n);
-	n += name.n;
-	struct str path = { text, n };
 	struct redis_command cmd;
-	redis_command(&cmd, "HGET");
-	key_put(&cmd, KEY_CATALOG, key_bucket(path), 0);
-	redis_put(&cmd, path);
+	catalog_find(&cmd, seller, name);
 	redis_send(svc->redis, &cmd, on_id, find_new(svc, done, context));
 }
 

@@ -1,14 +1,12 @@
 /*
- * The hub and every segment carry a fence, "LAYOUT:GENERATION@RUN": which
- * fields the slot has, which recovery wrote its numbers, and in which life of a server
- * these are known to be whole. All scripts compare it first, so nothing is sold
- * from a slot that another server took over, or that came back from a disk,
- * until inspect.c has looked at it; and nothing at all behind "GENERATION!",
- * which is closed until recover.c has made the numbers right again.
+ * The fence of a slot, "LAYOUT:GENERATION@INCARNATION": which fields the slot has, which recovery wrote its numbers,
+ * and in which incarnation of a server these numbers were last verified. Every script compares the fence first. So when
+ * another server has taken over a slot, or a server has read it from its disk, nothing is sold from the slot before an
+ * inspection has verified it (suspect). Nothing is sold from a slot with the fence "LAYOUT:GENERATION!" before a
+ * recovery has rewritten it (quarantined).
  *
- * Layouts: 0 had a field "gen" and no fence; the fence of 1 had no layout in it.
- * lua/upgrade.lua brings both to the present one, 2, with the fence
- * "2:GENERATION@", which an inspection looks at. A later one is refused.
+ * Slots of layout 0 had a field "gen" and no fence; the fence of layout 1 had no layout in it. lua/upgrade.lua brings
+ * both to layout 2, with the fence "2:GENERATION@", which makes the slot suspect. Slots of a later layout are refused.
  */
 #ifndef SALE_FENCE_H
 #define SALE_FENCE_H
@@ -18,46 +16,46 @@
 
 enum { LAYOUT = 2 };
 
-/* Behind the generation of a slot that stray.c has closed: an inspection, which asks MySQL first, looks at it again. */
+/* The end of the fence of a stray: the slot is quarantined, and inspections look again whether MySQL has the coupon. */
 #define FENCE_STRAY "!stray"
 
 /*
- * Behind the generation of a slot that a recovery has closed, and then of one that it has written, until it opens both:
- * where these are left, the recovery was cut short, or a failover has lost what it did last.
+ * The end of the fence of a slot that a recovery has closed, and of a slot that it has written and not opened yet. A
+ * slot that keeps such a fence shows that a recovery was cut short, or that a failover lost the recovery's last writes.
  */
 #define FENCE_RECOVERING "!recover"
 #define FENCE_RECOVERED  "!written"
 
 enum fence {
-	FENCE_OTHER,       /* of another generation: the coupon must be read anew */
-	FENCE_SUSPECT,     /* ours, in another life or held: inspect_coupon decides */
-	FENCE_QUARANTINED, /* closed, gone, or of another layout */
+	FENCE_OTHER,   /* of another generation: read the coupon again */
+	FENCE_SUSPECT, /* of this generation and another incarnation, or of an earlier layout: ask for an inspection */
+	FENCE_QUARANTINED, /* closed, missing, or of a later layout */
 };
 
-/* What a slot's fence, as {'FENCED', fence} tells it, means to who came with this generation. */
+/* What the fence in a reply {'FENCED', fence} means for a caller with this generation. */
 enum fence fence_read(struct str fence, int64_t generation);
 
-/* The generation of a fence; 0 when it has none, or when it is of another layout. */
+/* The generation in a fence; 0: there is none, or the fence is of another layout. */
 int64_t fence_generation(struct str fence);
 
-/* The layout of a slot that has this fence; 0 when it is empty. */
+/* The layout of a slot with this fence; 0 for "". */
 int64_t fence_layout(struct str fence);
 
-/* The fence of this layout and generation, and what is behind it: "@", "!", "!stray", "@0123456789abcdef". */
+/* Writes a fence of the present layout; rest, behind the generation, is "@", "!", "!stray" or "@0123456789abcdef". */
 struct str fence_text(char text[KEY_TEXT], int64_t generation, const char *rest);
 
-/* The life in a fence, or "" when it names none. */
+/* The incarnation in a fence; "": there is none. */
 struct str fence_incarnation(struct str fence);
 
-/* Puts, as a word of a command, the fence of a slot that is open in the life of the server that executes it. */
+/* Puts the fence of an open slot, with the incarnation of the executing server, as the next argument of a command. */
 void fence_put(struct redis_command *cmd, int64_t generation);
 
-/* Closes a slot (KEY_HUB or KEY_SEGMENT) in which something was seen that cannot be, and asks for inspection. */
+/* Quarantines a slot (KEY_HUB or KEY_SEGMENT) that was rolled back, and asks for an inspection. Does not wait. */
 void fence_quarantine(struct redis *r, const struct coupon *c, enum key key, int segment);
 
 /*
- * Words of a command that changes a fence from the one expected ("": any), for who waits for the answer of
- * lua/fence.lua: to another one; to closed; to open in the life of the server that executes it.
+ * Builds a compare-and-set of a fence, a call of lua/fence.lua: from the expected fence ("": any) to the fence `to`; to
+ * that of a quarantined slot; to that of an open slot, with the incarnation of the executing server.
  */
 void fence_change_command(struct redis_command *cmd, enum key key, int64_t coupon, int segment, struct str expected,
 			  struct str to);

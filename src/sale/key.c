@@ -3,7 +3,7 @@
 #include "base/buf.h"
 #include "base/siphash.h"
 
-/* # stands for the next of the key's numbers. */
+/* Each # is replaced by the next number of the key. */
 static const char *const patterns[KEYS_COUNT] = {
 	[KEY_HUB] = "sk:{#:h}:hub",      [KEY_DESCRIPTOR] = "sk:{#:h}:d", [KEY_SEGMENT] = "sk:{#:#}:s",
 	[KEY_OWNERS] = "sk:{#:#}:o",     [KEY_ORDERS] = "sk:{#:#}:q",     [KEY_LEASE] = "sk:{#:h}:l",
@@ -35,7 +35,7 @@ void key_put(struct redis_command *c, enum key key, int64_t a, int64_t b)
 
 int64_t key_hash(struct str name)
 {
-	static const uint8_t key[SIPHASH_KEY]; /* spreads names; nothing to hide */
+	static const uint8_t key[SIPHASH_KEY]; /* zeros: the hash only spreads names, and need not be secret */
 	return (int64_t)(siphash(key, name.p, name.n) >> 1);
 }
 

@@ -4,12 +4,12 @@
 #include "base/parse.h"
 #include "sale/coupon.h"
 
-static struct str append(struct str beginning, int64_t number, char mark)
+static struct str append(struct str beginning, int64_t number, char end)
 {
 	char *text = (char *)beginning.p, *to = text + beginning.n;
 	to += buf_digits(to, number);
-	*to = mark;
-	return (struct str){ text, (size_t)(to - text) + (mark != '\0') };
+	*to = end;
+	return (struct str){ text, (size_t)(to - text) + (end != '\0') };
 }
 
 struct str order_number_of_coupon(char text[ORDER_NUMBER_TEXT], int64_t coupon)
@@ -37,6 +37,6 @@ bool order_number_read(struct str text, struct order_number *n)
 	    !parse_int(segment, 0, SEGMENTS_MAX - 1, &number) || !parse_int(sequence, 1, NUMBER_MAX, &n->sequence))
 		return false;
 	n->segment = (int)number;
-	/* An order has one number: "012-3-45" is none. */
+	/* An order has only one text: "012-3-45" is not an order number. */
 	return str_eq(order_number_text(again, n->coupon, n->segment, n->sequence), text);
 }

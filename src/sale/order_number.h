@@ -1,7 +1,4 @@
-/*
- * The number of an order, "COUPON-SEGMENT-SEQUENCE": the sequence counts within its segment. It is the order's name in
- * the API, in customers' lists and in logs.
- */
+/* Order numbers, "COUPON-SEGMENT-SEQUENCE", as the API, customers' lists and logs have them. */
 #ifndef SALE_ORDER_NUMBER_H
 #define SALE_ORDER_NUMBER_H
 
@@ -17,14 +14,14 @@ struct order_number {
 	int segment;
 };
 
-/* "12-3-45", in text and terminated there. */
+/* Writes "12-3-45" to text, with a final '\0'; the result points there. */
 struct str order_number_text(char text[ORDER_NUMBER_TEXT], int64_t coupon, int segment, int64_t sequence);
 
-/* The beginnings that orders have in common: "12-3-" of those of a segment, "12-" of those of a coupon. */
+/* The beginning that all orders of a segment have, "12-3-", and all orders of a coupon, "12-". */
 struct str order_number_of_segment(char text[ORDER_NUMBER_TEXT], int64_t coupon, int segment);
 struct str order_number_of_coupon(char text[ORDER_NUMBER_TEXT], int64_t coupon);
 
-/* False: the text is not an order number as order_number_text writes it; then *n is undefined. */
+/* Reads an order number. False: order_number_text would not write this text, and *n is undefined. */
 bool order_number_read(struct str text, struct order_number *n);
 
 #endif

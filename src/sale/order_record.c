@@ -1,6 +1,25 @@
 #include "sale/order_record.h"
 
+#include "base/buf.h"
 #include "base/parse.h"
+
+static char *put_or_unknown(char *to, int64_t number)
+{
+	if (number)
+		return to + buf_digits(to, number);
+	*to = '?';
+	return to + 1;
+}
+
+struct str order_record_text(char text[ORDER_RECORD_TEXT], const struct order_record *r)
+{
+	char *to = text + buf_digits(text, r->sequence);
+	*to++ = '|';
+	to = put_or_unknown(to, r->user);
+	*to++ = '|';
+	to = put_or_unknown(to, r->claimed_ms);
+	return (struct str){ text, (size_t)(to - text) };
+}
 
 bool order_record_read(struct str raw, struct order_record *r)
 {

@@ -1,6 +1,6 @@
 /*
- * An order as a claim left it on its segment's list: "number|user|ms", written by claim.lua and restore.lua; or
- * "number|?|ms", written by reopen.lua: this number was given out, and its order is lost.
+ * A record on the order list of a segment: "number|user|ms" is an order, written by claim.lua and restore.lua;
+ * "number|?|ms", written by reopen.lua, means that the number was given out and its order is lost.
  */
 #ifndef SALE_ORDER_RECORD_H
 #define SALE_ORDER_RECORD_H
@@ -10,12 +10,17 @@
 #include "base/str.h"
 
 struct order_record {
-	int segment;                        /* whose list it was on: the reader's to set */
+	int segment;                        /* of the list; set by the caller */
 	int64_t sequence, user, claimed_ms; /* user 0: the order is lost */
-	struct str raw;                     /* as it was, not copied */
+	struct str raw;                     /* the text of the record, not copied */
 };
 
-/* All but the segment. False when it is no record, whole and with nothing behind it: then only raw is set. */
+enum { ORDER_RECORD_TEXT = 64 };
+
+/* Writes "number|user|ms" to text, with "?" in place of a user or a moment that is 0. */
+struct str order_record_text(char text[ORDER_RECORD_TEXT], const struct order_record *r);
+
+/* Reads a record, and sets all members but the segment. False: the text is not a record, and only raw is set. */
 bool order_record_read(struct str raw, struct order_record *r);
 
 #endif

@@ -1,4 +1,4 @@
-/* The scripts of lua/, embedded at build time. Their keys, arguments and replies are documented there. */
+/* The scripts of lua/, embedded at build time. Each documents its keys, arguments and replies. */
 #ifndef SALE_SCRIPTS_H
 #define SALE_SCRIPTS_H
 

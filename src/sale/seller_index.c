@@ -1,9 +1,8 @@
-/* HSET and HGET on the bucket of the name. */
 #include "sale/seller_index.h"
 
 #include "sale/key.h"
 
-static void begin(struct redis_command *c, const char *command, struct str seller)
+static void bucket_command(struct redis_command *c, const char *command, struct str seller)
 {
 	redis_command(c, command);
 	key_put(c, KEY_SELLER_INDEX, key_bucket(seller), 0);
@@ -12,13 +11,13 @@ static void begin(struct redis_command *c, const char *command, struct str selle
 
 void seller_index_find(struct redis_command *c, struct str name)
 {
-	begin(c, "HGET", name);
+	bucket_command(c, "HGET", name);
 }
 
 enum status seller_index_add(struct service *s, struct str name, int64_t id)
 {
 	struct redis_command c;
-	begin(&c, "HSET", name);
+	bucket_command(&c, "HSET", name);
 	redis_put_int(&c, id);
 	struct arena arena;
 	arena_init(&arena);

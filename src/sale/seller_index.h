@@ -1,8 +1,6 @@
 /*
- * The seller directory: which user id a seller's name has, in Redis, so that
- * the hot pool never asks MySQL. MySQL is the truth; an entry that is missing
- * here comes back when the seller logs in. Bucketed by a hash of the name: a
- * name is never part of a key.
+ * The seller index, from the name of a seller to the user id, in Redis, so that the hot pool never asks MySQL. A
+ * missing entry is written again when the seller logs in.
  */
 #ifndef SALE_SELLER_INDEX_H
 #define SALE_SELLER_INDEX_H
@@ -12,10 +10,10 @@
 #include "sale/service.h"
 #include "sale/status.h"
 
-/* Enters a seller. STATUS_OK or STATUS_UNAVAILABLE. Safe to repeat. Blocks for an answer of Redis. */
+/* Enters a seller. Safe to repeat. Blocks for Redis. STATUS_OK, STATUS_UNAVAILABLE. */
 enum status seller_index_add(struct service *s, struct str name, int64_t id);
 
-/* The command that asks for a seller's id; its answer is a number, or REDIS_NIL when the name is not there. */
+/* Builds the command that reads a seller's id. The reply is a number, or REDIS_NIL: no such entry. */
 void seller_index_find(struct redis_command *c, struct str name);
 
 #endif

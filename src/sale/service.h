@@ -1,4 +1,18 @@
-/* What every part of the sale works with: one per process, made by the mains, handed down, never global. */
+/*
+ * What all rooms above work with: one struct service for each process, created by its main and passed down.
+ *
+ * Six values decide whether numbers of a sale are still valid. docs/design.md has the reasons.
+ *
+ *   base         of a segment: the number before its first order number. MySQL gives the segment a higher one whenever
+ *                the segment's server may have lost orders, so that no number is given out twice (numbers.h)
+ *   term         of a hub: counts in MySQL how often the hub's server may have lost writes (numbers.h)
+ *   epoch        of a hub: rises when the coupon is sold out, and when it is on sale again; what workers and segments
+ *                keep of "sold out" is for one epoch (stock/sold_out.h)
+ *   generation   of a coupon's slots: rises with each recovery, which writes all slots anew (fence.h)
+ *   incarnation  of a Redis server and its data: another one after a restart or a failover. A slot whose fence names
+ *                an earlier one is suspect (fence.h)
+ *   layout       of hubs and segments: which fields they have; rises with versions of this program (fence.h)
+ */
 #ifndef SALE_SERVICE_H
 #define SALE_SERVICE_H
 
@@ -9,34 +23,22 @@
 #include "mysql/db.h"
 #include "redis/redis.h"
 
-/* stock.c: sales that are being read, in a ring; the first follows the last. */
-struct availability_turns {
-	struct availability_read *last; /* NULL: none */
-	int under_way;                  /* commands to segments */
-	bool taking;
-};
-
 struct service {
 	const struct conf *conf;
 	struct loop *loop;        /* the process's event loop */
 	struct redis *redis;      /* on that loop; hot pool only */
 	struct redis *redis_sync; /* on a loop of its own, for redis_call; everything but the hot pool */
 	struct db *db;            /* everything but the hot pool */
-	struct loop *loop_sync;   /* redis_sync's */
+	struct loop *loop_sync;   /* the loop of redis_sync */
 	struct tokens *tokens;
-	struct coupons *coupons;            /* the hot pool's cache */
-	struct lists *lists;                /* http/handle_list.c: sellers' pages that are being read */
-	struct stock_change *stock_changes; /* http/handle_coupon.c: made, and not answered yet */
-	struct availability_turns availability_turns;
+	struct coupons *coupons; /* the hot pool's cache */
 	struct stats *stats;
 	struct high_water *high_water;
-	int64_t revoked_at;      /* revoke.c: score of the logout that was read last, */
-	char revoked_last[48];   /* and its entry ("": none was read); */
-	int64_t revoked_read_ms; /* when it was asked */
-	struct loop_timer revoked_timer;
-	struct loop_timer marker_timer;
-	int64_t clock_offset_ms;   /* marker.c: as it was a moment ago */
-	int64_t set_back_until_ms; /* marker.c: by clock_mono_ms; 0: nginx keeps pages */
+
+	/* each is the state of one file, which creates it when needed; opaque to all others */
+	struct availability_turns *availability_turns; /* catalog/availability.c */
+	struct revocation_reader *revocations;         /* account/revocation.c */
+	struct marker_watch *marker_watch;             /* stock/nginx_marker.c */
 };
 
 #endif

@@ -1,7 +1,6 @@
 /*
- * Every way a request or an operation can end, from the one table in
- * status.def: the enum, the HTTP code, the wire code that clients match on,
- * and the sentence a person reads.
+ * How a request or an operation ended. The table status.def has for each status the enumerator, the HTTP code, the wire
+ * code for programs, and the text for people.
  */
 #ifndef SALE_STATUS_H
 #define SALE_STATUS_H
@@ -13,7 +12,7 @@ enum status {
 	STATUS_COUNT
 };
 
-int status_http(enum status s);         /* 0 for those that never reach a client */
+int status_http(enum status s);         /* 0: clients never get this status */
 const char *status_code(enum status s); /* "sold-out" */
 const char *status_text(enum status s);
 

@@ -1,10 +1,10 @@
 /*
- * Work for the drainers, in sets of Redis: whoever notices some enters it there. Coupons are entered with the number of
- * their segments, "12:64", so that their keys are known before MySQL is asked; orders that may be lost with their
+ * Worklists: sets in Redis in which any process enters work for the drainers. An entry is a coupon and the number of
+ * its segments, "12:64", so that all keys of the coupon are known without MySQL; or an order that may be lost and its
  * customer, "12-3-45:6".
  *
- * Nothing here waits. An entry that does not arrive costs time: the next claim makes it again, or a drainer's sweep
- * over all coupons finds the work.
+ * Nothing here blocks. An entry that is lost delays the work until a claim enters it again, or until a drainer's sweep
+ * over all coupons finds it.
  */
 #ifndef SALE_WORKLIST_H
 #define SALE_WORKLIST_H
@@ -15,27 +15,26 @@
 
 enum { WORKLIST_TEXT = ORDER_NUMBER_TEXT + 24 };
 
-/* The sets of coupons are KEY_DIRTY, KEY_SUSPECTS and KEY_QUARANTINED. */
-
+/* Write and read an entry of KEY_DIRTY, KEY_SUSPECTS or KEY_QUARANTINED: a coupon. False: it is not an entry. */
 struct str worklist_member(char text[WORKLIST_TEXT], int64_t coupon, int segments);
-/* False: it is no such member, and neither is set. */
 bool worklist_read(struct str member, int64_t *coupon, int *segments);
 
-/* A command on a coupon's entry: SADD, SREM or SISMEMBER. */
+/* Builds SADD, SREM or SISMEMBER of a coupon's entry. */
 void worklist_command(struct redis_command *c, const char *name, enum key set, int64_t coupon, int segments);
 
-/* The coupon has orders to drain. */
+/* Enters a coupon that has orders to drain. */
 void worklist_drain(struct redis *r, int64_t coupon, int segments);
-/* A slot of the coupon has to be inspected. */
+/* Enters a coupon to be inspected, because a slot of it is or may be suspect. */
 void worklist_inspect(struct redis *r, int64_t coupon, int segments);
 
-/* An order that may be lost; user 0: all numbers up to this one, which some host acknowledged (lost_told). */
+/* An order that may be lost; with user 0, all orders up to this number, which a host has acknowledged. */
 struct lost_candidate {
 	int64_t coupon, number, user;
 	int segment;
 };
 struct str worklist_lost_member(char text[WORKLIST_TEXT], const struct lost_candidate *lost);
 bool worklist_read_lost(struct str member, struct lost_candidate *lost);
+/* Enters such an order, for the drainers to look for it. */
 void worklist_look_for(struct redis *r, const struct lost_candidate *lost);
 
 #endif

@@ -3,17 +3,17 @@
 #include "base/buf.h"
 #include "host/log.h"
 #include "sale/coupon.h"
-#include "sale/numbers.h"
+#include "sale/ranges.h"
 
-enum { FULL = HIGH_WATER_MAX / 8 * 7 };
+enum { NEARLY_FULL = HIGH_WATER_MAX / 8 * 7 };
 
-/* An id has 48 bits, or was counted: a segment's number fits behind it. */
+/* A coupon's id has at most 48 bits, so the segment fits below it. */
 static uint64_t key_of(int64_t coupon, int segment)
 {
 	return (uint64_t)coupon * SEGMENTS_MAX + (uint64_t)segment;
 }
 
-/* Of an earlier base; a multiple of NUMBERS_RANGE shares its key with others that are far away. */
+/* The key for an earlier base, in the top byte: two bases get the same key when 254 others lie between them. */
 static uint64_t key_of_earlier(int64_t coupon, int segment, int64_t base)
 {
 	return key_of(coupon, segment) | (uint64_t)(base / NUMBERS_RANGE % 255 + 1) << 56;
@@ -36,19 +36,24 @@ int64_t acknowledged_read_above(const struct service *svc, int64_t coupon, int s
 		      : if_above(high_water_read(svc->high_water, key_of_earlier(coupon, segment, base)), base);
 }
 
+static void report_full(struct service *svc, int64_t coupon, int segment)
+{
+	stats_add(svc->stats, COUNT_marks_refused_total, 1);
+	log_warn_limited("marks_full", LOG_INT("coupon", coupon), LOG_INT("segment", segment));
+}
+
 int64_t acknowledged_raise(struct service *svc, int64_t coupon, int segment, int64_t number)
 {
 	int64_t before;
-	bool kept = high_water_replace(svc->high_water, key_of(coupon, segment), number, &before);
+	bool is_kept = high_water_replace(svc->high_water, key_of(coupon, segment), number, &before);
 	int64_t lower = before < number ? before : number;
 	if (!lower || numbers_base(before) == numbers_base(number))
 		lower = 0;
 	else
-		kept &= high_water_raise(svc->high_water, key_of_earlier(coupon, segment, numbers_base(lower)), lower);
-	if (kept)
-		return lower;
-	stats_add(svc->stats, COUNT_marks_refused_total, 1);
-	log_warn_limited("marks_full", LOG_INT("coupon", coupon), LOG_INT("segment", segment));
+		is_kept &=
+			high_water_raise(svc->high_water, key_of_earlier(coupon, segment, numbers_base(lower)), lower);
+	if (!is_kept)
+		report_full(svc, coupon, segment);
 	return lower;
 }
 
@@ -60,11 +65,12 @@ void acknowledged_drop(struct service *svc, int64_t coupon, int segment, int64_t
 const char *acknowledged_problem(const struct service *svc, struct arena *a)
 {
 	int taken = high_water_count(svc->high_water);
-	return taken < FULL ? NULL
-			    : arena_printf(a,
-					   "%d of %d places are taken: orders that Redis loses may go unnoticed in "
-					   "segments without one",
-					   taken, HIGH_WATER_MAX);
+	return taken < NEARLY_FULL
+		       ? NULL
+		       : arena_printf(a,
+				      "%d of %d places are taken: orders that Redis loses may go unnoticed in "
+				      "segments without a place",
+				      taken, HIGH_WATER_MAX);
 }
 
 bool acknowledged_next(const struct service *svc, size_t *at, struct acknowledged *one)

@@ -1,15 +1,13 @@
 /*
- * The mark of a segment: the highest order number that this host has told a
- * customer. Where Redis has gone back in time it names numbers that nobody has
- * any more. It is no fence: without it no number is given twice, either.
+ * The highest order number that this host has acknowledged in a segment, in the high-water table. When Redis was rolled
+ * back, this number shows which orders are lost. No number is given out twice without it either.
  *
- * A segment gets a place among the marks with its first order. The drainers
- * give it back when the sale is over, or when three quarters of all places are
- * taken, and in both cases only when MySQL has every order up to the mark.
+ * A segment gets a place in the table with its first order. The drainers free the place when the sale is over, or when
+ * three quarters of all places are taken, and only if MySQL has every order up to the number.
  *
- * When the segment gets a new base, the highest number of the one before is
- * kept, too, until a drainer of this host has looked whether orders up to that
- * are lost: workers ask the drainers of all hosts, but who asks may not be heard.
+ * When the segment has a new base, the highest number of the earlier base is kept, too, until a drainer of this host
+ * has looked whether orders up to that number are lost. Workers also enter the number in a worklist (worklist_look_for)
+ * for the drainers of all hosts, but that entry may be lost.
  */
 #ifndef STOCK_ACKNOWLEDGED_H
 #define STOCK_ACKNOWLEDGED_H
@@ -17,40 +15,40 @@
 #include "base/arena.h"
 #include "sale/service.h"
 
-/* The mark of a segment; 0: it has none on this host. */
+/* The highest number that this host has acknowledged in a segment; 0: none. */
 int64_t acknowledged_read(const struct service *svc, int64_t coupon, int segment);
 
-/* The same of the numbers above a multiple of NUMBERS_RANGE, up to the next. */
+/* The same above this base, a multiple of NUMBERS_RANGE; 0: none. */
 int64_t acknowledged_read_above(const struct service *svc, int64_t coupon, int segment, int64_t base);
 
 /*
- * Returns 0, or another number that this host was told, of an earlier base, when the two bases meet here: whether
- * orders up to that are lost is to be looked at (worklist_look_for). When there is no place this is logged and counted,
- * and the order is as good as any.
+ * Notes that a number was acknowledged. Returns 0; or, when the host has acknowledged numbers of another base, the
+ * highest number of the earlier of the two bases: orders up to that number may be lost (worklist_look_for). A full
+ * table is logged and counted, and changes nothing for the order.
  */
 int64_t acknowledged_raise(struct service *svc, int64_t coupon, int segment, int64_t number);
 
-/* Gives the place back unless a number above this one was told: those up to it are judged. */
+/* Frees the place of a segment, unless a number above this one was acknowledged. */
 void acknowledged_drop(struct service *svc, int64_t coupon, int segment, int64_t number);
 
-/* What is wrong: few places are left. NULL: nothing. */
+/* The text of a problem for /readyz, in the arena, when few places are free; else NULL. */
 const char *acknowledged_problem(const struct service *svc, struct arena *a);
 
-/* One place of the table, whatever it is for. */
+/* One place of the table. */
 struct acknowledged {
 	uint64_t key;
 	int64_t coupon, number;
 	int segment;
-	bool is_earlier; /* it belongs to a base before the segment's last one */
+	bool is_earlier; /* number is above an earlier base of the segment */
 };
 
 /*
- * The places one after the other, from *at (0 at first) on, which it moves on; false when there are no more. Those that
- * come and go meanwhile may be missed.
+ * Reads the next taken place; *at is 0 for the first one, and is advanced. False: there are no more. Places that are
+ * taken or freed meanwhile may be missed.
  */
 bool acknowledged_next(const struct service *svc, size_t *at, struct acknowledged *one);
 
-/* Gives a place back, unless its number is above this one by now. */
+/* Frees a place, unless its number is above `highest` by now. */
 void acknowledged_drop_one(struct service *svc, const struct acknowledged *one, int64_t highest);
 
 #endif

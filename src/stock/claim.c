@@ -1,11 +1,14 @@
+/*
+ * The way of a claim: claim_submit refuses it while a sold-out notice is valid, or lets it wait for a refill that runs,
+ * or sends the script (send_claim). Each first word of the script's answer has a handler, in a table near the end of
+ * this file. A winner (on_won) waits for replicas where these are demanded, and is then acknowledged. A claim that
+ * meets an empty segment waits for a refill (on_need); one that meets another fence waits for an inspection, or reads
+ * the coupon again (handle_fence). Every claim ends in end_claim, once.
+ */
 #include "stock/claim.h"
 
-#include <stdio.h>
-
 #include "base/alloc.h"
-#include "base/buf.h"
 #include "base/clock.h"
-#include "base/parse.h"
 #include "host/fault.h"
 #include "host/log.h"
 #include "sale/fence.h"
@@ -14,10 +17,12 @@
 #include "sale/scripts.h"
 #include "sale/worklist.h"
 #include "stock/acknowledged.h"
-#include "stock/refill.h"
+#include "stock/claim_script.h"
 #include "stock/sold_out.h"
 
-static const enum counter ends[STATUS_COUNT] = {
+static void send_claim(struct claim *c, const struct totals *credit);
+
+static const enum counter counters[STATUS_COUNT] = {
 	[STATUS_CREATED] = COUNT_claims_total__won,
 	[STATUS_ALREADY_CLAIMED] = COUNT_claims_total__repeated,
 	[STATUS_SOLD_OUT] = COUNT_claims_total__sold_out,
@@ -32,20 +37,61 @@ static const enum counter ends[STATUS_COUNT] = {
 	[STATUS_INTERNAL] = COUNT_claims_total__internal,
 };
 
-void claim_end(struct claim *c, enum status s)
+static void end_claim(struct claim *c, enum status s)
 {
-	struct coupon *coupon = c->coupon; /* outlives the answer, which may end the claim's memory */
-	stats_add(c->service->stats, ends[s], 1);
+	struct coupon *coupon = c->coupon; /* done may free the claim */
+	stats_add(c->service->stats, counters[s], 1);
 	c->done(c, s);
 	coupon_drop(coupon);
 }
 
+/* Waiting */
+
+static void on_retry(struct loop_timer *t)
+{
+	struct claim *c = container_of(t, struct claim, retry);
+	if (!refill_join(c->coupon, c->segment, &c->waiter))
+		send_claim(c, NULL);
+}
+
+/* All waits of a claim have one deadline, set by the first wait. False: it is over, and the claim has ended as BUSY. */
+static bool begin_wait(struct claim *c)
+{
+	int64_t now = clock_mono_ms();
+	if (!c->deadline_ms)
+		c->deadline_ms = now + REFILL_PATIENCE_MS;
+	if (now <= c->deadline_ms)
+		return true;
+	end_claim(c, STATUS_BUSY);
+	return false;
+}
+
+static void retry_later(struct claim *c)
+{
+	enum { RETRY_MS = 20 };
+	if (!begin_wait(c))
+		return;
+	c->retry.fn = on_retry;
+	loop_timer_set(c->service->loop, &c->retry, RETRY_MS);
+}
+
+static void on_refilled(struct refill_waiter *w, enum status s, const struct totals *credit)
+{
+	struct claim *c = container_of(w, struct claim, waiter);
+	if (s == STATUS_OK)
+		send_claim(c, credit);
+	else if (s == STATUS_PENDING)
+		retry_later(c);
+	else
+		end_claim(c, s);
+}
+
 /*
- * A winner is told when the order is on as many replicas as the settings ask for, and then in the customer's list. What
- * was not confirmed is not entered: nobody was told of it, and it may be gone.
+ * Winning. An order is replicated, then entered in the customer's list, then acknowledged. An order that is not
+ * replicated is not entered in the list: it is not acknowledged, and may be lost.
  */
 
-/* Numbers of two bases, as after a failover: a drainer looks whether orders of the earlier one are lost. */
+/* When the host has acknowledged numbers of two bases, as after a failover, orders of the earlier base may be lost. */
 static void note_acknowledged(const struct claim *c)
 {
 	struct lost_candidate s = { .coupon = c->coupon->id, .segment = c->segment };
@@ -54,15 +100,15 @@ static void note_acknowledged(const struct claim *c)
 		worklist_look_for(c->service->redis, &s);
 }
 
-static void win_over(struct claim *c)
+static void acknowledge(struct claim *c)
 {
 	FAULT(claim_indexed);
 	note_acknowledged(c);
-	claim_end(c, c->won);
+	end_claim(c, c->won);
 }
 
-/* Older orders of this customer, which may be lost. */
-static void suspect(const struct claim *c, const struct redis_reply *orders)
+/* A customer wins one order of a coupon, so the others, of earlier bases, may be lost: drainers look for them. */
+static void report_earlier_orders(const struct claim *c, const struct redis_reply *orders)
 {
 	enum { MOST = 16 };
 	for (size_t i = 0; i < redis_count(orders) && i < MOST; i++) {
@@ -73,13 +119,13 @@ static void suspect(const struct claim *c, const struct redis_reply *orders)
 	}
 }
 
-/* The customer's own list is an index, never the truth: should this be lost, the drainer writes it again. */
+/* An entry of the customer's list that was not written is written by the drainers. */
 static void on_entered(void *context, enum redis_outcome end, const struct redis_reply *reply)
 {
 	struct claim *c = context;
 	if (end == REDIS_ANSWER)
-		suspect(c, reply);
-	win_over(c);
+		report_earlier_orders(c, reply);
+	acknowledge(c);
 }
 
 static void enter_order(struct claim *c)
@@ -94,183 +140,195 @@ static void enter_order(struct claim *c)
 	redis_send(c->service->redis, &cmd, on_entered, c);
 }
 
-static void on_confirmed(void *context, enum redis_outcome end, const struct redis_reply *reply)
+/* Where one server holds all slots, claim.lua has already entered the order in the customer's list. */
+static void accept_order(struct claim *c)
 {
-	struct claim *c = context;
-	(void)reply;
-	FAULT(claim_confirmed);
-	if (end != REDIS_ANSWER)
-		claim_end(c, STATUS_NOT_REPLICATED);
-	else if (c->won == STATUS_CREATED && !redis_is_single(c->service->redis)) /* else the script has entered it */
+	FAULT(claim_replicated);
+	if (c->won == STATUS_CREATED && !redis_is_single(c->service->redis))
 		enter_order(c);
 	else
-		win_over(c);
+		acknowledge(c);
 }
 
-/* The segment's numbers are not what they were: nothing more is sold from it. */
-static void regress(struct claim *c)
+static void on_replicated(void *context, enum redis_outcome end, const struct redis_reply *reply)
+{
+	(void)reply;
+	if (end == REDIS_ANSWER)
+		accept_order(context);
+	else
+		end_claim(context, STATUS_NOT_REPLICATED);
+}
+
+/* The segment was rolled back, because it gives out a number that this host has acknowledged: closes the segment. */
+static void quarantine_segment(struct claim *c)
 {
 	log_error("segment_regress", LOG_INT("coupon", c->coupon->id), LOG_INT("segment", c->segment),
-		  LOG_INT("sequence", c->sequence), LOG_INT("seen", c->seen));
+		  LOG_INT("sequence", c->sequence), LOG_INT("acknowledged", c->acknowledged));
 	fence_quarantine(c->service->redis, c->coupon, KEY_SEGMENT, c->segment);
-	claim_end(c, STATUS_FENCED);
+	end_claim(c, STATUS_FENCED);
 }
 
-/* The first order on an empty list wakes the drainers; should this be lost, they find it by looking around. */
-static void wake_drainers(const struct claim *c)
+/* WON sequence left ms n */
+static void on_won(struct claim *c, const struct claim_answer *a)
 {
-	worklist_drain(c->service->redis, c->coupon->id, c->coupon->segments);
-}
-
-static void on_won(struct claim *c, const struct claim_answer *said)
-{
-	c->sequence = said->number[0];
-	if (c->sequence <= c->seen) {
-		regress(c);
+	struct redis *redis = c->service->redis;
+	c->sequence = a->number[0];
+	if (c->sequence <= c->acknowledged) {
+		quarantine_segment(c);
 		return;
 	}
-	if (!redis_is_single(c->service->redis) && said->number[3] == 1)
-		wake_drainers(c);
+	if (!redis_is_single(redis) && a->number[3] == 1) /* the first order on the list */
+		worklist_drain(redis, c->coupon->id, c->coupon->segments);
 	c->won = STATUS_CREATED;
-	c->claimed_ms = said->number[2];
-	redis_confirm(c->service->redis, on_confirmed, c);
+	c->claimed_ms = a->number[2];
+	if (redis_may_wait(redis))
+		redis_replicate(redis, on_replicated, c);
+	else
+		accept_order(c);
 }
 
-static void on_need(struct claim *c, const struct claim_answer *said)
+/* NEED received sent base term ms */
+static void on_need(struct claim *c, const struct claim_answer *a)
 {
 	const struct report home = { .segment = c->segment,
-				     .received = said->number[0],
-				     .sent = said->number[1],
-				     .base = said->number[2],
-				     .term = said->number[3],
-				     .ms = said->number[4] };
-	refill_wait(c, &home);
+				     .received = a->number[0],
+				     .sent = a->number[1],
+				     .base = a->number[2],
+				     .term = a->number[3],
+				     .ms = a->number[4] };
+	if (begin_wait(c))
+		refill_wait(c->service, c->coupon, &home, &c->waiter);
 }
 
-static void on_full(struct claim *c, const struct claim_answer *said)
+static void on_sold_out(struct claim *c, const struct claim_answer *a)
 {
-	(void)said;
-	claim_end(c, STATUS_BUSY);
+	(void)a;
+	sold_out_note_refusal(c->service, c->coupon);
+	end_claim(c, STATUS_SOLD_OUT);
 }
 
-static void on_sold_out(struct claim *c, const struct claim_answer *said)
+static void on_early(struct claim *c, const struct claim_answer *a)
 {
-	(void)said;
-	sold_out_heard(c->service, c->coupon);
-	claim_end(c, STATUS_SOLD_OUT);
+	c->wait_ms = a->number[0];
+	end_claim(c, STATUS_NOT_STARTED);
 }
 
-static void on_early(struct claim *c, const struct claim_answer *said)
+static void on_refused(struct claim *c, const struct claim_answer *a)
 {
-	c->wait_ms = said->number[0];
-	claim_end(c, STATUS_NOT_STARTED);
+	static const enum status refusals[CLAIM_WORDS] = {
+		[CLAIM_FULL] = STATUS_BUSY, [CLAIM_ENDED] = STATUS_ENDED, [CLAIM_PAUSED] = STATUS_PAUSED
+	};
+	end_claim(c, refusals[a->word]);
 }
 
-static void on_ended(struct claim *c, const struct claim_answer *said)
+/* Fences */
+
+/* Holds the coupon; the caller drops the claim's former one. */
+static void set_coupon(struct claim *c, struct coupon *coupon)
 {
-	(void)said;
-	claim_end(c, STATUS_ENDED);
+	c->coupon = coupon_hold(coupon);
+	c->segment = coupon_home(coupon, c->user);
 }
 
-static void on_paused(struct claim *c, const struct claim_answer *said)
-{
-	(void)said;
-	claim_end(c, STATUS_PAUSED);
-}
-
-static void aim(struct claim *c, struct coupon *coupon);
-
-static void on_found_again(void *context, enum status s, struct coupon *coupon)
+static void on_reread(void *context, enum status s, struct coupon *coupon)
 {
 	struct claim *c = context;
 	if (s != STATUS_OK || (coupon->id == c->coupon->id && coupon->generation == c->coupon->generation)) {
-		claim_end(c, s == STATUS_UNAVAILABLE ? s : STATUS_FENCED);
+		end_claim(c, s == STATUS_UNAVAILABLE ? s : STATUS_FENCED);
 		return;
 	}
 	struct coupon *old = c->coupon;
-	aim(c, coupon);
+	set_coupon(c, coupon);
 	coupon_drop(old);
-	claim_send(c, NULL);
+	send_claim(c, NULL);
 }
 
-/* Our copy may be of an older generation, or its name may be another coupon's by now: read it anew, once. */
-static void read_anew(struct claim *c)
+/*
+ * The cached coupon is of an older generation, or its name belongs to another coupon by now: reads the coupon again, at
+ * most once for a claim.
+ */
+static void reread_coupon(struct claim *c)
 {
 	coupon_forget(c->service->coupons, c->coupon);
-	if (c->refound) {
-		claim_end(c, STATUS_FENCED);
+	if (c->was_reread) {
+		end_claim(c, STATUS_FENCED);
 		return;
 	}
-	c->refound = true;
-	coupon_find(c->service, c->coupon->seller_name, c->coupon->name, on_found_again, c);
+	c->was_reread = true;
+	coupon_find(c->service, c->coupon->seller_name, c->coupon->name, on_reread, c);
 }
 
 static void await_inspection(struct claim *c)
 {
 	if (!c->deadline_ms)
 		worklist_inspect(c->service->redis, c->coupon->id, c->coupon->segments);
-	claim_retry(c);
+	retry_later(c);
 }
 
-/* A crowd that asks for a closed sale costs one look a second at the catalog. */
-static void find_closed(struct claim *c)
+/* While a coupon is quarantined, its claims reread the catalog at most once a second. */
+static void reread_if_stale(struct claim *c)
 {
 	enum { FRESH_MS = 1000 };
 	worklist_inspect(c->service->redis, c->coupon->id, c->coupon->segments);
 	if (clock_mono_ms() - c->coupon->read_ms < FRESH_MS)
-		claim_end(c, STATUS_FENCED);
+		end_claim(c, STATUS_FENCED);
 	else
-		read_anew(c);
+		reread_coupon(c);
 }
 
-static void meet_fence(struct claim *c, struct str fence)
+static void handle_fence(struct claim *c, struct str fence)
 {
 	static void (*const meanings[])(struct claim *) = {
-		[FENCE_OTHER] = read_anew, [FENCE_SUSPECT] = await_inspection, [FENCE_QUARANTINED] = find_closed
+		[FENCE_OTHER] = reread_coupon, [FENCE_SUSPECT] = await_inspection, [FENCE_QUARANTINED] = reread_if_stale
 	};
 	meanings[fence_read(fence, c->coupon->generation)](c);
 }
 
-static void on_fenced(struct claim *c, const struct claim_answer *said)
+static void on_fenced(struct claim *c, const struct claim_answer *a)
 {
-	meet_fence(c, said->rest);
+	handle_fence(c, a->rest);
 }
 
-/* The totals are of an earlier base or term. The process with the later ones may be dead, so an inspection looks. */
-static void on_replaced(struct claim *c, const struct claim_answer *said)
+/* The hub's totals are for an earlier base or term. The inspection that began the later one may have been cut short. */
+static void on_replaced(struct claim *c, const struct claim_answer *a)
 {
-	(void)said;
+	(void)a;
 	worklist_inspect(c->service->redis, c->coupon->id, c->coupon->segments);
-	claim_retry(c);
+	retry_later(c);
 }
 
-/* The order from before was lost with its server after the script had found it. */
+/* An order that the customer won before */
+
+/* The earlier order was lost with its server after claim.lua had found it: claims again, at most once. */
 static void send_again(struct claim *c)
 {
-	if (c->sent_again) {
-		claim_end(c, STATUS_BUSY);
+	if (c->was_sent_again) {
+		end_claim(c, STATUS_BUSY);
 		return;
 	}
-	c->sent_again = true;
-	claim_send(c, NULL);
+	c->was_sent_again = true;
+	send_claim(c, NULL);
 }
 
-static void on_written(void *context, enum redis_outcome end, const struct redis_reply *reply)
+static void on_order_written(void *context, enum redis_outcome end, const struct redis_reply *reply)
 {
 	struct claim *c = context;
 	struct str word = redis_text_at(reply, 0);
 	if (end != REDIS_ANSWER)
-		claim_end(c, STATUS_NOT_REPLICATED);
+		end_claim(c, STATUS_NOT_REPLICATED);
 	else if (str_eq(word, STR("OK")))
-		redis_confirm(c->service->redis, on_confirmed, c);
+		redis_replicate(c->service->redis, on_replicated, c);
 	else if (str_eq(word, STR("OTHER")))
 		send_again(c);
 	else
-		meet_fence(c, redis_text_at(reply, 1));
+		handle_fence(c, redis_text_at(reply, 1));
 }
 
-/* Only a write can be confirmed, and an order from before was perhaps not: this one comes after it in its slot. */
-static void confirm_again(struct claim *c)
+/*
+ * The earlier order may not be replicated, and WAIT covers only writes of its own connection: this writes to the
+ * order's slot once more.
+ */
+static void write_again(struct claim *c)
 {
 	struct redis_command cmd;
 	redis_script(&cmd, &script_confirm, 2);
@@ -279,65 +337,50 @@ static void confirm_again(struct claim *c)
 	fence_put(&cmd, c->coupon->generation);
 	redis_put_int(&cmd, c->user);
 	redis_put_int(&cmd, c->sequence);
-	redis_send(c->service->redis, &cmd, on_written, c);
+	redis_send(c->service->redis, &cmd, on_order_written, c);
 }
 
-static void on_mine(struct claim *c, const struct claim_answer *said)
+static void on_mine(struct claim *c, const struct claim_answer *a)
 {
-	c->sequence = said->number[0];
+	c->sequence = a->number[0];
 	c->won = STATUS_ALREADY_CLAIMED;
-	if (redis_confirms(c->service->redis))
-		confirm_again(c);
+	if (redis_may_wait(c->service->redis))
+		write_again(c);
 	else
-		win_over(c);
+		acknowledge(c);
 }
 
-static void on_regress(struct claim *c, const struct claim_answer *said)
+/* The script's answers */
+
+static void on_regress(struct claim *c, const struct claim_answer *a)
 {
-	(void)said;
-	regress(c);
+	(void)a;
+	quarantine_segment(c);
 }
 
-/* A slot that holds what no script of ours leaves there. Every claim of the segment meets it. */
-static void on_broken(struct claim *c, const struct claim_answer *said)
+/* The segment has a value of a wrong type. Every claim there gets this answer, so the log line is limited. */
+static void on_broken(struct claim *c, const struct claim_answer *a)
 {
 	log_error_limited("claim_broken", LOG_INT("coupon", c->coupon->id), LOG_INT("segment", c->segment),
-			  LOG_STR("error", said->rest));
-	claim_end(c, STATUS_FENCED);
+			  LOG_STR("error", a->rest));
+	end_claim(c, STATUS_FENCED);
 }
 
-/* How many numbers an answer begins with, and the least and the most that the first of them may be. */
-static const struct {
-	const char *word;
-	void (*fn)(struct claim *c, const struct claim_answer *said);
-	int numbers;
-	int64_t least, most;
-} answers[] = {
-	{ "WON", on_won, 3, 1, NUMBER_MAX },   { "MINE", on_mine, 1, 1, NUMBER_MAX },
-	{ "SOLDOUT", on_sold_out, 0, 0, 0 },   { "FULL", on_full, 0, 0, 0 },
-	{ "NEED", on_need, 5, 0, NUMBER_MAX }, { "EARLY", on_early, 1, 0, NUMBER_MAX },
-	{ "ENDED", on_ended, 0, 0, 0 },        { "PAUSED", on_paused, 0, 0, 0 },
-	{ "FENCED", on_fenced, 0, 0, 0 },      { "REGRESS", on_regress, 0, 0, 0 },
-	{ "REPLACED", on_replaced, 0, 0, 0 },  { "BROKEN", on_broken, 0, 0, 0 },
+static void on_unreadable(struct claim *c, const struct claim_answer *a)
+{
+	log_error_limited("claim_reply_unreadable", LOG_STR("word", a->text));
+	end_claim(c, STATUS_INTERNAL);
+}
+
+static void (*const handlers[CLAIM_WORDS])(struct claim *c, const struct claim_answer *a) = {
+	[CLAIM_UNREADABLE] = on_unreadable, [CLAIM_WON] = on_won,       [CLAIM_MINE] = on_mine,
+	[CLAIM_FULL] = on_refused,          [CLAIM_NEED] = on_need,     [CLAIM_SOLDOUT] = on_sold_out,
+	[CLAIM_EARLY] = on_early,           [CLAIM_ENDED] = on_refused, [CLAIM_PAUSED] = on_refused,
+	[CLAIM_OK] = on_unreadable,         [CLAIM_FENCED] = on_fenced, [CLAIM_REGRESS] = on_regress,
+	[CLAIM_REPLACED] = on_replaced,     [CLAIM_BROKEN] = on_broken,
 };
 
-struct claim_answer claim_answer(const struct redis_reply *reply)
-{
-	struct claim_answer said = { .rest = redis_text(reply) };
-	struct str rest, number;
-	parse_split(&said.rest, ' ', &said.word);
-	if (!said.rest.p)
-		said.rest = STR("");
-	rest = said.rest;
-	for (int i = 0; i < 5 && parse_split(&rest, ' ', &number); i++) {
-		if (!parse_int(number, 0, NUMBER_MAX, &said.number[i]))
-			break;
-		said.numbers++;
-	}
-	return said;
-}
-
-static void on_claim(void *context, enum redis_outcome end, const struct redis_reply *reply)
+static void on_answer(void *context, enum redis_outcome end, const struct redis_reply *reply)
 {
 	static const enum status unanswered[] = { [REDIS_REFUSED] = STATUS_UNAVAILABLE,
 						  [REDIS_UNKNOWN] = STATUS_OUTCOME_UNKNOWN,
@@ -345,119 +388,37 @@ static void on_claim(void *context, enum redis_outcome end, const struct redis_r
 	struct claim *c = context;
 	FAULT(claim_answered);
 	if (end != REDIS_ANSWER) {
-		claim_end(c, unanswered[end]);
+		end_claim(c, unanswered[end]);
 		return;
 	}
-	struct claim_answer said = claim_answer(reply);
-	for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++) {
-		bool is_whole = !answers[i].numbers ||
-				(said.numbers >= answers[i].numbers && said.number[0] >= answers[i].least &&
-				 said.number[0] <= answers[i].most);
-		if (is_whole && str_eq(said.word, str_of(answers[i].word))) {
-			answers[i].fn(c, &said);
-			return;
-		}
-	}
-	log_error_limited("claim_reply_unreadable", LOG_STR("word", said.word));
-	claim_end(c, STATUS_INTERNAL);
+	struct claim_answer a = claim_script_read(reply);
+	handlers[a.word](c, &a);
 }
 
-static void put_segment(struct redis_command *cmd, int64_t coupon, int segment)
+static void send_claim(struct claim *c, const struct totals *credit)
 {
-	redis_batch(cmd, &script_claim);
-	key_put(cmd, KEY_SEGMENT, coupon, segment);
-	key_put(cmd, KEY_OWNERS, coupon, segment);
-	key_put(cmd, KEY_ORDERS, coupon, segment);
-}
-
-static void put_totals(struct redis_command *cmd, const struct totals *t)
-{
-	char text[4 * (BUF_DIGITS + 1)] = "";
-	if (t)
-		snprintf(text, sizeof text, "%lld %lld %lld %lld", (long long)t->granted, (long long)t->taken,
-			 (long long)t->base, (long long)t->term);
-	redis_put_text(cmd, text);
-}
-
-/* How many orders may wait: the setting is for the coupon, each of its segments has its share. */
-static void put_most(struct redis_command *cmd, int64_t most, int segments)
-{
-	if (most)
-		redis_put_int(cmd, (most + segments - 1) / segments);
-	else
-		redis_put_text(cmd, "");
-}
-
-void claim_credit_command(struct redis_command *cmd, const struct coupon *coupon, int segment,
-			  const struct totals *credit)
-{
-	put_segment(cmd, coupon->id, segment);
-	fence_put(cmd, coupon->generation);
-	redis_put_int(cmd, 0);
-	put_totals(cmd, credit);
-	put_most(cmd, 0, 1);
-}
-
-void claim_send(struct claim *c, const struct totals *credit)
-{
+	struct service *svc = c->service;
 	struct redis_command cmd;
-	char text[WORKLIST_TEXT];
-	bool is_single = redis_is_single(c->service->redis);
-	put_segment(&cmd, c->coupon->id, c->segment);
-	if (is_single) {
-		key_put(&cmd, KEY_CUSTOMER, c->user, 0);
-		key_put(&cmd, KEY_DIRTY, 0, 0);
-	}
-	fence_put(&cmd, c->coupon->generation);
-	redis_put_int(&cmd, c->user);
-	put_totals(&cmd, credit);
-	put_most(&cmd, c->service->conf ? c->service->conf->queue_max : 0, c->coupon->segments);
-	if (is_single) {
-		redis_put(&cmd, order_number_of_segment(text, c->coupon->id, c->segment));
-		redis_put(&cmd, worklist_member(text, c->coupon->id, c->coupon->segments));
-	}
-	stats_add(c->service->stats, COUNT_scripts_total__claim, 1);
-	c->seen = acknowledged_read(c->service, c->coupon->id, c->segment);
-	redis_send(c->service->redis, &cmd, on_claim, c);
-}
-
-static void on_retry(struct loop_timer *t)
-{
-	struct claim *c = container_of(t, struct claim, retry);
-	if (!refill_join(c))
-		claim_send(c, NULL);
-}
-
-void claim_retry(struct claim *c)
-{
-	enum { RETRY_MS = 20 };
-	int64_t now = clock_mono_ms();
-	if (!c->deadline_ms)
-		c->deadline_ms = now + PATIENCE_MS;
-	if (now > c->deadline_ms) {
-		claim_end(c, STATUS_BUSY);
-		return;
-	}
-	c->retry.fn = on_retry;
-	loop_timer_set(c->service->loop, &c->retry, RETRY_MS);
-}
-
-/* Holds the coupon. */
-static void aim(struct claim *c, struct coupon *coupon)
-{
-	coupon_prepare(coupon);
-	c->coupon = coupon_hold(coupon);
-	c->segment = coupon_home(coupon, c->user);
+	claim_script_claim(&cmd, &(struct claim_call){ .coupon = c->coupon,
+						       .segment = c->segment,
+						       .user = c->user,
+						       .credit = credit,
+						       .queue_max = svc->conf ? svc->conf->queue_max : 0,
+						       .is_single = redis_is_single(svc->redis) });
+	stats_add(svc->stats, COUNT_scripts_total__claim, 1);
+	c->acknowledged = acknowledged_read(svc, c->coupon->id, c->segment);
+	redis_send(svc->redis, &cmd, on_answer, c);
 }
 
 void claim_submit(struct claim *c, struct coupon *coupon)
 {
-	aim(c, coupon);
+	set_coupon(c, coupon);
+	c->waiter.done = on_refilled;
 	c->deadline_ms = 0;
-	c->refound = c->sent_again = false;
+	c->was_reread = c->was_sent_again = false;
 	FAULT(claim_asked);
-	if (sold_out_is_lost(coupon, c->user))
-		claim_end(c, STATUS_SOLD_OUT);
-	else if (!refill_join(c))
-		claim_send(c, NULL);
+	if (sold_out_refuses(coupon, c->user))
+		end_claim(c, STATUS_SOLD_OUT);
+	else if (!refill_join(coupon, c->segment, &c->waiter))
+		send_claim(c, NULL);
 }

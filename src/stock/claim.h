@@ -1,6 +1,6 @@
 /*
- * A claim: one unit for one customer, from the home segment. One script call
- * decides it; only when the segment is empty does stock have to travel.
+ * A claim: one unit for one customer, from the customer's home segment. One script call decides it; when the segment is
+ * empty, the claim waits for a refill first.
  */
 #ifndef STOCK_CLAIM_H
 #define STOCK_CLAIM_H
@@ -8,67 +8,45 @@
 #include "sale/coupon.h"
 #include "sale/service.h"
 #include "sale/status.h"
+#include "stock/refill.h"
 
 struct claim {
-	/* set by the caller; the memory is the caller's, until done */
+	/* set by the caller, who owns the memory: it must stay until done is called, and done may free it */
 	struct service *service;
 	int64_t user;
 	void (*done)(struct claim *c, enum status s);
 	void *context;
 
 	/* the answer */
+	struct coupon *coupon; /* during done */
 	int segment;
-	int64_t sequence; /* won or already claimed: the order is coupon-segment-sequence */
-	int64_t wait_ms;  /* not started: until the start */
+	int64_t sequence; /* with CREATED and ALREADY_CLAIMED: the order is COUPON-SEGMENT-SEQUENCE */
+	int64_t wait_ms;  /* with NOT_STARTED: until the start */
 
-	/* the engine's */
-	struct coupon *coupon;
-	struct claim *next;
-	int64_t deadline_ms;     /* 0 until it has to wait */
-	struct loop_timer retry; /* armed while it waits for an inspection */
-	int64_t seen;            /* the segment's mark before the claim was sent */
+	/* used by claim.c only */
+	struct refill_waiter waiter;
+	int64_t deadline_ms;     /* of all its waits, by clock_mono_ms; 0: it has not waited yet */
+	struct loop_timer retry; /* set while the claim waits for an inspection or an opening of the hub */
+	int64_t acknowledged;    /* this host's highest number in the segment when the claim was sent */
 	int64_t claimed_ms;      /* of an order that was won */
-	enum status won;         /* what a winner is told, once its order is on enough servers */
-	bool refound;            /* the coupon was read anew after FENCED */
-	bool sent_again;         /* the order of before was gone when it was to be confirmed */
+	enum status won;         /* the status of a winner, once the order is replicated */
+	bool was_reread;         /* the coupon was read again after FENCED */
+	bool was_sent_again;     /* after the earlier order was found missing */
 };
-
-enum { PATIENCE_MS = 250 /* how long a claim waits for stock, or for an inspection */ };
 
 /*
- * Claims a unit of the coupon; done is called exactly once, perhaps before this returns:
- *   CREATED           won: the order is in Redis, on disk there
- *   ALREADY_CLAIMED   the order this user won before, which is there now
- *   SOLD_OUT          on the hub's word only
+ * Claims a unit of the coupon. Does not block; done is called exactly once, perhaps before this returns:
+ *   CREATED           won: the order is on a list in Redis, and on its disk
+ *   ALREADY_CLAIMED   the order that this user won before, and still has
+ *   SOLD_OUT          the hub declared the coupon sold out
  *   NOT_STARTED ENDED PAUSED
- *   NOT_REPLICATED    won, or won before, but the replicas that the settings ask for did not confirm in time
- *   BUSY              the hub could not say in time, or the sale is being inspected: nothing was decided
- *   UNAVAILABLE       not executed: Redis is away
- *   OUTCOME_UNKNOWN   sent, no answer: asking again tells
- *   FENCED            closed, as Redis does not have this sale as it must be
+ *   NOT_REPLICATED    won, now or before, but fewer replicas than wait_replicas have the order
+ *   BUSY              no stock came within REFILL_PATIENCE_MS, or the coupon is being inspected: nothing was decided
+ *   UNAVAILABLE       not executed: Redis is unreachable
+ *   OUTCOME_UNKNOWN   sent, and not answered: claiming again gives the outcome
+ *   FENCED            the coupon is quarantined
+ *   INTERNAL          an answer of Redis could not be read
  */
 void claim_submit(struct claim *c, struct coupon *coupon);
-
-/* The hub's totals for a segment, and the base of the segment and the hub's term for which they are. */
-struct totals {
-	int64_t granted, taken, base, term;
-};
-/* For transfer.c: claims (again) after crediting the hub's totals, when there are any. */
-void claim_send(struct claim *c, const struct totals *credit);
-
-/* A call of lua/claim.lua that credits the totals and claims nothing. */
-void claim_credit_command(struct redis_command *cmd, const struct coupon *coupon, int segment,
-			  const struct totals *credit);
-
-/* An answer of that script: its word, the numbers behind it, and all that is behind it. */
-struct claim_answer {
-	struct str word, rest;
-	int numbers; /* how many there are, each from 0 to NUMBER_MAX */
-	int64_t number[5];
-};
-struct claim_answer claim_answer(const struct redis_reply *reply);
-void claim_end(struct claim *c, enum status s);
-/* Sends it again a little later, or ends it as BUSY when it has waited long enough. */
-void claim_retry(struct claim *c);
 
 #endif

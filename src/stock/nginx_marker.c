@@ -15,18 +15,18 @@
 #include "host/log.h"
 
 enum {
-	QUARTER_MS = 250, /* as nginx cuts its clock */
+	QUARTER_MS = 250, /* the configuration of nginx computes the same quarters */
 	PATH_SIZE = 1024,
 	WATCH_MS = 250,
-	KEEP_S = 1,      /* no word lasts longer */
-	STEP_MS = 50,    /* less than this is how exactly two clocks are read */
-	PAGES_MS = 3000, /* for which nginx keeps a page */
-	UNKNOWN_MS = 3600000
+	KEEP_S = 1,          /* files this far from now are removed: no sold-out notice is valid for longer */
+	STEP_MS = 50,        /* of the wall clock; less is the time between reading it and the monotonic clock */
+	PAGES_MS = 3000,     /* how long nginx keeps a page */
+	UNKNOWN_MS = 3600000 /* see stop_pages */
 };
 
 /* The files of a coupon */
 
-/* Workers answer then, so nothing is wrong but the price of an answer; a line every ten seconds is enough. */
+/* Without a file the workers answer the claims, which only costs more: one log line in ten seconds is enough. */
 static void count_failure(const struct nginx_marker *m, const char *path)
 {
 	enum { REPORT_MS = 10000 };
@@ -76,14 +76,14 @@ static void set_range(struct nginx_marker *m, int64_t begin, int64_t end)
 	m->end = end;
 }
 
-void nginx_marker_leave(struct nginx_marker *m, int64_t lasts_ms)
+void nginx_marker_put(struct nginx_marker *m, int64_t lasts_ms)
 {
 	int64_t now = clock_ms();
 	if (*m->conf->sold_out_dir)
 		set_range(m, now / QUARTER_MS, (now + lasts_ms) / QUARTER_MS);
 }
 
-void nginx_marker_take_back(struct nginx_marker *m)
+void nginx_marker_clear(struct nginx_marker *m)
 {
 	set_range(m, 0, 0);
 }
@@ -118,7 +118,7 @@ void nginx_marker_remove(const struct conf *conf, struct str seller, struct str 
 	each_quarter(conf, remove_name, names);
 }
 
-/* nftw's, depth first. */
+/* For nftw. */
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
 {
 	(void)st;
@@ -128,61 +128,69 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 	return 0;
 }
 
-static void remove_quarter(const char *path, void *context)
+static void remove_unless_kept(const char *path, void *context)
 {
-	const int64_t *kept_s = context; /* NULL: none */
+	const int64_t *kept_s = context; /* the second whose quarters are kept; NULL: all are removed */
 	if (!kept_s || llabs(atoll(strrchr(path, '/') + 1) - *kept_s) > KEEP_S)
 		nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
-/* The wall clock is set */
+/* Setting of the wall clock */
+
+struct marker_watch {
+	const struct conf *conf;
+	struct loop *loop;
+	struct loop_timer timer;
+	int64_t clock_offset_ms;   /* as last read */
+	int64_t set_back_until_ms; /* until when nginx keeps no pages, by clock_mono_ms; 0: it keeps pages */
+};
 
 static void set_back_path(char path[PATH_SIZE], const struct conf *conf)
 {
 	snprintf(path, PATH_SIZE, "%s/set-back", conf->sold_out_dir);
 }
 
-/* No pages for so long. Whoever starts meanwhile does not know how long that is. */
-static void keep_no_pages(struct service *svc, int64_t ms)
+/* Makes nginx cache no pages for ms from now. A worker that starts meanwhile cannot know ms, and takes UNKNOWN_MS. */
+static void stop_pages(struct marker_watch *w, int64_t ms)
 {
 	char path[PATH_SIZE];
 	int64_t until = clock_mono_ms() + ms;
-	set_back_path(path, svc->conf);
+	set_back_path(path, w->conf);
 	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
 	if (fd >= 0)
 		close(fd);
-	if (until > svc->set_back_until_ms)
-		svc->set_back_until_ms = until;
+	if (until > w->set_back_until_ms)
+		w->set_back_until_ms = until;
 }
 
-static void keep_pages(struct service *svc)
+static void allow_pages(struct marker_watch *w)
 {
 	char path[PATH_SIZE];
-	set_back_path(path, svc->conf);
+	set_back_path(path, w->conf);
 	unlink(path);
-	svc->set_back_until_ms = 0;
+	w->set_back_until_ms = 0;
 }
 
-static void on_step(struct service *svc, int64_t step_ms)
+static void on_step(struct marker_watch *w, int64_t step_ms)
 {
-	each_quarter(svc->conf, remove_quarter, NULL);
+	each_quarter(w->conf, remove_unless_kept, NULL);
 	if (step_ms < 0)
-		keep_no_pages(svc, -step_ms + PAGES_MS);
+		stop_pages(w, -step_ms + PAGES_MS);
 	log_warn("wall_clock_was_set", LOG_INT("by_ms", step_ms));
 }
 
 static void on_watch(struct loop_timer *t)
 {
-	struct service *svc = container_of(t, struct service, marker_timer);
-	int64_t offset = clock_offset_ms(), step = offset - svc->clock_offset_ms, now_s = clock_ms() / 1000;
-	svc->clock_offset_ms = offset;
+	struct marker_watch *w = container_of(t, struct marker_watch, timer);
+	int64_t offset = clock_offset_ms(), step = offset - w->clock_offset_ms, now_s = clock_ms() / 1000;
+	w->clock_offset_ms = offset;
 	if (llabs(step) > STEP_MS)
-		on_step(svc, step);
+		on_step(w, step);
 	else
-		each_quarter(svc->conf, remove_quarter, &now_s);
-	if (svc->set_back_until_ms && clock_mono_ms() >= svc->set_back_until_ms)
-		keep_pages(svc);
-	loop_timer_set(svc->loop, t, WATCH_MS);
+		each_quarter(w->conf, remove_unless_kept, &now_s);
+	if (w->set_back_until_ms && clock_mono_ms() >= w->set_back_until_ms)
+		allow_pages(w);
+	loop_timer_set(w->loop, t, WATCH_MS);
 }
 
 void nginx_marker_watch(struct service *svc)
@@ -191,11 +199,13 @@ void nginx_marker_watch(struct service *svc)
 	if (!*svc->conf->sold_out_dir)
 		return;
 	mkdir(svc->conf->sold_out_dir, 0750);
-	each_quarter(svc->conf, remove_quarter, NULL);
-	set_back_path(path, svc->conf);
+	struct marker_watch *w = svc->marker_watch = alloc(sizeof *w);
+	*w = (struct marker_watch){
+		.conf = svc->conf, .loop = svc->loop, .timer.fn = on_watch, .clock_offset_ms = clock_offset_ms()
+	};
+	each_quarter(w->conf, remove_unless_kept, NULL);
+	set_back_path(path, w->conf);
 	if (access(path, F_OK) == 0)
-		keep_no_pages(svc, UNKNOWN_MS);
-	svc->clock_offset_ms = clock_offset_ms();
-	svc->marker_timer.fn = on_watch;
-	loop_timer_set(svc->loop, &svc->marker_timer, WATCH_MS);
+		stop_pages(w, UNKNOWN_MS);
+	loop_timer_set(w->loop, &w->timer, WATCH_MS);
 }

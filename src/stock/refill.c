@@ -1,14 +1,15 @@
 /*
- * A refill asks the hub until it has an answer:
+ * A refill asks the hub (exchange.lua). The answers drive it, by the table hub_answers near the end of this file:
  *
- *   exchange(home, want) -> GRANT    as many of the waiting claims as units go again, the first with the credit in the
- *                                    same script, so that two segments cannot pull the last unit to and fro for ever
- *                        -> SOLDOUT  the word is left at the segment as a lease, and the claims end
- *                        -> NONE     the hub names segments that may hold stock: each sends all of it back (debit),
- *                                    and the hub is asked again and told of it in the same script
+ *   GRANT    As many waiters as units claim again. The first of them credits the units in the same script call:
+ *            otherwise two segments could take the last unit from each other endlessly.
+ *   SOLDOUT  The segment gets the sold-out flag, and the waiters claim again: the segment answers from the flag.
+ *   LATER    The hub may not grant its units yet: the waiters claim again a little later.
+ *   NONE     The hub has no units, and names segments that may have some. Each of these is probed and returns all
+ *            its units (debit.lua); then the hub is asked again, with reports of the probed segments.
  *
- * Rounds ask 1, 2, 4, ... segments: while stock is plenty one is enough, and
- * to prove that none is left takes few rounds.
+ * The rounds probe 1, 2, 4, ... segments: as long as there is stock, one segment is usually enough; and when there is
+ * none, a few rounds prove it.
  */
 #include "stock/refill.h"
 
@@ -25,17 +26,28 @@
 #include "sale/worklist.h"
 #include "stock/sold_out.h"
 
-enum { PROBES_MAX = 32, LEASE_MS = 1000 };
+enum { PROBES_MAX = 32 };
+
+/* The state that this file keeps with a coupon. */
+struct refills {
+	struct coupon_state state;
+	int64_t opening_epoch;    /* of the hub's last LATER; 0: there was none */
+	int64_t opening_ms;       /* when LATER with this epoch came first, by clock_mono_ms */
+	struct refill *running[]; /* of each segment; NULL: none */
+};
 
 struct refill {
 	struct service *service;
 	struct coupon *coupon;
-	struct report home; /* found empty; left is 1 when it is not known any more */
-	struct report heard[PROBES_MAX];
-	int probes, outstanding, reports; /* in heard: not told to the hub yet */
+	struct report home;                /* of the segment, when it was found empty */
+	bool may_have_units;               /* the segment was granted units after that */
+	struct report reports[PROBES_MAX]; /* of probed segments, for the hub */
+	int unreported;                    /* how many of the reports the hub does not have yet */
+	int probes;                        /* most probes of the next round */
+	int outstanding;                   /* probes of this round that have not ended, and the loop that starts them */
 	int64_t deadline_ms;
-	enum status trouble; /* STATUS_OK, or why this round cannot be trusted; STATUS_PENDING: try again later */
-	struct claim *first, **last;
+	enum status trouble; /* STATUS_OK, or the status with which this round ends the refill */
+	struct refill_waiter *first, **last;
 	int waiting;
 };
 
@@ -51,36 +63,46 @@ static const enum status failures[] = {
 
 static void ask_hub(struct refill *r);
 
-/* Detaches the waiting claims and frees the refill; a claim that finds nothing again starts a new one. */
-static struct claim *dissolve(struct refill *r)
+static struct refills *refills_of(const struct coupon *c)
 {
-	struct claim *waiting = r->first;
-	r->coupon->refills[r->home.segment] = NULL;
-	coupon_drop(r->coupon);
+	return c->states[COUPON_REFILLS] ? container_of(c->states[COUPON_REFILLS], struct refills, state) : NULL;
+}
+
+/* No refill runs any more, because each holds the coupon. */
+static void release_refills(struct coupon_state *state)
+{
+	free(container_of(state, struct refills, state));
+}
+
+static struct refills *refills_ensure(struct coupon *c)
+{
+	if (!refills_of(c)) {
+		size_t room = (size_t)c->segments * sizeof(struct refill *);
+		struct refills *all = alloc_zeroed(1, sizeof *all + room);
+		all->state.release = release_refills;
+		c->states[COUPON_REFILLS] = &all->state;
+	}
+	return refills_of(c);
+}
+
+/*
+ * Frees the refill first, then calls its waiters: a waiter whose segment is empty again starts a new refill. The first
+ * waiter gets the credit. r is invalid after the call.
+ */
+static void end_refill(struct refill *r, enum status s, const struct totals *credit)
+{
+	struct refill_waiter *w = r->first;
+	struct coupon *coupon = r->coupon;
+	refills_of(coupon)->running[r->home.segment] = NULL;
 	free(r);
-	return waiting;
-}
-
-static void end_all(struct refill *r, enum status s)
-{
-	for (struct claim *c = dissolve(r), *next; c; c = next) {
-		next = c->next;
-		if (s == STATUS_PENDING)
-			claim_retry(c);
-		else
-			claim_end(c, s);
+	for (struct refill_waiter *next; w; w = next, credit = NULL) {
+		next = w->next;
+		w->done(w, s, credit);
 	}
+	coupon_drop(coupon);
 }
 
-static void send_all(struct refill *r, const struct totals *credit)
-{
-	for (struct claim *c = dissolve(r), *next; c; c = next, credit = NULL) {
-		next = c->next;
-		claim_send(c, credit);
-	}
-}
-
-/* Numbers of an answer, one after the other; false when one of them is none, or below 0. */
+/* Reads `count` numbers of an answer, from the index `first` on. False: one of them is missing or out of bounds. */
 static bool read_numbers(const struct redis_reply *reply, size_t first, int count, int64_t *const to[])
 {
 	for (int i = 0; i < count; i++)
@@ -89,17 +111,17 @@ static bool read_numbers(const struct redis_reply *reply, size_t first, int coun
 	return true;
 }
 
-static bool is(const struct redis_reply *reply, const char *word)
+static bool has_word(const struct redis_reply *reply, const char *word)
 {
 	return str_eq(redis_text_at(reply, 0), str_of(word));
 }
 
 /*
- * Why nothing more can be said here: FENCED (and the fence) and REGRESS of this slot; REPLACED, that it or the hub is
- * in another incarnation than the message; UNHEARD, that the hub waits for all segments. An inspection ends all but the
- * first two.
+ * Acts on an answer without numbers, and returns the status for the waiters. REGRESS: the slot was rolled back, and is
+ * quarantined. All others ask for an inspection. FENCED: the slot has another fence, which follows the word. REPLACED:
+ * the base or the term has changed since the message was built. UNHEARD: the hub waits for reports of all segments.
  */
-static enum status refusal(struct refill *r, struct str word, struct str fence, enum key key, int segment)
+static enum status handle_refusal(struct refill *r, struct str word, struct str fence, enum key key, int segment)
 {
 	struct redis *redis = r->service->redis;
 	if (str_eq(word, STR("REGRESS"))) {
@@ -113,14 +135,16 @@ static enum status refusal(struct refill *r, struct str word, struct str fence, 
 	return closed ? STATUS_FENCED : STATUS_PENDING;
 }
 
-/* An answer with numbers that no script gives. */
-static enum status unreadable(const char *script)
+/* The answer does not have the numbers that the script documents. Returns the status for the waiters. */
+static enum status log_unreadable(const char *script)
 {
 	log_error_limited("script_reply_unreadable", LOG_TEXT("script", script));
 	return STATUS_INTERNAL;
 }
 
-/* Counted by who is told of it: when a worker is killed before that, by nobody, and later by whoever repeats the total.
+/*
+ * Counts moved units when the answer arrives. When the worker dies before that, the next process that reads the total
+ * counts them.
  */
 static void count_move(const struct refill *r, enum counter moves, enum counter units, int64_t moved)
 {
@@ -130,22 +154,23 @@ static void count_move(const struct refill *r, enum counter moves, enum counter 
 	stats_add(r->service->stats, units, (uint64_t)moved);
 }
 
-/* The opening for which this worker has waited until all have forgotten that nothing was left; 0: none. */
-static int64_t epoch_waited_for(const struct coupon *c)
+/* The epoch of the hub's last LATER, when all sold-out notices from before it have ended since; else 0. */
+static int64_t epoch_waited_for(const struct refills *all)
 {
-	return c->later_epoch && clock_mono_ms() - c->later_ms > SOLD_OUT_LEASE_MS ? c->later_epoch : 0;
+	bool waited = all->opening_epoch && clock_mono_ms() - all->opening_ms > SOLD_OUT_NOTICE_MS;
+	return waited ? all->opening_epoch : 0;
 }
 
-/* Of the segments that were probed, in one word, and what comes behind it. */
+/* The last two arguments of exchange.lua: the reports of probed segments as one text, and the epoch. */
 static void put_reports(struct redis_command *cmd, const struct refill *r)
 {
 	char text[PROBES_MAX * 96]; /* numbers have up to 16 digits */
 	size_t n = 0;
-	for (const struct report *of = r->heard; of < r->heard + r->reports; of++)
+	for (const struct report *of = r->reports; of < r->reports + r->unreported; of++)
 		n += (size_t)snprintf(text + n, sizeof text - n, "%s%d %lld %lld %lld %lld %lld", n ? " " : "",
 				      of->segment, (long long)of->received, (long long)of->sent, (long long)of->left,
 				      (long long)of->base, (long long)of->term);
-	int64_t waited = epoch_waited_for(r->coupon);
+	int64_t waited = epoch_waited_for(refills_of(r->coupon));
 	if (n || waited)
 		redis_put(cmd, (struct str){ text, n });
 	if (waited)
@@ -161,23 +186,22 @@ static void send_exchange(struct refill *r, int want, redis_done *done, void *co
 	redis_put_int(&cmd, r->home.segment);
 	redis_put_int(&cmd, r->home.received);
 	redis_put_int(&cmd, r->home.sent);
-	redis_put_int(&cmd, r->home.left);
+	redis_put_int(&cmd, r->may_have_units); /* left */
 	redis_put_int(&cmd, r->home.base);
 	redis_put_int(&cmd, r->home.term);
 	redis_put_int(&cmd, want);
 	redis_put_int(&cmd, r->probes);
 	put_reports(&cmd, r);
-	r->reports = 0;
+	r->unreported = 0;
 	stats_add(r->service->stats, COUNT_scripts_total__exchange, 1);
 	redis_send(r->service->redis, &cmd, done, context);
 }
 
-/* Other segments send back what they can spare. */
+/* Probes of other segments */
 
-static void probe_over(struct probe *p, enum status trouble)
+/* Ends one part of a round. The last part ends the round: the hub is asked again, or the refill ends. */
+static void end_part(struct refill *r, enum status trouble)
 {
-	struct refill *r = p->refill;
-	free(p);
 	if (trouble != STATUS_OK)
 		r->trouble = trouble;
 	if (--r->outstanding)
@@ -187,29 +211,38 @@ static void probe_over(struct probe *p, enum status trouble)
 		ask_hub(r);
 		return;
 	}
-	if (r->reports) /* what was sent back is not kept from others */
+	if (r->unreported) /* units were returned to the hub, which can grant them to other segments */
 		send_exchange(r, 0, NULL, NULL);
-	end_all(r, r->trouble);
+	end_refill(r, r->trouble, NULL);
+}
+
+static void end_probe(struct probe *p, enum status trouble)
+{
+	struct refill *r = p->refill;
+	free(p);
+	end_part(r, trouble);
 }
 
 static void on_credited(void *context, enum redis_outcome end, const struct redis_reply *reply)
 {
 	struct probe *p = context;
-	struct claim_answer said = claim_answer(reply);
-	bool refused = !str_eq(said.word, STR("OK"));
+	struct claim_answer answer = claim_script_read(reply);
 	FAULT(refill_redelivered);
-	probe_over(p, end != REDIS_ANSWER ? failures[end]
-		      : refused           ? refusal(p->refill, said.word, said.rest, KEY_SEGMENT, p->segment)
-					  : STATUS_OK);
+	if (end != REDIS_ANSWER)
+		end_probe(p, failures[end]);
+	else if (answer.word == CLAIM_OK)
+		end_probe(p, STATUS_OK);
+	else
+		end_probe(p, handle_refusal(p->refill, answer.text, answer.rest, KEY_SEGMENT, p->segment));
 }
 
-/* A grant to this segment was never credited: its messenger died. Deliver the total again. */
-static void redeliver(struct probe *p)
+/* The hub has granted more than the segment has received: the process that was to credit the units died. */
+static void resend_totals(struct probe *p)
 {
 	struct refill *r = p->refill;
 	struct redis_command cmd;
 	FAULT(refill_missed);
-	claim_credit_command(&cmd, r->coupon, p->segment, &p->totals);
+	claim_script_credit(&cmd, r->coupon, p->segment, &p->totals);
 	stats_add(r->service->stats, COUNT_scripts_total__claim, 1);
 	redis_send(r->service->redis, &cmd, on_credited, p);
 }
@@ -219,41 +252,33 @@ static void on_debited(void *context, enum redis_outcome end, const struct redis
 	struct probe *p = context;
 	FAULT(refill_debited);
 	if (end != REDIS_ANSWER) {
-		probe_over(p, failures[end]);
+		end_probe(p, failures[end]);
 		return;
 	}
-	if (!is(reply, "OK")) {
-		probe_over(p, refusal(p->refill, redis_text_at(reply, 0), redis_text_at(reply, 1), KEY_SEGMENT,
-				      p->segment));
+	if (!has_word(reply, "OK")) {
+		end_probe(p, handle_refusal(p->refill, redis_text_at(reply, 0), redis_text_at(reply, 1), KEY_SEGMENT,
+					    p->segment));
 		return;
 	}
-	struct report heard = { .segment = p->segment };
-	int64_t *const numbers[] = { &heard.left, &heard.received, &heard.sent, &heard.base, &heard.term };
+	struct report report = { .segment = p->segment };
+	int64_t *const numbers[] = { &report.left, &report.received, &report.sent, &report.base, &report.term };
 	if (!read_numbers(reply, 1, 5, numbers)) {
-		probe_over(p, unreadable("debit"));
+		end_probe(p, log_unreadable("debit"));
 		return;
 	}
-	p->refill->heard[p->refill->reports++] = heard;
+	p->refill->reports[p->refill->unreported++] = report;
 	count_move(p->refill, COUNT_stock_moves_total__return, COUNT_stock_units_total__return,
-		   heard.sent - p->totals.taken);
-	if (p->totals.granted > heard.received)
-		redeliver(p);
+		   report.sent - p->totals.taken);
+	if (p->totals.granted > report.received)
+		resend_totals(p);
 	else
-		probe_over(p, STATUS_OK);
+		end_probe(p, STATUS_OK);
 }
 
-static struct probe *probe_new(struct refill *r)
+static void probe_segment(struct refill *r, int segment, struct totals totals)
 {
-	struct probe *p = alloc_zeroed(1, sizeof *p);
-	p->refill = r;
-	return p;
-}
-
-static void probe(struct refill *r, int segment, struct totals totals)
-{
-	struct probe *p = probe_new(r);
-	p->segment = segment;
-	p->totals = totals;
+	struct probe *p = alloc(sizeof *p);
+	*p = (struct probe){ r, segment, totals };
 	struct redis_command cmd;
 	redis_script(&cmd, &script_debit, 1);
 	key_put(&cmd, KEY_SEGMENT, r->coupon->id, segment);
@@ -264,38 +289,38 @@ static void probe(struct refill *r, int segment, struct totals totals)
 	redis_send(r->service->redis, &cmd, on_debited, p);
 }
 
-static void probe_all(struct refill *r, const struct redis_reply *none, int64_t term)
+static void probe_candidates(struct refill *r, const struct redis_reply *none, int64_t term)
 {
 	enum { FIRST = 5, EACH = 4 };
 	size_t count = redis_count(none);
 	FAULT(refill_none);
-	r->outstanding = 1; /* this loop, as a probe may be over before it returns */
+	r->outstanding = 1; /* for this loop: a probe may end within probe_segment, and must not end the round */
 	for (size_t i = FIRST; i + EACH <= count && r->outstanding <= PROBES_MAX; i += EACH) {
 		int64_t segment;
 		struct totals t = { .term = term };
 		r->outstanding++;
 		if (read_numbers(none, i, EACH, (int64_t *const[]){ &segment, &t.granted, &t.taken, &t.base }) &&
 		    segment < r->coupon->segments)
-			probe(r, (int)segment, t);
+			probe_segment(r, (int)segment, t);
 		else
-			probe_over(probe_new(r), unreadable("exchange"));
+			end_part(r, log_unreadable("exchange"));
 	}
-	struct probe *loop = probe_new(r);
 	if (r->probes < PROBES_MAX)
 		r->probes *= 2;
-	probe_over(loop, STATUS_OK);
+	end_part(r, STATUS_OK);
 }
 
 /* The hub's answers */
 
 /*
- * The lease saves the next claims a question; whether it arrives does not matter. In a cluster it ends by the clock of
- * the segment's own server, a second after that found nothing left: the hub's clock may be another one.
+ * The sold-out flag saves the next claims a question to the hub; nothing depends on its arrival. On a cluster the
+ * clocks of hub and segment may differ, so the flag ends a second after the segment was found empty, by the segment's
+ * clock.
  */
-static void leave_flag(struct refill *r, int64_t epoch, int64_t until)
+static void set_flag(struct refill *r, int64_t epoch, int64_t until)
 {
 	if (!redis_is_single(r->service->redis))
-		until = r->home.ms + LEASE_MS;
+		until = r->home.ms + SOLD_OUT_FLAG_MS;
 	struct redis_command cmd;
 	redis_script(&cmd, &script_flag, 1);
 	key_put(&cmd, KEY_SEGMENT, r->coupon->id, r->home.segment);
@@ -306,22 +331,25 @@ static void leave_flag(struct refill *r, int64_t epoch, int64_t until)
 	redis_send(r->service->redis, &cmd, NULL, NULL);
 }
 
-/* Claims have joined since the hub was asked: those for whom there is a unit go, the others ask for theirs. */
-static void send_some(struct refill *r, int64_t units, struct totals totals)
+/*
+ * More claims have joined than the hub has granted units: as many waiters as units claim again, and the hub is asked
+ * for the others.
+ */
+static void grant_some(struct refill *r, int64_t units, struct totals totals)
 {
 	const struct totals *credit = &totals;
 	for (; units > 0; units--, credit = NULL) {
-		struct claim *c = r->first;
-		r->first = c->next;
+		struct refill_waiter *w = r->first;
+		r->first = w->next;
 		r->waiting--;
-		claim_send(c, credit);
+		w->done(w, STATUS_OK, credit);
 	}
 	r->home.received = totals.granted;
-	r->home.left = 1;
+	r->may_have_units = true;
 	ask_hub(r);
 }
 
-static void on_grant(struct refill *r, const struct redis_reply *reply, const int64_t number[4])
+static void on_hub_grant(struct refill *r, const struct redis_reply *reply, const int64_t number[4])
 {
 	struct totals totals = { number[0], number[1], number[2], number[3] };
 	(void)reply;
@@ -329,123 +357,121 @@ static void on_grant(struct refill *r, const struct redis_reply *reply, const in
 	FAULT(refill_granted);
 	count_move(r, COUNT_stock_moves_total__grant, COUNT_stock_units_total__grant, units);
 	if (units > 0 && units < r->waiting)
-		send_some(r, units, totals);
+		grant_some(r, units, totals);
 	else
-		send_all(r, &totals);
+		end_refill(r, STATUS_OK, &totals);
 }
 
-static void on_none(struct refill *r, const struct redis_reply *reply, const int64_t number[4])
+static void on_hub_none(struct refill *r, const struct redis_reply *reply, const int64_t number[4])
 {
 	struct totals totals = { number[0], number[1], number[2], number[3] };
-	if (totals.granted > r->home.received) /* an earlier grant to us was not credited */
-		send_all(r, &totals);
-	else if (r->home.left) /* the segment knows better: it may not be empty */
-		send_all(r, NULL);
+	if (totals.granted > r->home.received) /* an earlier grant to this segment was not credited */
+		end_refill(r, STATUS_OK, &totals);
+	else if (r->may_have_units)
+		end_refill(r, STATUS_OK, NULL);
 	else if (clock_mono_ms() > r->deadline_ms)
-		end_all(r, STATUS_BUSY);
+		end_refill(r, STATUS_BUSY, NULL);
 	else
-		probe_all(r, reply, totals.term);
-}
-
-/* They ask their segment once more, which has the flag by now: a copy of a claim may have won meanwhile elsewhere. */
-static void on_sold_out(struct refill *r, const struct redis_reply *reply, const int64_t number[4])
-{
-	(void)reply;
-	FAULT(refill_sold_out);
-	leave_flag(r, number[0], number[1]);
-	send_all(r, NULL);
+		probe_candidates(r, reply, totals.term);
 }
 
 /*
- * Units were added a moment ago; they are for nobody before all workers have forgotten that none was left. Whoever has
- * waited for that may say so to the hub: the seller's worker, or this one.
+ * The waiters are not refused here but claim once more, although the segment will answer from its sold-out flag: the
+ * same customer may have won through another worker meanwhile.
  */
-static void on_later(struct refill *r, const struct redis_reply *reply, const int64_t number[4])
+static void on_hub_sold_out(struct refill *r, const struct redis_reply *reply, const int64_t number[4])
 {
-	struct coupon *c = r->coupon;
 	(void)reply;
-	int64_t epoch = number[0];
-	if (epoch != c->later_epoch)
-		c->later_ms = clock_mono_ms();
-	c->later_epoch = epoch;
-	end_all(r, STATUS_PENDING);
+	FAULT(refill_sold_out);
+	set_flag(r, number[0], number[1]);
+	end_refill(r, STATUS_OK, NULL);
 }
 
-/* How many numbers an answer begins with, of which each is at hand then. */
+/*
+ * Units were added a moment ago. The hub grants them after a worker has waited until all sold-out notices from before
+ * have ended: the worker that added them, or this one.
+ */
+static void on_hub_later(struct refill *r, const struct redis_reply *reply, const int64_t number[4])
+{
+	struct refills *all = refills_of(r->coupon);
+	(void)reply;
+	if (number[0] != all->opening_epoch)
+		all->opening_ms = clock_mono_ms();
+	all->opening_epoch = number[0];
+	end_refill(r, STATUS_PENDING, NULL);
+}
+
+/* The hub's answers that have numbers, and how many numbers. All other answers go to handle_refusal. */
 static const struct {
 	const char *word;
 	int numbers;
 	void (*fn)(struct refill *r, const struct redis_reply *reply, const int64_t number[4]);
-} answers[] = {
-	{ "GRANT", 4, on_grant }, { "NONE", 4, on_none }, { "SOLDOUT", 2, on_sold_out }, { "LATER", 1, on_later }
-};
+} hub_answers[] = { { "GRANT", 4, on_hub_grant },
+		    { "NONE", 4, on_hub_none },
+		    { "SOLDOUT", 2, on_hub_sold_out },
+		    { "LATER", 1, on_hub_later } };
 
-static void on_hub(void *context, enum redis_outcome end, const struct redis_reply *reply)
+static void on_exchanged(void *context, enum redis_outcome end, const struct redis_reply *reply)
 {
 	struct refill *r = context;
 	int64_t number[4] = { 0 };
 	if (end != REDIS_ANSWER) {
-		end_all(r, failures[end]);
+		end_refill(r, failures[end], NULL);
 		return;
 	}
-	for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++)
-		if (is(reply, answers[i].word)) {
-			if (read_numbers(reply, 1, answers[i].numbers,
+	for (size_t i = 0; i < sizeof hub_answers / sizeof hub_answers[0]; i++)
+		if (has_word(reply, hub_answers[i].word)) {
+			if (read_numbers(reply, 1, hub_answers[i].numbers,
 					 (int64_t *const[]){ &number[0], &number[1], &number[2], &number[3] }))
-				answers[i].fn(r, reply, number);
+				hub_answers[i].fn(r, reply, number);
 			else
-				end_all(r, unreadable("exchange"));
+				end_refill(r, log_unreadable("exchange"), NULL);
 			return;
 		}
-	end_all(r, refusal(r, redis_text_at(reply, 0), redis_text_at(reply, 1), KEY_HUB, 0));
+	end_refill(r, handle_refusal(r, redis_text_at(reply, 0), redis_text_at(reply, 1), KEY_HUB, 0), NULL);
 }
 
 static void ask_hub(struct refill *r)
 {
-	send_exchange(r, r->waiting, on_hub, r);
+	send_exchange(r, r->waiting, on_exchanged, r);
 }
 
-static void append(struct refill *r, struct claim *c)
+static void append(struct refill *r, struct refill_waiter *w)
 {
-	c->next = NULL;
-	*r->last = c;
-	r->last = &c->next;
+	w->next = NULL;
+	*r->last = w;
+	r->last = &w->next;
 	r->waiting++;
 }
 
-static struct refill *refill_new(struct claim *c, const struct report *home)
+bool refill_join(const struct coupon *c, int segment, struct refill_waiter *w)
 {
-	struct refill *r = alloc(sizeof *r);
-	*r = (struct refill){ .service = c->service,
-			      .coupon = coupon_hold(c->coupon),
-			      .home = *home,
-			      .probes = 1,
-			      .deadline_ms = clock_mono_ms() + PATIENCE_MS,
-			      .trouble = STATUS_OK };
-	r->last = &r->first;
-	c->coupon->refills[c->segment] = r;
-	return r;
-}
-
-bool refill_join(struct claim *c)
-{
-	struct refill *r = c->coupon->refills[c->segment];
+	struct refill *r = refills_of(c) ? refills_of(c)->running[segment] : NULL;
 	if (r)
-		append(r, c);
+		append(r, w);
 	return r != NULL;
 }
 
-void refill_wait(struct claim *c, const struct report *home)
+static struct refill *refill_new(struct service *svc, struct coupon *c, const struct report *home)
 {
-	int64_t now = clock_mono_ms();
-	if (!c->deadline_ms)
-		c->deadline_ms = now + PATIENCE_MS;
-	if (now > c->deadline_ms) {
-		claim_end(c, STATUS_BUSY);
-	} else if (!refill_join(c)) {
-		struct refill *r = refill_new(c, home);
-		FAULT(refill_dry);
-		append(r, c);
-		ask_hub(r);
-	}
+	struct refill *r = alloc(sizeof *r);
+	*r = (struct refill){ .service = svc,
+			      .coupon = coupon_hold(c),
+			      .home = *home,
+			      .probes = 1,
+			      .deadline_ms = clock_mono_ms() + REFILL_PATIENCE_MS,
+			      .trouble = STATUS_OK };
+	r->last = &r->first;
+	refills_ensure(c)->running[home->segment] = r;
+	return r;
+}
+
+void refill_wait(struct service *svc, struct coupon *c, const struct report *home, struct refill_waiter *w)
+{
+	if (refill_join(c, home->segment, w))
+		return;
+	struct refill *r = refill_new(svc, c, home);
+	FAULT(refill_dry);
+	append(r, w);
+	ask_hub(r);
 }

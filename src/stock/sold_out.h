@@ -1,31 +1,36 @@
 /*
- * The hub's word "sold out", kept by a worker for 0.6 s at a time, so that
- * losers are answered without a call. Under one epoch of the hub nobody can
- * win any more: the owners of all segments, read once after the word, are all
- * the winners there are, and everyone else is a loser for as long as the word
- * is renewed. After a re-opening the hub grants nothing while workers may
- * still believe in it (lua/supply.lua): who wins is never refused afterwards.
+ * The sold-out notice of a worker: the hub declared the coupon sold out, and has confirmed that within the last 600 ms.
+ * While the notice is valid, customers without an order are refused without a call to Redis. Within such an epoch of
+ * the hub nobody can win any more, so the winners are read only once (winners.h), and after that the notice is only
+ * renewed.
  *
- * While the word lasts it is also left where nginx sees it: marker.h.
+ * When units are added, the hub grants none of them before all earlier notices have ended (lua/supply.lua): a customer
+ * who has won is never refused afterwards.
+ *
+ * While a notice is valid there is also a file by which nginx refuses claims: nginx_marker.h.
  */
 #ifndef STOCK_SOLD_OUT_H
 #define STOCK_SOLD_OUT_H
 
 #include "sale/coupon.h"
 
-enum { SOLD_OUT_LEASE_MS = 600 }; /* lua/supply.lua waits for it, and so does recover.c */
-
-/* A segment said "sold out": from now on the hub is asked for its word, as long as claims come that need it. */
-void sold_out_heard(struct service *svc, struct coupon *c);
-
-/* The user has no order of this coupon, and no unit is left. False: ask the segment. */
-bool sold_out_is_lost(struct coupon *c, int64_t user);
-
-/* Waits until no word from before that moment (of clock_mono_ms) is believed any more, by any worker or nginx. Blocks.
+/*
+ * SOLD_OUT_NOTICE_MS: how long a notice is valid; openings and recoveries wait as long. SOLD_OUT_FLAG_MS: how long the
+ * sold-out flag of a segment is valid at most, by the clock of its server. SOLD_OUT_SKEW_MS: by how much the clocks of
+ * a cluster's servers may differ (lua/flag.lua).
  */
-void sold_out_outlast(int64_t since_ms);
+enum { SOLD_OUT_NOTICE_MS = 600, SOLD_OUT_FLAG_MS = 1000, SOLD_OUT_SKEW_MS = 250 };
 
-/* With the coupon's memory. */
-void sold_out_free(struct sold_out *s);
+/*
+ * Counts a claim that a segment refused as sold out. After many such claims the worker asks the hub, and has a notice
+ * for as long as there are claims that need it. Does not block.
+ */
+void sold_out_note_refusal(struct service *svc, struct coupon *c);
+
+/* True: a notice is valid, and the user has no order of this coupon. False: the segment must decide. */
+bool sold_out_refuses(const struct coupon *c, int64_t user);
+
+/* Waits until all notices from before since_ms (by clock_mono_ms) have ended, in all workers and in nginx. Blocks. */
+void sold_out_outlast(int64_t since_ms);
 
 #endif

@@ -1,4 +1,7 @@
-/* Whether the stores keep what they acknowledge: without that no acknowledged order is safe. Blocks. */
+/*
+ * Checks whether Redis and MySQL keep what they acknowledge; if they do not, an acknowledged order may be lost. All
+ * functions block.
+ */
 #ifndef STORE_DURABLE_H
 #define STORE_DURABLE_H
 
@@ -7,26 +10,26 @@
 
 enum access {
 	ACCESS_OK,
-	ACCESS_AWAY,    /* there is no connection, or no answer */
-	ACCESS_REFUSED, /* the server is there, and refuses the account: a wrong password, a missing right */
+	ACCESS_AWAY,    /* no connection, or no answer */
+	ACCESS_REFUSED, /* the server answers and refuses: a wrong password, a missing permission */
 };
 
 /*
- * What is wrong, in the arena: with ACCESS_OK how the server may lose what it acknowledged, or NULL; else why it cannot
- * be asked, in the words of the server or of the library, never NULL.
+ * With ACCESS_OK: the reason why the server may lose what it acknowledges, or NULL. Otherwise the error text of the
+ * server or the library, never NULL. In the arena.
  */
-const char *durable_redis(struct service *svc, struct arena *a, enum access *access);
-const char *durable_mysql(struct service *svc, struct arena *a, enum access *access);
+const char *durable_redis_problem(struct service *svc, struct arena *a, enum access *access);
+const char *durable_mysql_problem(struct service *svc, struct arena *a, enum access *access);
 
 /*
- * After durable_redis: what is wrong with the replicas of a cluster, any of which may be promoted, or NULL; *holds says
- * where an acknowledged claim is. Both in the arena.
+ * What is wrong with the replicas, any of which may become a master, or NULL. *where becomes a text that says where an
+ * acknowledged claim is kept. Both in the arena. Call durable_redis_problem first.
  */
-const char *durable_replicas(struct service *svc, struct arena *a, const char **holds);
+const char *durable_replicas_problem(struct service *svc, struct arena *a, const char **where);
 
 /*
- * At the start of a program: true when it may run. Logs what is wrong; with require_durable = no it only warns. A
- * server that is away, or refuses us, does not stop the start.
+ * For the start of a program. Logs what is wrong. False: a server may lose what it acknowledges, and require_durable is
+ * yes, so the program must not run. A server that is unreachable or refuses does not prevent the start.
  */
 bool durable_at_start(struct service *svc, bool with_mysql);
 

@@ -3,8 +3,8 @@
 #include "sale/fence.h"
 #include "sale/key.h"
 
-/* 0 when none is recorded, as by programs before layout 1 had a record; -1: Redis is away. */
-static int64_t recorded(struct service *svc, struct arena *a)
+/* 0: no layout is recorded, because programs before layout 1 recorded none. -1: Redis does not answer. */
+static int64_t read_layout(struct service *svc, struct arena *a)
 {
 	struct redis_command c;
 	const struct redis_reply *reply = NULL;
@@ -15,18 +15,17 @@ static int64_t recorded(struct service *svc, struct arena *a)
 
 const char *layout_problem(struct service *svc, struct arena *a)
 {
-	int64_t there = recorded(svc, a);
+	int64_t there = read_layout(svc, a);
 	if (there <= LAYOUT)
 		return NULL;
-	return arena_printf(a,
-			    "Redis holds sales of layout %lld, this program knows layout %d: start the newer program",
+	return arena_printf(a, "Redis has sales of layout %lld, this program knows layout %d: start the newer program",
 			    (long long)there, LAYOUT);
 }
 
 bool layout_record(struct service *svc, struct arena *a)
 {
 	struct redis_command c;
-	int64_t there = recorded(svc, a);
+	int64_t there = read_layout(svc, a);
 	if (there < 0 || there >= LAYOUT)
 		return there >= 0;
 	redis_command(&c, "SET");

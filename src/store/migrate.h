@@ -1,8 +1,7 @@
 /*
- * The schema: the files of sql/, built into the program, applied in the order
- * of their versions and recorded in schema_migrations. Forward only. One
- * process at a time; others wait. A file that failed half-way is run again
- * from its start, so its statements must bear that.
+ * Migrates the schema. The files of sql/ are built into the program, applied in the order of their versions and
+ * recorded in schema_migrations; there is no way back. One process migrates at a time, others wait. After a failure a
+ * file runs again from its start, so its statements must be safe to repeat.
  */
 #ifndef STORE_MIGRATE_H
 #define STORE_MIGRATE_H
@@ -12,24 +11,22 @@
 #include "mysql/db.h"
 #include "sale/status.h"
 
-struct migration {
-	int applied; /* files that this call applied */
-	int version; /* the schema's version afterwards; 0: no schema */
-	int wanted;  /* the newest version among the files */
+struct migrations {
+	const struct sql_file *files; /* in the order of their versions */
+	int count;
+	int applied; /* out: files that this call applied */
+	int version; /* out: the schema's version afterwards; 0: no schema */
+	int wanted;  /* out: the version of the newest file */
 };
 
 /*
- * Brings the schema up to the newest file. STATUS_OK; STATUS_UNAVAILABLE (MySQL
- * is away, or another process migrates for longer than a minute) or
- * STATUS_INTERNAL, with *problem in the arena. A schema newer than the files is
- * left alone and is STATUS_OK: look at version. A statement may take no longer
- * than mysql_timeout_s.
+ * Brings the schema to the version of the newest file. A newer schema is not changed and gives STATUS_OK: compare
+ * version with wanted. STATUS_UNAVAILABLE (MySQL is unreachable, or another process migrates for longer than a minute)
+ * or STATUS_INTERNAL, with *problem in the arena. A statement may not take longer than mysql_timeout_s. Blocks.
  */
-enum status migrate(struct db *db, struct arena *a, const struct sql_file *files, int count, struct migration *m,
-		    const char **problem);
+enum status migrate(struct db *db, struct arena *a, struct migrations *m, const char **problem);
 
-/* Only looks: fills version and wanted. The same statuses. */
-enum status migrate_look(struct db *db, struct arena *a, const struct sql_file *files, int count, struct migration *m,
-			 const char **problem);
+/* Only sets version and wanted. Returns the statuses of migrate. */
+enum status migrate_read_version(struct db *db, struct arena *a, struct migrations *m, const char **problem);
 
 #endif

@@ -3,8 +3,8 @@
 #include "host/log.h"
 
 /*
- * What a role does, a statement for each right that docker/grants.sql gives (tests/repo/acl.sh compares them). They are
- * prepared and never run: that is when a server looks at rights.
+ * A statement for each right that docker/grants.sql gives to a role (tests/repo/acl.sh compares them). The statements
+ * are only prepared, never executed: the server checks rights when it prepares a statement.
  */
 static const struct {
 	enum rights role;
@@ -54,8 +54,8 @@ const char *rights_problem(struct service *svc, struct arena *a, enum rights rol
 		return *away ? NULL
 			     : arena_printf(
 				       a,
-				       "the MySQL account '%s' may not do the work of the %s: %s; name their account "
-				       "in mysql_user, or run grants.sql",
+				       "the MySQL account '%s' lacks a right of the %s: %s; set mysql_user to their "
+				       "account, or run grants.sql",
 				       svc->conf->mysql_user, rights_name(role), db_error(svc->db));
 	}
 	return NULL;

@@ -1,20 +1,22 @@
-/* Whether the MySQL account of a program may do what the program does there: one with the wrong account starts, and
- * fails at its first write only. */
+/*
+ * Checks whether the MySQL account of a program has the rights that the program needs. Without this check a program
+ * with the wrong account would fail only at its first write.
+ */
 #ifndef STORE_RIGHTS_H
 #define STORE_RIGHTS_H
 
 #include "sale/service.h"
 
-/* Whose account it is: of the workers, or of the drainers and what repairs orders. */
+/* seckillctl needs the rights of the drainers for recover and dead. */
 enum rights { RIGHTS_WORKERS, RIGHTS_DRAINERS, RIGHTS };
 
 /*
- * NULL when the account may do everything, else what it may not do and what to do about it, in the arena. With MySQL
- * away it cannot be told: NULL, and *away is set. Changes nothing. Blocks.
+ * NULL: the account has the rights of this role, or MySQL does not answer, and *away is true. Otherwise a text that
+ * says which right is missing and what to do, in the arena. Changes nothing. Blocks.
  */
 const char *rights_problem(struct service *svc, struct arena *a, enum rights role, bool *away);
 
-/* The same, with an error in the log: true when there is a problem. */
+/* Like rights_problem, and logs the text as an error. True: a right is missing. */
 bool rights_refused(struct service *svc, enum rights role, bool *away);
 
 /* "workers", "drainers" */

@@ -30,20 +30,19 @@ static int next(void)
 	return how < 4 ? how / 2 : -1;
 }
 
-int db_run(struct db *db, struct arena *arena, const char *sql, const struct db_value *params, int count,
-	   struct db_rows *rows, int64_t *affected)
+int db_run(struct db *db, const struct db_statement *st)
 {
-	(void)db, (void)sql, (void)params, (void)count;
+	(void)db;
 	int found = next();
 	if (found < 0)
 		return -1;
-	if (affected)
-		*affected = found;
-	if (!rows)
+	if (st->affected)
+		*st->affected = found;
+	if (!st->rows)
 		return 0;
-	*rows = (struct db_rows){ .count = found, .columns = COLUMNS };
-	struct db_value *values = arena_alloc(arena, COLUMNS * sizeof *values);
-	rows->values = values;
+	*st->rows = (struct db_rows){ .count = found, .columns = COLUMNS };
+	struct db_value *values = arena_alloc(st->arena, COLUMNS * sizeof *values);
+	st->rows->values = values;
 	for (int i = 0; i < COLUMNS; i++)
 		values[i] = (struct db_value){ .type = DB_INT, .number = 1, .text = STR("0123456789abcdef") };
 	return 0;

@@ -1,7 +1,7 @@
 /*
- * What MySQL says of statements and results, through the real store/db*.c. Each statement takes 12 bytes of the input:
- * how many parameters, columns, described columns and rows there are, of which kind and size, and what fails. Whatever
- * it is, the statement ends, its rows can be read as far as db.h promises, and a sound answer is read afterwards.
+ * Statements and results of MySQL, through src/mysql. Each statement takes 12 bytes of the input: how many parameters,
+ * columns, described columns and rows there are, of which kind and size, and what fails. For every input the statement
+ * ends, its rows can be read as far as value.h promises, and a sound answer is read afterwards.
  */
 #include "fuzz/fuzz.h"
 

@@ -15,7 +15,7 @@
 #include "http/framing.h"
 #include "http/request.h"
 
-/* UTF-8: the shortest form of every character, put together again, is the text. */
+/* UTF-8: the shortest forms of all characters, concatenated, are the text. */
 
 static size_t character(uint32_t c, unsigned char out[4])
 {
@@ -57,7 +57,7 @@ static void names(struct arena *a, struct str text)
 		assert((unsigned char)text.p[i] >= ' ' && text.p[i] != '/' && text.p[i] != 0x7f);
 }
 
-/* Of new names: what a name is, that the rule is named, and that another character more or less is judged alike. */
+/* New names: they are names, a broken rule has a text, and a visible character more changes nothing. */
 static void new_names(struct arena *a, struct str text)
 {
 	const char *rule = parse_new_name(a, text);
@@ -108,16 +108,16 @@ static void paths(struct arena *a, struct str text)
 			assert(isgraph((unsigned char)text.p[i]));
 }
 
-/* Framing: more bytes never change a verdict. */
+/* Framing: more bytes never change a result. */
 
 static void framing(struct arena *a, struct str text)
 {
 	(void)a;
-	enum framing_end verdict = FRAMING_NOTHING;
+	enum framing_end verdict = FRAMING_EMPTY;
 	for (size_t n = 0; n <= text.n; n++) {
-		enum framing_end now = framing_look((struct str){ text.p, n });
-		assert((now == FRAMING_NOTHING) == (n == 0));
-		assert((verdict != FRAMING_WHOLE && verdict != FRAMING_RUBBISH) || now == verdict);
+		enum framing_end now = framing_scan((struct str){ text.p, n });
+		assert((now == FRAMING_EMPTY) == (n == 0));
+		assert((verdict != FRAMING_WHOLE && verdict != FRAMING_INVALID) || now == verdict);
 		verdict = now;
 	}
 }

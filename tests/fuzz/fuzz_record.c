@@ -1,7 +1,7 @@
 /*
- * The drainer's reading of order lists, and of each record alone. The first byte is the number of
- * segments, and whether the lists are of another incarnation than the cursors; the next eight are what MySQL does, the
- * rest is the lists: a record a line, dealt to the segments in turn.
+ * Order lists as a drainer reads them, and each record alone. The first byte is the number of segments, and whether the
+ * lists have another base than the cursors; the next eight decide how MySQL fails; the rest is the records, one a line,
+ * which the segments get in turn.
  */
 #include "fuzz/fuzz.h"
 
@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "base/parse.h"
-#include "drain/batch.h"
+#include "drain/move.h"
 #include "fuzz/fake_db.h"
 #include "host/log.h"
 #include "sale/order_record.h"
@@ -19,17 +19,16 @@
 
 enum { PLAN = 8, RECORDS_MAX = 64, SEGMENTS = 8 };
 
-/* The log would be the most of the work. */
+/* Writing the log would take most of the time. */
 void log_line(const char *level, const char *event, const struct log_pair *pairs)
 {
 	(void)level, (void)event, (void)pairs;
 }
 
-static struct str lists[SEGMENTS][RECORDS_MAX + 1]; /* first the base, as peek.lua has it */
+static struct str lists[SEGMENTS][RECORDS_MAX + 1]; /* the base first, as in a reply of peek.lua */
 static size_t length[SEGMENTS];                     /* records */
 
-/* What is read as a record is one: no sign, no blank, nothing missing or behind it; in place of a user there may be
- * "?". */
+/* A text that is read as a record has two bars and digits, or "?" in place of the user, and nothing else. */
 static void read_alone(struct str text)
 {
 	struct order_record r = { .segment = 3 };
@@ -45,7 +44,7 @@ static void read_alone(struct str text)
 	assert(bars == (read ? 2 : 0) && unknown == (read && !r.user));
 }
 
-/* Of the lists; "1" is what fake_db has of all cursors. */
+/* Of the lists; in fake_db all cursors have base 1. */
 static struct str base;
 
 static void deal(struct str text, int segments)
@@ -60,7 +59,7 @@ static void deal(struct str text, int segments)
 	}
 }
 
-/* "peek sk:{7:N}:s ..." gets base and list; a list is only made shorter after a commit. */
+/* Answers "peek sk:{7:N}:s ..." with base and list. No list is trimmed before a commit. */
 static void serve(void)
 {
 	const char *command = fake_redis_oldest();

@@ -1,8 +1,8 @@
 /*
- * Replies of Redis, through the real hiredis, links, map and batches, with claims on top. The first byte says which
- * setting (one server or a cluster) and whether the server's life and map are the input's, too; the rest are replies,
- * byte for byte, one to each command as they come, with 0 bytes between. When they are used up the server is sound
- * again: then every call has ended, and the next one is answered.
+ * Replies of Redis, through hiredis, links, map and batches, with claims on top. The first byte chooses the setting (one
+ * server or a cluster) and whether INFO and the map come from the input, too; the rest are replies, one for each
+ * command in their order, with 0 bytes between. After the last one the server is sound again: then every call has ended,
+ * and the next one is answered.
  */
 #include "fuzz/fuzz.h"
 
@@ -39,27 +39,27 @@ static int flags;
 
 #define SOUND_MAP "*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$9\r\n127.0.0.1\r\n:7000\r\n"
 
-static void say_soundly(const char *address, struct str command, struct buf *out)
+static void answer_soundly(const char *address, struct str command, struct buf *out)
 {
 	if (str_starts(command, STR("INFO")))
-		peer_answer_life(address, command, out);
+		peer_answer_info(address, command, out);
 	else if (str_starts(command, STR("CLUSTER")))
 		buf_puts(out, SOUND_MAP);
 	else
 		buf_puts(out, "+OK\r\n");
 }
 
-static void say(const char *address, struct str command, struct buf *out)
+static void server_answer(const char *address, struct str command, struct buf *out)
 {
 	struct str next;
-	bool of_life = str_starts(command, STR("INFO")) || str_starts(command, STR("CLUSTER"));
-	if ((of_life && !(flags & ALL)) || !parse_split(&replies, '\0', &next))
-		say_soundly(address, command, out);
+	bool of_server = str_starts(command, STR("INFO")) || str_starts(command, STR("CLUSTER"));
+	if ((of_server && !(flags & ALL)) || !parse_split(&replies, '\0', &next))
+		answer_soundly(address, command, out);
 	else
 		buf_put(out, next);
 }
 
-/* What is asked, and how often it ended */
+/* The calls, and how many have ended */
 
 static int ends;
 
@@ -99,7 +99,6 @@ static struct coupon *coupon_new(void)
 			      .name = STR("n"),
 			      .description = STR("d"),
 			      .holders = 1 };
-	c->refills = arena_alloc(&c->arena, 4 * sizeof(struct refill *));
 	return c;
 }
 
@@ -148,7 +147,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	replies = size > 1 ? (struct str){ (const char *)data + 1, size - 1 } : (struct str){ 0 };
 	conf.redis = flags & CLUSTER ? "cluster:127.0.0.1:7000" : "tcp:127.0.0.1:7000";
 	struct loop *loop = loop_new();
-	peer_start(loop, say);
+	peer_start(loop, server_answer);
 	peer_lookup_address = "127.0.0.1";
 	struct service svc = { .conf = &conf, .stats = one_board(), .loop = loop, .coupons = coupons_new() };
 	svc.high_water = high_water_open("/nonexistent/marks", &problem);
@@ -174,6 +173,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	redis_free(svc.redis);
 	peer_stop();
 	coupon_drop(c);
+	availability_close(&svc);
 	coupons_free(svc.coupons);
 	high_water_close(svc.high_water);
 	loop_free(loop);

@@ -1,10 +1,9 @@
 /*
- * A request from its line to its answer, through the real handlers; the stores
- * are fakes whose replies the input chooses. Byte 0 says who asks and where,
- * bytes 1 to 4 what MySQL does, bytes 5 to 8 what Redis does; then come
+ * A request from its line to its answer, through the real handlers; the stores are fakes, and the input chooses their
+ * replies. Byte 0 chooses token and pool, bytes 1 to 4 the answers of MySQL, bytes 5 to 8 those of Redis; then follow
  * "METHOD URI", a line feed, and the body.
  *
- * Whatever comes, there is one answer, and it is well formed.
+ * Every input must get exactly one answer, and a well-formed one.
  */
 #include "fuzz/fuzz.h"
 
@@ -24,7 +23,7 @@
 
 enum { FLAGS, DB = 1, REDIS = 5, REPLIES = 4, TEXT = 9 };
 
-/* What would make a run slow: hashing, waiting, logging. */
+/* Fakes of what would make a run slow: hashing, waiting, logging. */
 
 bool password_hash(struct str password, int cost, char text[PASSWORD_TEXT])
 {
@@ -85,6 +84,7 @@ static void serve(void)
 /* The service */
 
 static struct service service;
+static struct worker worker;
 static struct str credentials[4]; /* nobody, a customer, a seller, garbage */
 
 static struct str issued(struct arena *a, enum user_kind kind)
@@ -121,7 +121,7 @@ static void start(void)
 
 static int answers;
 
-/* "Name: value", and nothing that could end a line. */
+/* "Name: value" without control characters. */
 static bool is_header(struct str line)
 {
 	struct str rest = line, name;
@@ -155,7 +155,7 @@ static void check_answer(struct arena *a, struct str text)
 	assert(!is_json_body || json_read(a, rest, NULL, 0, &is_json, &problem));
 }
 
-static void on_answer(struct request *rq, enum status s)
+void request_finish(struct request *rq, enum status s)
 {
 	assert(s != STATUS_PENDING);
 	answers++;
@@ -165,7 +165,7 @@ static void on_answer(struct request *rq, enum status s)
 	free(rq);
 }
 
-static void on_set_aside(struct request *rq)
+void request_set_aside(struct request *rq)
 {
 	(void)rq;
 }
@@ -176,8 +176,7 @@ static struct request *new_request(uint8_t flags, struct str text)
 	struct arena *a = calloc(1, sizeof *a);
 	struct str line;
 	assert(rq && a);
-	*rq = (struct request){ .service = &service, .arena = a, .id = STR("1"), .peer = STR("unix:"), .answer = on_answer,
-			       .set_aside = on_set_aside };
+	*rq = (struct request){ .service = &service, .worker = &worker, .arena = a, .id = STR("1"), .peer = STR("unix:") };
 	rq->authorization = credentials[flags >> 1 & 3];
 	rq->fallback = flags >> 3 & 1;
 	if (flags >> 4 & 1)
@@ -208,12 +207,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct request *rq = new_request(data[FLAGS], (struct str){ (const char *)data + TEXT, size - TEXT });
 	enum status s = route_run(rq, data[FLAGS] >> 5 & 1 ? POOL_AUTH : data[FLAGS] & 1 ? POOL_COLD : POOL_HOT);
 	if (s != STATUS_PENDING)
-		on_answer(rq, s);
+		request_finish(rq, s);
 	for (int i = 0; fake_redis_waiting() || !answers; i++) {
 		assert(i < 100000);
 		if (fake_redis_waiting())
 			serve();
-		now_ms += 20; /* a claim in doubt tries again later */
+		now_ms += 20; /* a claim that met a suspect segment retries later */
 		loop_turn(service.loop, 0);
 	}
 	assert(answers == 1);

@@ -1,8 +1,8 @@
 /*
- * Tokens. The input is an Authorization value, and then, up to its first line
- * feed a header and after it a payload, which are signed with our key: both
- * times token_check must say what libjwt says, and take no header that names
- * critical parameters.
+ * Tokens. The input is used twice: as an Authorization value; and as a header,
+ * up to the first line feed, and a payload, which are signed with our key. Both
+ * times token_check must agree with libjwt, and must not accept a header that
+ * names critical parameters.
  */
 #include "fuzz/fuzz.h"
 
@@ -42,7 +42,7 @@ static void start(void)
 	assert(tokens);
 }
 
-/* By a parser of its own. A null is not seen, nor is what is no JSON to it. */
+/* With another parser. It does not see a null, nor what it cannot parse. */
 static bool has_crit(struct arena *a, struct str jwt)
 {
 	struct str rest = jwt, header, json, crit;

@@ -1,6 +1,6 @@
 #!/usr/bin/env -S python3 -B
-"""The audit: clean whatever goes on, as long as nothing is wrong; every fault that is planted has its name; what has one
-right repair is repaired, and nothing else is touched."""
+"""The audit: it is clean during a sale while nothing is wrong, names every planted fault, repairs those with one safe
+repair, and leaves all others alone."""
 
 import concurrent.futures
 import contextlib
@@ -10,17 +10,16 @@ import pathlib
 import pty
 import subprocess
 import threading
-import time
 
 from harness import BUILD, main
 from judge import pairs
 from sale import siphash
 from storm import Paused
-from tap import case, comment, every, same, until
+from tap import case, comment, every, pause, same, until
 
 
 def audit(it, sale, *words, code=None):
-    """Exit code, and what it says of one coupon (after repairs: of the last look)."""
+    """The audits of one coupon: one, or with repairs two, the last of which the exit code is for."""
     done = it.ctl("--json", "audit", *words, sale.title)
     assert done.returncode in (0, 1) and not done.stderr, done
     said = json.loads(done.stdout)
@@ -30,7 +29,7 @@ def audit(it, sale, *words, code=None):
 
 
 def win(sale, user):
-    """On a busy machine a claim may be answered 503, ask again."""
+    """Retries: on a busy machine a claim may be answered 503."""
     until(lambda: sale.claim(user).status in (200, 201), 10, f"a unit for {user}")
 
 
@@ -38,7 +37,7 @@ def kinds(said):
     return {problem["kind"] for problem in said["problems"]}
 
 
-@case("an audit of a sale that goes on is clean, twenty times in a row")
+@case("twenty audits in a row during a sale are clean")
 def live(it):
     crowd, over, sales, claims = it.users(1600), threading.Event(), [], []
 
@@ -60,7 +59,7 @@ def live(it):
             if done.returncode:
                 problems.append(f"{i}: exit {done.returncode}: {done.stdout[-2000:]}{done.stderr}")
         same(problems, [], "audits that were not clean")
-        comment(f"{len(sales)} sales, {len(claims) - begun} customers while it was audited")
+        comment(f"{len(sales)} sales, {len(claims) - begun} customers meanwhile")
     finally:
         over.set()
         load.join()
@@ -87,9 +86,9 @@ def members(it):
                  "problems": [], "more_problems": 0}], "said")
     it.redis("DEL", sale.key("d"))
     problem = {"kind": "no-descriptor", "segment": 0, "sequence": 0, "user": 0, "is": 0, "expected": 0,
-               "text": "the descriptor in Redis is not as in MySQL", "repairable": True}
+               "text": "the descriptor in Redis is missing or differs from MySQL: repair it", "repairable": True}
     same(audit(it, sale, code=1)[0]["problems"], [problem], "problems")
-    more = {"repair": "would be repaired", "repair_detail": "write it again from MySQL"}
+    more = {"repair": "would be repaired", "repair_detail": "write the descriptor again from MySQL"}
     same(audit(it, sale, "--repair", code=1)[0]["problems"], [problem | more], "problems of a dry run")
     same(len(audit(it, sale, "--repair", "--yes", code=0)), 2, "looks at a coupon that was repaired")
     everything = json.loads(it.ctl("--json", "audit").stdout)
@@ -97,9 +96,9 @@ def members(it):
     same(len(known), it.sql.number("SELECT COUNT(*) FROM coupons"), "coupons")
 
 
-# Faults. Each gets a sale of its own, of one segment unless it says otherwise, with the orders 1 to 3 in MySQL and 4 to 6
-# on the list, and with the drainers standing still. plant(it, f) does the harm; expected: what the audit calls it, and
-# whether a repair makes it clean.
+# Faults. Each gets a sale of its own, with one segment unless it says otherwise, orders 1 to 3 in MySQL and 4 to 6 on
+# the list, and the drainers stopped. A row has the function that plants the fault, the findings that the audit must
+# report, and whether a repair leaves it clean.
 
 class Faulty:
     def __init__(self, it, users, segments=1):
@@ -161,7 +160,7 @@ def several(f, *statements):
 BASE = 1 << 20  # bases are multiples of it
 
 FAULTS = {
-    # what is planted: how, what it is called, whether it is repaired
+    # fault: how it is planted, its findings, whether it is repaired
     "nothing": (lambda f: None, set(), True),
     "an owner is gone, its order is in MySQL": (lambda f: f.redis("HDEL", f.own, f.users[1].id), {"no-owner"}, True),
     "an owner is gone, its order waits": (lambda f: f.redis("HDEL", f.own, f.users[4].id), {"no-owner"}, True),
@@ -290,7 +289,7 @@ def prove(it, f, expected, repaired):
         same(kinds(after), expected, "after a repair that there is none of")
 
 
-@case("every planted fault has its name; with one right repair it is repaired, else left alone")
+@case("every planted fault is named; it is repaired if there is one safe repair, else left alone")
 def planted(it):
     users, faulty = it.users(10), {}
     doomed = [it.users(10) for _ in range(2)]  # who are deleted must have no other orders
@@ -315,7 +314,7 @@ def planted(it):
     every([what for what in FAULTS if FAULTS[what][2]], lambda what: audit(it, faulty[what].sale, code=0))
 
 
-@case("a customer with orders in two segments is named, and so is one in a segment that is not his")
+@case("a customer with orders in two segments is named, and so is one in a segment that is not the home")
 def two_segments(it):
     users = it.users(60)  # some of those without an order live in segment 1
     f = Faulty(it, users, segments=2)
@@ -332,7 +331,7 @@ def two_segments(it):
     same(kinds(audit(it, f.sale, code=1)[0]), {"two-orders", "stranger", "dead-letter"}, "found after the drain")
 
 
-@case("orders that were lost from several places of a list get to MySQL after the repair, in their order")
+@case("orders that were lost from several places of a list reach MySQL after the repair, in order")
 def put_back(it):
     users = it.users(12)
     f = Faulty(it, users)
@@ -352,7 +351,7 @@ def put_back(it):
     f.sale.audit()
 
 
-@case("a repair beside drainers that are at work")
+@case("a repair while drainers work")
 def put_back_live(it):
     users = it.users(12)
     f = Faulty(it, users)
@@ -378,7 +377,7 @@ def rebase(it, f, change=lambda: None):
           "a new base")
 
 
-@case("orders of three incarnations are compared, on the list and in MySQL, whatever the window")
+@case("orders above three bases are compared, on the list and in MySQL, with every size of window")
 def incarnations(it):
     users = it.users(12)
     f = Faulty(it, users)
@@ -408,7 +407,7 @@ def incarnations(it):
     f.sale.audit()
 
 
-@case("a number of an earlier incarnation that is nowhere is named, once; a range that MySQL does not know is looked at")
+@case("a number above an earlier base that is in no place is named, once; a range that MySQL does not know is compared")
 def lost_numbers(it):
     users = it.users(12)
     f = Faulty(it, users)
@@ -418,7 +417,7 @@ def lost_numbers(it):
     f.win(users[6:8])
     f.sale.drained()
     f.sale.audit()
-    # the segment's server had given 7 and 8, which no server knows any more, but this host was told of 8
+    # the segment's server gave out 7 and 8 and lost them; this host has acknowledged 8
     f.sql(f"UPDATE number_ranges SET count = 8 WHERE coupon_id = {f.id} AND base = 0")
     said = audit(it, f.sale, code=1)[0]
     same([(p["kind"], p["sequence"], p["repairable"]) for p in said["problems"]],
@@ -434,12 +433,12 @@ def lost_numbers(it):
     f.sale.audit()
 
 
-@case("a segment that comes back without its owners gets them from MySQL and from its list, before it sells")
+@case("a segment that lost its owners gets them from MySQL and its list before it sells")
 def without_owners(it):
     f = Faulty(it, it.users(12))
     f.win(f.users[:6])
     f.sale.drained()
-    f.redis("HDEL", f.own, f.users[0].id)  # as a cancelled order has none
+    f.redis("HDEL", f.own, f.users[0].id)  # like a cancelled order
     f.update("orders SET status = 3", " AND seq = 1")
     f.update("coupons SET cancelled = 1, sold = 5")
     several(f, ("HINCRBY", f.hub, "cancelled", 1), ("HINCRBY", f.hub, "avail", 1))
@@ -454,13 +453,13 @@ def without_owners(it):
     f.sale.audit()
 
 
-@case("what a host was told before another one opened the segment is named by the drainers, and found by the audit until then")
+@case("numbers that a host acknowledged before another one opened the segment: the audit finds them until the drainers name them")
 def told_before(it):
     f = Faulty(it, it.users(12))
     f.win(f.users[:6])
     f.sale.drained()
     it.dev("stop", "drain")
-    f.win(f.users[6:8])  # which only the server that is lost has, and the customers' lists there
+    f.win(f.users[6:8])  # on the lost server only, and in the customers' lists there
     several(f, ("HDEL", f.own, *(u.id for u in f.users[6:8])), ("DEL", f.list), ("HINCRBY", f.seg, "last", -2),
             ("HINCRBY", f.seg, "sold", -2), ("HINCRBY", f.seg, "left", 2), *(("DEL", f.index(n)) for n in (7, 8)))
     it.environment["SECKILL_MARKS"] = str(it.run / "other-marks")
@@ -472,7 +471,7 @@ def told_before(it):
     same([(p["kind"], p["sequence"]) for p in audit(it, f.sale, code=1)[0]["problems"]], lost, "found here")
     it.dev("stop", "drain")
     f.win(f.users[8:9])
-    same(it.redis("DEL", "sk:lost"), 1, "what workers suspect")  # it is lost, too
+    until(lambda: it.redis("DEL", "sk:lost") == 1, 10, "an entry of sk:lost")  # the server loses it, too
     same([(p["kind"], p["sequence"]) for p in audit(it, f.sale, code=1)[0]["problems"]], lost, "found after the next order")
     it.dev("start", "drain")
     letters = f"SELECT seq FROM dead_letters WHERE coupon_id = {f.id} ORDER BY seq"
@@ -482,7 +481,7 @@ def told_before(it):
     same(it.sql.number(f"SELECT count FROM number_ranges WHERE coupon_id = {f.id} AND base = 0"), 8, "numbers of the first base")
 
 
-@case("a base that is not known everywhere, and a hub that waits for a segment, are mended by an inspection")
+@case("an inspection mends a base that is not known everywhere, and a hub that waits for a segment")
 def asked_for(it):
     whats = ("a base that the segment does not have", "a base that only the hub knows", "a segment that the hub has not heard")
     faulty = {what: Faulty(it, it.users(6)) for what in whats}
@@ -536,8 +535,8 @@ def fill(it, sale, many):
 
 
 def measured(it, sale, *words):
-    """Exit code, output, and the most memory it had, in KB; asked while it runs, because getrusage counts what it had
-    as a fork of this program."""
+    """Exit code, output, and peak memory in KB, read while it runs: getrusage would count the memory of this process, of
+    which it is a fork."""
     process = subprocess.Popen([BUILD / "seckillctl", "-c", it.run / "seckill.conf", "audit", *words, sale.title],
                                stdout=subprocess.PIPE, text=True,
                                env=it.environment | {"ASAN_OPTIONS": "quarantine_size_mb=1"})
@@ -546,12 +545,12 @@ def measured(it, sale, *words):
         reader = concurrent.futures.ThreadPoolExecutor(1).submit(process.stdout.read)
         while process.poll() is None:
             most = max(most, peak(process.pid))
-            time.sleep(0.005)
+            pause(0.005, "between two looks at its memory")
         return process.returncode, reader.result(), most
 
 
 def on_terminal(it, sale):
-    """What an audit shows on a terminal, besides what it says."""
+    """The progress that an audit shows on a terminal."""
     ours, theirs = pty.openpty()
     with subprocess.Popen([BUILD / "seckillctl", "-c", it.run / "seckill.conf", "audit", sale.title], stderr=theirs,
                           stdout=subprocess.DEVNULL, env=it.environment) as process:
@@ -592,7 +591,7 @@ def many(it):
             it.redis("HDEL", large.key("o", 0), first + n - 1)
         code, text, _ = measured(it, large, "--window", "40000")
         same((code, text.count("has no owner in Redis")), (1, 3), "exit, owners missing")
-        it.redis("DEL", large.key("o", 0))  # more than anyone wants to read
+        it.redis("DEL", large.key("o", 0))  # more findings than are printed
         code, text, most = measured(it, large)
         assert code == 1 and f"and {MANY - 10000} more" in text, text[-200:]
         assert most - least < 32 * 1024, f"{most - least} KB more for {MANY} problems"
@@ -602,10 +601,11 @@ def many(it):
 
 # The command
 
-@case("what is asked wrongly is refused, and a coupon that is not there cannot be told about")
+@case("wrong arguments are refused, and an unknown coupon is an error")
 def usage(it):
     it.client.close()  # it was idle for longer than nginx keeps it
     it.sale()
+    assert "--yes applies repairs: it needs --repair" in it.ctl("audit", "--yes").stderr
     every([("audit", "--yes"), ("audit", "--window"), ("audit", "--window", "0"), ("audit", "--window", "x"),
            ("audit", "a/b", "c/d"), ("audit", "--mend"), ("status", "a/b", "c/d")],
           lambda *words: same(it.ctl(*words).returncode, 64, "exit"))
@@ -619,7 +619,7 @@ def usage(it):
     same((done.returncode, done.stdout), (2, ""), "exit and output without MySQL")
 
 
-@case("numbers in Redis that cannot be are found, and the audit ends")
+@case("impossible numbers in Redis are found, and the audit ends")
 def beyond(it):
     for number in (2**63 - 1, 2**53 + 1, 2**43 + 1, -2**63, "x"):
         sale = it.sale(amount=5, segments=2)

@@ -1,5 +1,5 @@
 #!/usr/bin/env -S python3 -B
-"""Who may do what: accounts, tokens, logout, and every route for every kind of asker."""
+"""Accounts, tokens, logouts, and the status of every route for every kind of client."""
 
 import json
 import os
@@ -17,7 +17,7 @@ ASKERS = ("nobody", "owner", "customer", "seller", "rival")  # owner: of the ord
 
 
 class Stage:
-    """One of each asker, coupons of the seller's, an order of the owner's."""
+    """One client of each kind, the seller's coupons, and an order of the owner's."""
 
     def __init__(self, it):
         self.it, self.nobody = it, None
@@ -33,7 +33,7 @@ class Stage:
         return {"username": self.it.name("new"), "password": PASSWORD, "kind": "customer"}
 
     def fill(self, path):
-        """Both routes of a claim are to win something."""
+        """There is a coupon for each of the two claim routes to win."""
         name = self.two.name if path.endswith("/claims") else self.one.name
         words = {"{seller}": self.seller.name, "{user}": self.owner.name, "{name}": name, "{no}": self.order}
         for word, value in words.items():
@@ -41,7 +41,7 @@ class Stage:
         return path
 
 
-# Per route: what each of ASKERS is answered, and the body of the request.
+# For each route: the statuses for ASKERS, in their order, and the body of the request.
 MATRIX = {
     "POST /api/users": ((201, 201, 201, 201, 201), Stage.account),
     "POST /api/auth": ((200, 200, 200, 200, 200), lambda s: {"username": "known", "password": PASSWORD}),
@@ -67,7 +67,7 @@ def ask_as(stage, route, who):
     return stage.it.ask(method, stage.fill(path), getattr(stage, who), body(stage) if body else None)
 
 
-@case("every route is in the matrix, and nothing else")
+@case("the matrix has every route, and no other")
 def complete(it):
     it.routes = {f"{r['method']} {r['path']}": r for r in json.loads(it.ctl("routes", "--json").stdout)}
     same(it.routes.keys() ^ MATRIX.keys(), set(), "routes of one side only")
@@ -75,7 +75,7 @@ def complete(it):
         same(row["who"] == "anyone", MATRIX[route][0][0] < 400, f"{route} is open to anyone")
 
 
-@case("route by route, asker by asker: the status that the contract says")
+@case("every route answers every kind of client with the status of the contract")
 def matrix(it):
     it.account("known", "customer")
     stages = {who: Stage(it) for who in ASKERS}
@@ -83,7 +83,7 @@ def matrix(it):
     every(rows, lambda route, who, status: ask_as(stages[who], route, who).expect(status))
 
 
-@case("a seller's coupons are listed to everyone with a token; only the seller sees the segments")
+@case("everyone with a token may list a seller's coupons; only the seller sees the segments")
 def seller_list(it):
     stage = Stage(it)
     path = stage.seller.path + "/coupons"
@@ -94,7 +94,7 @@ def seller_list(it):
         same("segments" in stage.sale.read(getattr(stage, who)), who == "seller", f"{who} sees the segments")
 
 
-@case("a token holds while the path names another: it is the token that counts")
+@case("a token counts, not the name in the path")
 def other_names(it):
     stage = Stage(it)
     impostor = User(stage.owner.name, stage.customer.id, stage.customer.token)  # right path, wrong token
@@ -103,7 +103,7 @@ def other_names(it):
     it.ask("POST", stage.rival.path + "/coupons", stage.seller, stage.coupon()).expect(401, "unauthorized")
 
 
-@case("registering and logging in: kinds, the token's claims")
+@case("registering and logging in: kinds, the token's payload")
 def kinds(it):
     for word, kind in (("customer", "customer"), ("saler", "saler"), ("seller", "saler")):
         name = it.name("kind ü")
@@ -127,7 +127,7 @@ def stored(it):
     assert all(text.startswith("$y$") for text in stored) and len(set(stored)) == 2, stored
 
 
-@case("unknown users and wrong passwords: the same words, and about the same time")
+@case("unknown users and wrong passwords get the same answer after about the same time")
 def same_words(it):
     name = it.name("timed")
     it.register(name, "customer").expect(201)
@@ -146,14 +146,14 @@ def same_words(it):
         same(it.log_in(name, other).expect(401, "wrong-login").body, next(iter(answers)), "words")
 
 
-@case("a user made by an operator has no password that works")
+@case("a user created by seckillctl token cannot log in")
 def no_password(it):
     for user in (it.customer(), it.seller()):
         for password in ("", "!", "*", "x" * 8):
             it.log_in(user.name, password).expect(401, "wrong-login")
 
 
-@case("a name is taken once, also when many ask at once, and for both kinds")
+@case("a name can be registered once, also by concurrent requests, and for both kinds")
 def taken(it):
     name = it.name("popular")
 
@@ -170,7 +170,7 @@ def taken(it):
     it.log_in(name).expect(200)
 
 
-@case("a seller whose directory entry is lost gets it back")
+@case("a login restores a seller's lost directory entry")
 def directory(it):
     seller, user = it.account(it.name("lost"), "saler"), it.customer()
     sale = it.sale(seller)
@@ -181,7 +181,7 @@ def directory(it):
     same(it.redis("HGET", bucket, seller.name), str(seller.id), "the entry")
     catalog = next(key for key in it.redis.keys() if key.startswith("sk:n:") and it.redis("HEXISTS", key, sale.title))
     it.redis("HDEL", catalog, sale.title)
-    renew(it)  # the old ones remember
+    renew(it)  # the old ones have it in memory
     sale.win(user)
     same(it.redis("HGET", catalog, sale.title), str(sale.id), "the catalog's entry")
 
@@ -195,7 +195,7 @@ def renew(it):
 
 
 class Knocker:
-    """Goes on asking with one token, on many connections of both pools, and notes when it was let in last."""
+    """Sends requests with one token, on many connections of both pools, and notes when one was last accepted."""
 
     def __init__(self, it, user):
         self.it, self.user, self.stop = it, user, threading.Event()
@@ -227,7 +227,7 @@ class Knocker:
             thread.join()
 
 
-@case("logout: within 2 s every worker of both pools refuses that token, and only that")
+@case("logout: within 2 s every worker of both pools refuses the token, and no other")
 def logout(it):
     user = it.account(it.name("leaver"), "customer")
     other = User(user.name, user.id, it.log_in(user.name).expect(200).json["token"])
@@ -235,7 +235,7 @@ def logout(it):
     until(lambda: len(knocker.let_in) == 2, 5, "both pools let the token in")
     it.ask("POST", "/api/auth/logout", user).expect(200)
     gone = time.monotonic()
-    until(lambda: time.monotonic() > gone + 3, 5, "three seconds")  # the promise is one of time
+    until(lambda: time.monotonic() > gone + 3, 5, "three seconds")  # the promise is a time
     knocker.end()
     same(knocker.problems, [], "other answers")
     for path, last in knocker.let_in.items():
@@ -246,7 +246,7 @@ def logout(it):
     it.ask("GET", user.path + "/coupons", other).expect(204)
 
 
-@case("a worker that starts later refuses it from its first request on")
+@case("a worker that starts later refuses the token from its first request on")
 def logout_and_restart(it):
     user = it.account(it.name("leaver"), "customer")
     it.ask("POST", "/api/auth/logout", user).expect(200)

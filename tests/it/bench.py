@@ -43,7 +43,7 @@ def _(it):
     assert all(won["cpu_us"][group] > 0 for group in ("nginx", "worker", "redis", "client")), won
 
 
-@case("seckillctl load is told exactly what was sold")
+@case("tests/load/load.c counts exactly what was sold")
 def _(it):
     exact = next(book for name, book in run.books.items() if name.startswith("exact"))
     same((exact["least"], exact["most"]), (5_000, 5_000), "orders that clients know of")

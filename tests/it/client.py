@@ -5,11 +5,11 @@ import json
 import socket
 import urllib.parse
 
-LOST = (OSError, http.client.HTTPException)  # the answer did not come: nobody knows what happened
+LOST = (OSError, http.client.HTTPException)  # no answer came: the outcome is unknown
 
 
 def quote(name):
-    """A name as a piece of a path; everything but unreserved characters is percent-encoded."""
+    """A name as a part of a path: everything but unreserved characters is percent-encoded."""
     return urllib.parse.quote(name.encode(), safe="")
 
 
@@ -23,7 +23,7 @@ class Answer:
 
     @property
     def code(self):
-        """The stable word of an error, or why a course claim was not won."""
+        """The stable word of an error, or why a compat claim was not won."""
         if self.status == 204:
             return self.headers["Seckill-Result"]
         return self.json["code"] if self.status >= 400 else None
@@ -32,7 +32,7 @@ class Answer:
         return f"<{self.status} {self.body[:300]!r}>"
 
     def expect(self, status, code=None):
-        """This status, and what the contract says of a body with it. Returns self."""
+        """Checks the status and the body that the contract gives it. Returns self."""
         assert self.status == status, f"{self}, not {status}"
         if status >= 400:
             self._expect_problem(code)
@@ -52,7 +52,7 @@ class Answer:
         assert self.status != 503 or int(self.headers["Retry-After"]) >= 1, f"{self} without Retry-After"
 
     def names(self, word):
-        """The detail says what is wrong with what."""
+        """Checks that the detail names all of these."""
         assert word in self.json["detail"], f"{self} does not name {word}"
         return self
 
@@ -65,7 +65,7 @@ class Client:
                                                      source_address=address and (address, 0))
 
     def ask(self, method, path, user=None, body=None, authorization=None, headers=()):
-        """One request. user: whose token goes along; body: bytes as they are, anything else as JSON."""
+        """Sends a request. user: its token is sent; body: bytes are sent unchanged, anything else as JSON."""
         headers = dict(headers)
         if user:
             authorization = "Bearer " + user.token
@@ -96,7 +96,7 @@ def connect(address, timeout=20):
 
 
 def raw(address, data, timeout=20):
-    """Sends bytes that no HTTP library would, and returns the answer."""
+    """Sends bytes that an HTTP library would refuse to send, and returns the answer."""
     with connect(address, timeout) as s:
         s.sendall(data)
         response = http.client.HTTPResponse(s)

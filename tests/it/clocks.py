@@ -16,7 +16,7 @@ import time
 
 from harness import BUILD, main
 from losers import by_nginx, crowd, sold_out
-from tap import bail_out, case, same, until
+from tap import bail_out, case, pause, same, until
 
 LIBRARY = BUILD / "tests/it/wall_clock.so"
 HOST, REDIS = "host", "redis"
@@ -24,7 +24,7 @@ PROGRAMS = {"nginx": HOST, "spawn-fcgi": HOST, "multiwatch": HOST, "redis-server
 
 
 class Clocks:
-    """Programs of the same names, which come first in PATH and start the real ones with a clock that can be set."""
+    """Wrappers that come first in PATH and start the real programs with a clock that can be set."""
 
     def __init__(self):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="skclock", dir="/tmp"))
@@ -50,13 +50,13 @@ class Clocks:
 
     @contextlib.contextmanager
     def stepped(self, seconds, *clocks):
-        """Steps now, and back when all is over."""
+        """Steps the clocks now, and back at the end."""
         self.step(seconds, *clocks)
         try:
             yield
         finally:
             self.step(-seconds, *clocks)
-            time.sleep(0.5)  # for the next case all have noticed
+            pause(0.5, "all processes notice, before the next case")
 
     def now(self, clock=HOST):
         return time.time() + self.ahead[clock]
@@ -70,15 +70,15 @@ def add(it, sale, units):
 
 
 def spread(seconds, count):
-    """So many moments in so much time."""
+    """Yields so many times, evenly spread over so many seconds."""
     began = time.monotonic()
     for i in range(count):
-        time.sleep(max(0, began + i * seconds / count - time.monotonic()))
+        pause(max(0, began + i * seconds / count - time.monotonic()), "the pace")
         yield i
 
 
 def by_nginx_alone(it, sale, losers):
-    crowd(sale, losers, sale.claim_course)
+    crowd(sale, losers, sale.claim_compat)
     until(lambda: by_nginx(it, sale, losers[0]), 5, "nginx answers alone")
 
 
@@ -88,13 +88,13 @@ def nobody_is_refused(sale, users, seconds):
     refused = []
     began = time.monotonic()
     for i in spread(seconds, len(users)):
-        answer = sale.claim_course(users[i], clients[i % 2]())
+        answer = sale.claim_compat(users[i], clients[i % 2]())
         if answer.status != 201:
             refused.append((round(time.monotonic() - began, 2), answer.status, answer.code))
     same(refused, [], "answers besides 201, and when")
 
 
-@case("sold out, the clock is set back, units are added: whoever comes afterwards gets one, also when the moments come again")
+@case("sold out, the clock is set back, units are added: later customers get them, also when the same times are reached again")
 def sold_out_before(it):
     for seconds in (-3, -6):
         sale, _, losers = sold_out(it, losers=100)
@@ -104,7 +104,7 @@ def sold_out_before(it):
             nobody_is_refused(sale, losers[:80], -seconds + 1.5)
 
 
-@case("a worker stands still with its word when the clock is set back, and another host adds units: nobody is refused")
+@case("a worker with a sold-out notice stands still, the clock is set back, and another host adds units: nobody is refused")
 def left_behind(it):
     sale, _, losers = sold_out(it, amount=100, losers=10, segments=1)
     fresh = it.sale(seller=sale.seller, amount=100)
@@ -118,7 +118,7 @@ def left_behind(it):
         nobody_is_refused(fresh, it.users(50), 3.5)
 
 
-@case("the clock is set back: a coupon's page is what it is now, not what it was at that moment before")
+@case("the clock is set back: a coupon's page is current, not the one that was kept for that time")
 def pages(it):
     sale, users = it.sale(amount=30), it.users(20)
 
@@ -129,12 +129,12 @@ def pages(it):
     with CLOCKS.stepped(-2):
         for user in users:
             sale.win(user)
-        time.sleep(0.6)  # what was kept a moment ago, and the time until workers have noticed
+        pause(0.6, "pages that nginx kept expire, and workers notice")
         same({read() for _ in spread(2.5, 100)}, {10}, "left")
     until(lambda: not (it.run / "soldout/set-back").exists(), 5, "pages are kept again")
 
 
-@case("Redis's clock is set while a sale opens again: nobody gets a unit before all workers have forgotten, and then all do")
+@case("Redis's clock is set while a sale opens again: units are sold once all sold-out notices have expired, not before")
 def opens_again(it):
     for seconds in (-30, +30):
         sale, _, losers = sold_out(it, losers=40)
@@ -155,7 +155,7 @@ def opens_again(it):
                 assert sale.claim(user, it.new_client()).status in (200, 201), "a unit is left"
 
 
-@case("a drainer is killed with its lease and Redis's clock is set back: orders do not wait until the lease is over")
+@case("a drainer is killed while it holds a lease and Redis's clock is set back: orders do not wait for the old end of the lease")
 def drain_lease(it):
     sale, user = it.sale(), it.customer()
     with CLOCKS.stepped(-3600, REDIS):
@@ -173,7 +173,7 @@ def tokens(it):
         sale.claim(user).expect(201)
 
 
-@case("a host whose clock is ahead of Redis's: sales are created, sell and drain, and its figures stay figures")
+@case("a host's clock is ahead of Redis's: sales are created, sell and drain, and metrics stay in bounds")
 def ahead(it):
     with CLOCKS.stepped(600, HOST):
         ends = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(CLOCKS.now(REDIS) + 300))

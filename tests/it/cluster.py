@@ -4,34 +4,18 @@
 import itertools
 import json
 import signal
-import sys
 import threading
 import time
 
-from harness import POOLS, main
+from clustered import list_of, main, nodes, on_cluster
+from harness import POOLS
 from history import Final, History, Load, problems
-from nodes import Cluster
 from storm import Paused
 from stores import Session
-from tap import case, comment, same, until
+from tap import comment, pause, same, until
 
 PACE = 0.02  # seconds between two claims on a connection: the sale must last as long as the fault
 LATER = {"busy", "unavailable", "outcome-unknown", "not-replicated"}
-nodes = Cluster()
-
-
-def on_cluster(name):
-    """A case whose it.redis is the cluster."""
-    def register(function):
-        @case(name)
-        def run(it):
-            it.redis = nodes
-            try:
-                function(it)
-            except BaseException:
-                nodes.print_logs()
-                raise
-    return register
 
 
 def keys_of(sale):
@@ -67,7 +51,7 @@ class Run:
                 owed[user.id] = user
             else:
                 owed.pop(user.id, None)
-            time.sleep(PACE)
+            pause(PACE, "the pace of a customer")
         for user in owed.values():
             self.history.insist(self.sale, user, client)
 
@@ -112,7 +96,7 @@ def experiment(it):
         sale.prove(outcomes)
 
 
-@on_cluster("a coupon's segments lie on all masters, all keys of one of them in one slot")
+@on_cluster("a coupon's segments are spread over all masters, and all keys of a segment are in one hash slot")
 def spread(it):
     sale = it.sale(amount=100, segments=10)
     sale.prove(sale.rush(it.users(130)))
@@ -124,13 +108,12 @@ def spread(it):
     assert len(found) == 3 and all(found), f"a master has no key of the coupon: {found}"
 
 
-@on_cluster("nodes that call themselves by no host, or by a name, are found; those who knew them otherwise go on")
+@on_cluster("nodes announce no host, or a name: new workers find them, and running ones go on")
 def called_otherwise(it):
     users = it.users(40)
     for kind, name in ("unknown-endpoint", ""), ("hostname", "localhost"), ("ip", ""):
         nodes.call(kind, name)
-        it.dev("stop", "hot")  # new workers know what the nodes say, the cold ones and the drainers what they said
-        it.dev("start", "hot")
+        it.restart("hot")  # new workers know what the nodes say, the cold ones and the drainers what they said
         it.client.close()
         sale = it.sale(amount=20, segments=10)
         outcomes = sale.rush(users, connections=10)
@@ -138,25 +121,25 @@ def called_otherwise(it):
         sale.prove(outcomes)
 
 
-@on_cluster("an order that is missing in its customer's list, as its worker died in between, is entered by the drain")
+@on_cluster("a worker died before it entered an order in its customer's list: the drain enters it")
 def healed_index(it):
     sale, user = it.sale(amount=3), it.customer()
     with Paused(it):
         order = sale.win(user)
-        it.redis("DEL", "sk:u:{%d}" % user.id)
+        it.redis("DEL", list_of(user))
         it.ask("GET", user.path + "/coupons", user).expect(204)
     sale.drained()
-    until(lambda: it.redis("ZRANGE", "sk:u:{%d}" % user.id, 0, -1) == [order], 5, "the index")
+    until(lambda: it.redis("ZRANGE", list_of(user), 0, -1) == [order], 5, "the index")
     listed = it.ask("GET", user.path + "/coupons", user).expect(200).json["data"]
     same([c["name"] for c in listed], [sale.name], "coupons")
 
 
-@on_cluster("the drain enters an order in its customer's list when MySQL has it, not before: else it could count as lost")
+@on_cluster("the drain enters an order in its customer's list after the commit, not before: otherwise it could count as lost")
 def entered_last(it):
     sale, users = it.sale(amount=3, segments=1), it.users(2)
     sale.win(users[0])
     sale.drained()  # the cursor has its row
-    index = "sk:u:{%d}" % users[1].id
+    index = list_of(users[1])
 
     def is_written():
         return it.sql("SET SESSION TRANSACTION ISOLATION LEVEL READ UNCOMMITTED; "
@@ -174,14 +157,14 @@ def entered_last(it):
     until(lambda: it.redis("ZRANGE", index, 0, -1) == [order], 5, "the customer's list")
 
 
-@on_cluster("a newer order of a customer shows the drain that an older one is lost: it is named, once")
+@on_cluster("an older order in a customer's list that is nowhere else is named as lost, once")
 def older_lost(it):
-    sale, user = it.sale(amount=10, segments=3), it.customer()
-    order = sale.win(user)
+    sale, user, other = it.sale(amount=10, segments=1), it.customer(), it.customer()
+    others, order = sale.win(other), sale.win(user)
     sale.drained()
     _, segment, number = order.split("-")
     it.redis("HDEL", sale.key("o", segment), user.id)
-    it.sql(f"DELETE FROM orders WHERE coupon_id = {sale.id}")
+    it.sql(f"DELETE FROM orders WHERE coupon_id = {sale.id} AND user_id = {user.id}")
     with Paused(it):
         again = sale.win(user)
         it.redis("DEL", "sk:lost")  # what the worker suspects
@@ -189,15 +172,15 @@ def older_lost(it):
     until(lambda: it.sql(f"SELECT 1 FROM dead_letters WHERE coupon_id = {sale.id}"), 10, "a dead letter")
     for _ in range(2):
         letters = it.sql(f"SELECT segment, seq, record, reason FROM dead_letters WHERE coupon_id = {sale.id}")
-        claimed = it.redis("ZSCORE", "sk:u:{%d}" % user.id, order)
+        claimed = it.redis("ZSCORE", list_of(user), order)
         same(letters, [[segment, number, f"{number}|{user.id}|{claimed}",
                         "acknowledged, and lost by the servers that had it"]], "dead letters")
         it.redis("SADD", "sk:lost", f"{order}:{user.id}")
         until(lambda: not it.redis("SCARD", "sk:lost"), 10, "it is looked at again")
-    same(sale.rows(), {again: user.id}, "orders")
+    same(sale.rows(), {others: other.id, again: user.id}, "orders")
 
 
-@on_cluster("a node comes back empty: the sale is made anew from MySQL by itself, with all orders and units")
+@on_cluster("a node comes back empty: an inspection restores the sale from MySQL, with all orders and units")
 def emptied(it):
     sale, users = it.sale(amount=30, segments=3), it.users(60)
     told = {user: sale.win(user) for user in users[:12]}
@@ -216,16 +199,17 @@ def emptied(it):
     same(it.ask("GET", "/readyz").expect(200).json["closed"], [], "closed sales")
 
 
-@on_cluster("a sale of which nothing is left is made anew where its seller's list names it; else a person decides")
+@on_cluster("a sale is restored after all of its slots were lost if its seller's list or the catalog names it; otherwise it is quarantined")
 def emptied_whole(it):
     sale, users = it.sale(amount=20, segments=1), it.users(12)
     told = {user: sale.win(user) for user in users[:8]}
     sale.drained()
 
     def lose():
-        for kind, slot in (("hub", "h"), ("d", "h"), ("s", 0), ("o", 0), ("q", 0)):
-            it.redis("DEL", sale.key(kind, slot))
-        it.redis("SADD", "sk:doubt", f"{sale.id}:1")
+        with Paused(it):
+            for kind, slot in (("hub", "h"), ("d", "h"), ("s", 0), ("o", 0), ("q", 0)):
+                it.redis("DEL", sale.key(kind, slot))
+            it.redis("SADD", "sk:doubt", f"{sale.id}:1")
 
     lose()
     until(lambda: sale.claim(users[8]).status == 201, 15, "it sells again")
@@ -235,6 +219,12 @@ def emptied_whole(it):
     sale.audit()
     sellers_list = "sk:s:{%d}" % sale.seller.id
     it.redis("ZREM", sellers_list, sale.id)
+    lose()
+    until(lambda: sale.claim(users[8]).status == 200, 15, "it sells again: the catalog names it")
+    with Paused(it):
+        it.redis("ZREM", sellers_list, sale.id)
+        path = f"{sale.seller.name}/{sale.name}"
+        assert any(it.redis("HDEL", f"sk:n:{{{n}}}", path) for n in range(1024)), "the catalog does not name it"
     lose()
     closed = lambda: it.ask("GET", "/readyz").json["closed"] == [sale.title]
     until(closed, 15, "the sale is closed")
@@ -273,11 +263,11 @@ def recovery_lost(it):
         generation = it.sql(f"SELECT generation FROM coupons WHERE id = {sale.id}")[0][0]
         it.redis("HSET", sale.key("s", 1), "fence", fence.replace(":2!", f":{generation}!"))
         it.redis("SADD", "sk:doubt", f"{sale.id}:3")
+        until(lambda: it.sql(f"SELECT generation FROM coupons WHERE id = {sale.id}")[0][0] > generation, 15, "a recovery begins")
         for user, order in told.items():
             again = until(lambda u=user: (a := sale.claim(u)).status == 200 and a, 15, "its order")
             same(again.json["order"], order, f"the order of {user}")
-        assert it.sql(f"SELECT generation FROM coupons WHERE id = {sale.id}")[0][0] > generation, "it was not recovered"
-        same(it.ask("GET", "/readyz").expect(200).json["closed"], [], "closed sales")
+        until(lambda: it.ask("GET", "/readyz").expect(200).json["closed"] == [], 5, "closed sales")
     sale.audit()
 
 
@@ -294,8 +284,8 @@ def lost_by_its_servers(it):
     it.redis("SADD", "sk:doubt", member)
     until(lambda: it.redis("HGET", sale.key("s", 0), "base") != base, 10, "a new base")
     user, order, moment = at_home[3], f"{sale.id}-0-4", 1700000000000
-    it.redis("ZADD", "sk:u:{%d}" % user.id, moment, order)  # the replica that took over did not have it
-    it.redis("ZADD", "sk:u:{%d}" % it.customer().id, moment, "no order")
+    it.redis("ZADD", list_of(user), moment, order)  # the replica that took over did not have it
+    it.redis("ZADD", list_of(it.customer()), moment, "no order")
     for title in ([sale.title], []):
         said = next(s for s in json.loads(it.ctl("--json", "audit", *title).stdout) if s["id"] == sale.id)
         same([(p["kind"], p["segment"], p["sequence"], p["user"]) for p in said["problems"]],
@@ -312,14 +302,12 @@ def lost_by_its_servers(it):
     sale.audit()
 
 
-@on_cluster("nodes that tell no host, as behind a proxy: they are found where they were asked")
+@on_cluster("nodes that announce no host, as behind a proxy, are found at the address that answered")
 def unknown_endpoints(it):
     for node in nodes.nodes:
         node("CONFIG", "SET", "cluster-preferred-endpoint-type", "unknown-endpoint")
     try:
-        for part in ("hot", "cold", "drain"):
-            it.dev("stop", part)
-            it.dev("start", part)
+        it.restart("hot", "cold", "drain")
         sale = it.sale(amount=40, segments=10)
         sale.prove(sale.rush(it.users(50)))
         same([line for part in POOLS for line in (it.run / f"log/{part}.log").read_text().splitlines() if "(null)" in line],
@@ -329,31 +317,31 @@ def unknown_endpoints(it):
             node("CONFIG", "SET", "cluster-preferred-endpoint-type", "ip")
 
 
-@on_cluster("scripts vanish from all masters all the time: nobody notices")
+@on_cluster("scripts are flushed from all masters again and again: no request fails")
 def script_flush(it):
     with Run(it) as run:
         for _ in range(40):
             for master in nodes.masters():
                 master("SCRIPT", "FLUSH")
-            time.sleep(0.02)  # the rate of the fault
+            pause(0.02, "the rate of the fault")
         same(run.proof(), [], "requests that noticed")
 
 
-@on_cluster("slots of the hub and of all segments move while claims run, to the last unit and beyond")
+@on_cluster("the hash slots of the hub and of all segments move while claims run, until the sale is sold out")
 def moving(it):
     with Run(it, amount=400) as run:
         for part, keys in keys_of(run.sale).items():
             slot = nodes.slot(keys[0])
             others = [n for n in nodes.masters() if n is not nodes.master_of(slot)]
-            nodes.move(slot, others[slot % 2], while_half=lambda: time.sleep(0.05))
+            nodes.move(slot, others[slot % 2], while_half=lambda: pause(0.05, "how long the slot is on both nodes"))
         until(lambda: run.history.events[-1].refused, 20, "all is sold")
         run.proof()
 
 
-@on_cluster("redis-cli moves a few hundred slots while claims run")
+@on_cluster("redis-cli moves a few hundred hash slots while claims run")
 def resharding(it):
     with Run(it) as run:
-        source = nodes.master_of(hub_slot(run.sale))
+        source = nodes.hub_master(run.sale)
         to = next(n for n in nodes.masters() if n is not source)
         slots = nodes.slots_of(source)
         nodes.cli("reshard", source.address, "--cluster-from", source("CLUSTER", "MYID"), "--cluster-to",
@@ -373,16 +361,16 @@ def master_hangs(it):
 
 @on_cluster("kill -9 of the hub's master under load: only 503, and the sale goes on by itself within 10 s")
 def master_dies(it):
-    lose(it, lambda sale: nodes.master_of(hub_slot(sale)), signal.SIGKILL)
+    lose(it, nodes.hub_master, signal.SIGKILL)
 
 
-@on_cluster("masters begin new histories while claims run, as for a first replica: workers hear of it one by one, nothing closes")
+@on_cluster("masters change their replication id while claims run, as for a first replica: workers notice one by one, and nothing is quarantined")
 def new_history(it):
     with Run(it) as run:
         for _ in range(10):
             for master in nodes.masters():
                 master("DEBUG", "CHANGE-REPL-ID")
-                time.sleep(0.1)
+                pause(0.1, "the rate of the fault")
         run.sells_on()
         run.proof()
 
@@ -390,7 +378,7 @@ def new_history(it):
 def lose(it, choose, number):
     with Run(it) as run:
         master = choose(run.sale)
-        home = [i for i in range(run.sale.segments) if nodes.master_of(nodes.slot(run.sale.key("s", i))) is master]
+        home = nodes.segments_of(run.sale, master)
         assert home, "no segment lives there"
         freeze(master)
         with nodes.without(master, number):
@@ -416,15 +404,5 @@ def freeze(master):
     until(master.replicated, 5, "the replica has everything")
 
 
-def hub_slot(sale):
-    return nodes.slot(sale.key("hub"))
-
-
 if __name__ == "__main__":
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda n, frame: sys.exit(128 + n))
-    began = time.monotonic()
-    with nodes:
-        comment(f"cluster: {time.monotonic() - began:.1f} s")
-        main(SECKILL_REDIS=nodes.setting(), SECKILL_REDIS_USER="", SECKILL_REDIS_PASSWORD_FILE="",
-             SECKILL_REDIS_TIMEOUT_MS=1000, SECKILL_WAIT_MS=900)
+    main(SECKILL_WAIT_MS=900)

@@ -16,20 +16,20 @@ import time
 
 from client import LOST, Client
 from history import Event, History
-from judge import Stores, Told, judge, lost_and_named
+from judge import FOUND, Stores, Told, judge, lost_and_named
 from stores import RedisError
-from tap import until
+from tap import pause, until
 
 THREADS = 12
-LASTS_S = 20  # so long a sale sells
+LASTS_S = 20  # how long a sale lasts
 
 
 class Unfit(Exception):
-    """This fault cannot be done now."""
+    """This fault is not possible now."""
 
 
 class Nemesis:
-    """The dice, the installation, and what is down at this moment."""
+    """Chooses faults; has the installation and what is down at the moment."""
 
     def __init__(self, it, dice, sale):
         self.it, self.dice, self.sale, self.busy = it, dice, sale, set()
@@ -40,13 +40,13 @@ class Nemesis:
         self.notes.append(f"{time.monotonic() - self.began:6.2f} {text}")
 
     def last(self, least, most):
-        """The fault goes on for so long."""
-        time.sleep(self.dice.uniform(least, most))
+        """Waits for as long as the fault lasts."""
+        pause(self.dice.uniform(least, most), "how long the fault lasts")
 
     # choosing
 
     def shard(self, whole=True):
-        """A master that nothing happens to, mostly one that this sale needs; and its replica, if there has to be one."""
+        """A master without a fault, mostly one that this sale needs; and its replica, if one is required."""
         if len(self.nodes.alive()) < 3:
             raise Unfit("too many are away already")
         needed = {self.nodes.master_of(self.nodes.slot(self.sale.key("hub")))} | {
@@ -68,7 +68,7 @@ class Nemesis:
 
     @contextlib.contextmanager
     def taking(self, *hosts):
-        """Nothing else happens to these meanwhile, and the cluster is asked through others."""
+        """Reserves these nodes: no other fault hits them meanwhile, and commands go to others."""
         hosts = {host for host in hosts if host}
         if hosts & self.busy:
             raise Unfit("taken")
@@ -83,7 +83,7 @@ class Nemesis:
     # waiting
 
     def until_promoted(self, replica, seconds=8):
-        """By itself; after so many seconds an operator does it, because Redis does not always."""
+        """Waits for a failover; after so many seconds an operator promotes the replica, because Redis does not always."""
         try:
             until(lambda: role(replica) == "master", seconds, "the failover", every=0.05)
         except AssertionError:
@@ -161,7 +161,7 @@ def kill_majority(n):
 
 @contextlib.contextmanager
 def torn_write(n):
-    """Power was lost in a write: everything that was fsynced is there, and half a command behind it."""
+    """Power is lost during a write: everything that was synced is there, followed by half a command."""
     master, _ = n.shard()
     with n.taking(master):
         master.down()
@@ -174,7 +174,7 @@ def torn_write(n):
 
 @contextlib.contextmanager
 def old_copy(n):
-    """A disk that lied, or a snapshot that was put back: the master comes back as it was, before a replica noticed."""
+    """A disk loses synced data, or a snapshot is restored: the master comes back with older data before a replica takes over."""
     master, _ = n.shard()
     copy = master.files / "copy"
     shutil.rmtree(copy, ignore_errors=True)
@@ -190,7 +190,7 @@ def old_copy(n):
 
 @contextlib.contextmanager
 def empty_master(n):
-    """It comes back at once without its data, and its replica copies that."""
+    """A master comes back at once without its data, and its replica copies that."""
     master, replica = n.shard()
     with n.taking(master, replica):
         master.down()
@@ -235,7 +235,7 @@ def lost_node(n):
 
 @contextlib.contextmanager
 def stale_replica(n):
-    """A replica is cut off while orders come in; then its master dies, and it takes over without them."""
+    """A replica is cut off while orders come in; then its master is killed, and the replica takes over without them."""
     master, replica = n.shard()
     with n.taking(master, replica):
         replica.cut()
@@ -271,7 +271,7 @@ def minority(n):
 
 @contextlib.contextmanager
 def short_partition(n):
-    """Over before anybody is replaced, or just then."""
+    """A partition that ends before a failover, or at the same time."""
     (master, _), app = n.shard(), n.app()
     with n.taking(master, app):
         master.cut()
@@ -311,7 +311,7 @@ def database_cut_off(n):
 
 @contextlib.contextmanager
 def slot_half_moved(n):
-    """Resharding stopped in the midst of a slot: some keys are here, the others there."""
+    """Resharding stops within a hash slot: some keys are on one node, the others on the other."""
     master, _ = n.shard()
     to = next((m for m in n.nodes.masters() if m is not master and m not in n.busy), None)
     if not to:
@@ -362,7 +362,7 @@ def stopped(n, choose):
 
 @contextlib.contextmanager
 def master_stopped(n):
-    """It hangs until its replica has taken over, and then goes on as if nothing had been."""
+    """A master hangs until its replica has taken over, and then goes on."""
     master, replica = n.shard()
     with n.taking(master, replica):
         master.signal(signal.SIGSTOP)
@@ -458,7 +458,7 @@ class Storm:
         self.threads = [threading.Thread(target=self._safely, args=(random.Random(self.dice.random()), self.users[i::THREADS]),
                                          daemon=True) for i in range(THREADS)]
 
-    # customers, each of whom may come by either host
+    # customers, who use both hosts
 
     def ask(self, user, clients, dice):
         client = dice.choice(clients)
@@ -493,11 +493,11 @@ class Storm:
     # the storm
 
     def run(self, faults):
-        """Does so many, mostly one after the other, sometimes two at a time."""
+        """Carries out so many faults, mostly one after the other, sometimes two at a time."""
         for thread in self.threads:
             thread.start()
         n = self.nemesis
-        time.sleep(0.5)  # some units are sold
+        until(lambda: any(e.status == 201 for e in list(self.history.events)), 20, "units are sold")
         try:
             while sum(n.counts.values()) < faults:
                 with contextlib.ExitStack() as struck:
@@ -530,14 +530,14 @@ class Storm:
     # healing, and the end
 
     def heal(self):
-        """What an operator does: a half-moved slot is fixed, closed sales are recovered. Then everybody asks again."""
+        """Does what an operator does: fixes half-moved hash slots and recovers quarantined sales. Then everybody asks again."""
         n = self.nemesis
         until(lambda: all(node.answers() for node in n.nodes.nodes), 20, "all nodes answer")
         if n.half_moved:
             until(self._finished, 20, "half-moved slots are finished", every=0.5)
         n.nodes.until_whole()
         n.note("the cluster is whole")
-        time.sleep(2)  # what is in flight has arrived by then, as promised
+        pause(2, "requests and messages that are on their way arrive within this time, as promised")
         until(lambda: all(app.ready() for app in self.it.apps), 30, "both hosts are ready", every=0.1)
         self.over.set()
         for thread in self.threads:
@@ -552,7 +552,7 @@ class Storm:
         self._drained()
 
     def _audit(self, *words):
-        """On every host, each of which was told of other orders; what is found besides dead letters."""
+        """Audits on every host, because each has other high-water marks; returns findings other than dead letters."""
         found = []
         for app in self.it.apps:
             done = app.ctl("--json", "audit", *words, self.sale.title, settings="drain.conf")
@@ -562,7 +562,7 @@ class Storm:
         return found
 
     def _finished(self):
-        """False while a node has not heard of a failover yet."""
+        """False while a node has not noticed a failover."""
         nodes, half = self.it.nodes, []
         try:
             half = nodes.half_moved()
@@ -574,7 +574,7 @@ class Storm:
             self.nemesis.note(f"half-moved slots: {[(slot, to.name) for slot, to in half]}")
 
     def _named_closed(self):
-        """By either host, in three looks: an inspection may be on its way."""
+        """Whether either host names the sale, in three tries: an inspection may be under way."""
         found = set()
         for _ in range(3):
             for app in self.it.apps:
@@ -582,11 +582,11 @@ class Storm:
                     found |= set(app.ask("GET", "/readyz").json.get("closed", []))
             if found:
                 break
-            time.sleep(0.3)
+            pause(0.3, "an inspection may be on its way")
         return self.sale.title in found
 
     def _recover(self):
-        """On either host, where one of them names the sale as closed."""
+        """Recovers the sale on either host, if one of them names it as closed."""
         if not self._named_closed():
             return
         app = self.dice.choice(self.it.apps)
@@ -595,13 +595,13 @@ class Storm:
         self.recovered.append((app.name, done.returncode, done.stdout.strip()))
 
     def _closings(self):
-        """What was said of inspections and recoveries of this sale."""
+        """Log lines on inspections and recoveries of this sale."""
         return [f"{host.name} {line}" for host in self.it.apps for log in sorted(host.files.glob("log/*.log"))
                 for line in log.read_text(errors="replace").splitlines()
                 if str(self.sale.id) in line and ("coupon_" in line or "regress" in line)]
 
     def _last_round(self):
-        """Everybody asks until there is an answer, for up to 20 s. True when the sale is closed (again)."""
+        """Everybody asks until there is an answer, for up to 20 s. True when the sale is quarantined (again)."""
         queue, deadline = collections.deque(self.users), time.monotonic() + 20
         fenced = threading.Event()
 
@@ -615,7 +615,7 @@ class Storm:
                         fenced.set()
                     if event.unknown:
                         queue.append(user)
-                        time.sleep(0.05)
+                        pause(0.05, "the pace of a customer")
         threads = [threading.Thread(target=work, args=(random.Random(self.dice.random()),), daemon=True) for _ in range(8)]
         for thread in threads:
             thread.start()
@@ -625,20 +625,33 @@ class Storm:
         return fenced.is_set()
 
     def _drained(self, seconds=15):
-        """Until the lists are empty; what is then left there the judge sees."""
+        """Waits until the lists are empty; the judge finds what is left there."""
         def empty():
             return not any(self.it.redis("LLEN", self.sale.key("q", i)) for i in range(self.sale.segments))
         with contextlib.suppress(AssertionError, RedisError):
             until(empty, seconds, "the lists are empty", every=0.05)
-        time.sleep(0.3)  # index entries are written behind the trim
+        pause(0.3, "entries of customers' lists are written after the trim")
+
+    def _ask_for_lost(self, told):
+        """An order may be lost together with its customer's list and the host that acknowledged it. No server has evidence of it
+        then, but its customer who asks for the number is told that it is lost."""
+        users = {user.id: user for user in self.users}
+        for user, orders in told.orders.items():
+            for at in orders:
+                if at not in self.stores.rows and at not in self.stores.dead:
+                    answer = self.it.apps[0].ask("GET", f"/api/orders/{self.stores.name(at)}", users[user])
+                    if answer.status == 200 and answer.json["status"] == "lost":
+                        self.stores.dead[at] = FOUND
 
     def verdict(self):
-        """Kind -> what was found; and what there is to say of the sale."""
+        """Findings by kind, and a summary of the sale."""
         told = Told(self.history.events)
         for user in self.stuck:
             told.last.pop(user, None)
         self.stores = Stores().read(self.sale, self.it.sql, self.it.redis, [user.id for user in self.users])
         self.told = told
+        if self.nemesis.counts["an app host lost with its files"]:
+            self._ask_for_lost(told)
         found = judge(told, self.stores)
         lost = lost_and_named(told, self.stores)
         if self.recovered and self.recovered[-1][1]:
@@ -655,7 +668,7 @@ class Storm:
                        f"{len(self.recovered)} times recovered")
 
     def keep(self, folder):
-        """All that is needed to find out what happened."""
+        """Keeps everything that is needed to find out what happened."""
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         (folder / "faults").write_text("\n".join(self.nemesis.notes) + "\n")

@@ -84,7 +84,7 @@ EARLIER += [(statement, how) for statement in ("SELECT seq, user_id FROM orders"
 EARLIER += [("^COMMIT$", how) for how in (COMMIT_FAILED, "after")]
 
 
-@case("orders of earlier incarnations, lost numbers, one that is found again: each statement fails, and each is written once")
+@case("orders above earlier bases, lost numbers, one that is found again: each statement fails, and each is written once")
 def earlier(it):
     seller, crowd = it.seller(), iter(it.users(4 * len(EARLIER)))
 
@@ -111,7 +111,7 @@ LOOK = [(statement, "after") for statement in ("FROM coupons WHERE id = . AND se
 LOOK += [(statement, "half") for statement in ("SELECT seq, user_id FROM orders", "SELECT seq, id, state")]
 
 
-@case("a look for an order that is lost: each statement fails, and its dead letter is one")
+@case("a lost order is searched for: each statement fails, and there is one dead letter")
 def look(it):
     def survives(statement, how):
         sale, user = it.sale(amount=10, segments=1), it.customer()
@@ -168,8 +168,8 @@ def decisions(it):
            (["drop", "--reason", "x"], "FOR UPDATE", "half")], decided)
 
 
-READS = ["SELECT GET_LOCK", r"WHERE c.id = \?", "SELECT segment FROM drain_cursors", "SELECT amount, sold, cancelled",
-         "SELECT seq, user_id, claimed_at_ms, live_user", "SELECT id, seq, state, reason, record, digest FROM dead_letters",
+READS = ["SELECT GET_LOCK", r"WHERE c.id = \?", "ORDER BY segment FOR UPDATE", "SELECT amount, sold, cancelled",
+         "SELECT o.seq, o.user_id, o.claimed_at_ms", "SELECT id, seq, record, state, reason FROM dead_letters",
          "FROM number_ranges", "SELECT hub_term",
          r"SELECT segment, COUNT\(\*\) FROM orders"]
 WRITES = [r"UPDATE coupons SET generation = \?", INSERT, "INSERT INTO drain_cursors", SOLD]
@@ -178,7 +178,7 @@ RECOVERY += [(statement, how) for statement in WRITES for how in (DEADLOCK, "bef
 RECOVERY += [("^COMMIT$", how) for how in (COMMIT_FAILED, "before", "after")]
 
 
-@case("a recovery whose reads end half-way, or whose writes fail: it says so, opens nothing, and the next one is exact")
+@case("a recovery whose reads end half-way or whose writes fail reports it and opens nothing; the next one is exact")
 def recovery(it):
     books = Ledger(it, amount=60, segments=2, customers=60)
     books.sell(len(RECOVERY))
@@ -224,7 +224,7 @@ def pages(it):
     every([("half",), ("half-error",), ("before",), ("after",), (TOO_MANY_STATEMENTS,)], cut)
 
 
-@case("a command whose rows end half-way prints none of them, and fails")
+@case("a command whose rows end half-way prints none and fails")
 def lists(it):
     sale = it.sale(amount=5, segments=1)
     sale.win(it.customer())

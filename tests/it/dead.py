@@ -77,7 +77,7 @@ def escaped(it):
     same(audit(it, sale)["problems"], [], "problems")
 
 
-@case("a retry is refused for as long as MySQL refuses the order, and then makes it one")
+@case("a retry fails while MySQL refuses the order, and then inserts it")
 def retried(it):
     c = Conflict(it, it.users(3))
     same(audit(it, c.sale)["problems"][-1]["kind"], "dead-letter", "the audit")
@@ -114,7 +114,7 @@ def dropped(it):
     same(c.status()["status"], "failed", "status")
 
 
-@case("its customer sees it as failed, not as queued for ever, and asking again names the same order")
+@case("the customer sees the order as failed, not as queued, and a repeated claim returns the same order")
 def customer(it):
     c = Conflict(it, it.users(3))
     shown = c.status()
@@ -130,7 +130,7 @@ def customer(it):
     same(c.status()["status"], "pending", "the order, retried")
 
 
-@case("MySQL is the last fence for a retry, too")
+@case("MySQL's constraints hold for a retry, too")
 def fence(it):
     sale, users = it.sale(amount=10, segments=1), it.users(4)
     with Paused(it):
@@ -164,7 +164,7 @@ def nobody(it):
     same(len(sale.rows()), 1, "orders")
 
 
-@case("letters that name a number as lost: nobody can make an order of it, a person can drop it")
+@case("a dead letter that names a number as lost cannot be retried, and can be dropped")
 def lost(it):
     sale, users = it.sale(amount=5, segments=1), it.users(2)
     sale.win(users[0])
@@ -175,7 +175,7 @@ def lost(it):
            "'acknowledged, and lost by the servers that had it', 1)")
     unknown, known = [letter["id"] for letter in letters(it, sale)]
     same(decide(it, 1, "retry", unknown, known),
-         {unknown: "it names a lost order, and whose that was is not known",
+         {unknown: "it names a lost order, and its customer is not known",
           known: "its customer has no order of this coupon in Redis"}, "retried")
     decide(it, 0, "drop", unknown, known, "--reason", "paid back")
     same(letters(it, sale), [], "open letters")
@@ -211,7 +211,7 @@ def metrics(it):
     same(it.ctl("dead", "list").stdout, "no dead letters\n", "the list")
 
 
-@case("what is asked wrongly is refused and changes nothing")
+@case("wrong arguments are refused and change nothing")
 def usage(it):
     c = Conflict(it, it.users(3))
     every([(), ("list", "x"), ("retry",), ("retry", "x"), ("retry", c.id, "x"), ("drop", c.id), ("drop", "--reason", "x"),

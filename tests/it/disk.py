@@ -82,7 +82,7 @@ def ends(it):
     assert "Can't recover from AOF write error" in (it.run / "log/redis.log").read_text().splitlines()[-1], "its log"
 
 
-@case("Redis's disk is full: it ends itself, acknowledges nothing that it cannot keep, and with room knows all that it did")
+@case("Redis's disk is full: Redis ends and acknowledges nothing that it cannot keep; with room it has all that it acknowledged")
 def redis_full(it):
     data = move(it, "redis")
     it.redis.close()
@@ -163,7 +163,7 @@ def shared_files_in(it, directory):
         restart(it, "hot", "cold", "drain")
 
 
-@case("board and marks do not fit on their disk: the service says so and sells on, with memory of its own")
+@case("stats and high-water table do not fit on their disk: the service reports it and goes on with memory of its own")
 def no_room_for_shared_files(it):
     directory = it.run / "shared"
     directory.mkdir()
@@ -219,7 +219,7 @@ def no_room_for_long_answers(it):
     same(answer.count(b"\\u0001"), 20 * 2000, "characters that came")
 
 
-@case("no room for the files that tell nginx who is sold out: workers say it, and it is counted")
+@case("there is no room for nginx's sold-out markers: workers answer instead, and it is counted")
 def no_room_for_sold_out(it):
     sale, users = it.sale(amount=4, segments=2), it.users(60)
     with small(it.run / "soldout", "64k", nr_inodes=1):
@@ -227,7 +227,7 @@ def no_room_for_sold_out(it):
 
         def counted():
             for user in users:
-                assert sale.claim_course(user).status < 500
+                assert sale.claim_compat(user).status < 500
             return metric(it, "sold_out_files_failed_total")
         until(counted, 20, "files fail")
         assert "sold_out_file_failed" in (it.run / "log/hot.log").read_text(), "the log says nothing"
@@ -246,7 +246,7 @@ def programs(it):
     return found
 
 
-@case("a part that cannot be put on record is not left running")
+@case("a part whose pid cannot be recorded is not left running")
 def no_room_for_a_pid(it):
     it.dev("stop", "hot")
     pids = it.run / "pid"

@@ -12,7 +12,7 @@ from harness import BUILD, main
 from sale import RANGE
 from stores import Session, SqlError
 from storm import Paused, kill
-from tap import allowed, case, comment, every, same, until
+from tap import allowed, case, comment, every, pause, same, until
 
 
 def dead_letters(it, sale):
@@ -71,7 +71,7 @@ class Poisoned:
         same(self.it.ctl("audit", self.sale.title).returncode, 1, "exit of the audit: there is a dead letter")
 
 
-@case("a record that is none becomes a dead letter; the orders around it flow")
+@case("an unreadable record becomes a dead letter; the orders around it are drained")
 def poison(it):
     users = it.users(4)
     with Paused(it):
@@ -79,7 +79,7 @@ def poison(it):
     every(list(POISON), lambda what: sales[what].prove())
 
 
-@case("poison at the head, at the end, twice, in every segment")
+@case("unreadable records at the head, at the end, twice, in every segment")
 def much_poison(it):
     sale, users = it.sale(amount=40, segments=4), it.users(30)
     with Paused(it):
@@ -118,7 +118,7 @@ def redelivered(it):
     sale.audit()
 
 
-@case("the cursor alone decides: a repeated batch of everything is a no-op")
+@case("the cursor decides: repeating all batches changes nothing")
 def repeated_batch(it):
     sale, user = it.sale(amount=5, segments=1), it.customer()
     sale.win(user)
@@ -129,7 +129,7 @@ def repeated_batch(it):
     same((len(sale.rows()), sold(it, sale), dead_letters(it, sale)), (1, 1, {}), "rows, sold, dead letters")
 
 
-@case("a customer who has a live order in MySQL already: the second becomes a dead letter, the rest flows")
+@case("a customer already has a live order in MySQL: the second becomes a dead letter, the rest is drained")
 def conflict(it):
     sale, users = it.sale(amount=20, segments=3), it.users(12)
     it.sql("INSERT INTO orders (coupon_id, segment, seq, user_id, status, claimed_at_ms, confirmed_at_ms) "
@@ -148,7 +148,7 @@ def conflict(it):
     same(it.ctl("audit", sale.title).returncode, 1, "exit of the audit")
 
 
-@case("the last fence: MySQL takes no more orders than units")
+@case("MySQL accepts no more orders than units")
 def fence(it):
     sale, users = it.sale(amount=10, segments=2), it.users(8)
     with Paused(it):
@@ -176,7 +176,7 @@ def cursors_are_locked(it, sale):
     return False
 
 
-@case("a deadlock: MySQL throws a batch out, and it is done again")
+@case("MySQL ends a batch because of a deadlock, and it is repeated")
 def deadlock(it):
     sale, users, met = it.sale(amount=10, segments=2), it.users(8), fails_with(it, 1213)
     orders = {sale.win(user): user.id for user in users[:4]}
@@ -197,7 +197,7 @@ def deadlock(it):
     sale.audit()
 
 
-@case("a lock that somebody holds for long: the batch gives up, and is done again")
+@case("another connection holds a lock for long: the batch ends, and is repeated")
 def lock_wait(it):
     sale, users, met = it.sale(amount=10, segments=2), it.users(8), fails_with(it, 1205)
     orders = {sale.win(user): user.id for user in users[:4]}
@@ -228,7 +228,7 @@ def constraints(it):
         raise AssertionError(f"MySQL took: {statement}")
 
 
-@case("a sequence from the future stops its own segment, loses nothing, and shows in the audit")
+@case("a number above the expected one stops its segment, loses nothing, and is a finding")
 def gap(it):
     sale, users = it.sale(amount=60, segments=2), it.users(40)
     with Paused(it):
@@ -247,7 +247,7 @@ def gap(it):
     sale.audit()
 
 
-@case("a number that MySQL has given to another customer: the record is kept for a person to look at")
+@case("a number that another customer has in MySQL becomes a dead letter")
 def reused(it):
     sale, users = it.sale(amount=60, segments=1), it.users(5)
     for user in users[:2]:
@@ -293,7 +293,7 @@ def supply_cut_short(it):
     sale.audit()
 
 
-@case("a cursor that fell behind its rows, as after a partial restore, is no balance")
+@case("a cursor behind its rows, as after a partial restore, is a finding")
 def cursor_behind(it):
     sale, users = it.sale(amount=3, segments=1), it.users(3)
     for user in users:
@@ -303,7 +303,7 @@ def cursor_behind(it):
     it.sql(f"UPDATE drain_cursors SET next_number = 2 WHERE coupon_id = {sale.id}")
     done = it.ctl("audit", f"{sale.seller.name}/{sale.name}")
     same(done.returncode, 1, "exit of the audit")
-    assert "the cursor is 2, but order 3 is in MySQL" in done.stdout, done.stdout
+    assert "the cursor of segment 0 is 2, but order 3 is in MySQL" in done.stdout, done.stdout
     it.sql(f"UPDATE drain_cursors SET next_number = 4 WHERE coupon_id = {sale.id}")
     sale.audit()
 
@@ -327,7 +327,7 @@ def ranges(it, sale):
     return {int(base): int(count) for base, count in rows}
 
 
-@case("what stands on a list from before its segment began anew is drained, once; the cursor is that of the new numbers")
+@case("orders that were on a list before its segment got a new base are drained once; the cursor follows the new numbers")
 def earlier_incarnation(it):
     sale, users = it.sale(amount=20, segments=1), it.users(12)
     orders = {sale.win(user): user.id for user in users[:1]}
@@ -389,7 +389,7 @@ def replaced(it):
     sale.audit()
 
 
-@case("numbers that are named lost become dead letters, once; their orders, should they come back, become orders")
+@case("numbers that are named as lost become dead letters, once; an order that comes back is inserted")
 def named_lost(it):
     sale, users = it.sale(amount=20, segments=1), it.users(9)
     with Paused(it):
@@ -434,7 +434,7 @@ def suspect(it, *suspicions):
     until(lambda: not it.redis("SCARD", "sk:lost"), 10, "the drainers have looked")
 
 
-@case("an order that only its customer's list names is named as lost, once; what is somewhere, or was told to nobody, is not")
+@case("an order that only its customer's list has is named as lost, once; others are not")
 def only_listed(it):
     sale, users = it.sale(amount=20, segments=1), it.users(5)
     orders = [sale.win(user) for user in users[:4]]
@@ -552,7 +552,7 @@ def batch_of_one(it):
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=it.environment) as drainer:
         assert "started" in drainer.stderr.readline()
         before = commands(it)
-        time.sleep(1)  # the time over which it is watched
+        pause(1, "the time over which it is watched")
         asked = commands(it) - before
         drainer.send_signal(signal.SIGTERM)
         same(drainer.wait(timeout=3), 0, "exit")

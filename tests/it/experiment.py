@@ -1,14 +1,14 @@
 #!/usr/bin/env -S python3 -B
-"""The ancestor's experiment: customers at once on segmented stock. All units are sold, nobody is refused too early."""
+"""Customers at once on segmented stock. All units are sold, nobody is refused too early."""
 
 from harness import main
 from sale import Crowd
 from tap import case, same, until
 
 
-def sell(it, amount, customers, segments, course=False):
+def sell(it, amount, customers, segments, compat=False):
     sale = it.sale(amount=amount, segments=segments)
-    outcomes = sale.rush(it.users(customers), course=course)
+    outcomes = sale.rush(it.users(customers), compat=compat)
     sale.prove(outcomes)
     return sale, outcomes
 
@@ -23,18 +23,18 @@ def as_many_as_units(it):
         sale.prove(outcomes)
 
 
-@case("the same by the course's PATCH")
-def by_the_course_route(it):
-    sell(it, amount=100, customers=100, segments=10, course=True)
+@case("the same by the compat PATCH")
+def by_the_compat_route(it):
+    sell(it, amount=100, customers=100, segments=10, compat=True)
 
 
-@case("more customers than units: exactly the units are won, the others are told sold out")
+@case("more customers than units: every unit is won, and the others are told \"sold out\"")
 def more_customers(it):
     sale, outcomes = sell(it, amount=100, customers=160, segments=10)
     sale.ask_again(outcomes)
 
 
-@case("all customers in one home segment: stock travels to them")
+@case("all customers have one home segment: stock travels there")
 def one_home(it):
     sale = it.sale(amount=60, segments=10)
     users = it.users(900)
@@ -97,12 +97,12 @@ def one_by_one(it):
     for user in users[:40]:
         sale.win(user)
     sale.claim(users[40]).expect(410, "sold-out")
-    sale.claim_course(users[40]).expect(204, "sold-out")
+    sale.claim_compat(users[40]).expect(204, "sold-out")
     sale.drained()
     sale.audit()
 
 
-@case("the sales among themselves: the audit of everything is balanced")
+@case("the audit of all sales is balanced")
 def everything(it):
     same(it.ctl("audit").returncode, 0, "exit of the audit")
 

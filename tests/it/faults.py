@@ -32,7 +32,7 @@ def drainers(it):
     storm.proof()
 
 
-@case("everything of ours is killed at once")
+@case("all processes of the service are killed at once")
 def all_of_ours(it):
     storm = Storm(it)
     storm.pulse(lambda: kill([pid for part in POOLS for pid in it.workers(part)]), 4, every=0.25)
@@ -41,7 +41,7 @@ def all_of_ours(it):
     storm.proof()
 
 
-@case("scripts vanish from Redis all the time: nobody notices")
+@case("scripts are flushed from Redis again and again: no request fails")
 def script_flush(it):
     storm = Storm(it)
     storm.pulse(lambda: it.redis("SCRIPT", "FLUSH"), 60, every=0.02)
@@ -94,7 +94,7 @@ def auth_workers(it):
     it.full("auth")
 
 
-@case("in the end everything is balanced, nothing is a dead letter, every pool is complete")
+@case("in the end everything is balanced, there are no dead letters, and every pool is complete")
 def in_the_end(it):
     for part in POOLS:
         it.full(part)

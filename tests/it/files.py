@@ -184,7 +184,7 @@ def highest(orders):
     return numbers
 
 
-@case("marks: a segment has one from its first order on, and gives it back when MySQL has the orders of a sale that is over")
+@case("high-water table: a segment has an entry from its first order on, and frees it when the sale is over and its orders are in MySQL")
 def marks(it):
     sold_out, ended, running = (it.sale(amount=amount, segments=4) for amount in (6, 20, 20))
     it.dev("stop", "redis")
@@ -221,7 +221,7 @@ def fill_marks(it):
         words.release()
 
 
-@case("marks that are full: /readyz says so, sales go on, and the drainers make room for those of sales that are there")
+@case("the high-water table is full: /readyz warns, sales go on, and the drainers free entries of sales that are over")
 def full_marks(it):
     sale = it.sale(amount=100, segments=2)
     it.dev("stop", "drain")
@@ -238,7 +238,7 @@ def full_marks(it):
     until(lambda: sale.win(it.customer()) and marked(it, sale), 15, "a segment has a mark again", every=0.3)
 
 
-@case("marks that are full, and Redis goes back: nobody noticed, yet no number is given twice, and MySQL has one row for each")
+@case("the high-water table is full and Redis is rolled back: no number is given twice, and MySQL has one row for each")
 def rollback_without_marks(it):
     sale, redis = it.sale(amount=60, segments=2), it.run / "data/redis"
     it.dev("stop", "drain")

@@ -7,6 +7,7 @@ Environment: top_srcdir, top_builddir (as automake gives them); IT_KEEP=1 keeps 
 """
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import json
@@ -18,6 +19,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 from client import Client, quote
@@ -31,7 +33,7 @@ PASSWORD = "correct horse"
 POOLS = ("hot", "cold", "auth", "drain")
 PARTS = ("redis", "mysql", *POOLS, "nginx")
 SERVERS = ("redis-server", "redis-cli", "mariadbd", "mariadb", "mariadb-install-db", "nginx", "spawn-fcgi", "multiwatch", "curl")
-# A disk that others use may need seconds for an fsync: only the tests of faults want to see that.
+# An fsync may take seconds on a busy disk; only tests of faults need the usual time-out.
 PATIENT = {"SECKILL_REDIS_TIMEOUT_MS": "4000"}
 
 
@@ -45,7 +47,7 @@ class User:
 
 
 def claims_of(token):
-    """What a token says, unverified."""
+    """The payload of a token, unverified."""
     payload = token.split(".")[1]
     return json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
 
@@ -69,7 +71,7 @@ class Instance:
     # starting and stopping
 
     def start(self):
-        for attempt in range(5):  # between our look and nginx's bind another program may take the port
+        for attempt in range(5):  # another program may take the port before nginx binds it
             self.port = free_port()
             done = self._dev("start")
             if done.returncode == 0:
@@ -91,8 +93,13 @@ class Instance:
         done = self._dev(*words)
         assert done.returncode == 0, f"./dev {' '.join(words)}: {done.stdout}{done.stderr}"
 
+    def restart(self, *parts):
+        for part in parts:
+            self.dev("stop", part)
+            self.dev("start", part)
+
     def remove(self):
-        """Stops everything and removes the directory; true when all went as it should."""
+        """Stops everything and removes the directory. True when everything stopped when it was asked to."""
         stopped = subprocess.run([SOURCE / "dev", "stop"], env=self.environment, capture_output=True, text=True,
                                  stdin=subprocess.DEVNULL)
         left = [pid for part in PARTS for pid in self.pids(part)]
@@ -117,7 +124,7 @@ class Instance:
         return int((self.run / "pid" / part).read_text().split()[0])
 
     def pids(self, part, program=None):
-        """Every process of a part (they share a session); of one program only, when it is named."""
+        """Processes of a part, which share a session; only those of one program when it is given."""
         try:
             leader = self.leader(part)
         except OSError:
@@ -147,14 +154,29 @@ class Instance:
     def new_client(self):
         return Client(self.port)
 
+    @contextlib.contextmanager
+    def asking(self, *question):
+        """A request on a connection of its own: its answer comes into the list, at the latest when the block ends."""
+        answers, client = [], self.new_client()
+        thread = threading.Thread(target=lambda: answers.append(client.ask(*question)), daemon=True)
+        thread.start()
+        yield answers
+        thread.join(30)
+        assert answers, f"no answer to {question}"
+
     def ctl(self, *words, **more):
         writes_orders = {"recover", "rebuild", "dead", "--repair"} & set(map(str, words))
         settings = self.run / ("drain.conf" if writes_orders else "seckill.conf")
         return subprocess.run([BUILD / "seckillctl", "-c", settings, *map(str, words)], text=True,
                               capture_output=True, timeout=60, env=self.environment, **more)
 
+    def load(self, sale, *words, port=None):
+        """tests/load/load.c: claims with each token of a file once."""
+        return subprocess.run([BUILD / "tests/load/load", f"http://127.0.0.1:{port or self.port}", sale, *map(str, words)],
+                              text=True, capture_output=True, timeout=60)
+
     def users(self, count, kind="customer"):
-        """New users with tokens, without passwords: quick."""
+        """New users with tokens but without passwords, which would take time to hash."""
         done = self.ctl("token", "--kind", kind, "--count", count, "--prefix", self.name(kind[0]) + "-")
         assert done.returncode == 0, done
         users = [User(*line.split("\t")) for line in done.stdout.splitlines()]
@@ -192,7 +214,7 @@ class Instance:
 
 
 def sign(header, claims, key, digest=hashlib.sha256):
-    """A JWT as anyone with this key could make it. claims: an object, or bytes."""
+    """A JWT that is signed with this key. claims: an object, or bytes."""
     def part(value):
         text = value if isinstance(value, bytes) else json.dumps(value).encode()
         return base64.urlsafe_b64encode(text).rstrip(b"=")
@@ -210,14 +232,15 @@ def _is_member(pid, session, program):
     return int(fields[3]) == session and fields[0] != "Z" and program in (None, name)
 
 
-def _on_signal(number, frame):
-    sys.exit(128 + number)
+def exit_on_signals():
+    """A signal ends the program like sys.exit(), so that everything it has started is stopped."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda n, frame: sys.exit(128 + n))
 
 
 def main(before=None, **settings):
-    """Runs the file's cases against an instance of their own. before: what it needs to be told before it starts."""
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, _on_signal)
+    """Runs the file's cases on an instance of their own. before: a function of the instance, called before it starts."""
+    exit_on_signals()
     need_all(*SERVERS)
     instance, failures = Instance(**settings), 1
     began = time.monotonic()

@@ -16,6 +16,7 @@ import time
 from typing import NamedTuple
 
 from client import LOST, Client
+from tap import pause
 
 PATIENCE = 30  # seconds that a customer goes on asking
 
@@ -35,7 +36,7 @@ class Event(NamedTuple):
 
     @property
     def unknown(self):
-        """It may have been executed, or not."""
+        """The request may have been executed."""
         return self.status is None or self.status >= 500
 
 
@@ -69,16 +70,16 @@ class History:
         self.events.append(event)
         return event
 
-    def insist(self, sale, user, client, pause=0.01):
-        """Asks until there is an answer that says what happened. When one has waited in vain, the others ask once."""
+    def insist(self, sale, user, client):
+        """Asks until the outcome is known. Once a customer has waited in vain, the others ask only once."""
         deadline = time.monotonic() + PATIENCE
         while (event := self.ask(sale, user, client)).unknown and not self.in_vain:
             self.in_vain = time.monotonic() > deadline
-            time.sleep(pause)
+            pause(0.01, "the pace of a customer")
         return event
 
     def supply(self, sale, units):
-        """The seller adds units; he is acknowledged, or this fails."""
+        """The seller adds units; the request must be acknowledged."""
         start = time.monotonic()
         sale.instance.ask("PATCH", sale.path + "/stock", sale.seller, {"add": units}).expect(200)
         self.supplies.append(Supply(units, start, time.monotonic()))
@@ -96,7 +97,7 @@ class History:
         return users
 
     def winners(self):
-        """User -> his requests, of those who were told an order."""
+        """The requests of each user who was told an order."""
         return {user: events for user, events in self.by_user().items() if any(e.order for e in events)}
 
 
@@ -110,10 +111,10 @@ def win_told(events):
     return min(e.end for e in events if e.order)
 
 
-# The rules: each yields what it finds wrong.
+# The rules; each yields violations.
 
 def answers(history, final):
-    """Every customer got an answer, and nothing but won, yours already, sold out, or 503."""
+    """Every customer got an answer, and only won, already yours, sold out, or 503."""
     for user, events in history.by_user().items():
         if all(e.unknown for e in events):
             yield f"{user} was never answered: {events[-1]}"
@@ -144,7 +145,7 @@ def told_is_kept(history, final):
 
 
 def sold_exactly(history, final):
-    """All units, or one for each who asked for one when the last of them were there."""
+    """All units are sold, or one to each customer who asked after the last addition."""
     last = max((s.end for s in history.supplies), default=float("-inf"))
     asked = set(final.rows.values()) | {e.user for e in history.events if e.start >= last}
     wanted = min(history.units(), len(asked))
@@ -168,7 +169,7 @@ def refused_truly(history, final):
     begun = sorted(win_began(events) for events in history.winners().values())
     acknowledged = sorted((s.end, s.units) for s in history.supplies)
 
-    def certainly_left(t):  # just before the supplies acknowledged at t
+    def certainly_left(t):  # just before additions that were acknowledged at t
         return history.amount + sum(units for end, units in acknowledged if end < t) - bisect.bisect_right(begun, t)
 
     for e in history.events:
@@ -179,7 +180,7 @@ def refused_truly(history, final):
 
 
 def winners_not_refused(history, final):
-    """Who has an order is told so: he may be refused before he wins only where units were added in between."""
+    """A customer who has an order is told so. A refusal before the order is possible only if units were added in between."""
     for events in history.winners().values():
         told = win_told(events)
         for e in events:

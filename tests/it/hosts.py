@@ -32,13 +32,13 @@ FAULTS_OF_A_STORM = 5
 
 
 def clocks(seed):
-    """In every second storm some hosts are three seconds ahead."""
+    """In every second storm the clocks of some hosts are three seconds ahead."""
     dice = random.Random(seed)
     return {name: 3 for name in ("app2", *(f"redis{n}" for n in range(1, 7))) if seed % 2 and dice.random() < 0.4}
 
 
 def storm(it, seed, faults, **more):
-    """Kind -> what was found; all is kept when there is anything."""
+    """Findings by kind; data and logs are kept if there are any."""
     the = Storm(it, seed, **more)
     folder = KEPT / f"{it.settings.replace(' = ', '-')}-seed-{seed}"
     try:
@@ -57,7 +57,7 @@ def storm(it, seed, faults, **more):
 
 
 def soak(wait):
-    """Storms until there were as many faults; what was found is counted by kind."""
+    """Runs storms until there were so many faults, and counts findings by kind."""
     counts, kinds, items, orders = (collections.Counter() for _ in range(4))
     seed, failed = SEED, 0
     while sum(counts.values()) < SOAK:
@@ -93,7 +93,7 @@ def insist(it, sale, user, app=0):
 
 
 def everybody(it, sale, users):
-    """All ask on both hosts, beginning with either: what each was told there."""
+    """All customers ask on both hosts, in either order. Returns the answers."""
     def both(user):
         first = user.id % 2
         told = {app: insist(it, sale, user, app) for app in (first, 1 - first)}
@@ -103,7 +103,7 @@ def everybody(it, sale, users):
 
 
 def proven(it, sale, users):
-    """All ask; what they are told is what the stores have."""
+    """All customers ask; the answers agree with the stores."""
     told = everybody(it, sale, users)
     same([(u, answers) for u, answers in told if len(set(answers)) > 1], [], "customers who were told different things")
     sale.drained()
@@ -130,7 +130,7 @@ def redis_cli(it, word, **names):
 
 
 def innocent():
-    """A sale of three units in one segment, two of them sold, to customers 1 and 2: what they were told, and the stores."""
+    """Makes a sale of three units in one segment, sells two of them, to customers 1 and 2, and compares answers and stores."""
     stores = Stores()
     vars(stores).update(
         id=7, rows={(0, 1): 1, (0, 2): 2}, over=set(), amount=3, dead={}, hub={"avail": "1", "G0": "2", "R0": "0"},

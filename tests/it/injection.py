@@ -15,7 +15,7 @@ import time
 import fcgi
 from client import quote
 from harness import PASSWORD, POOLS, main
-from tap import case, comment, same, until
+from tap import case, comment, pause, same, until
 
 ACCESS_LOG = tempfile.mkstemp(prefix="sk", suffix=".log")[1]
 atexit.register(os.unlink, ACCESS_LOG)
@@ -38,7 +38,7 @@ def injection(it):
         order = sale.win(buyer)
         person = it.account("C" + name[:59], "customer")
         sale.win(person)
-        same(sale.claim_course(buyer).expect(204, "already-claimed").headers["Seckill-Order"], order, "order")
+        same(sale.claim_compat(buyer).expect(204, "already-claimed").headers["Seckill-Order"], order, "order")
         assert name in [c["name"] for c in it.ask("GET", seller.path + "/coupons", buyer).expect(200).json["data"]], name
         sale.drained()
         same(it.sql(f"SELECT HEX(name) FROM coupons WHERE id = {sale.id}"), [[name.encode().hex().upper()]],
@@ -143,7 +143,7 @@ def sent_away(connection):
         connection.close()
 
 
-@case("hundreds of requests that never get complete hold nobody up, and are sent away after 5 s")
+@case("hundreds of incomplete requests delay nobody, and are ended after 5 s")
 def half_requests(it):
     workers, halves = it.full("hot"), []
     with Steady(it) as steady:
@@ -174,15 +174,15 @@ def pieces(it):
     whole = head + fcgi.record(fcgi.STDIN, body) + fcgi.record(fcgi.STDIN)
     for at in range(0, len(whole), 500):
         slow.send(whole[at:at + 500])
-        time.sleep(0.005)  # so that the worker sees pieces
+        pause(0.005, "so that the worker sees pieces")
     assert b"X-Accel-Redirect: @auth" in slow.answer()
-    time.sleep(6)  # longer than an incomplete request may take
+    pause(6, "longer than an incomplete request may take")
     for connection in (resting, slow):
         assert b"Status: 200" in connection.ask("GET", "/healthz")
         connection.close()
 
 
-@case("the cold and the auth pool: whoever sends nothing, or half a request, has a worker for a second and no longer")
+@case("cold and auth pool: a connection without a complete request occupies a worker for a second at most")
 def halves(it):
     for part, path, status in (("cold", "/readyz", 200), ("auth", "/api/auth", 405)):
         whole, workers = fcgi.request("GET", path, keep=False), it.full(part)
@@ -214,7 +214,7 @@ def crafted():
     yield BEGIN + fcgi.record(fcgi.PARAMS, b"x" * 60000) * 4
 
 
-@case("lengths that lie kill no worker, and a sale goes on meanwhile")
+@case("wrong lengths kill no worker, and a sale goes on meanwhile")
 def lies(it):
     sale, users, workers = it.sale(amount=50, segments=4), it.users(100), it.full("hot")
     outcomes = []

@@ -1,5 +1,5 @@
 #!/usr/bin/env -S python3 -B
-"""Bad input: a clear answer that names what is wrong, nothing changed, and every worker still the same."""
+"""Bad input: the answer names the error, nothing changes, and no worker dies."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ from tap import case, every, same
 ACCOUNT = {"username": "somebody", "password": PASSWORD, "kind": "customer"}
 COUPON = {"name": "c", "amount": 10, "stock": 5, "description": "d"}
 
-# Bodies that are no JSON object, for every route that reads one. None of them is a field's fault.
+# Bodies that are not JSON objects, for every route that reads one.
 NO_OBJECTS = {
     "empty": b"", "blank": b" ", "a word": b"hello", "a string": b'"x"', "a number": b"1", "null": b"null",
     "true": b"true", "a fraction": b"1.5", "a byte order mark": b"\xef\xbb\xbf{}", "an incomplete number": b'{"x": 1.}',
@@ -32,7 +32,7 @@ NO_OBJECTS = {
     "a short escape": b'{"name": "\\u12"}',
 }
 
-# Values that are wrong for every field of a kind, as JSON text.
+# Values that are wrong for every field of a type, as JSON text.
 NOT_TEXTS = ["1", "0", "1.5", "true", "false", "null", "[]", '["x"]', "{}", '{"a": 1}', "NaN", "Infinity"]
 NOT_INTS = ['"1"', '"12abc"', '""', "1.5", "1.", ".5", "15e-1", "1e10", "1e400", "-1e400", "NaN", "Infinity", "-Infinity",
             "true", "false", "null", "[]", "[1]", "{}", "-1", "1000000001", "2147483648", "4294967297",
@@ -44,15 +44,15 @@ BAD_NAMES = ['""', '"."', '".."', '"a/b"', '"/"', '"a\\u0000b"', '"\\u0000"', '"
 
 
 def state(it):
-    """What bad input must not change."""
+    """The state that bad input must not change."""
     tables = ("users", "coupons", "orders", "drain_cursors", "dead_letters")
     counts = it.sql("SELECT " + ", ".join(f"(SELECT COUNT(*) FROM {t})" for t in tables))[0]
-    keys = it.redis.keys() - {"sk:dirty"}  # drainers tidy up in their own time
+    keys = it.redis.keys() - {"sk:dirty"}  # drainers remove entries at any time
     return counts, sorted(keys), [it.workers(part) for part in POOLS]
 
 
 def unchanged(check):
-    """A case that changes nothing and kills nobody."""
+    """A case that changes no state and kills no process."""
     def run(it):
         before = state(it)
         check(it)
@@ -63,7 +63,7 @@ def unchanged(check):
 
 
 def with_field(body, field, text):
-    """The body as JSON text, with one field's value replaced by any text."""
+    """The body as JSON text, with the value of one field replaced by any text."""
     rest = {name: value for name, value in body.items() if name != field}
     start = json.dumps(rest, ensure_ascii=False)[:-1] + (", " if rest else "")
     return f'{start}"{field}": {text}}}'.encode("utf-8", "surrogatepass")
@@ -108,12 +108,12 @@ def askers(it):
     return it.askers
 
 
-@case("the stage; every route that reads a body is tried below")
+@case("setup; every route that reads a body is tried below")
 def stage(it):
     same(len(askers(it)), sum(1 for r in routes(it) if r["body_limit"]), "routes that read a body")
 
 
-@case("bodies that are no JSON object: 400 bad-json")
+@case("bodies that are not JSON objects: 400 bad-json")
 @unchanged
 def no_objects(it):
     for asker in askers(it).values():
@@ -130,7 +130,7 @@ def missing(it):
         asker.refuses(it, b"{}", 400, "bad-field", next(iter(asker.valid)))
 
 
-@case("a field of the wrong type is named, or is said to be no JSON")
+@case("a field of the wrong type: 400 names it, or says that the body is not JSON")
 @unchanged
 def wrong_types(it):
     for asker in askers(it).values():
@@ -139,18 +139,18 @@ def wrong_types(it):
                 answer = asker.post(it, with_field(asker.valid, field, text))
                 assert answer.status == 400, f"{field} {text}: {answer}"
                 answer.expect(400)
-                if answer.code != "bad-json":  # NaN and the like are no JSON
+                if answer.code != "bad-json":  # NaN and the like are not JSON
                     same(answer.code, "bad-field", f"{field} {text}")
                     answer.names(field)
 
 
-@case("optional fields of a coupon: the same")
+@case("optional fields of a coupon: likewise")
 @unchanged
 def optional_fields(it):
     coupons = askers(it)["coupons"]
     for field in ("segments", "pay_within"):
         for text in NOT_INTS:
-            if text == "null":  # as good as absent
+            if text == "null":  # means absent
                 continue
             answer = coupons.post(it, with_field(COUPON, field, text)).expect(400)
             assert answer.code == "bad-json" or field in answer.json["detail"], f"{field} {text}: {answer}"
@@ -168,7 +168,7 @@ def optional_fields(it):
         coupons.refuses(it, json.dumps(COUPON | window).encode(), 400, "bad-field", "ends_at")
 
 
-@case("numbers out of their bounds: the field is named")
+@case("numbers out of bounds: the field is named")
 @unchanged
 def bounds(it):
     coupons = askers(it)["coupons"]
@@ -180,7 +180,7 @@ def bounds(it):
     coupons.refuses(it, with_field(COUPON, "description", json.dumps("x" * 2001)), 400, "bad-field", "description")
 
 
-@case("names that are none: empty, too long, slashes, control characters, halves of characters")
+@case("invalid names: empty, too long, slashes, control characters, invalid UTF-8")
 @unchanged
 def bad_names(it):
     def refused(key, field, text):
@@ -191,7 +191,7 @@ def bad_names(it):
     every([(key, field, text) for key, field in fields for text in BAD_NAMES], refused)
 
 
-@case("names that cannot be seen, or have what cannot be seen in them: refused when they are new, by name")
+@case("invisible names and invisible characters in names: refused for new names, and named")
 @unchanged
 def invisible_names(it):
     noncharacters = [*range(0xfdd0, 0xfdf0), *(plane << 16 | last for plane in range(17) for last in (0xfffe, 0xffff))]
@@ -207,7 +207,7 @@ def invisible_names(it):
     every([("coupons", "name", name) for name in names[::7] + names[-4:]], refused)
 
 
-@case("names from before that rule go on: log in, list, read, claim")
+@case("names that are older than that rule still work: log in, list, read, claim")
 def old_names(it):
     name, old = it.name("old"), "old\u200bname"
     it.register(name, "saler").expect(201)
@@ -222,7 +222,7 @@ def old_names(it):
     same(sale.read()["left"], 9, "units left")
 
 
-@case("a field given twice, in whatever spelling, is refused by name")
+@case("a field that is given twice, also with escapes, is refused and named")
 @unchanged
 def doubles(it):
     def refused(asker, field, name):
@@ -232,7 +232,7 @@ def doubles(it):
            for name in (field, f"\\u{ord(field[0]):04x}" + field[1:])], refused)
 
 
-@case("kinds that are none, passwords that are too short or too long")
+@case("unknown kinds, passwords that are too short or too long")
 @unchanged
 def accounts(it):
     users = askers(it)["users"]
@@ -260,7 +260,7 @@ def too_large(it):
     raw(it.port, post + b"Transfer-Encoding: chunked\r\n\r\n" + chunks).expect(413, "too-large")
 
 
-@case("a body where none is read is skipped, also a large one")
+@case("a body is skipped where none is read, also a large one")
 def skipped_body(it):
     for size in (1, 16000):
         user = it.customer()
@@ -283,7 +283,7 @@ def no_paths(it):
         it.ask("GET", f"/api/orders/{no}", it.buyer).expect(404, "no-such-order")
 
 
-@case("wrong methods: 405, and Allow says which are right")
+@case("wrong methods: 405, and Allow has the right ones")
 @unchanged
 def wrong_methods(it):
     allowed = {}
@@ -303,7 +303,7 @@ def wrong_methods(it):
     every([(path, method) for path in allowed for method in methods - allowed[path]], refused)
 
 
-@case("request lines that are none: 400")
+@case("malformed request lines: 400")
 @unchanged
 def request_lines(it):
     for line in (b"GET", b"get /api/time HTTP/1.1", b"GET api/time HTTP/1.1", b"GET /api/\0 HTTP/1.1",
@@ -322,7 +322,7 @@ def request_lines(it):
     raw(it.port, b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n").expect(414, "too-large")
 
 
-@case("names in paths: bad UTF-8, control characters, too long: 400 bad-path; slashes, however spelled, part names: 404")
+@case("names in paths: bad UTF-8, control characters, too long: 400 bad-path; slashes, also encoded, separate names: 404")
 @unchanged
 def bad_paths(it):
     names = ("%ff", "%C0%80", "%ED%A0%80", "%0a", "%0D%0A", "%7f", "%C2%85", "%E2%80%AE", "x" * 61,
@@ -354,7 +354,7 @@ def odd_paths(it):
     every([(method, path) for path in paths for method in ("GET", "POST", "PATCH")], sane)
 
 
-@case("a page that is no number: 400")
+@case("a page that is not a number: 400")
 @unchanged
 def bad_pages(it):
     for page in ("x", "1x", "1.5", "%31%", "1e3", "99999999999999999999", "+1", "0x1", "1%00", "--1", "1,2", "%C0",
@@ -371,7 +371,7 @@ def bad_pages(it):
 
 
 def forged(it):
-    """Tokens that must not open anything: name -> (token, codes)."""
+    """Tokens that must be refused: name -> (token, codes)."""
     kid, key = it.token_key()
     good = it.target.seller.token
     head, payload, mac = good.split(".")
@@ -425,13 +425,13 @@ def forged(it):
     return expected
 
 
-@case("tokens that are none: 401, on both pools, and nothing is done")
+@case("invalid tokens: 401 in both pools, and nothing is done")
 @unchanged
 def bad_tokens(it):
     kid, key = it.token_key()
     own = sign({"alg": "HS256", "typ": "JWT", "kid": kid}, claims_of(it.target.seller.token), key)
     other = sign({"kid": kid, "typ": "JWT", "alg": "HS256"}, claims_of(it.target.seller.token), key)
-    for valid in (own, other):  # the forger can make tokens: what is refused below is refused for its fault
+    for valid in (own, other):  # tokens made here are valid, so those below are refused for their faults
         it.ask("GET", it.target.seller.path + "/coupons", authorization=valid).expect(200)
     requests = (("GET", it.target.seller.path + "/coupons", None), ("PATCH", it.target.path, None),
                 ("POST", it.target.path + "/claims", None), ("POST", it.target.seller.path + "/coupons", COUPON),
@@ -445,7 +445,7 @@ def bad_tokens(it):
     every([(name, *row) for name, row in forged(it).items()], refused)
 
 
-@case("a token of 8 KiB and more: refused before it is looked at")
+@case("a token of 8 KiB and more: refused unread")
 @unchanged
 def huge_tokens(it):
     for size in (8192, 20000, 100000):
@@ -454,7 +454,7 @@ def huge_tokens(it):
         answer.expect(answer.status)
 
 
-@case("a public page does not care about a bad token")
+@case("a public page ignores a bad token")
 @unchanged
 def public_page(it):
     for token in ("x", "Bearer " + "y" * 100):
@@ -462,7 +462,7 @@ def public_page(it):
         assert "segments" not in seen, seen
 
 
-@case("what was refused above is possible when it is said right")
+@case("the requests that were refused above succeed with valid values")
 def said_right(it):
     for body in (COUPON | {"name": "unknown member", "colour": ["red"], "x": {"y": None}},
                  COUPON | {"name": "bounds", "amount": 1000000000, "stock": 0, "description": "", "segments": 256,

@@ -49,7 +49,7 @@ def commands(run, *parts, what="command_for"):
 
 
 def block(word):
-    """The block of the chapter that has this word."""
+    """The block of the chapter that contains this word."""
     text = (SOURCE / "docs/operations.md").read_text().split(CHAPTER)[1].split("\n## ")[0]
     found = [piece.text for piece in papers.markdown("docs/operations.md") if piece.block and word in piece.text]
     found = [piece for piece in found if piece.split("\n")[0] in text]
@@ -58,7 +58,7 @@ def block(word):
 
 
 def type_in(text, folder, **names):
-    """Runs a block in bash: /etc and the folder of the samples are elsewhere here, and servers are started in another way."""
+    """Runs a block in bash, with other paths for /etc and the samples, and another way to start servers."""
     text = re.sub(r"^service .*$", "", text, flags=re.M)
     for old, new in ({"/etc/": f"{folder}/etc/", "cd /usr/local/share/seckill/examples": f"cd {SOURCE}/docker"} | names).items():
         text = text.replace(old, str(new))
@@ -77,7 +77,7 @@ class Node(Redis, Host):
         self.up()
 
     def _settle(self):
-        """Step 4 of the installation, then what the chapter adds."""
+        """Step 4 of the installation, and the additions of the chapter."""
         etc = self.files / "etc"
         (etc / "redis").mkdir(parents=True)
         shutil.copy(self.secrets / "users.acl", etc / "redis/users.acl")
@@ -96,7 +96,7 @@ class Node(Redis, Host):
         self.close()
 
     def answers(self):
-        """Also a replica whose master is away, though it refuses almost everything (MASTERDOWN)."""
+        """True also for a replica whose master is away, although it refuses almost everything (MASTERDOWN)."""
         try:
             return self("PING") == "PONG"
         except RedisError as problem:
@@ -119,7 +119,7 @@ class Node(Redis, Host):
         return linked and (i["cluster_state"], i["cluster_slots_ok"], i["cluster_known_nodes"]) == ("ok", "16384", str(NODES))
 
     def replica(self, others):
-        """The node that follows this one, with all that it has; None when there is none."""
+        """The replica of this node that has everything; None if there is none."""
         i = self.info()
         for name in ("slave0", "slave1"):
             found = re.match(r"ip=(.*),port=\d+,state=online,", i.get(name, ""))
@@ -153,7 +153,7 @@ class Nodes(Cluster):
         self.until_whole()
 
     def _adopt(self):
-        """A master that was replaced twice may stay one without slots: an operator makes it a replica again."""
+        """A master that was replaced twice may stay a master without hash slots; an operator makes it a replica again."""
         def is_alone(node):
             return node.info().get("connected_slaves") == "0" and node.info()["role"] == "master"
         with contextlib.suppress(OSError, RedisError, KeyError):
@@ -162,6 +162,10 @@ class Nodes(Cluster):
             needy = [n for n in alone if n in self.masters()]
             if spare and needy:
                 spare[0]("CLUSTER", "REPLICATE", needy[0]("CLUSTER", "MYID"))
+            ids = {n("CLUSTER", "MYID") for n in self.nodes}
+            for node in self.nodes:
+                for gone in {line.split()[0] for line in node("CLUSTER", "NODES").splitlines()} - ids:
+                    node("CLUSTER", "FORGET", gone)  # another node may have named it again
 
     def until_whole(self, seconds=40):
         half, whole = time.monotonic() + seconds / 2, lambda: all(n.whole() for n in self.nodes)
@@ -185,7 +189,7 @@ class Nodes(Cluster):
         return next((n for n in self.nodes if n.at == address), None)
 
     def ranges(self):
-        """As one node sees it; it may not know the address of another one yet."""
+        """As one node sees it. It may not have the address of another one yet."""
         return [(first, last, node) for first, last, node in super().ranges() if node]
 
     def master_of(self, slot):
@@ -194,20 +198,20 @@ class Nodes(Cluster):
     # slots that were left half-way
 
     def half_moved(self):
-        """(slot, the master that waits for the rest of it)."""
+        """(hash slot, the master that still waits for keys of it)."""
         return [(int(slot), node) for node in self.nodes for line in node("CLUSTER", "NODES").splitlines()
                 if "myself,master" in line for slot in re.findall(r"\[(\d+)-<-", line)]
 
     def owner(self, slot):
-        """By its own word: the node that waits for a slot does not hear of a failover of the other one."""
+        """As the waiting node reports it: it is not informed of a failover of the other node."""
         return next((node for node in self.nodes for first, last, master, *_ in node("CLUSTER", "SLOTS")
                      if first <= slot <= last and master[0] == node.address), None)
 
     def finish(self):
-        """Moves what is left of such slots, as the chapter says. When keys are on both sides, the owner's count."""
+        """Moves the remaining keys of such hash slots, as in the chapter. A key that is on both nodes is kept at the owner."""
         for slot, to in self.half_moved():
             source = self.owner(slot) or to
-            if source is not to:  # after a failover neither side knows of the other
+            if source is not to:  # after a failover neither node has the state of the move
                 source("CLUSTER", "SETSLOT", slot, "MIGRATING", to("CLUSTER", "MYID"))
                 to("CLUSTER", "SETSLOT", slot, "NODE", source("CLUSTER", "MYID"))
                 to("CLUSTER", "SETSLOT", slot, "IMPORTING", source("CLUSTER", "MYID"))
@@ -221,7 +225,7 @@ class Nodes(Cluster):
                     source(*move[:6], "REPLACE", *move[6:])
             for node in dict.fromkeys([to, source, *self.masters()]):
                 node("CLUSTER", "SETSLOT", slot, "NODE", to("CLUSTER", "MYID"))
-        for node in self.nodes:  # one that would send a slot away, to a master that does not wait for it any more
+        for node in self.nodes:  # a node that still migrates a hash slot to a master that no longer waits for it
             for line in node("CLUSTER", "NODES").splitlines():
                 for slot in re.findall(r"\[(\d+)->-", line) if "myself,master" in line else ():
                     node("CLUSTER", "SETSLOT", slot, "STABLE")
@@ -236,7 +240,7 @@ class Application(Host):
         self.settle()
 
     def settle(self):
-        """As a host that was just installed: the secrets of all, and nothing else."""
+        """A host that was just installed, with the common secrets."""
         shutil.rmtree(self.files, ignore_errors=True)
         shutil.copytree(self.secrets, self.files / "etc")
         self.commands = commands(self.files, *POOLS)

@@ -13,7 +13,7 @@ class Stores:
     """Rows, dead letters, owners, lists, totals and customers' lists of one sale."""
 
     def read(self, sale, sql, redis, users):
-        """As they are at this moment."""
+        """Reads them now."""
         self.id = sale.id
         where = f"WHERE coupon_id = {sale.id}"
         orders = [(int(s), int(n), int(user), status) for s, n, user, status in
@@ -41,16 +41,16 @@ class Stores:
                    for i, t in enumerate(self.totals))
 
     def units(self):
-        """Where the units are, as Redis has it."""
+        """Where Redis has the units."""
         return {"hub": int(self.hub["avail"]), "in flight": self.in_flight(), "left": sum(int(t["left"]) for t in self.totals),
                 "sold": sum(int(t["sold"]) for t in self.totals)}
 
     def held(self):
-        """Numbers that are no order's, and whose units are not sold again."""
+        """Numbers without an order whose units are not sold again."""
         return {at for at, reason in self.dead.items() if reason != FOUND}
 
     def whole(self):
-        """Every part of the sale is there; else nothing can be said of units."""
+        """Whether every slot of the sale is there; otherwise units cannot be counted."""
         return "avail" in self.hub and all(field in t for t in self.totals for field in NUMBERS)
 
 
@@ -81,7 +81,7 @@ class Told:
 # The rules
 
 def number_twice(told, stores):
-    """A number was told to two customers, or is somebody else's row."""
+    """A number was told to two customers, or belongs to another customer in MySQL."""
     users = collections.defaultdict(set)
     for user, orders in told.orders.items():
         for at in orders:
@@ -101,7 +101,7 @@ def two_numbers(told, stores):
 
 
 def lost_in_silence(told, stores):
-    """What was told is neither a row of that customer nor named as lost."""
+    """An order that was told is neither a row of that customer nor named as lost."""
     for user, orders in told.orders.items():
         for at, e in orders.items():
             if stores.rows.get(at) != user and at not in stores.dead:
@@ -125,7 +125,7 @@ def refused_falsely(told, stores):
 
 
 def winner_refused(told, stores):
-    """Who has a row is refused in the end; or was refused at some moment after he had been told his number."""
+    """A customer who has a row is refused in the end, or was refused after the order was told."""
     winners = set(stores.rows.values())
     yield from (f"{user} has a row" for user, e in told.last.items() if e.refused and user in winners)
     yield from (f"{e}" for e in told.refused_later if told.last.get(e.user) is not e and e.user in winners)
@@ -158,7 +158,7 @@ def units_off_the_books(told, stores):
 
 
 def sold_to_nobody(told, stores):
-    """What a segment has sold is what its orders, over or not, and its dead letters hold."""
+    """A segment's `sold` differs from the number of its orders and of dead letters that hold a unit."""
     for i, totals in enumerate(stores.totals):
         numbers = {at for at in stores.rows.keys() | stores.over | stores.held() if at[0] == i}
         numbers |= {(i, int(record.split("|")[0])) for record in stores.lists[i]}
@@ -167,7 +167,7 @@ def sold_to_nobody(told, stores):
 
 
 def number_of_no_range(told, stores):
-    """Hub, segment and MySQL agree on the base of a segment's numbers."""
+    """Hub, segment and MySQL differ on a segment's base."""
     for i, totals in enumerate(stores.totals):
         bases = {stores.bases.get(i, 0), int(totals.get("base", 0)), int(stores.hub.get(f"B{i}", 0))}
         if len(bases) > 1:
@@ -175,14 +175,14 @@ def number_of_no_range(told, stores):
 
 
 def order_not_in_its_list(told, stores):
-    """A customer's own list names his order, until MySQL has it."""
+    """A customer's own list lacks an order that MySQL does not have yet."""
     for i, owners in enumerate(stores.owners):
         yield from (f"the list of {user} lacks {stores.name((i, n))}" for user, n in owners.items()
                     if (i, n) not in stores.rows and stores.name((i, n)) not in stores.indexes.get(user, []))
 
 
 def list_of_no_order(told, stores):
-    """A customer's own list names nothing that he does not have."""
+    """A customer's own list names an order that does not exist."""
     rows = {user: stores.name(at) for at, user in stores.rows.items()}
     for user, entries in stores.indexes.items():
         yield from (f"the list of {user} has {entry}" for entry in entries
@@ -195,7 +195,7 @@ RULES = (number_twice, two_numbers, lost_in_silence, oversold, refused_falsely, 
 
 
 def judge(told, stores):
-    """Kind -> what was found."""
+    """Findings by kind."""
     found = {rule.__name__.replace("_", " "): list(rule(told, stores)) for rule in RULES}
     return {kind: texts for kind, texts in found.items() if texts}
 

@@ -26,7 +26,7 @@ from harness import PARTS, POOLS, main
 from history import Final, History, Load, Supply, problems
 from storm import SEED, kill
 from stores import Redis
-from tap import case, comment, same, until
+from tap import case, comment, pause, same, until
 
 SOAK = int(os.environ.get("IT_SOAK_KILLS") or 0)
 KILLS = 25  # of a storm, when it is a long one
@@ -38,7 +38,7 @@ total = collections.Counter()
 
 
 class Nemesis:
-    """Picks faults, does them, and counts them. rest(): all is over, and everything is there again."""
+    """Picks faults, carries them out and counts them. rest() ends all of them and waits until everything runs again."""
 
     def __init__(self, it, dice):
         self.it, self.dice, self.counts, self.frozen = it, dice, collections.Counter(), []
@@ -69,7 +69,7 @@ class Nemesis:
 
     def server(self, part, *how):
         self.it.dev("stop", part, *how)
-        time.sleep(self.dice.uniform(0, 0.5))  # it is away for so long
+        pause(self.dice.uniform(0, 0.5), "how long it is away")
         self.it.dev("start", part)
         return 1
 
@@ -90,7 +90,7 @@ class Nemesis:
         return 1
 
     def freeze(self, part, program=None):
-        """It hangs while other things happen. By pidfd: it may be killed meanwhile, and its pid be another's."""
+        """A process stands still for a while. A pidfd, because the pid may be reused after a kill."""
         pids, seconds = self.it.pids(part, program), self.dice.uniform(0.1, 2)
         if not pids:
             return 0
@@ -104,7 +104,7 @@ class Nemesis:
         return 1
 
     def _thaw(self, fd, seconds):
-        time.sleep(seconds)
+        pause(seconds, "how long it stands still")
         try:
             signal.pidfd_send_signal(fd, signal.SIGCONT)
         except ProcessLookupError:
@@ -156,7 +156,7 @@ class Storm:
         self.history = History(self.sale.amount)
         self.units = [dice.randint(1, 1 + self.sale.amount // 4) for _ in range(dice.choice([0, 0, 1, 2, 3]))]
         self.pace = dice.choice([0.002, 0.01, 0.03])
-        self.early = dice.choice([0, 0.02, 0.2])  # so many customers give up before they are answered
+        self.early = dice.choice([0, 0.02, 0.2])  # the fraction of customers who give up before they are answered
         users = dice.sample(it.crowd, min(USERS, round(self.sale.amount * dice.uniform(0.8, 1.6))))
         self.threads = dice.randint(12, 24)
         parts = [(random.Random(dice.random()), users[i::self.threads]) for i in range(self.threads)]
@@ -165,7 +165,7 @@ class Storm:
         self.seller = Load(it.port, 1, [seller], self._seller)
 
     def _customers(self, client, part):
-        """Nobody waits for one who cannot be served now; in the end all who asked get their answer."""
+        """A customer who cannot be served does not delay others; in the end everyone who asked gets an answer."""
         dice, users = part
         owed = {}
         for user in itertools.cycle(users):
@@ -176,13 +176,13 @@ class Storm:
                 owed[user.id] = user
             else:
                 owed.pop(user.id, None)
-            time.sleep(dice.uniform(0, 2 * self.pace))  # the pace of the load
+            pause(dice.uniform(0, 2 * self.pace), "the pace of the load")
         patience(client, 20)
         for user in owed.values():
             self.history.insist(self.sale, user, client)
 
     def _seller(self, client, dice):
-        """Adding is not safe to repeat: after a lost answer nobody knows whether the units count."""
+        """Adding is not safe to repeat: after a lost answer it is unknown whether the units count."""
         for units in self.units:
             if self.over.wait(dice.uniform(0.2, 3)):
                 return
@@ -197,7 +197,7 @@ class Storm:
                 self.doubtful.append((units, start, status))
 
     def proof(self):
-        """Everything promised was kept. What there is to say of the sale."""
+        """Checks every promise, and returns a summary of the sale."""
         self.over.set()
         self.seller.join()
         self.load.join()
@@ -219,12 +219,12 @@ class Storm:
                 f"longest took {max(e.end - e.start for e in events):.1f} s")
 
     def _count_units(self):
-        """What a seller was not told of his units MySQL knows; they are on sale when the hub has heard of them."""
+        """MySQL has the units whose answer was lost; they are on sale once the hub has them."""
         def on_sale():
             amount = self.it.sql.number(f"SELECT amount FROM coupons WHERE id = {self.sale.id}")
             return int(self.it.redis("HGET", self.sale.key("hub"), "amount")) == amount and amount
         until(on_sale, 20, "all units of MySQL are on sale", every=0.1)
-        time.sleep(LEASE_S)
+        pause(LEASE_S, "workers forget \"sold out\"")
         more = on_sale() - self.history.units()
         sums = {sum(some) for n in range(len(self.doubtful) + 1)
                 for some in itertools.combinations([units for units, *_ in self.doubtful], n)}
@@ -234,14 +234,14 @@ class Storm:
 
 
 def patience(client, seconds):
-    """How long its next request waits for an answer."""
+    """Sets how long the next request waits for an answer."""
     client.connection.timeout = seconds
     if client.connection.sock:
         client.connection.sock.settimeout(seconds)
 
 
 def processes(it):
-    """How many each part has; and every process that names this instance belongs to one."""
+    """The number of processes of each part. Every process that names this instance must belong to a part."""
     members = {part: it.pids(part) for part in PARTS}
     known = {pid for pids in members.values() for pid in pids}
     strangers = []
@@ -274,7 +274,7 @@ def storm(it, seed):
             try:
                 for _ in range(nemesis.dice.randint(8, 24)):
                     nemesis.strike()
-                    time.sleep(nemesis.dice.uniform(0, 0.3))  # the rate of the faults
+                    pause(nemesis.dice.uniform(0, 0.3), "the rate of the faults")
                     if not SOAK and faults + time.monotonic() - began > SECONDS:
                         break
                 faults += time.monotonic() - began

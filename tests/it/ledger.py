@@ -7,14 +7,14 @@ from tap import comment, same, until
 
 
 class Ledger:
-    """A sale, its customers, and what they were told."""
+    """A sale, its customers, and the orders that they were told."""
 
     def __init__(self, it, amount=60, segments=4, customers=100):
         self.it, self.sale = it, it.sale(amount=amount, segments=segments)
         self.users, self.told = it.users(customers), {}
 
     def sell(self, count, homes=None):
-        """So many customers more get a unit, of any segment or of these."""
+        """Sells a unit to so many more customers, whose home segments are in homes."""
         fresh = (u for u in self.users if u.id not in self.told and (homes is None or self.sale.home(u) in homes))
         for user in itertools.islice(fresh, count):
             answer = self.insist(user)
@@ -22,12 +22,12 @@ class Ledger:
             self.told[user.id] = answer.json["order"]
 
     def insist(self, user):
-        """Asks until there is an answer, as a customer does."""
+        """Claims until there is an answer."""
         later = ("unavailable", "busy", "not-replicated", "outcome-unknown")
         return until(lambda: (a := self.sale.claim(user)).code not in later and a, 20, "an answer", every=0.02)
 
     def closed(self):
-        """Whoever asks is told that the sale is closed, and the operator which one."""
+        """Claims get `fenced`, and /readyz names the sale."""
         fresh = [u for u in self.users if u.id not in self.told]
         until(lambda: self.sale.claim(fresh[0]).code == "fenced", 5, "the sale is closed")
         until(lambda: self.sale.title in self.it.ask("GET", "/readyz").expect(200).json["closed"], 5, "readyz names it")
@@ -39,18 +39,18 @@ class Ledger:
         return json.loads(done.stdout)
 
     def keeps(self, lost=()):
-        """Who was told a number is told the same one again."""
+        """Each customer who was told a number gets the same one again."""
         for user in self.users:
             if user.id in self.told and user.id not in lost:
                 same(self.insist(user).expect(200).json["order"], self.told[user.id], f"the order of {user}")
 
     def sells_the_rest(self, held=0, lost=()):
-        """The units that are left, and not one more; then the books are right."""
+        """Sells exactly the units that are left; then every unit is accounted for."""
         won = 0
         for user in self.users:
             if user.id not in self.told or user.id in lost:
                 answer = self.insist(user)
-                assert answer.status in (200, 201, 410), f"{answer}"  # 200: won by a try that was not answered
+                assert answer.status in (200, 201, 410), f"{answer}"  # 200: won by a claim that was not answered
                 won += answer.status != 410
         kept = len([u for u in self.told if u not in lost])
         same(kept + won, self.sale.amount - held, "units sold")
@@ -58,7 +58,7 @@ class Ledger:
         self.balanced()
 
     def balanced(self):
-        """Every unit is somewhere, by what the slots and MySQL say of themselves; nothing is on its way to MySQL."""
+        """Every unit is accounted for, from the slots and MySQL; the lists must be empty."""
         sale, redis, sql = self.sale, self.it.redis, self.it.sql
         numbers = range(sale.segments)
         parts = [{k: int(redis("HGET", sale.key("s", i), k)) for k in ("left", "sold", "I", "O", "base", "last", "term")}

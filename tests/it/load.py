@@ -1,11 +1,12 @@
 #!/usr/bin/env -S python3 -B
-"""seckillctl load: every token claims once, every answer is counted, and open-loop latencies count from the schedule."""
+"""tests/load/load.c: claims once with every token, counts every answer, and measures open-loop latencies from the schedule."""
 
 import json
 import socket
+import subprocess
 import threading
 
-from harness import main
+from harness import BUILD, main
 from tap import case, same
 
 
@@ -16,7 +17,7 @@ def tokens(it, users):
 
 
 def load(it, sale, users, *words):
-    done = it.ctl("load", f"http://127.0.0.1:{it.port}", sale.title, "--tokens", tokens(it, users), "--json", *words)
+    done = it.load(sale.title, "--tokens", tokens(it, users), *words)
     assert done.returncode == 0 and not done.stderr, done
     return json.loads(done.stdout)
 
@@ -25,7 +26,7 @@ def counts(report):
     return {name: answer["count"] for name, answer in report["answers"].items()}
 
 
-@case("every token claims once, and what is told is what was sold")
+@case("every token claims once, and the report agrees with what was sold")
 def _(it):
     sale, users = it.sale(amount=100), it.users(300)
     report = load(it, sale, users, "--connections", 16)
@@ -36,15 +37,15 @@ def _(it):
     same(sale.claimed(), 100, "sold in Redis")
 
 
-@case("the course's route is counted by Seckill-Result")
+@case("the compat route is counted by Seckill-Result")
 def _(it):
     sale, users = it.sale(amount=3, name="täg and night"), it.users(8)
-    same(counts(load(it, sale, users, "--course")), {"201": 3, "204 sold-out": 5}, "answers")
-    same(counts(load(it, sale, users, "--course", "--connections", 1)),
+    same(counts(load(it, sale, users, "--compat")), {"201": 3, "204 sold-out": 5}, "answers")
+    same(counts(load(it, sale, users, "--compat", "--connections", 1)),
          {"204 already-claimed": 3, "204 sold-out": 5}, "again")
 
 
-@case("an open loop keeps its rate, and ends in time")
+@case("an open loop keeps its rate and ends in time")
 def _(it):
     sale, users = it.sale(amount=500), it.users(500)
     report = load(it, sale, users, "--rate", 200, "--seconds", 1)
@@ -52,7 +53,7 @@ def _(it):
     assert 900_000 < report["elapsed_us"] < 5_000_000, report
 
 
-@case("a stalled server shows in every latency of an open loop, not in one")
+@case("a stalled server raises all latencies of an open loop, not only one")
 def _(it):
     sale, users = it.sale(amount=400), it.users(400)
     it.redis("CLIENT", "PAUSE", 600, "ALL")
@@ -63,13 +64,13 @@ def _(it):
     same(report["won"], sum(n for name, n in counts(report).items() if name == "201"), "won")
 
 
-@case("a token that comes twice claims twice, and is told its order")
+@case("a token that is listed twice claims twice and gets the same order")
 def _(it):
     sale, users = it.sale(amount=50), it.users(50)
     same(counts(load(it, sale, users + [users[7]])), {"201": 50, "200": 1}, "answers")
 
 
-@case("lost answers are counted, and exit 69 says that none came")
+@case("lost answers are counted; exit 69 when there was none")
 def _(it):
     with socket.create_server(("127.0.0.1", 0)) as server:
         def hang_up():
@@ -77,14 +78,13 @@ def _(it):
                 server.accept()[0].close()
         threading.Thread(target=hang_up, daemon=True).start()
         file = tokens(it, it.users(5))
-        done = it.ctl("load", f"http://127.0.0.1:{server.getsockname()[1]}", "shop/sale", "--tokens", file, "--json",
-                      "--connections", 2)
+        done = it.load("shop/sale", "--tokens", file, "--connections", 2, port=server.getsockname()[1])
     same(done.returncode, 69, "exit code")
     report = json.loads(done.stdout)
     same([report["sent"], report["lost"], report["latency"]["count"]], [5, 5, 0], "sent, lost, answered")
 
 
-@case("wrong words, a missing file and a server that is not there have their exit codes")
+@case("wrong arguments, a missing file and an absent server have their exit codes")
 def _(it):
     sale, url = it.sale(), f"http://127.0.0.1:{it.port}"
     file = tokens(it, it.users(1))
@@ -93,7 +93,7 @@ def _(it):
                         [[url, sale.title, "--tokens", "/nowhere"], 71],
                         [["https://127.0.0.1", sale.title, "--tokens", file], 69],
                         [["http://127.0.0.1:1", sale.title, "--tokens", file], 69]):
-        done = it.ctl("load", *words)
+        done = subprocess.run([BUILD / "tests/load/load", *words], text=True, capture_output=True, timeout=60)
         same((done.returncode, bool(done.stderr)), (code, True), str(words))
 
 

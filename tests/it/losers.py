@@ -30,5 +30,5 @@ def crowd(sale, users, claim=None):
 def by_nginx(it, sale, user):
     """Whether nginx answers alone: no worker has counted the request."""
     before = counts(it)
-    sale.claim_course(user).expect(204, "sold-out")
+    sale.claim_compat(user).expect(204, "sold-out")
     return grown(it, before, 'requests_total{class="2xx"}') == 1  # the second reading of the metrics

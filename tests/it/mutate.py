@@ -12,7 +12,8 @@ import socket
 import struct
 import tempfile
 import threading
-import time
+
+from tap import pause
 
 # Numbers at the ends of types and of our own bounds.
 NUMBERS = (0, -1, 1, 255, 256, 2**31 - 1, 2**31, -2**31, 2**32 + 1, 2**53, 2**53 + 1, 2**63 - 1, -2**63, 2**64)
@@ -48,7 +49,7 @@ class Proxy:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def sound(self):
-        """Nothing is changed any more; connections that may be out of step end."""
+        """Stops changing answers, and closes connections that may be out of step."""
         self.rate = 0.0
         with self.lock:
             pairs = list(self.pairs)
@@ -134,7 +135,7 @@ def _late(dice, reader, answer, send):
     data = reader.write(answer)
     cut = dice.randrange(len(data))
     send(data[:cut])
-    time.sleep(dice.uniform(0, 0.3))  # the fault
+    pause(dice.uniform(0, 0.3), "the fault")
     send(data[cut:])
 
 

@@ -7,27 +7,24 @@ or is closed and named, and a new sale is exact.
 IT_SEED=n repeats the mutations, as far as the order of events does; IT_MUTATIONS=n: so many seconds of each store.
 """
 
-import json
 import os
 import random
-import sys
 import threading
-import time
 
 from client import LOST, Client
 from harness import PASSWORD, POOLS, main
 from mutate import Packets, Proxy, Resp
 from storm import SEED
-from tap import case, comment, same, until
+from tap import case, comment, pause, same, until
 
 SECONDS = float(os.environ.get("IT_MUTATIONS") or 4)
 CUSTOMERS, CLIENTS, UNITS = 200, 32, 1_000_000
-PATIENCE = 30 + SECONDS  # of one request: its time-outs, one after the other
+PATIENCE = 30 + SECONDS  # of one request: the sum of its time-outs
 redis_proxy, mysql_proxy = Proxy(Resp, SEED), Proxy(Packets, SEED + 1)
 
 
 class Everybody:
-    """Clients who ask for whatever there is, from a table, until it is over."""
+    """Clients that send every kind of request, from a table, until the end."""
 
     def __init__(self, it, sale, users):
         self.it, self.sale, self.users, self.over = it, sale, users, threading.Event()
@@ -85,24 +82,24 @@ def workers(it):
 
 
 def mutate(it, proxy, rate):
-    """The sale that was hurt."""
+    """Returns the sale that was under way."""
     sale, users, before = it.sale(amount=UNITS, segments=4), it.users(CUSTOMERS), workers(it)
     with Everybody(it, sale, users) as everybody:
         until(lambda: everybody.statuses.get(201), 10, "a claim is won")
         proxy.counts.clear()
         proxy.rate = rate
-        time.sleep(SECONDS)  # of mutations
+        pause(SECONDS, "how long answers are changed")
         proxy.sound()
     comment(f"IT_SEED={SEED}: {proxy.counts.total()} mutations {dict(proxy.counts)}")
     comment(f"answers {everybody.statuses}")
     same(everybody.problems, [], "requests without an answer")
     same(workers(it), before, "workers")
-    it.client.close()  # nginx ends what was quiet for so long
+    it.client.close()  # nginx has closed the idle connection
     return sale
 
 
 def whole(it):
-    """Ready, whatever worker is asked; then its body, from a worker that has asked both stores."""
+    """Waits until every worker is ready, and returns the body of a worker that has asked both stores."""
     def ready():
         return all(it.new_client().ask("GET", "/readyz").status == 200 for _ in range(8))
     until(ready, 15, "the service is ready")
@@ -110,7 +107,7 @@ def whole(it):
 
 
 def goes_on_or_is_named(it, sale):
-    """A claim of somebody new is decided, or the sale is closed and /readyz says which."""
+    """A new customer's claim is decided, or the sale is quarantined and /readyz names it."""
     user = it.customer()
 
     def settled():
@@ -125,12 +122,12 @@ def goes_on_or_is_named(it, sale):
 
 
 def exact(it):
-    """A sale that begins now is none the worse."""
+    """A new sale is not affected."""
     sale = it.sale(amount=40, segments=4)
     sale.prove(sale.rush(it.users(60), connections=20))
 
 
-@case("Redis's answers are changed: no process ends, every request is answered, and it is over when it is over")
+@case("Redis's answers are changed: no process ends, every request is answered, and the service recovers")
 def redis(it):
     sale = mutate(it, redis_proxy, 0.03)
     whole(it)
@@ -138,7 +135,7 @@ def redis(it):
     exact(it)
 
 
-@case("MySQL's answers are changed: no process ends, every request is answered, and it is over when it is over")
+@case("MySQL's answers are changed: no process ends, every request is answered, and the service recovers")
 def mysql(it):
     sale = mutate(it, mysql_proxy, 0.02)
     whole(it)
@@ -147,7 +144,7 @@ def mysql(it):
 
 
 def proxied(it):
-    """Before anything starts: where the stores of this instance will be."""
+    """Sets where the stores of this instance will be, before anything starts."""
     redis_proxy.target, mysql_proxy.target = it.run / "redis.sock", it.run / "mysql.sock"
 
 

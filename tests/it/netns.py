@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 
-from harness import SOURCE
+from harness import SOURCE, exit_on_signals
 from tap import comment, need_all
 
 ROOT = pathlib.Path("/run/hosts")  # a file system in memory, inside only
@@ -28,7 +28,7 @@ def call(*words, **more):
 
 
 def enter(*programs):
-    """Returns inside. programs: what the file needs besides. Without root or without namespaces the file is skipped."""
+    """Returns in namespaces of its own. programs: what else the file needs. Without root or namespaces the file is skipped."""
     if os.environ.get(INSIDE):
         return _begin()
     need_all(*TOOLS, *programs)
@@ -38,8 +38,7 @@ def enter(*programs):
         sys.exit(0)
     inside = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "unshare", "-m", "-p", "-n", "--fork", "--kill-child",
                                sys.executable, "-B", *sys.argv], env=os.environ | {INSIDE: "yes"})
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda n, frame: sys.exit(128 + n))
+    exit_on_signals()
     try:
         sys.exit(inside.wait())
     finally:
@@ -100,7 +99,7 @@ class Host:
         call("ip", "netns", "del", self.name)
         shutil.rmtree(self.files, ignore_errors=True)
 
-    # processes: a part is a session, so that whatever it starts can be found by its group
+    # processes: each part is a session of its own, so that all of its processes can be found
 
     def words(self, *words):
         return ["ip", "netns", "exec", self.name, *map(str, words)]
@@ -127,7 +126,7 @@ class Host:
     # the network
 
     def cut(self, bridge="island"):
-        """Into another network: those who are cut to the same one still reach each other."""
+        """Moves the host to another network. Hosts that are moved to the same one still reach each other."""
         call("ip", "link", "set", self.name, "master", bridge)
 
     def join(self):

@@ -1,8 +1,7 @@
 #!/usr/bin/env -S python3 -B
-"""nginx alone, with workers that are fakes: its own errors in every location, its headers, and other origins (CORS)."""
+"""nginx with fake workers: its own errors in every location, its headers, and CORS."""
 
 import contextlib
-import json
 import os
 import pathlib
 import re
@@ -23,7 +22,7 @@ from tap import bail_out, case, every, run_cases, same, until
 CONF = (SOURCE / "nginx/seckill.conf.in").read_text()
 CLAIM, PAGE = "/api/users/s/coupons/c/claims", "/api/users/s/coupons/c"
 
-# A request for every location to which a worker answers; nginx's own regular expressions say which one it is.
+# A request for every location that has workers, by nginx's own regular expressions.
 REQUESTS = (("POST", CLAIM), ("PATCH", PAGE), ("GET", PAGE), ("GET", "/api/users/s/coupons"),
             ("POST", "/api/users/s/coupons"), ("POST", "/api/users"), ("POST", "/api/auth"), ("POST", "/api/auth/logout"),
             ("GET", "/api/users/u/orders"), ("PATCH", PAGE + "/stock"), ("GET", "/api/orders/1-0-1"), ("GET", "/readyz"),
@@ -31,10 +30,10 @@ REQUESTS = (("POST", CLAIM), ("PATCH", PAGE), ("GET", PAGE), ("GET", "/api/users
 STATIC = ("GET", "/")
 
 
-# What is real: nginx, in a directory of its own
+# nginx, in a directory of its own
 
 class Nginx:
-    """limits: values of the template; directives: what stands there instead of the template's, wherever it has them."""
+    """limits: values of the template; directives: these replace those of the template."""
 
     def __init__(self, origins="", in_flight=1000, limits=(), **directives):
         self.run = pathlib.Path(tempfile.mkdtemp(prefix="skn", dir="/tmp"))
@@ -91,13 +90,13 @@ class Nginx:
 
 
 def origin_lines(origins):
-    """Runs what makes lines of nginx of SECKILL_CORS_ORIGINS, for ./dev and the containers."""
+    """Runs the function that turns SECKILL_CORS_ORIGINS into lines of nginx, for ./dev and the containers."""
     script = '. docker/instance.sh; write_cors_origins; printf "%s" "$CORS_ORIGINS"'
     return subprocess.run(["bash", "-uc", script], cwd=SOURCE, env=os.environ | {"SECKILL_CORS_ORIGINS": origins},
                           capture_output=True, text=True)
 
 
-# What is a fake: workers
+# Fake workers
 
 class Worker:
     def __init__(self, path, answer):
@@ -138,7 +137,7 @@ def answering(text):
 FINE = answering(b"Status: 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}")
 
 
-def handing_over(location):
+def redirecting(location):
     return answering(f"X-Accel-Redirect: {location}\r\n\r\n".encode())
 
 
@@ -150,7 +149,7 @@ def gone(_):
     return b""
 
 
-def rubbish(_):
+def garbage(_):
     return b"HTTP/1.1 200 OK\r\n\r\n"
 
 
@@ -166,7 +165,7 @@ HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Re
 def is_problem(answer, status, code, origin=None, retry="1"):
     answer.expect(status, code)
     body = answer.json
-    if (status, code) in STATUSES and status != 503:  # of 503 nginx has texts of its own; 414 and 431 no worker sends
+    if (status, code) in STATUSES and status != 503:  # nginx has its own texts for 503; workers do not send 414 and 431
         same((body["title"], body["detail"]), (TITLES[str(status)], STATUSES[status, code]), "title and detail")
     has_headers(answer, origin)
     same(answer.headers.get_all("Retry-After"), [retry] if status in (429, 503) else None, "Retry-After")
@@ -190,11 +189,11 @@ def location_of(path):
     return (exact + expressions + prefixes[-1:])[0]
 
 
-@case("every location has a request here that reaches it")
+@case("every location of nginx is reached by a request of this file")
 def all_locations(_):
     listed = set(re.findall(r"^\tlocation (?:[=~] )?(\S+) \{", CONF, re.M))
     reached = {location_of(path) for _, path in (*REQUESTS, STATIC)}
-    named = {"@again", "@create", "@hot", "@cold", "@auth"}  # reached below: no worker, POST of a coupon, workers that hand over
+    named = {"@again", "@create", "@hot", "@cold", "@auth"}  # reached below: no worker, POST of a coupon, workers that redirect
     same(listed - reached - {"/.problem/", "/.preflight"}, named, "locations that nothing reaches")
 
 
@@ -209,14 +208,14 @@ ANYWHERE = (
     ("a long header", 431, "too-large", ["X: " + "a" * 9000], {}),
     ("many long headers", 431, "too-large", [f"X{i}: " + "a" * 7000 for i in range(5)], {}),
 )
-# Where a worker would get a body.
+# Locations where a worker would get a body.
 BODIES = (
     ("chunks that are none", 400, "bad-request", ["Transfer-Encoding: chunked"], {"body": b"zz\r\n"}),
     ("many chunks", 413, "too-large", ["Transfer-Encoding: chunked"], {"body": (b"1000\r\n" + b" " * 4096 + b"\r\n") * 5}),
 )
 
 
-@case("what is wrong with a request: in every location a problem, with all headers")
+@case("errors of a request: in every location a problem body with all headers")
 def bad_requests(_):
     with Nginx() as nginx:
         rows = [(method, path, *row) for method, path in (*REQUESTS, STATIC) for row in ANYWHERE]
@@ -232,7 +231,7 @@ def bad_requests(_):
             is_problem(raw(nginx.address, line + b"\r\nHost: x\r\n\r\n"), 400, "bad-request")
 
 
-@case("static pages: what is not there, may not be seen, or not be done")
+@case("static pages: missing, forbidden, wrong method")
 def static_pages(_):
     with Nginx() as nginx:
         for path in ("/nothing", "/closed/", "/.problem/400", "/.problem/503", "/.preflight", "/API/users"):
@@ -250,7 +249,7 @@ def static_pages(_):
 
 
 def is_unsent(answer, method, path, origin=None):
-    """No worker was reached: nothing was done. For what hashes passwords that is a full queue, most often."""
+    """No worker was reached, and nothing was done. In the auth pool this usually means a full queue."""
     queued = method == "POST" and path in ("/api/users", "/api/auth")
     is_problem(answer, 503, "busy", origin, "5" if queued else "1")
     answer.names("logins" if queued else "no worker")
@@ -259,10 +258,10 @@ def is_unsent(answer, method, path, origin=None):
 def is_lost(answer, method, path):
     """A worker had the request: only a claim is safe to repeat."""
     is_problem(answer, 503, "outcome-unknown")
-    answer.names("stays yours" if (method, path) in (("POST", CLAIM), ("PATCH", PAGE)) else "or not")
+    answer.names("stays yours" if (method, path) in (("POST", CLAIM), ("PATCH", PAGE)) else "may have been carried out")
 
 
-@case("no worker: 503 busy everywhere; one that leaves, sends rubbish, or is silent for too long: outcome-unknown")
+@case("no worker: 503 busy everywhere; a worker that closes, sends garbage, or is silent for too long: outcome-unknown")
 def no_workers(_):
     def lost(nginx, check=is_lost):
         with ThreadPoolExecutor(len(REQUESTS)) as pool:
@@ -270,21 +269,21 @@ def no_workers(_):
         every([*zip(answers, REQUESTS)], lambda answer, request: check(answer, *request))
     with Nginx() as nginx:
         lost(nginx, is_unsent)
-    for worker in (gone, rubbish):
+    for worker in (gone, garbage):
         with Nginx() as nginx:
             lost(nginx.pool(worker))
     with Nginx(fastcgi_read_timeout="300ms") as nginx:
         lost(nginx.pool(silent))
 
 
-@case("a worker that hands over: to the other pool that is away, and to one that does not exist")
+@case("a worker redirects: to a pool that is away, and to one that does not exist")
 def handed_over(_):
     for pool, other in (("hot", "cold"), ("cold", "hot"), ("auth", "cold"), ("cold", "auth")):
         with Nginx() as nginx:
-            nginx.workers.append(Worker(nginx.run / f"{pool}.sock", handing_over(f"@{other}")))
+            nginx.workers.append(Worker(nginx.run / f"{pool}.sock", redirecting(f"@{other}")))
             every(list(REQUESTS), lambda *request: nginx.ask(*request).expect(503))
     with Nginx() as nginx:
-        nginx.pool(handing_over("@nowhere"))
+        nginx.pool(redirecting("@nowhere"))
         every(list(REQUESTS), lambda *request: is_problem(nginx.ask(*request), 500, "internal"))
 
 
@@ -318,7 +317,7 @@ def too_slow(_):
                 same(s.recv(1000), b"", "the answer")
 
 
-@case("the kept page of a coupon with a condition: 412; a coupon that is sold out, answered by nginx: all headers")
+@case("the cached page of a coupon with a condition: 412; a sold-out coupon, answered by nginx: all headers")
 def kept_and_sold_out(_):
     with Nginx() as nginx:
         nginx.pool(FINE)
@@ -331,7 +330,7 @@ def kept_and_sold_out(_):
 
 
 def sold_out(nginx):
-    """The markers that a worker leaves, for as long as a test may take."""
+    """Markers as a worker makes them, valid for longer than the test takes."""
     now = int(time.time())
     for second in range(now, now + 60):
         for quarter in ("00", "25", "50", "75"):
@@ -346,7 +345,7 @@ SHOP, LOCAL = "https://shop.example", "http://[::1]:3000"
 ASKS = ("Access-Control-Request-Method: POST", "Access-Control-Request-Headers: authorization,content-type")
 
 
-@case("other origins: a page of an origin that is allowed may call everything, and read errors and sold-out answers too")
+@case("CORS: a page of an allowed origin may call everything, and read errors and sold-out answers, too")
 def allowed_origins(_):
     long = "https://" + "a." * 100 + "example:65535"
     with Nginx(origins=f"{SHOP}, {LOCAL} {long},{SHOP}") as nginx:
@@ -367,7 +366,7 @@ def allowed_origins(_):
         nginx.pool(FINE)
         until(lambda: nginx.ask("GET", "/healthz").status == 200, 10, "the workers are there")
         every([*REQUESTS], lambda *request: reads(SHOP, "fine", *request))
-        for origin in (None, LOCAL, SHOP, "https://other.example", None):  # the kept page is not one origin's
+        for origin in (None, LOCAL, SHOP, "https://other.example", None):  # the cached page serves every origin
             answer = nginx.ask("GET", PAGE, *([f"Origin: {origin}"] if origin else []))
             allowed = origin if origin in (SHOP, LOCAL) else None
             same(answer.headers.get_all("Access-Control-Allow-Origin"), allowed and [allowed], f"page for {origin}")
@@ -376,7 +375,7 @@ def allowed_origins(_):
         has_headers(answer, SHOP)
 
 
-@case("preflights: answered by nginx for an origin that is allowed, and like any other OPTIONS for the rest")
+@case("preflights: nginx answers them for an allowed origin, and treats others like any OPTIONS")
 def preflights(_):
     with Nginx(origins=f"{SHOP} {LOCAL}") as nginx:
         for _, path in (*REQUESTS, STATIC):  # no worker is there
@@ -390,14 +389,14 @@ def preflights(_):
         for headers in ((f"Origin: {SHOP}.evil.example", *ASKS), (f"Origin: {SHOP}:443", *ASKS), ("Origin: null", *ASKS),
                         (f"Origin: {SHOP}/", *ASKS), ("Origin: https://shopXexample", *ASKS), ("Origin: *", *ASKS), ASKS,
                         ("Origin:", *ASKS)):
-            is_problem(nginx.ask("OPTIONS", CLAIM, *headers), 503, "busy")  # a worker would have said 405
+            is_problem(nginx.ask("OPTIONS", CLAIM, *headers), 503, "busy")  # a worker would answer 405
         is_problem(nginx.ask("OPTIONS", CLAIM, f"Origin: {SHOP}"), 503, "busy", SHOP)
     with Nginx() as nginx:
         for origin in (SHOP, "", "null", '""'):
             is_problem(nginx.ask("OPTIONS", CLAIM, f"Origin: {origin}", *ASKS), 503, "busy")
 
 
-@case("origins that are none stop the start, and are named")
+@case("invalid origins: the start fails and names them")
 def bad_origins(_):
     for good in (SHOP, LOCAL, "http://localhost", "capacitor://localhost", "https://xn--mnchen-3ya.example:8443"):
         same(origin_lines(good).stdout.strip(), f'"{good}" "{good}";', "lines")

@@ -15,7 +15,7 @@ from tap import bail_out, comment, need_all, until
 
 BUS = 10000  # a node's second port is this much above its first
 NODE_TIMEOUT_MS = 1500
-# Masters that live go on when one is lost: a service must notice by itself that the map has changed.
+# The other masters go on when one is lost, so the service must notice by itself that the map has changed.
 OPTIONS = ("--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--appendfsync", "always",
            "--no-appendfsync-on-rewrite", "no", "--maxmemory-policy", "noeviction", "--cluster-enabled", "yes",
            "--cluster-node-timeout", str(NODE_TIMEOUT_MS), "--cluster-require-full-coverage", "no",
@@ -78,19 +78,19 @@ class Node(Redis):
         return dict(line.split(":", 1) for line in lines if ":" in line)
 
     def whole(self):
-        """It sees a complete cluster, and its link to its replica or master works."""
+        """It sees a whole cluster, and is connected to its replica or master."""
         i = self.info()
         linked = i.get("connected_slaves") == "1" if i["role"] == "master" else i["master_link_status"] == "up"
         return linked and (i["cluster_state"], i["cluster_slots_ok"], i["cluster_known_nodes"]) == ("ok", "16384", "6")
 
     def replicated(self):
-        """The replica has confirmed everything."""
+        """The replica has acknowledged everything."""
         i = self.info()
         return f"offset={i['master_repl_offset']}," in i.get("slave0", "")
 
 
 class Cluster:
-    """Called like a Redis: the command goes to the node that has the key, its second word."""
+    """Called like a Redis: the command goes to the node that has the key, which is the second word."""
 
     def __init__(self):
         self.nodes, self.lost = [], set()
@@ -137,7 +137,7 @@ class Cluster:
 
     @contextlib.contextmanager
     def without(self, node, number):
-        """Kills or stops it, and asks the others only; a stopped one goes on afterwards."""
+        """Kills or stops a node; commands go to the others. A stopped node goes on afterwards."""
         self.lost.add(node)
         node.process.send_signal(number)
         try:
@@ -152,11 +152,11 @@ class Cluster:
         return [n for n in self.nodes if n not in self.lost]
 
     def setting(self):
-        """As `redis =` has it: two nodes are enough to find the others."""
+        """A value for `redis =`: two nodes are enough to find the others."""
         return "cluster:" + ",".join(n.address for n in self.nodes[2:4])
 
     def call(self, kind, name):
-        """What the nodes call each other: cluster-preferred-endpoint-type, and the host's name. All know it then."""
+        """Sets cluster-preferred-endpoint-type and the host's name, and waits until all nodes announce it."""
         for node in self.nodes:
             node("CONFIG", "SET", "cluster-announce-hostname", name, "cluster-preferred-endpoint-type", kind)
         hosts = {"ip": {"127.0.0.1"}, "hostname": {name}, "unknown-endpoint": {None}}[kind]
@@ -164,11 +164,11 @@ class Cluster:
                           for _ in range(3)), 20, f"the nodes call each other {hosts}")
 
     def at(self, address):
-        """Whatever host it names: a node may tell none."""
+        """By its port: a node may announce no host."""
         return next(n for n in self.nodes if n.port == int(address.rpartition(":")[2]))
 
     def ranges(self):
-        """(first slot, last slot, master), as a node that lives sees it."""
+        """(first hash slot, last hash slot, master), as a running node sees it."""
         return [(first, last, self.at("%s:%d" % tuple(master[:2])))
                 for first, last, master, *_ in self.alive()[0]("CLUSTER", "SLOTS")]
 
@@ -180,6 +180,17 @@ class Cluster:
 
     def master_of(self, slot):
         return next(node for first, last, node in self.ranges() if first <= slot <= last)
+
+    def master_of_key(self, key):
+        return self.master_of(self.slot(key))
+
+    def hub_master(self, sale):
+        return self.master_of_key(sale.key("hub"))
+
+    def master_without_hub(self, sale):
+        """A master that has segments of this sale, but not its hub."""
+        hub = self.hub_master(sale)
+        return next(n for n in self.masters() if n is not hub and self.segments_of(sale, n))
 
     def slots_of(self, master):
         return sum(last - first + 1 for first, last, node in self.ranges() if node is master)
@@ -208,11 +219,11 @@ class Cluster:
         return next(n for n in self.replicas() if int(n.info()["master_port"]) == master.port)
 
     def segments_of(self, sale, master):
-        """Those that this master has."""
-        return [i for i in range(sale.segments) if self.master_of(self.slot(sale.key("s", i))) is master]
+        """Segments of this sale that this master has."""
+        return [i for i in range(sale.segments) if self.master_of_key(sale.key("s", i)) is master]
 
     def take_over(self, replica):
-        """A replica becomes the master, in agreement with its master; it may have to ask more than once."""
+        """A replica becomes the master, coordinated with its master. This may take several tries."""
         for _ in range(5):
             with contextlib.suppress(RedisError):
                 replica("CLUSTER", "FAILOVER")
@@ -222,7 +233,7 @@ class Cluster:
 
     @contextlib.contextmanager
     def stopped(self, some):
-        """They stand still, and this test asks others meanwhile."""
+        """These nodes stand still; commands go to the others meanwhile."""
         self.lost.update(some)
         for node in some:
             node.process.send_signal(signal.SIGSTOP)
@@ -235,15 +246,15 @@ class Cluster:
 
     @contextlib.contextmanager
     def behind(self, master):
-        """What the master does meanwhile its replica, which stands still, does not learn."""
+        """The replica of this master stands still and misses what the master does meanwhile."""
         replica = self.replica_of(master)
         until(master.replicated, 5, "the replica has everything")
         with self.stopped([replica]):
-            master("CLIENT", "KILL", "TYPE", "REPLICA")  # else what is on the line arrives all the same
+            master("CLIENT", "KILL", "TYPE", "REPLICA")  # otherwise data in the socket would still arrive
             yield replica
 
     def fall_back(self, master, action):
-        """The master does something of which its replica learns nothing; then it dies, and the replica takes its place."""
+        """The master does something that its replica misses; then the master is killed and the replica promoted."""
         with self.behind(master) as replica:
             action()
             self.lost.add(master)
@@ -252,14 +263,14 @@ class Cluster:
         until(lambda: replica in self.masters(), 20, "the others know")
 
     def until_failed(self, node):
-        """The others agree that it is gone."""
+        """The others agree that the node has failed."""
         def agree():
             lines = [line.split() for n in self.alive() for line in n("CLUSTER", "NODES").splitlines()]
             return all("fail" in flags.split(",") for _, address, flags, *_ in lines if address.startswith(node.address))
         until(agree, 20, "the others miss it")
 
     def revive(self, node):
-        """One that was killed comes back."""
+        """Starts a node that was killed, and waits until the cluster is whole."""
         node.start()
         until(node.answers, 10, "it answers")
         self.lost.discard(node)
@@ -268,7 +279,7 @@ class Cluster:
     # moving slots
 
     def move(self, slot, to, while_half=lambda: None):
-        """One slot, in the steps of redis-cli; in the midst of it the keys are here and there."""
+        """Moves a hash slot in the steps of redis-cli. while_half is called when some keys are on either node."""
         source = self.master_of(slot)
         to("CLUSTER", "SETSLOT", slot, "IMPORTING", source("CLUSTER", "MYID"))
         source("CLUSTER", "SETSLOT", slot, "MIGRATING", to("CLUSTER", "MYID"))

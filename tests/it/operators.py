@@ -1,5 +1,5 @@
 #!/usr/bin/env -S python3 -B
-"""What an operator runs and reads: help, words like options, servers that are away or refuse, the log, idle cost."""
+"""What an operator runs and reads: help, arguments, servers that are away or refuse, the log, the load of idle drainers."""
 
 import json
 import re
@@ -9,9 +9,9 @@ import time
 
 from harness import BUILD, main
 from storm import Paused, kill, steady
-from tap import case, comment, every, same, until
+from tap import case, comment, every, pause, same, until
 
-COMMANDS = ("migrate", "config", "routes", "check", "status", "audit", "dead", "recover", "rebuild", "token", "load")
+COMMANDS = ("migrate", "config", "routes", "check", "status", "audit", "dead", "recover", "rebuild", "token")
 
 
 def run(it, *words):
@@ -35,7 +35,7 @@ def help_and_version(it):
           lambda *words: same((run(it, *words).returncode, run(it, *words).stdout), (64, ""), "exit and output"))
 
 
-@case("behind -- nothing is an option: names may begin with a dash")
+@case("after -- no argument is an option: names may begin with a dash")
 def dashes(it):
     seller, buyer = it.account("-seller", "seller"), it.account("--json", "customer")
     sale = it.sale(seller=seller, name="--all")
@@ -61,7 +61,7 @@ def wrong(it):
     return file
 
 
-# setting: (the line of check, what it says)
+# setting: the line of check, and its text
 REFUSALS = {"mysql_password_file": ("mysql", "refused: MySQL error 1045: Access denied"),
             "redis_password_file": ("redis", "refused: .*: WRONGPASS"),
             "redis_user=nobody": ("redis", "refused: .*: WRONGPASS"),
@@ -72,7 +72,7 @@ REFUSALS = {"mysql_password_file": ("mysql", "refused: MySQL error 1045: Access 
             "redis=tcp:127.0.0.1:1": ("redis", "away: 127.0.0.1:1: Connection refused")}
 
 
-@case("check tells a server that refuses the account from one that is away, with its own words")
+@case("check distinguishes a server that refuses the account from one that is away, and quotes it")
 def check_refused(it):
     def check(setting):
         setting, (part, said) = setting if "=" in setting else f"{setting}={wrong(it)}", REFUSALS[setting]
@@ -86,7 +86,7 @@ def check_refused(it):
     every(list(REFUSALS), check)
 
 
-@case("a program that may not log in says so at its start, and not that the server is away")
+@case("a program whose login is refused logs that at its start, not that the server is away")
 def start_refused(it):
     def start(program, setting, event):
         words = [BUILD / program, "-c", it.run / "drain.conf", "-s", f"{setting}={wrong(it)}"]
@@ -105,7 +105,7 @@ def start_refused(it):
            ("seckill-orderd", "redis_password_file", "redis_login_refused")], start)
 
 
-@case("/readyz says who refuses the service, and leaves the details to the log")
+@case("/readyz names the server that refuses the service, and leaves the details to the log")
 def readyz_refused(it):
     def refused(part, server, said):
         file, log = it.run / "etc" / part, it.run / "log/cold.log"
@@ -125,11 +125,11 @@ def readyz_refused(it):
     every([("mysql.password", "MySQL", "1045"), ("redis.password", "Redis", "WRONGPASS")], refused)
 
 
-@case("check works with the drainers' account, and says what is missing when it may not see the schema's version")
+@case("check works with the drainers' account, and names the right that is missing for the schema's version")
 def check_drain(it):
     def check():
         return it.ctl("-c", it.run / "drain.conf", "check")
-    alone = "ok: an acknowledged claim is on its master's disk, and no replica is waited for"
+    alone = "ok: an acknowledged claim is on its master's disk; claims do not wait for replicas"
     lines = ["redis    ok", f"replicas {alone}", "mysql    ok", "schema   ok", "layout   ok", "account  ok for drainers",
              "board    ok", "marks    ok"]
     same((check().returncode, check().stdout.splitlines()), (0, lines), "exit and output")
@@ -143,7 +143,7 @@ def check_drain(it):
     same(check().returncode, 0, "exit")
 
 
-@case("status shows what the other server knows while one is away, and says which one is")
+@case("while one server is away status shows the numbers of the other, and names the one that is away")
 def status_half(it):
     sale, users = it.sale(amount=20, segments=3), it.users(5)
     for user in users[:3]:
@@ -195,13 +195,13 @@ def status_half(it):
     same((shown["redis"], shown["mysql"]), ("ok", "ok"), "the servers")
 
 
-@case("a command whose account may not do it says so, and what to run it with; nothing is changed")
+@case("a command whose account lacks a right names it and what to run it with, and changes nothing")
 def wrong_account(it):
     sale, user = it.sale(amount=3, segments=1), it.customer()
     sale.win(user)
     sale.drained()
     before = it.sql(f"SELECT generation FROM coupons WHERE id = {sale.id}")
-    done = it.ctl("recover", sale.title, "-c", it.run)  # flags stand before the command
+    done = it.ctl("recover", sale.title, "-c", it.run)  # flags come before the command
     same(done.returncode, 64, "exit of a flag behind the command")
 
     def as_workers(*words):
@@ -227,7 +227,7 @@ def wrong_account(it):
     sale.audit()
 
 
-@case("a recovery that finds two hundred orders lost prints its table, and no line for each of them")
+@case("a recovery that finds two hundred lost orders prints its table, not a line for each")
 def quiet_recovery(it):
     sale, users = it.sale(amount=200, segments=1), it.users(200)
     with Paused(it):
@@ -235,18 +235,18 @@ def quiet_recovery(it):
         it.redis("DEL", sale.key("q", 0), sale.key("o", 0), *[f"sk:u:{{{user.id}}}" for user in users])
         done = it.ctl("recover", sale.title)
     same((done.returncode, done.stderr), (0, ""), "exit and errors")
-    assert re.search(r"given out, and lost: whose is not known +200\n", done.stdout), done.stdout
+    assert re.search(r"numbers given out and lost, customers not known +200\n", done.stdout), done.stdout
     assert len(done.stdout.splitlines()) < 12, done.stdout
     it.sql(f"UPDATE dead_letters SET state = 2, end_reason = 'test' WHERE coupon_id = {sale.id}")
 
 
 def calls(it, *commands):
-    """How often Redis has run these commands; without any, all of them."""
+    """How many of these commands Redis has run; without arguments, of all."""
     counts = re.findall(r"cmdstat_(\S+?):calls=(\d+)", it.redis("INFO", "commandstats"))
     return sum(int(n) for name, n in counts if not commands or name in commands)
 
 
-@case("what lasts is logged once by each drainer, not in every pass")
+@case("a lasting condition is logged once by each drainer, not in every pass")
 def standing_conditions(it):
     sale, user, log = it.sale(amount=10, segments=1), it.customer(), it.run / "log/drain.log"
     start = log.stat().st_size
@@ -278,14 +278,14 @@ def lost_hint(it):
 MANY, WATCHED_S = 150, 2
 
 
-@case("drainers that have nothing to do ask Redis as little with many coupons on sale as with few")
+@case("idle drainers send Redis no more commands with many coupons on sale than with few")
 def idle(it):
     def rate():
         before, began = calls(it), time.monotonic()
-        time.sleep(WATCHED_S)  # the time over which it is watched
+        pause(WATCHED_S, "the measured period")
         return (calls(it) - before) / (time.monotonic() - began)
     seller = it.seller()
-    it.redis("CONFIG", "SET", "appendfsync", "no")  # so that they are made in seconds
+    it.redis("CONFIG", "SET", "appendfsync", "no")  # to create them in seconds
     it.many = [it.sale(seller=seller, amount=256, segments=256) for _ in range(MANY)]
     it.redis("CONFIG", "SET", "appendfsync", "always")
     until(lambda: it.redis("SCARD", "sk:dirty") == 0, 20, "all is drained")
@@ -294,7 +294,7 @@ def idle(it):
     assert found < 2500, f"{found:.0f} commands a second"
 
 
-@case("after a restart of Redis the drainers look at every coupon at once: none is in doubt, no order is forgotten")
+@case("after a restart of Redis the drainers inspect every coupon at once: none stays suspect, no order stays on its list")
 def sweep_after_restart(it):
     sale, user = it.many[-1], it.customer()
     with Paused(it):
@@ -304,7 +304,7 @@ def sweep_after_restart(it):
         it.redis.close()
         it.dev("start", "redis")
     steady(it, sale, 20)
-    sale.drained(40)  # at the pace of the sweep, a round takes minutes
+    sale.drained(40)  # a round at the usual pace of the sweep would take minutes
     same(sale.rows(), {order: user.id}, "orders")
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env -S python3 -B
-"""The pools: what is slow in one does not delay the others, and connections may be many more than processes."""
+"""The pools: slow requests in one do not delay the others, and there may be many more connections than processes."""
 
 import collections
 import contextlib
@@ -23,7 +23,7 @@ import fcgi
 from client import Answer
 from harness import PASSWORD, main
 from storm import kill
-from tap import case, comment, every, same, until
+from tap import case, comment, every, pause, same, until
 
 
 def timed(ask):
@@ -33,7 +33,7 @@ def timed(ask):
 
 
 class Flood:
-    """Logins without an end, on a number of connections."""
+    """Endless logins on a number of connections."""
 
     def __init__(self, it, name, connections):
         self.it, self.name, self.over, self.times = it, name, threading.Event(), []
@@ -74,7 +74,7 @@ def login_flood(it):
 
 
 class Wave:
-    """Many logins at one moment, a connection each."""
+    """Many logins at once, a connection each."""
 
     def __init__(self, it, name, count):
         body = json.dumps({"username": name, "password": PASSWORD}).encode()
@@ -113,7 +113,7 @@ def asks_of_the_cold_pool(sale, user):
             ("PATCH", sale.path + "/stock", sale.seller, {"add": 1}), ("POST", "/api/auth/logout", user, None))
 
 
-@case("700 logins at once: 500 wait, the others are told so at once, and nothing else waits")
+@case("700 logins at once: 500 wait, the others are refused at once, and no other request waits")
 def login_wave(it):
     name, sale, users = it.name("wave"), it.sale(), it.users(12)
     it.account(name, "customer")
@@ -141,7 +141,7 @@ def login_wave(it):
     assert begun < 500, f"{begun} logins were begun, although most had left"
 
 
-@case("a login that has waited for more than 10 s is not begun, and says so")
+@case("a login that has waited for more than 10 s is refused")
 def too_late(it):
     body = json.dumps({"username": it.name("nobody"), "password": PASSWORD}).encode()
 
@@ -160,7 +160,7 @@ def too_late(it):
     same(metric(it, "queue_expired_total") - before, 3, "those that were too late")
 
 
-@case("no worker is there: nothing was done, and the answer says so")
+@case("no worker is there: the answer says that nothing was done")
 def nobody_there(it):
     sale, user = it.sale(), it.customer()
     it.dev("stop", "hot", "cold", "auth", "-9")
@@ -170,18 +170,18 @@ def nobody_there(it):
                 ("GET", user.path + "/orders", user, None), ("PATCH", sale.path + "/stock", sale.seller, {"add": 1}),
                 ("POST", sale.path + "/claims", user, None), ("PATCH", sale.path, user, None)):
             answer = it.ask(method, path, who, body).expect(503, "busy").names("nothing was done")
-            assert "claim" not in answer.json["detail"], answer
+            assert "stays yours" not in answer.json["detail"], answer
     finally:
         it.dev("start", "hot", "cold", "auth")
 
 
 def peers(path):
-    """How many sockets have this name: the listening one, and one for each connection to it."""
+    """The number of sockets with this name: the listening one, and one for each connection to it."""
     with open("/proc/net/unix") as file:
         return sum(line.rstrip().endswith(" " + str(path)) for line in file)
 
 
-@case("a request is lost with its worker: it may have been carried out, and only a claim is told that it is safe")
+@case("a request is lost with its worker: it may have been carried out, and only a claim is safe to repeat")
 def lost_with_its_worker(it):
     sale, user = it.sale(), it.customer()
 
@@ -191,7 +191,7 @@ def lost_with_its_worker(it):
         before = peers(it.run / f"{part}.sock")
         with ThreadPoolExecutor(len(requests)) as pool:
             answers = [pool.submit(it.new_client().ask, *asked) for asked in requests]
-            # nginx waits 4 s for a hot worker that it has a connection to before it makes another one
+            # nginx waits 4 s for a hot worker on a kept connection before it opens another
             until(lambda: peers(it.run / f"{part}.sock") >= before + len(requests), 20, "the requests are on their way")
             it.dev("stop", part, "-9")
             answers = [answer.result().expect(503, "outcome-unknown") for answer in answers]
@@ -202,13 +202,13 @@ def lost_with_its_worker(it):
     answers += lost("auth", ("POST", "/api/auth", None, account), ("POST", "/api/users", None, account))
     for answer in answers:
         answer.names("may have been carried out")
-        assert "claim" not in answer.json["detail"], answer
+        assert "stays yours" not in answer.json["detail"], answer
     for answer in lost("hot", ("POST", sale.path + "/claims", it.customer()), ("PATCH", sale.path, it.customer())):
-        answer.names("a claim you won stays yours")
+        answer.names("an order that you won stays yours")
 
 
 class Readers:
-    """A seller reads a page without an end, on a number of connections."""
+    """A seller reads a page again and again on a number of connections."""
 
     def __init__(self, it, path, seller, connections):
         self.over, self.times = threading.Event(), []
@@ -230,7 +230,7 @@ class Readers:
             thread.join()
 
 
-@case("sellers who read pages of 20 coupons in 256 segments delay nobody's claims")
+@case("sellers who read pages of 20 coupons in 256 segments do not delay claims")
 def heavy_pages(it):
     seller, sale, users = it.seller(), it.sale(amount=200, segments=8), it.users(120)
     for _ in range(20):
@@ -246,7 +246,7 @@ def heavy_pages(it):
 
 
 def sold_out(it, seller):
-    """A sale of one unit, which is won, and of which the hub has said that it is sold out."""
+    """A sale whose one unit is won, and which the hub has declared sold out."""
     sale = it.sale(seller, amount=1, segments=1)
     winner, loser = it.users(2)
     sale.win(winner)
@@ -259,7 +259,7 @@ def add_unit(it, sale, client=None):
 
 
 class Slowest:
-    """Asks the cold pool for other things without a pause; how long did the slowest answer take?"""
+    """Sends other requests to the cold pool all the time. Returns the time of the slowest answer."""
 
     def __init__(self, it):
         self.over, self.seconds, self.problems, user = threading.Event(), 0, [], it.customer()
@@ -283,7 +283,7 @@ class Slowest:
         return self.seconds
 
 
-@case("24 sellers add units to sold-out sales at once: they wait side by side, nobody else does, and the units are on sale")
+@case("24 sellers add units to sold-out sales at once: only they wait, all at the same time, and the units are on sale")
 def stock_waits(it):
     sales, others = [sold_out(it, seller) for seller in it.users(24, "seller")], Slowest(it)
 
@@ -302,7 +302,7 @@ def stock_waits(it):
     assert slowest < 3, f"others waited {slowest:.2f} s"
 
 
-@case("a seller with 60 sold-out sales: some changes are refused, change nothing, and nobody else waits")
+@case("a seller adds units to 60 sold-out sales: some requests are refused, change nothing, and nobody else waits")
 def stock_of_one_seller(it):
     seller = it.seller()
     sales = [sold_out(it, seller) for _ in range(60)]
@@ -319,7 +319,7 @@ def stock_of_one_seller(it):
     assert slowest < 3, f"others waited {slowest:.2f} s"
 
 
-@case("a worker that is asked to stop answers a change of stock that waits")
+@case("a worker that is asked to stop answers a waiting request for more units")
 def stock_and_stop(it):
     sale, workers = sold_out(it, it.seller()), it.full("cold")
     with ThreadPoolExecutor(1) as pool:
@@ -331,7 +331,7 @@ def stock_and_stop(it):
     same(set(it.full("cold")) & set(workers), set(), "workers that are still the old ones")
 
 
-@case("200 kept connections of clients all get their answers, again and again")
+@case("200 kept connections of clients get all their answers")
 def kept_connections(it):
     sale, users = it.sale(amount=1000, segments=8), it.users(200)
     clients = [it.new_client() for _ in users]
@@ -339,7 +339,7 @@ def kept_connections(it):
         for status in (201, 200, 200):
             answers = list(pool.map(sale.claim, users, clients))
             same({a.status for a in answers}, {status}, "statuses")
-    for client in clients:  # still open, still served, one by one
+    for client in clients:  # still open and served, one by one
         same(client.ask("GET", "/api/time").status, 200, "status of a connection that was idle")
         client.close()
     same(sale.claimed(), 200, "units claimed")
@@ -359,7 +359,7 @@ def at_once(it):
         connection.close()
 
 
-@case("300 connections from nginx's side, kept open, all get their answers from 2 workers")
+@case("300 kept FastCGI connections get all their answers from 2 workers")
 def fastcgi_connections(it):
     connections = [fcgi.Connection(it.run / "hot.sock") for _ in range(300)]
     for _ in range(3):
@@ -378,7 +378,7 @@ def open_files(pid):
 
 @contextlib.contextmanager
 def without_files(pids):
-    """These workers get no new descriptor."""
+    """These workers cannot get new descriptors."""
     limits = {pid: resource.prlimit(pid, resource.RLIMIT_NOFILE) for pid in pids}
     try:
         for pid, (_, hard) in limits.items():
@@ -394,7 +394,7 @@ def cpu_seconds(pid):
     return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
 
 
-@case("workers run out of descriptors: what they have goes on, who comes waits without burning their CPU, and is answered in the end")
+@case("workers run out of descriptors: their connections are served, new ones wait without using CPU, and are answered later")
 def accept_fails(it):
     for pool, uri in (("hot", "/api/time"), ("cold", "/readyz"), ("auth", "/healthz")):
         workers, log, path = it.full(pool), it.run / f"log/{pool}.log", it.run / f"{pool}.sock"
@@ -412,7 +412,7 @@ def accept_fails(it):
             until(lambda: {int(pid) for pid, _ in failed()} == set(workers), 15, f"accepting fails in the {pool} pool")
             if kept:
                 assert b"Status: 200" in kept.ask("GET", uri), "a connection that was there"
-            time.sleep(1)  # the time over which it is watched
+            pause(1, "the time of measurement")
             same({reason for _, reason in failed()}, {"Too\\x20many\\x20open\\x20files"}, "reasons")
             assert len(failed()) < 3 * len(workers), f"{len(failed())} lines"
             burnt = sum(map(cpu_seconds, workers)) - before
@@ -435,7 +435,7 @@ def stopped(pids):
         kill(pids, signal.SIGCONT)
 
 
-@case("one of two workers runs out of descriptors, or stands still: the other one serves")
+@case("one of two workers runs out of descriptors, or is stopped: the other one serves")
 def accept_fails_in_one(it):
     def ask():
         connection = fcgi.Connection(it.run / "hot.sock")
@@ -449,7 +449,7 @@ def accept_fails_in_one(it):
 
 
 def slowest_answer(it, seconds):
-    """How long the slowest of many requests takes, on connections to all workers, for so many seconds."""
+    """The time of the slowest request in so many seconds, on connections to all workers."""
     deadline = time.monotonic() + seconds
 
     def ask(client):
@@ -464,7 +464,7 @@ def slowest_answer(it, seconds):
         return max(pool.map(ask, [it.new_client() for _ in range(12)]))
 
 
-@case("a request that never gets complete holds nobody up for more than 3 s")
+@case("an incomplete request delays others for 3 s at most")
 def half_requests(it):
     whole = fcgi.request("GET", "/api/time")
     halves = {"a byte": whole[:1], "half a header": whole[:5], "half of the parameters": whole[:-40],
@@ -482,7 +482,7 @@ def half_requests(it):
 
 
 def drip(connection, data, seconds):
-    """Sends a byte at a time until it is sent away; says whether it was."""
+    """Sends a byte at a time until the connection is closed. Returns whether it was."""
     deadline = time.monotonic() + seconds
     for byte in itertools.cycle(data):
         try:
@@ -491,10 +491,10 @@ def drip(connection, data, seconds):
             return True
         if time.monotonic() > deadline:
             return False
-        time.sleep(0.03)
+        pause(0.03, "the pace of the bytes")
 
 
-@case("requests that libfcgi would not take, and then a byte at a time: no worker waits for the next one")
+@case("requests that libfcgi would skip, and then a byte at a time: no worker waits for the next byte")
 def dripped(it):
     begin = fcgi.record(fcgi.BEGIN, struct.pack(">HB5x", 1, 1))
     params = fcgi.record(fcgi.PARAMS, fcgi.pairs({"REQUEST_METHOD": "GET", "REQUEST_URI": "/healthz", "REQUEST_ID": "x"}))
@@ -519,7 +519,7 @@ def dripped(it):
 
 
 def gulp(connection, seconds):
-    """Asks and asks, and reads an answer only now and then, until it is sent away; says whether it was."""
+    """Sends many requests and reads few answers until the connection is closed. Returns whether it was."""
     ask, deadline, last = fcgi.request("GET", "/healthz"), time.monotonic() + seconds, time.monotonic()
     connection.socket.setblocking(False)
     while time.monotonic() < deadline:
@@ -532,11 +532,11 @@ def gulp(connection, seconds):
         if time.monotonic() - last > 0.5:
             last = time.monotonic()
             connection.socket.recv(300)
-        time.sleep(0.001)
+        pause(0.001, "the pace of the requests")
     return False
 
 
-@case("whoever asks and asks and hardly reads the answers is sent away: no worker waits for him")
+@case("a peer that sends many requests and reads few answers is disconnected: no worker waits for it")
 def unread_answers(it):
     connection = fcgi.Connection(it.run / "hot.sock")
     with ThreadPoolExecutor(1) as pool:
@@ -547,7 +547,7 @@ def unread_answers(it):
     comment(f"the slowest answer took {slowest:.2f} s")
 
 
-@case("the longest answers come whole: a page of descriptions that JSON makes six times as long")
+@case("the longest answers are complete: a page of descriptions that JSON makes six times as long")
 def long_answers(it):
     seller, user = it.seller(), it.customer()
     for _ in range(20):
@@ -555,7 +555,7 @@ def long_answers(it):
     peers = [fcgi.Connection(it.run / "hot.sock") for _ in range(4)]
     for peer in peers:
         peer.send(fcgi.request("GET", seller.path + "/coupons", HTTP_AUTHORIZATION=user.token))
-    time.sleep(0.3)  # nobody reads meanwhile
+    pause(0.3, "nobody reads the answers meanwhile")
     for peer in peers:
         answer = peer.answer()
         assert answer.count(b"\\u0001") == 20 * 2000 and answer.endswith(b"}"), len(answer)
@@ -563,7 +563,7 @@ def long_answers(it):
     comment(f"{len(answer)} bytes")
 
 
-@case("whoever keeps a connection to the cold pool after its answer has no worker")
+@case("a connection to the cold pool that is kept after its answer occupies no worker")
 def kept_cold(it):
     peers = [fcgi.Connection(it.run / "cold.sock") for _ in it.full("cold")]
     for peer in peers:
@@ -585,8 +585,8 @@ def pieces(it):
     connection.close()
 
 
-@case("rubbish, a lost end, a request without its last parameter, a lie about its length: the worker lives")
-def rubbish(it):
+@case("garbage, a missing end, a missing last parameter, a wrong length: the worker lives")
+def garbage(it):
     workers = it.full("hot")
     begin = fcgi.record(fcgi.BEGIN, struct.pack(">HB5x", 1, 1))
     cut = fcgi.pairs({"REQUEST_METHOD": "GET", "DOCUMENT_URI": "/healthz"})
@@ -604,7 +604,7 @@ def rubbish(it):
     same(it.full("hot"), workers, "workers")
 
 
-@case("a body that is shorter or longer than it was said to be, or too long: refused, nothing is done, the connection ends")
+@case("a body that is shorter or longer than its Content-Length, or too long: refused, nothing is done, the connection ends")
 def body_lengths(it):
     user, seller = it.customer(), it.seller()
     sale = it.sale(seller)
@@ -641,20 +641,20 @@ def everything(it):
     return it.sql("SELECT (SELECT COUNT(*) FROM users), (SELECT COUNT(*) FROM coupons), (SELECT COUNT(*) FROM orders)")
 
 
-@case("whoever asked leaves while the password is hashed, again and again: the auth pool still takes connections")
+@case("clients leave while their passwords are hashed: the auth pool still accepts connections")
 def left_during_the_answer(it):
     body = b'{"username": "nobody at all", "password": "correct horse"}'
     asked = fcgi.request("POST", "/api/auth", CONTENT_LENGTH=str(len(body)))[:-8]  # without the end of the body
     for wait in 4 * [0.002, 0.005, 0.008]:
         peer = fcgi.Connection(it.run / "auth.sock")
         peer.send(asked + fcgi.record(fcgi.STDIN, body) + fcgi.record(fcgi.STDIN))
-        time.sleep(wait)  # into the hashing, which takes 20 ms
+        pause(wait, "during the hashing, which takes 20 ms")
         peer.close()
     for _ in range(4):
         it.ask("POST", "/api/auth", body={}).expect(400)
 
 
-@case("a client that leaves at once, a hundred times: the workers live, and nothing piles up")
+@case("a client that leaves at once, a hundred times: the workers live, and no connection is left over")
 def leavers(it):
     workers, sale, user = it.full("hot"), it.sale(), it.customer()
     before = [open_files(pid) for pid in workers]

@@ -109,7 +109,7 @@ def bad_secrets(it):
     assert code == 78 and "/nonexistent/keys" in said, (code, said)
 
 
-@case("token --out: a new file for its owner alone, whatever was there; what is no regular file is refused, and stays")
+@case("token --out makes a new file for its owner alone; anything but a regular file is refused and stays")
 def token_out(it):
     folder, user = it.run / "tmp/out", it.customer()
     folder.mkdir()
@@ -190,7 +190,7 @@ FORBIDDEN = {
 }
 
 
-@case("MySQL's accounts of the service cannot delete, define, read files or do what is another's")
+@case("MySQL's accounts of the service cannot delete, define, read files or do the work of another account")
 def mysql_accounts(it):
     it.sale().win(it.customer())
     for account, statements in FORBIDDEN.items():
@@ -259,7 +259,7 @@ def drainer_as_worker(it):
     is_ready(it)
 
 
-@case("a drainer whose right is taken away says so, and goes on by itself when it is given back")
+@case("a drainer that loses a right reports it, and goes on by itself when it has it again")
 def drainer_loses_right(it):
     sale, customer = it.sale(), it.customer()
     with without(it, "INSERT ON seckill.orders", "seckill_drain"):
@@ -293,7 +293,7 @@ def check_account(it):
         assert "denied" in said and "grants.sql" in said, said
 
 
-@case("the accounts are made without touching what others have on the server")
+@case("the accounts are made without touching anything else on the server")
 def mysql_others(it):
     root = Sql(it.run / "tmp/root.cnf")
     (it.run / "tmp/root.cnf").write_text(f"[client]\nsocket={it.run}/mysql.sock\nuser=root\n")
@@ -402,7 +402,7 @@ def redis_rights(it, user, change, back):
         until(lambda: it.ask("GET", "/readyz").status == 200, 10, "ready again")
 
 
-@case("Redis does not tell which run it is: sales wait, none is opened, /readyz and check say why; then all goes on")
+@case("Redis does not show its run_id: sales wait, none is opened, /readyz and check say why; later all goes on")
 def unknown_run(it):
     sale, users, log = it.sale(amount=10, segments=2), it.users(3), it.run / "log/hot.log"
     order, start = sale.win(users[0]), log.stat().st_size
@@ -418,7 +418,7 @@ def unknown_run(it):
         it.dev("stop", "hot")
         it.dev("start", "hot")
         sale.claim(users[1]).expect(503, "busy")
-        same("redis_run_unknown" in log.read_text()[start:], True, "a line in the log")
+        same("redis_incarnation_unknown" in log.read_text()[start:], True, "a line in the log")
     until(lambda: sale.claim(users[1]).status in (200, 201), 5, "the sale goes on")
     same(sale.claim(users[0]).expect(200).json["order"], order, "the order of before")
     it.ask("POST", sale.seller.path + "/coupons", sale.seller, body).expect(201)

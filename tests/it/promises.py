@@ -4,30 +4,17 @@
 The programs are those with the points of src/host/fault.def (killpoints.py).
 """
 
-import contextlib
 import itertools
 import json
-import os
-import pathlib
 import signal
-import subprocess
-import sys
-import tempfile
-import threading
 import time
 
-import harness
+import faultpoints
+from clustered import fence, list_of, main, nodes, on_cluster, wait_for_replicas
 from ledger import Ledger
-from nodes import Cluster
-from tap import case, comment, same, until
+from tap import comment, same, until
 
-nodes = Cluster()
-BUILD = harness.BUILD / "faults"
 STALL_S = 3  # nginx asks another worker after 4
-
-
-def list_of(user):
-    return "sk:u:{%d}" % user.id
 
 
 def owner_entry(sale, user):
@@ -36,75 +23,18 @@ def owner_entry(sale, user):
     return number and f"{sale.id}-{sale.home(user)}-{number}"
 
 
-def fence(sale, segment):
-    return nodes("HGET", sale.key("s", segment), "fence")
-
-
-def hot(it, wait):
-    """Workers that wait for so many replicas."""
-    it.environment |= {"SECKILL_WAIT_REPLICAS": str(wait), "SECKILL_WAIT_MS": "200"}
-    it.dev("stop", "hot")
-    it.dev("start", "hot")
-
-
-def on_cluster(name):
-    """A case whose it.redis is the cluster; its nodes are whole before and afterwards."""
-    def register(function):
-        @case(name)
-        def run(it):
-            it.redis = nodes
-            nodes.until_whole()
-            try:
-                function(it)
-            except BaseException:
-                nodes.print_logs(8)
-                raise
-            finally:
-                for node in list(nodes.lost):
-                    nodes.revive(node)
-                if not it.workers("drain"):
-                    it.dev("start", "drain")
-    return register
-
-
-def of_another_than_the_hub(sale):
-    """A master that has segments of this sale, but not its hub."""
-    hub = nodes.master_of(nodes.slot(sale.key("hub")))
-    return next(n for n in nodes.masters() if n is not hub and nodes.segments_of(sale, n))
-
-
-def arm(it, point, action):
-    """The next process that passes the point does it. Says whether it was done already."""
-    file = pathlib.Path(it.environment["SECKILL_FAULT"][1:])
-    new = file.with_suffix(".new")
-    new.write_text(f"{point}:{action}:1")
-    new.rename(file)
-    return lambda: not file.exists()
-
-
-@contextlib.contextmanager
-def asked(it, *question):
-    """A request that is answered later: the answer comes into the list."""
-    answers, client = [], it.new_client()
-    thread = threading.Thread(target=lambda: answers.append(client.ask(*question)), daemon=True)
-    thread.start()
-    yield answers
-    thread.join(30)
-    same(len(answers), 1, "answers")
-
-
-@on_cluster("a claim is repeated, and its server is replaced before the order is confirmed: no 200 for an order that is nowhere")
+@on_cluster("a claim is repeated, and its server is replaced before the order is confirmed: no 200 for a missing order")
 def confirmed_where_it_is(it):
-    hot(it, 1)
+    wait_for_replicas(it, 1)
     books = Ledger(it, amount=40, segments=4, customers=40)
-    sale, master = books.sale, of_another_than_the_hub(books.sale)
+    sale, master = books.sale, nodes.master_without_hub(books.sale)
     user = next(u for u in books.users if sale.home(u) in nodes.segments_of(sale, master))
     with nodes.behind(master) as replica:
         it.dev("stop", "drain")  # MySQL would bring the order back
         sale.claim(user).expect(503, "not-replicated")
         before, old = owner_entry(sale, user), fence(sale, sale.home(user))
-        stalled = arm(it, "claim_answered", f"stall={STALL_S}000")
-        with asked(it, "POST", sale.path + "/claims", user) as answers:
+        stalled = faultpoints.arm("claim_answered", f"stall={STALL_S}000")
+        with it.asking("POST", sale.path + "/claims", user) as answers:
             until(stalled, 5, "a worker knows that the order is there, and stands still")
             began = time.monotonic()
             master.process.send_signal(signal.SIGSTOP)
@@ -130,11 +60,11 @@ def confirmed_where_it_is(it):
     books.keeps()
 
 
-@on_cluster("sold out, and a server comes back without orders that MySQL has: losers are told so, winners never")
+@on_cluster("sold out, and a server comes back without orders that MySQL has: only losers are told \"sold out\"")
 def no_winner_is_refused(it):
-    hot(it, 0)
+    wait_for_replicas(it, 0)
     books = Ledger(it, amount=60, segments=6, customers=260)
-    sale, master = books.sale, of_another_than_the_hub(books.sale)
+    sale, master = books.sale, nodes.master_without_hub(books.sale)
     home = nodes.segments_of(sale, master)
 
     def sell_out():
@@ -161,9 +91,9 @@ def no_winner_is_refused(it):
 
 @on_cluster("an order that no replica confirmed is in no customer's list, and is queued to nobody when it is gone")
 def listed_when_confirmed(it):
-    hot(it, 1)
+    wait_for_replicas(it, 1)
     books = Ledger(it, amount=24, segments=6, customers=60)
-    sale, master = books.sale, of_another_than_the_hub(books.sale)
+    sale, master = books.sale, nodes.master_without_hub(books.sale)
     home, unsure = nodes.segments_of(sale, master), []
 
     def ask():
@@ -190,15 +120,15 @@ def on_two_masters(it):
     for _ in range(50):
         books = Ledger(it, amount=24, segments=2, customers=1)
         master = next((n for n in nodes.masters() if nodes.segments_of(books.sale, n) == [0]), None)
-        if master and nodes.master_of(nodes.slot(books.sale.key("hub"))) is not master:
+        if master and nodes.hub_master(books.sale) is not master:
             books.users = it.users(160)
             return books, master
     raise AssertionError("no sale of fifty lies like that")
 
 
-@on_cluster("sold out by orders that no replica confirmed, and their segment goes back: who asks then gets every unit")
+@on_cluster("sold out by orders that no replica confirmed, and their segment is rolled back: the units are sold again")
 def unconfirmed_units(it):
-    hot(it, 1)
+    wait_for_replicas(it, 1)
     books, master = on_two_masters(it)
     sale = books.sale
     homes = {i: iter([u for u in books.users if sale.home(u) == i]) for i in range(2)}
@@ -233,11 +163,11 @@ def audited(it, sale, *kinds):
     return {f"{sale.id}-{p['segment']}-{p['sequence']}" for p in said["problems"] if p["kind"] in kinds}
 
 
-@on_cluster("acknowledged orders that a failover has lost: each customer is told so, and claims again; no number comes twice")
+@on_cluster("acknowledged orders that a failover has lost: each customer is told, and claims again; no number is given twice")
 def lost_is_said(it):
-    hot(it, 0)
+    wait_for_replicas(it, 0)
     books = Ledger(it, amount=180, segments=6, customers=300)
-    sale, master = books.sale, of_another_than_the_hub(books.sale)
+    sale, master = books.sale, nodes.master_without_hub(books.sale)
     home = nodes.segments_of(sale, master)
     books.sell(30)
     sale.drained()
@@ -298,12 +228,5 @@ def held(books):
 
 
 if __name__ == "__main__":
-    quiet = {name: value for name, value in os.environ.items() if "MAKE" not in name and name != "MFLAGS"}
-    done = subprocess.run(["make", "-C", harness.BUILD, "faults"], env=quiet, capture_output=True, text=True)
-    if done.returncode:
-        harness.bail_out(done.stdout[-2000:] + done.stderr[-2000:])
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda n, frame: sys.exit(128 + n))
-    with nodes, tempfile.TemporaryDirectory(prefix="skf", dir="/tmp") as folder:
-        harness.main(SECKILL_REDIS=nodes.setting(), SECKILL_REDIS_USER="", SECKILL_REDIS_PASSWORD_FILE="",
-                     SECKILL_REDIS_TIMEOUT_MS=1000, SECKILL_BUILD=BUILD, SECKILL_FAULT=f"@{folder}/fault")
+    faultpoints.build()
+    main(**faultpoints.SETTINGS)

@@ -62,7 +62,7 @@ def segments_in_all(it):
     create(it, seller, segments=20).expect(201)
 
 
-@case("creations a minute: the next one says how long to wait, and comes through when the minute is over")
+@case("creations a minute: the next one is refused with the time to wait, and succeeds after it")
 def a_minute(it):
     seller = it.seller()
     for _ in range(A_MINUTE):
@@ -151,7 +151,7 @@ def ctl(it, *words, password=""):
     return it.ctl(*words, input=password)
 
 
-@case("sellers = invited: nobody registers as one, and an operator makes them; customers register as before")
+@case("sellers = invited: only an operator makes sellers; customers register as before")
 def by_invitation(it):
     with invited(it):
         for kind in ("seller", "saler"):
@@ -183,7 +183,7 @@ def typed(it, *words, typed):
     return typed.encode() in seen
 
 
-@case("seckillctl user: accounts are made, listed, disabled and given a new password; bad words change nothing")
+@case("seckillctl user: accounts are made, listed, disabled and given a new password; wrong arguments change nothing")
 def operators_accounts(it):
     name, other, file = it.name("made"), "another password", it.run / "tmp/password"
     same(ctl(it, "user", "add", name, "--customer", password=PASSWORD).returncode, 0, "without an end of line")
@@ -247,7 +247,7 @@ def traces(it, sale):
             it.sql.number(f"SELECT COUNT(*) FROM coupons WHERE id = {sale.id}"))
 
 
-@case("a creation that was cut short goes away, row and keys, and no other; its name is free again")
+@case("a creation that was cut short is removed, row and keys, and no other; its name is free again")
 def unpublished(it):
     old, fresh = cut_short(it, 601, segments=3), cut_short(it, 500, segments=3)
     published = it.sale(segments=3)

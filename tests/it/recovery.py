@@ -1,5 +1,5 @@
 #!/usr/bin/env -S python3 -B
-"""Redis goes back in time: the sale goes on, exact. It loses everything: the sale closes, and `seckillctl recover` makes it right."""
+"""Redis comes back with older data: the sale goes on with exact numbers. With none: it is closed until `seckillctl recover`."""
 
 import json
 import os
@@ -8,19 +8,18 @@ import shutil
 import signal
 import subprocess
 import threading
-import time
 
 from harness import BUILD, SOURCE, claims_of, main
 from history import Load
 from ledger import Ledger
-from tap import case, comment, same, until
+from tap import case, comment, pause, same, until
 
 SEED = int(os.environ.get("IT_SEED") or random.randrange(10**6))
 dice = random.Random(SEED)
 
 
 def restart(it, change=lambda: None):
-    """Redis is killed, its data are changed, and it comes back."""
+    """Kills Redis, changes its data and starts it again."""
     it.dev("stop", "redis", "-9")
     it.redis.close()
     change()
@@ -32,7 +31,7 @@ def data(it):
 
 
 def copy_data(it):
-    """A copy of Redis's files as they are at this moment."""
+    """Copies Redis's files as they are now."""
     to = it.run / "old"
     shutil.rmtree(to, ignore_errors=True)
     shutil.copytree(data(it), to)
@@ -52,7 +51,7 @@ def without_drainers(it, action):
         it.dev("start", "drain")
 
 
-@case("Redis restarts with all that it had: the sale goes on by itself, and nobody is refused for it")
+@case("Redis restarts with all its data: the sale goes on by itself, and no customer is refused")
 def whole(it):
     books = Ledger(it)
     books.sell(20)
@@ -64,7 +63,7 @@ def whole(it):
     books.sale.audit()
 
 
-@case("Redis is empty: closed, recovered from MySQL, and every order keeps its number")
+@case("Redis is empty: the sale is closed and recovered from MySQL, and every order keeps its number")
 def empty(it):
     books = Ledger(it)
     books.sell(25)
@@ -99,8 +98,8 @@ def lose_everything(it):
 
 
 def forgetful(it, change=lose_everything, kept=15, lost=10, homes=None, segments=2):
-    """A sale of which 15 orders are in MySQL, and 10 were only in the Redis that is lost; who had these. Of two segments
-    each has units for all of them."""
+    """A sale with 15 orders in MySQL and 10 that only the lost Redis had, and the customers of these. Each of the two
+    segments has units for all of them."""
     books = Ledger(it, segments=segments)
     books.sell(kept, homes)
     books.sale.drained()
@@ -120,7 +119,7 @@ def names(books, lost):
     same(numbers, {books.told[u] for u in lost}, "numbers named as lost")
 
 
-@case("an old copy, and orders that only the lost Redis knew: they are named and never sold again, and the sale goes on by itself")
+@case("an old copy, and orders that only the lost Redis had: they are named as lost, their units stay held, and the sale goes on by itself")
 def old_copy_unknown(it):
     books, lost = forgetful(it, put_back)
     until(lambda: len(books.dead()) == 10, 10, "dead letters")
@@ -132,7 +131,7 @@ def old_copy_unknown(it):
     books.sells_the_rest(held=10, lost=lost)
 
 
-@case("an old copy, in which the segment has no units for all the orders that were lost: the others are named, and hold none")
+@case("an old copy, with fewer units in the segment than lost orders: all are named as lost, and the units that are there are held")
 def more_than_units(it):
     books, lost = forgetful(it, put_back, kept=10, lost=6, homes={0}, segments=4)  # it had 13 units then
     until(lambda: len(books.dead()) == 6, 10, "dead letters")
@@ -144,7 +143,7 @@ def more_than_units(it):
     books.sells_the_rest(held=3, lost=lost)
 
 
-@case("Redis is empty: orders that only it knew are named, and never sold again")
+@case("Redis is empty: orders that only it had are named as lost, and their units stay held")
 def unknown(it):
     books, lost = forgetful(it)
     books.closed()
@@ -155,7 +154,7 @@ def unknown(it):
     books.sells_the_rest(held=10, lost=lost)
 
 
-@case("numbers that were named on a list which is lost, too: the next recovery names them")
+@case("numbers were named as lost on a list that is lost, too: the next recovery names them again")
 def named_and_lost(it):
     told = []
 
@@ -179,7 +178,7 @@ def named_and_lost(it):
     books.sells_the_rest(held=10, lost=lost)
 
 
-@case("orders that were named lost, and their Redis comes back after all: they are the customers' again, with their numbers")
+@case("orders were named as lost, and their Redis comes back: their customers have them again, with their numbers")
 def found_again(it):
     books = Ledger(it)
     books.sell(15)
@@ -211,7 +210,7 @@ def found_again(it):
     books.sale.audit()
 
 
-@case("logouts survive what orders survive: an old copy of Redis's data, an empty Redis, rows that MySQL lost")
+@case("logouts survive an old copy of Redis's data, an empty Redis, and the loss of their rows in MySQL")
 def logouts(it):
     leavers = []
 
@@ -228,7 +227,7 @@ def logouts(it):
         return {it.ask("GET", user.path + path, user).code for user in leavers for path in ("/coupons", "/orders")}
 
     def completed():
-        """In Redis, from where workers that know nothing learn of them, and in MySQL."""
+        """In Redis, from which new workers read them, and in MySQL."""
         until(lambda: sorted(e[:16] for e in it.redis("ZRANGE", "sk:revoked", 0, -1)) == jtis(), 20, "entries in Redis")
         until(lambda: sorted(r[0] for r in it.sql("SELECT LOWER(HEX(token_id)) FROM revocations")) == jtis(), 20,
               "rows in MySQL")
@@ -247,13 +246,13 @@ def logouts(it):
     completed()
     restart(it, lambda: lose_everything(it))
     completed()
-    it.redis("DEL", "sk:revoked")  # in the same life
+    it.redis("DEL", "sk:revoked")  # in the same incarnation
     completed()
     it.sql("DELETE FROM revocations")  # a dump from before
     completed()
 
 
-@case("an operator who knows better has the lost units sold again")
+@case("--resell-unknown: the units of lost orders are sold again")
 def resell(it):
     books, lost = forgetful(it)
     books.closed()
@@ -266,13 +265,13 @@ def resell(it):
     books.sale.audit()
 
 
-@case("a recovery that finds units for a sold-out sale: nobody is refused after it by what workers and nginx have kept")
+@case("a recovery finds units of a sold-out sale: after it neither workers nor nginx refuse a customer on an old notice")
 def sold_out_before(it):
     books, _ = forgetful(it)
     books.recover()
     books.sells_the_rest(held=10, lost=set(books.told))
     losers = it.users(40)
-    for user in losers:  # a crowd: workers keep the hub's word, and tell nginx
+    for user in losers:  # so many that workers keep a sold-out notice and write nginx markers
         until(lambda: books.sale.claim(user).status == 410, 5, "sold out")
     path, title = books.sale.path, books.sale.title
     done = threading.Event()
@@ -281,7 +280,7 @@ def sold_out_before(it):
         while not done.wait(0.005):
             client.ask("PATCH", path, user)
     crowd = Load(it.port, 4, losers[:4], press)
-    time.sleep(1)  # the word is renewed for as long as they ask
+    pause(1, "the notice is renewed for as long as they ask")
     same(it.ask("PATCH", path, losers[4]).status, 204, "sold out, by nginx")
     done.set()
     crowd.join()
@@ -290,7 +289,7 @@ def sold_out_before(it):
     same(answers, [201] * 10, "what is told to who asks now")
 
 
-@case("the end of the AOF is cut off: what was acknowledged and is gone is noticed and named")
+@case("the end of the AOF is cut off: acknowledged orders that were on it are named as lost")
 def cut(it):
     books = Ledger(it)
     books.sell(10)
@@ -314,7 +313,7 @@ def truncate(it):
     os.truncate(last, size - 900)
 
 
-@case("a segment goes back in time while Redis runs: the first order number that falls closes it")
+@case("a segment is rolled back while Redis runs: the first order number that does not rise closes it")
 def falling(it):
     books = Ledger(it, segments=1)
     books.sell(20)
@@ -338,7 +337,7 @@ def falling(it):
     books.sale.audit()
 
 
-@case("the hub goes back in time: it is closed when a segment has more than it granted")
+@case("the hub is rolled back while Redis runs: it is closed when a segment has received more than it granted")
 def hub_falls(it):
     books = Ledger(it, amount=40, segments=4)
     hub = books.sale.key("hub")
@@ -368,7 +367,7 @@ def hub_falls(it):
         books.sale.audit()
 
 
-@case("recovery is killed, again and again, and ends as if it had not been")
+@case("a recovery is killed again and again, and the last one ends as an undisturbed one would")
 def killed(it):
     books = Ledger(it, amount=400, segments=8, customers=300)
     books.sell(120)
@@ -379,7 +378,7 @@ def killed(it):
     for _ in range(25):
         process = subprocess.Popen([BUILD / "seckillctl", "-c", it.run / "drain.conf", "recover", books.sale.title],
                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=it.environment)
-        time.sleep(dice.uniform(0.002, 0.06))  # the moment of the fault
+        pause(dice.uniform(0.002, 0.06), "the moment of the fault")
         process.send_signal(signal.SIGKILL)
         process.wait()
     found = books.recover()
@@ -388,7 +387,7 @@ def killed(it):
     same(found["renumbered"], 0, "renumbered")
 
 
-@case("MySQL is restored from an older copy: orders that Redis still owns come back, with their numbers")
+@case("MySQL is restored from an older backup: orders that Redis still has come back, with their numbers")
 def older_mysql(it):
     books = Ledger(it)
     books.sell(15)
@@ -414,7 +413,7 @@ def older_mysql(it):
     books.sale.audit()
 
 
-@case("MySQL is restored from before a base was handed out: recovered, and no number is given again")
+@case("MySQL is restored from before a base was handed out: the sale is recovered, and no number is given twice")
 def older_than_a_base(it):
     books = Ledger(it)
     books.sell(10)
@@ -441,12 +440,12 @@ def older_than_a_base(it):
     books.keeps()
     books.sells_the_rest()
     ranges = it.sql(f"SELECT base, SUM(count) FROM number_ranges WHERE coupon_id = {books.sale.id} GROUP BY base ORDER BY base")
-    counts = [int(count) for base, count in ranges]  # an inspection that another one outran leaves its base unused
+    counts = [int(count) for base, count in ranges]  # an inspection that lost a race leaves its base unused
     same((ranges[0][0], counts[0], sum(counts)), ("0", 10, 35), "the first range, and numbers of all")
     books.sale.audit()
 
 
-@case("an inspection was killed once it had written rows of a later base back: each range of numbers stays what it was")
+@case("an inspection is killed after it has written back rows of a later base: each range of numbers stays as it was")
 def mended_and_killed(it):
     books = Ledger(it, segments=2)
     sale = books.sale
@@ -474,7 +473,7 @@ def mended_and_killed(it):
     sale.audit()
 
 
-@case("dead letters stay what they are: an open one waits, a dropped one is not sold after all, neither holds two units")
+@case("a recovery keeps dead letters: an open one stays open, the unit of a dropped one is not sold, and neither holds two units")
 def dead_letters(it):
     books = Ledger(it, amount=10, segments=1, customers=14)
     it.dev("stop", "drain")
@@ -486,7 +485,7 @@ def dead_letters(it):
     until(lambda: len(books.dead()) == 2, 10, "two dead letters")
     ids = [row[0] for row in it.sql(f"SELECT id FROM dead_letters WHERE coupon_id = {books.sale.id} ORDER BY id")]
     same(it.ctl("dead", "drop", ids[1], "--reason", "fraud").returncode, 0, "exit of the drop")
-    found = books.recover()  # what stood in their way still does
+    found = books.recover()  # the cause of the dead letters is still there
     same((found["rescued"], found["renumbered"]), (0, 0), "orders rescued, renumbered")
     it.sql(f"DELETE FROM orders WHERE coupon_id = {books.sale.id} AND segment = 9")
     found = books.recover()
@@ -496,7 +495,7 @@ def dead_letters(it):
     same([row[0] for row in states], ["0", "2"], "states of the letters")
 
 
-@case("more customers own an order in Redis than there are units: so many are orders, the others are refused, named, and told so")
+@case("Redis has more owners than there are units: there are as many orders as units, the others become dead letters")
 def oversold(it):
     books = Ledger(it, amount=6, segments=1, customers=10)
     books.sell(5)
@@ -520,7 +519,7 @@ def oversold(it):
     same({p["kind"] for p in problems}, {"dead-letter"}, "findings")
 
 
-@case("MySQL refuses an order that a recovery has found: it is a dead letter, holds its unit, and can be retried")
+@case("MySQL refuses an order that a recovery has found: it becomes a dead letter, holds its unit, and can be retried")
 def refused_row(it):
     books = Ledger(it, amount=6, segments=1, customers=8)
     books.sell(3)
@@ -543,7 +542,7 @@ def refused_row(it):
     books.sale.audit()
 
 
-@case("units that were taken off sale, of which only the hub knows, stay off sale")
+@case("units were withdrawn, and only the hub has their total: they stay withdrawn")
 def withdrawn(it):
     books = Ledger(it, amount=20, segments=2, customers=25)
     books.sell(4)
@@ -557,7 +556,7 @@ def withdrawn(it):
     books.sale.audit()
 
 
-@case("a recovery that was overtaken by another writes nothing any more")
+@case("a recovery stands still while another one runs: it writes nothing afterwards")
 def overtaken(it):
     books = Ledger(it, amount=300, segments=8, customers=320)
     books.sell(100)
@@ -574,7 +573,7 @@ def overtaken(it):
     books.sale.audit()
 
 
-@case("a slot that holds what none of us wrote: after a restart its sale is closed, and holds up no other")
+@case("a slot holds a value that no program of this service writes: after a restart its sale is closed, and no other sale waits for it")
 def strange(it):
     sales = [Ledger(it, amount=20, customers=30) for _ in range(6)]
     for books in sales:
@@ -590,7 +589,7 @@ def strange(it):
     broken.closed()
 
 
-@case("what others sell is not touched; a name that is none, and a coupon that needs no recovery")
+@case("recover of one coupon leaves the others alone; a name that does not exist; a coupon that needs no recovery")
 def others(it):
     one, two = Ledger(it), Ledger(it)
     one.sell(10)

@@ -6,7 +6,6 @@ import json
 import pathlib
 import random
 import threading
-import time
 
 from client import Client
 from harness import main
@@ -81,12 +80,12 @@ BAD_ENDS = (
 )
 
 
-@case("the judge: histories in which all is well")
+@case("the judge accepts correct histories")
 def judge_good(it):
     every(GOOD, lambda name, *lines: same(problems(*story(*lines)), [], name))
 
 
-@case("the judge: every rule fires, and only where it should")
+@case("the judge: every rule fires where it should, and nowhere else")
 def judge_bad(it):
     every(BAD, lambda rule, *lines: same({found for found, _ in problems(*story(*lines))}, {rule}, "rules broken"))
     for rule, ending in BAD_ENDS:
@@ -166,7 +165,7 @@ def duplicates(it):
         judge(it, sale, history)
 
 
-@case("customers give up after 0.1 to 30 ms and ask again until they know")
+@case("customers give up after 0.1 to 30 ms and ask again until they have an answer")
 def hasty(it):
     amount, users = 200, users_of(it, 260)
     sale, history = it.sale(amount=amount, segments=8), History(amount)
@@ -232,7 +231,7 @@ def added(it):
         for _ in range(2):
             until(lambda: sum(e.refused for e in history.events[-500:]) == 500, 20, "everybody is refused")
             reopen(it, sale, history)
-        time.sleep(0.1)  # refusals after the end are judged, too
+        until(lambda: sum(e.refused for e in history.events[-500:]) == 500, 20, "everybody is refused after the end, too")
     finally:
         hammer.stop()
     judge(it, sale, history)

@@ -2,15 +2,10 @@
 """A replica that is behind becomes the master: acknowledged orders are gone there. What happens then, without WAIT and with it."""
 
 import signal
-import sys
-import time
 
-from harness import main
+from clustered import main, nodes, on_cluster
 from ledger import Ledger
-from nodes import Cluster
-from tap import case, comment, same, until
-
-nodes = Cluster()
+from tap import comment, same, until
 
 
 def gone_from(books, home, before):
@@ -29,15 +24,13 @@ def goes_on(books, gone):
     same(books.it.ask("GET", "/readyz").json["closed"], [], "sales that are closed")
 
 
-@case("a replica that is behind takes over: the sale goes on, lost orders are named, and a recovery finds those that lists elsewhere name")
+@on_cluster("a replica that is behind takes over: the sale goes on, lost orders are named, and a recovery finds those that lists elsewhere name")
 def without_wait(it):
-    it.redis = nodes
     books = Ledger(it, amount=390, segments=6, customers=400)  # each segment has units for all that it loses
     books.sell(100)
     books.sale.drained()
     before = set(books.told)
-    hub = nodes.master_of(nodes.slot(books.sale.key("hub")))
-    master = next(n for n in nodes.masters() if n is not hub and nodes.segments_of(books.sale, n))
+    master = nodes.master_without_hub(books.sale)
     home = nodes.segments_of(books.sale, master)
     it.dev("stop", "drain")
     nodes.fall_back(master, lambda: books.sell(90))
@@ -57,11 +50,10 @@ def without_wait(it):
     nodes.revive(master)
 
 
-@case("the hub alone goes back to before its grants: it hears all segments before it grants again, exact")
+@on_cluster("the hub alone is rolled back to before its grants: it waits for all segments before it grants again")
 def forgotten_grants(it):
-    it.redis = nodes
     books = Ledger(it, amount=120, segments=6, customers=400)
-    master = nodes.master_of(nodes.slot(books.sale.key("hub")))
+    master = nodes.hub_master(books.sale)
     elsewhere = set(range(books.sale.segments)) - set(nodes.segments_of(books.sale, master))
     it.dev("stop", "drain")  # who drains later enters orders again in customers' lists that went back, too
     count = 115 - 15 * len(nodes.segments_of(books.sale, master))
@@ -74,12 +66,10 @@ def forgotten_grants(it):
     nodes.revive(master)
 
 
-@case("with WAIT nobody is told of an order that the replica does not have, and nothing is lost with the master")
+@on_cluster("with WAIT nobody is told of an order that the replica does not have, and nothing is lost with the master")
 def with_wait(it):
-    it.redis = nodes
     it.environment |= {"SECKILL_WAIT_REPLICAS": "1", "SECKILL_WAIT_MS": "100"}
-    it.dev("stop", "hot")
-    it.dev("start", "hot")
+    it.restart("hot")
     books = Ledger(it, amount=300, segments=6, customers=400)
     books.sell(100)
     master = next(n for n in nodes.masters() if nodes.segments_of(books.sale, n))
@@ -101,9 +91,8 @@ def with_wait(it):
     books.sale.audit()
 
 
-@case("with WAIT, a replica that was away for a while: who asks again gets the order of before")
+@on_cluster("with WAIT, a replica is away for a while: a repeated claim returns the same order")
 def comes_back(it):
-    it.redis = nodes
     books = Ledger(it, amount=30, segments=3, customers=40)
     user = books.users[0]
     with nodes.stopped(nodes.replicas()):
@@ -115,17 +104,14 @@ def comes_back(it):
     books.sale.audit()
 
 
-@case("a master that was overtaken and comes back with older data: another host gives no number twice, and a recovery there finds orders")
+@on_cluster("a master that was overtaken and comes back with older data: another host gives no number twice, and a recovery there finds orders")
 def back_again(it):
-    it.redis = nodes
     it.environment |= {"SECKILL_WAIT_REPLICAS": "0"}
-    it.dev("stop", "hot")
-    it.dev("start", "hot")
+    it.restart("hot")
     books = Ledger(it, amount=60, segments=6, customers=90)
     books.sell(10)
     books.sale.drained()
-    hub = nodes.master_of(nodes.slot(books.sale.key("hub")))
-    master = next(n for n in nodes.masters() if n is not hub and nodes.segments_of(books.sale, n))
+    master = nodes.master_without_hub(books.sale)
     home, before = nodes.segments_of(books.sale, master), set(books.told)
     it.dev("stop", "drain")
     with nodes.behind(master) as replica:
@@ -139,8 +125,7 @@ def back_again(it):
     nodes.take_over(master)
     it.environment["SECKILL_MARKS"] = str(it.run / "other-marks")  # as on another host, which saw none of it
     it.dev("start", "drain")
-    it.dev("stop", "hot")
-    it.dev("start", "hot")
+    it.restart("hot")
     known, gone = set(books.told.values()), gone_from(books, home, before)
     for user in [u for u in books.users if u.id not in books.told and books.sale.home(u) in home][:10]:
         books.told[user.id] = books.insist(user).expect(201).json["order"]
@@ -161,10 +146,4 @@ def back_again(it):
 
 
 if __name__ == "__main__":
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda n, frame: sys.exit(128 + n))
-    began = time.monotonic()
-    with nodes:
-        comment(f"cluster: {time.monotonic() - began:.1f} s")
-        main(SECKILL_REDIS=nodes.setting(), SECKILL_REDIS_USER="", SECKILL_REDIS_PASSWORD_FILE="",
-             SECKILL_REDIS_TIMEOUT_MS=1000, SECKILL_WAIT_REPLICAS=0)
+    main(SECKILL_WAIT_REPLICAS=0)

@@ -1,8 +1,8 @@
 #!/usr/bin/env -S python3 -B
 """MySQL, Redis or both are restored from backups of different ages, or lost, and `seckillctl recover --all` is run.
 
-Each cell of the matrix is exact, or its sale is closed and named: nobody's number is given to another, nothing that was
-acknowledged is refused as long as some copy knows of it, and a second recovery changes nothing but generation, bases and term.
+In each cell of the matrix the sale is recovered exactly, or it is closed and named: no order number is given twice, no
+acknowledged order is lost while any copy has it, and a second recovery changes only generation, bases and term.
 
 SECKILL_SOAK=1: every fault instead of some.
 """
@@ -21,7 +21,7 @@ LATER = ("unavailable", "busy", "not-replicated", "outcome-unknown")
 
 
 class World:
-    """Sales in every state that a restore can meet, and what every customer was told."""
+    """Sales in every state that a restore can meet, and the order number of each customer."""
 
     def __init__(self, it):
         self.it, self.told, self.sales, self.late = it, {}, {}, set()
@@ -40,7 +40,7 @@ class World:
         self.drain()
 
     def go_on(self):
-        """What the older backup does not know: orders, the end of a sale, units, a sale, its seller and a customer."""
+        """Makes what the older backup lacks: orders, the end of a sale, units, a sale, its seller and a customer."""
         it = self.it
         self.sell("live", 5)
         self.sell("gone", 5)
@@ -140,7 +140,7 @@ SHORT = ("MySQL older", "Redis older", "both older, MySQL more")
 
 
 def recover(it, known):
-    """All sales; what is said of each, without the generation, and of what MySQL does not know."""
+    """Recovers all sales. Returns the output for each, without the generation, and for those that MySQL does not know."""
     done = it.ctl("--json", "recover", "--all")
     same(done.returncode, 0 if known else 1, f"exit of recover: {done.stdout}{done.stderr}")
     said = [json.loads(line) for line in done.stdout.splitlines()]
@@ -154,7 +154,7 @@ def dead_numbers(it, sale):
 
 
 def keeps(w, lost):
-    """Whoever was told a number has it still; the last orders, when every copy lost them, are named and nobody's."""
+    """Every customer still has his order. The last orders are named as lost where every copy lost them."""
     it, numbers = w.it, {}
     for (name, user), number in w.told.items():
         if name == "new" and w.unknown:
@@ -170,7 +170,7 @@ def keeps(w, lost):
 
 
 def sells_the_rest(w, numbers, held):
-    """Every unit that is left, under numbers that nobody had, and not one more."""
+    """Every unit that is left can be sold, under numbers that no order had, and not one more."""
     ever = set(w.told.values())
     for name, sale in w.sales.items():
         if name == "new" and w.unknown:
@@ -187,7 +187,7 @@ def sells_the_rest(w, numbers, held):
 
 
 def balanced(w):
-    """Nothing is wrong but what a person must decide: lost orders, and customers whom MySQL forgot."""
+    """The audit finds only what an operator has to decide on: lost orders, and customers whom MySQL lost."""
     for name, sale in w.sales.items():
         if name == "new" and w.unknown:
             continue
@@ -197,7 +197,7 @@ def balanced(w):
 
 
 def unknown_sale(w, said):
-    """It is closed and named wherever an operator looks; a sale of its name is another one."""
+    """The sale is closed, and named by recover, /readyz and audit. A new sale of its name is another coupon."""
     it, sale = w.it, w.sales["new"]
     named = [one for one in said if one.get("coupon") == sale.id]
     same([(one["known"], one["seller"], one["name"]) for one in named], [(False, w.stranger.name, sale.name)], "named")
@@ -231,7 +231,7 @@ def nothing_comes_back(w):
 def cell(name):
     fault, known, lost = FAULTS[name]
 
-    @case(f"{name}: recovered exactly, or closed and named")
+    @case(f"{name}: recovered exactly, or quarantined and named")
     def _(it):
         w = World(it)
         w.unknown = not known
@@ -250,7 +250,7 @@ def cell(name):
 
 
 def forget(it):
-    """The cells that follow begin without the sales of those before."""
+    """The next cells begin without the sales of the earlier ones."""
     it.dev("stop", "drain")
     it.sql("DELETE FROM orders; DELETE FROM drain_cursors; DELETE FROM dead_letters; DELETE FROM coupons")
     keys = [key for key in it.redis.keys() if key.startswith(("sk:{", "sk:n:", "sk:s:"))]
@@ -258,7 +258,7 @@ def forget(it):
     it.dev("start", "drain")
 
 
-@case("a sale that MySQL forgot: with the next order that is drained it is closed and named, and its orders stay")
+@case("MySQL lost a sale: with the next order that is drained it is closed and named, and its orders stay")
 def closes_itself(it):
     w = World(it)
     mysql_from(it, w.old)
@@ -280,7 +280,7 @@ def closes_itself(it):
     forget(it)
 
 
-@case("a sale of the name of one that MySQL forgot, before any recovery: it sells all that it has, to whoever comes")
+@case("MySQL lost a sale, and its name is sold anew before any recovery: the new sale sells all its units to anybody")
 def same_name(it):
     w = World(it)
     old = w.sales["new"]
@@ -288,7 +288,7 @@ def same_name(it):
     old.drained()
     mysql_from(it, w.old)
     crowd = [next(w.customers) for _ in range(40)]
-    for user in crowd:  # workers and nginx keep "sold out"
+    for user in crowd:  # workers and nginx keep sold-out notices
         until(lambda: old.claim(user).code == "sold-out", 10, "sold out")
     new = it.sale(it.account(w.stranger.name, "seller"), old.name, amount=5, segments=2)
     assert new.id != old.id, new.id
@@ -300,7 +300,7 @@ def same_name(it):
     forget(it)
 
 
-@case("a moment in which MySQL has no coupons: sales that were closed for it open by themselves, with every order")
+@case("MySQL has no coupons for a moment: sales that were closed for that open by themselves, with every order")
 def empty_moment(it):
     w = World(it)
     it.sql("RENAME TABLE coupons TO kept; CREATE TABLE coupons LIKE kept")
@@ -316,7 +316,7 @@ def empty_moment(it):
 
 
 def age(it, sale, layout):
-    """The slots as programs before layout 2 left them."""
+    """Brings the slots back to what programs before layout 2 left."""
     def set_fence(key):
         generation, run = it.redis("HGET", key, "fence").split(":")[1].split("@")
         it.redis("HDEL", key, "fence")
@@ -331,7 +331,7 @@ def age(it, sale, layout):
     set_fence(hub)
 
 
-@case("slots of earlier layouts: a recovery brings them to this one, with every order; a stray's end closes them")
+@case("slots of earlier layouts: a recovery brings them to this layout, with every order; those of a stray are closed")
 def old_layouts(it):
     for layout in (0, 1):
         books = Ledger(it, amount=20, segments=2, customers=30)
@@ -354,7 +354,7 @@ def old_layouts(it):
         same([it.redis("HMGET", slot, "gen", "n", "fence") for slot in slots], [[None, None, "2:2!stray"]] * 3, "closed")
 
 
-@case("a MySQL from before the last step of a creation: the sale that Redis has is recovered")
+@case("MySQL is restored from before the last step of a creation: the sale that Redis has is recovered")
 def forgotten_publication(it):
     sale, user = it.sale(amount=3), it.customer()
     number = sale.win(user)
@@ -367,7 +367,7 @@ def forgotten_publication(it):
     sale.audit()
 
 
-@case("units that MySQL forgot: no order of theirs becomes a dead letter, with or without a recovery")
+@case("MySQL lost added units: none of their orders becomes a dead letter, with or without a recovery")
 def forgotten_units(it):
     sale, users = it.sale(amount=5, segments=2), it.users(12)
     for user in users[:2]:

@@ -12,7 +12,7 @@
 
 #include "base/clock.h"
 #include "base/parse.h"
-#include "catalog/publish.h"
+#include "catalog/launch.h"
 #include "catalog/supply.h"
 #include "it/rig_db.h"
 
@@ -76,7 +76,7 @@ static void read_options(char **argv)
 		usage();
 }
 
-/* publish.c's keys come from the seed. */
+/* launch.c's keys come from the seed. */
 static uint64_t random_state;
 
 ssize_t __wrap_getrandom(void *to, size_t size, unsigned flags);
@@ -184,7 +184,7 @@ static void open_sale(struct service *svc, struct arena *a, struct shared *s, in
 			    .amount = options.units,
 			    .segments = (int)options.segments };
 	random_state = (uint64_t)seed;
-	enum status made = publish_create(svc, a, &c, &refusal);
+	enum status made = launch_create(svc, a, &c, &refusal);
 	if (made != STATUS_CREATED) {
 		fprintf(stderr, "rig: opening: %s\n", status_text(made));
 		exit(1);
@@ -210,9 +210,9 @@ static void supplied(struct service *svc, struct arena *a, enum status s, const 
 
 static void add_units(struct service *svc, struct arena *a)
 {
-	int64_t amount;
+	const struct supply_request request = { .seller = 1, .name = str_of(sale_name), .units = options.add };
 	struct supply_opening o;
-	enum status added = supply_add(svc, a, 1, str_of(sale_name), options.add, &amount, &o);
+	enum status added = supply_add(svc, a, &request, &o);
 	supplied(svc, a, added, &o);
 }
 

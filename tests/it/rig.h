@@ -1,5 +1,5 @@
 /*
- * The rig: the stock engine as it is (src/stock/claim.c, transfer.c, publish.c, supply.c over src/redis/redis.c) against a
+ * The rig: the stock engine as it is (src/stock/claim.c, transfer.c, launch.c, supply.c over src/redis/redis.c) against a
  * real Redis, without HTTP and without MySQL, so that a sale of 100 units takes milliseconds and ten thousand of them can
  * be had. A parent opens the sales, adds stock and checks; processes of their own, as workers of the hot pool are, send
  * the claims. They meet at a barrier before and after every wave of claims.
@@ -7,7 +7,7 @@
  *   rig.c         options, the parent: waves, supply, report
  *   rig_worker.c  a process that claims
  *   rig_check.c   what the slots say afterwards, against what was told
- *   rig_db.c      MySQL, as far as publish.c and supply.c need it
+ *   rig_db.c      MySQL, as far as launch.c and supply.c need it
  */
 #ifndef IT_RIG_H
 #define IT_RIG_H

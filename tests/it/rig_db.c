@@ -1,4 +1,4 @@
-/* The statements of src/catalog/publish.c and src/catalog/supply.c are known by how they begin; any other one is a fault. */
+/* The statements of src/catalog/launch.c and src/catalog/supply.c are known by how they begin; any other one is a fault. */
 #include "it/rig_db.h"
 
 #include <stdio.h>
@@ -61,21 +61,20 @@ static void put_row(struct arena *a, struct db_rows *rows, int columns)
 		values[i] = DB_N(columns == 1 ? 1 : coupon_row[i]);
 }
 
-int db_run(struct db *db, struct arena *arena, const char *sql, const struct db_value *params, int count,
-	   struct db_rows *rows, int64_t *affected)
+int db_run(struct db *db, const struct db_statement *st)
 {
-	(void)db, (void)count;
+	(void)db;
 	for (size_t i = 0; i < sizeof statements / sizeof statements[0]; i++) {
-		if (strncmp(sql, statements[i].begins, strlen(statements[i].begins)) != 0)
+		if (strncmp(st->sql, statements[i].begins, strlen(statements[i].begins)) != 0)
 			continue;
-		statements[i].run(params);
-		if (rows)
-			put_row(arena, rows, statements[i].columns);
-		if (affected)
-			*affected = 1;
+		statements[i].run(st->params);
+		if (st->rows)
+			put_row(st->arena, st->rows, statements[i].columns);
+		if (st->affected)
+			*st->affected = 1;
 		return 0;
 	}
-	fprintf(stderr, "rig: a statement that it does not know: %s\n", sql);
+	fprintf(stderr, "rig: a statement that it does not know: %s\n", st->sql);
 	exit(1);
 }
 

@@ -6,18 +6,18 @@ import time
 
 from client import LOST, Client, quote
 from stores import literal
-from tap import same, until
+from tap import pause, same, until
 
 PATIENCE = 30  # seconds that a customer goes on asking
 RANGE = 1 << 20  # bases of order numbers are multiples of it
 
 
 class Outcome:
-    """What one customer was told: numbers of orders (one, if all is well), reasons why there is none (one)."""
+    """The answers to one customer: order numbers, or the codes of errors. There should be exactly one."""
 
     def __init__(self, user):
         self.user, self.orders, self.codes = user, set(), set()
-        self.unanswered, self.refused = 0, []  # on the way to the answers: connections that broke, codes of 5xx
+        self.unanswered, self.refused = 0, []  # before the answer: broken connections, codes of 5xx
         self.began = self.ended = 0.0  # the first question, the first answer
         self.lock = threading.Lock()
 
@@ -49,11 +49,11 @@ class Sale:
     def claim(self, user, client=None):
         return (client or self.instance).ask("POST", self.path + "/claims", user)
 
-    def claim_course(self, user, client=None):
+    def claim_compat(self, user, client=None):
         return (client or self.instance).ask("PATCH", self.path, user)
 
     def read(self, user=None):
-        """As of now: nginx keeps the page that anyone may see for a moment, by its whole URL."""
+        """The current page: nginx keeps public pages for a moment, by their whole URL."""
         return self.instance.ask("GET", f"{self.path}?{self.instance.name('now')}", user).expect(200).json
 
     def win(self, user):
@@ -96,7 +96,7 @@ class Sale:
     # what inspections leave
 
     def begin_anew(self, segment=0):
-        """The segment goes on under a new base, in Redis and in MySQL. The base."""
+        """Gives the segment a new base, in Redis and in MySQL, and returns it."""
         it = self.instance
         last, before = map(int, it.redis("HMGET", self.key("s", segment), "last", "base"))
         base = (last // RANGE + 1) * RANGE
@@ -109,7 +109,7 @@ class Sale:
         return base
 
     def name_lost(self, *numbers, segment=0):
-        """Before that: these numbers are nobody's, and hold a unit each."""
+        """Before begin_anew(): names these numbers as lost; each holds a unit."""
         redis = self.instance.redis
         for number in numbers:
             redis("RPUSH", self.key("q", segment), f"{number}|?|1700000000000")
@@ -119,14 +119,14 @@ class Sale:
 
     # many customers
 
-    def rush(self, users, connections=None, course=False):
+    def rush(self, users, connections=None, compat=False):
         """All these customers claim at once, and ask again for as long as they get no answer. Their outcomes."""
-        crowd = Crowd(self, users, connections or len(users), course)
+        crowd = Crowd(self, users, connections or len(users), compat)
         crowd.start()
         return crowd.join()
 
     def prove(self, outcomes):
-        """After a rush of all who wanted one: everything that was promised to them."""
+        """Checks every promise after a rush of all customers."""
         winners, losers = [o for o in outcomes if o.order], [o for o in outcomes if not o.order]
         won = {o.order: o.user.id for o in winners}
         same(len(won), len(winners), "different order numbers")
@@ -155,8 +155,8 @@ class Crowd:
     lasting: when all were answered they ask once more, round after round, until enough() is said.
     """
 
-    def __init__(self, sale, users, connections, course=False, lasting=False):
-        self.sale, self.course = sale, course
+    def __init__(self, sale, users, connections, compat=False, lasting=False):
+        self.sale, self.compat = sale, compat
         self.outcomes = [Outcome(user) for user in users]
         self.turns = itertools.cycle(self.outcomes) if lasting else iter(self.outcomes)
         self.least, self.asked, self.lasting = len(users), 0, lasting
@@ -168,7 +168,7 @@ class Crowd:
             thread.start()
 
     def enough(self):
-        """Those who were not answered yet still ask; nobody asks once more."""
+        """Ends the rounds: customers without an answer still ask, the others do not."""
         self.lasting = False
 
     def join(self):
@@ -194,7 +194,7 @@ class Crowd:
         client.close()
 
     def _insist(self, client, outcome):
-        claim = self.sale.claim_course if self.course else self.sale.claim
+        claim = self.sale.claim_compat if self.compat else self.sale.claim
         began = time.monotonic()
         outcome.began = outcome.began or began
         while time.monotonic() < began + PATIENCE:
@@ -202,13 +202,13 @@ class Crowd:
                 answer = claim(outcome.user, client)
             except LOST:
                 outcome.unanswered += 1
-                time.sleep(0.01)
+                pause(0.01, "the pace of a customer")
                 continue
             if answer.status < 500:
                 outcome.note(answer)
                 return
             outcome.refused.append(answer.code)
-            time.sleep(0.01)
+            pause(0.01, "the pace of a customer")
         outcome.codes.add(f"no answer in {PATIENCE} s: {outcome.refused[-1:]}")
 
 

@@ -1,3 +1,4 @@
+#!/usr/bin/env -S python3 -B
 """The Lua scripts alone, against a redis-server of this test: each reply, and the protocol of hub and segments under
 messages that are lost, late, repeated and reordered.
 
@@ -155,7 +156,7 @@ def unchanged(coupon, call, wanted):
 # Opening
 
 
-@case("a coupon is opened once; again changes nothing; another generation is fenced")
+@case("a coupon is opened once; opening it again changes nothing; another generation is fenced")
 def opening(redis):
     c = Coupon(redis, 100, 3, each=10)
     same(c.hub(), {"fence": FENCE, "amount": 100, "withdrawn": 0, "cancelled": 0, "final": 0, "final_cancelled": 0,
@@ -252,7 +253,7 @@ def credit(redis):
     same(c.segment(0)["left"], 8, "left")
 
 
-@case("the window is Redis's clock's, and an end is for ever")
+@case("the window is judged by Redis's clock, and an end is final")
 def window(redis):
     now = int(time.time() * 1000)
     c = Coupon(redis, 5, 1, each=5, starts=now + 60000)
@@ -267,7 +268,7 @@ def window(redis):
     same(c.claim(0, 42), ["ENDED"], "and the clock goes back")
 
 
-@case("what is paused or ended still tells a winner of the order")
+@case("a paused or ended sale still returns the winner's order")
 def states(redis):
     c = Coupon(redis, 5, 1, each=5)
     c.claim(0, 42)
@@ -326,7 +327,7 @@ def described(redis):
         same(redis("HMGET", "sk:{7:h}:d", "gen", "stock"), is_now, "what is described")
 
 
-@case("REGRESS: who went back in time does nothing")
+@case("REGRESS: a segment or hub that was rolled back does nothing")
 def regress(redis):
     c = Coupon(redis, 100, 2, each=10)
     same(c.debit(0), ["OK", 0, 10, 10, 0, 0], "debit")
@@ -367,7 +368,7 @@ def crowds(redis):
     same(c.exchange(1, 0, 0, 0, 25), ["GRANT", 5, 0, 0, 0], "25 wait for the rest")
 
 
-@case("candidates are those that may hold stock, nearest first, as many as asked for")
+@case("candidates for a probe may hold stock, nearest first, as many as were asked for")
 def candidates(redis):
     c = Coupon(redis, 5, 5, each=1)
     same(c.exchange(2, 0, 0, 0, 1, probes=1), ["NONE", 1, 0, 0, 0, 3, 1, 0, 0], "one")
@@ -376,7 +377,7 @@ def candidates(redis):
     same(c.exchange(2, 0, 0, 0, 1), ["NONE", 1, 0, 0, 0, 3, 1, 0, 0, 0, 1, 0, 0, 1, 1, 0, 0], "all others")
 
 
-@case("one call brings several reports: what they sent back is granted at once, and the empty ones are known")
+@case("one call carries several reports: returned units are granted at once, and empty segments are marked")
 def reports(redis):
     c = Coupon(redis, 6, 4, each=1)
     same(c.exchange(0, 1, 0, 0, 2), ["GRANT", 3, 0, 0, 0], "the hub's two")
@@ -404,7 +405,7 @@ def sold_out(redis):
     same(c.exchange(1, 1, 1, 0, 1)[:2], ["SOLDOUT", 1], "of the same epoch for all")
 
 
-@case("a flag: under its lease a claim is refused; stock, a credit, an older epoch are stronger")
+@case("a flag refuses claims while it is valid, except over stock, after a credit, or under an older epoch")
 def flags(redis):
     c = Coupon(redis, 5, 1, each=0)
     now = int(time.time() * 1000)
@@ -470,7 +471,7 @@ def supplies(redis):
 # Lists
 
 
-@case("a list is trimmed by number: again and late do nothing, what is no order stays")
+@case("a list is trimmed by number: repeated and late trims do nothing, unreadable records stay")
 def trims(redis):
     segment, queue = Coupon.key(0), Coupon.key(0, "q")
     trim = lambda n, base=0: redis.run("trim", [segment, queue], base, n)
@@ -487,7 +488,7 @@ def trims(redis):
     same(trim(9), 1, "the order behind it")
 
 
-@case("a list of several incarnations, with numbers that are lost, is trimmed by number, and only under the base that was read")
+@case("a list with several bases and lost numbers is trimmed by number, and only under the base that was read")
 def trims_of_incarnations(redis):
     segment, queue = Coupon.key(0), Coupon.key(0, "q")
     trim = lambda n, base=HIGH: redis.run("trim", [segment, queue], base, n)
@@ -509,7 +510,7 @@ def trims_of_incarnations(redis):
     same([counted(BASE + 7, 2), counted(BASE + 7, 2), counted(HIGH + 2, 4)], [2, 0, 2], "as many as a drainer has read")
 
 
-@case("what waits for MySQL is read with the base under which it was read, and from a full server, too")
+@case("the list for MySQL is read together with its base, also from a full server")
 def peeks(redis):
     c = Coupon(redis, 5, 1, each=5)
     peek = lambda skip, count: redis.run("peek", [c.key(0), c.key(0, "q")], skip, count)
@@ -531,7 +532,7 @@ def peeks(redis):
     same(peek(0, 9), ["0"], "no segment")
 
 
-@case("an order that the list lost is put back in its place, once; whose it is not, and what is no list of orders, stays")
+@case("an order that the list lost is put back in its place, once; others, and a list with unreadable records, stay")
 def restore(redis):
     c = Coupon(redis, 20, 1, each=20)
     for user in range(11, 21):
@@ -628,7 +629,7 @@ class Comeback(Coupon):
         same(units, hub["amount"] + hub["cancelled"] - hub["withdrawn"], "units")
 
 
-@case("numbers run on from the base, also of the highest incarnation that there is")
+@case("numbers go on from the base, also from the highest one")
 def numbers(redis):
     c = Comeback(redis, 4, 1, each=2)
     c.claim(0, 42)
@@ -648,7 +649,7 @@ def numbers(redis):
     same(c.mend(0, HIGH)[2], 2**53 - 2, "its last number")
 
 
-@case("a claim that brings what an earlier segment or hub was granted does nothing")
+@case("a claim with a grant of an earlier base or term does nothing")
 def late_grants(redis):
     c = Comeback(redis, 9, 1, each=1)
     redis("HSET", c.key(0), "base", BASE, "term", 3)
@@ -661,7 +662,7 @@ def late_grants(redis):
     same(c.segment(0)["term"], 3, "what it knows of the hub")
 
 
-@case("a report of an earlier segment, or to an earlier hub, counts nothing; others beside it do")
+@case("a report of an earlier base or term does not count; others in the same call do")
 def late_reports(redis):
     c = Comeback(redis, 9, 3, each=2)
     redis("HSET", HUB, "term", 4, "B1", BASE)
@@ -677,7 +678,7 @@ def late_reports(redis):
     same(c.exchange(1, 7, 0, 1, 1, base=BASE + 1, term=5), ["NONE", 7, 0, BASE, 4, 2, 2, 0, 0], "the segment is ahead")
 
 
-@case("in a new term the hub grants and says nothing until each segment was heard, and counts what it has forgotten")
+@case("in a new term the hub neither grants nor says \"sold out\" until all segments have reported, and takes over their totals")
 def hearings(redis):
     c = Comeback(redis, 10, 3, each=2)
     c.exchange(0, 2, 0, 1, 3)  # granted 3 more, which the segment gets
@@ -700,7 +701,7 @@ def hearings(redis):
     same(c.exchange(2, 1, 0, 1, 1, 64, "", 7 << 20, base=3 * BASE, term=7), ["GRANT", 2, 0, 3 * BASE, 7], "granted")
 
 
-@case("a hub that knows more than a segment which was opened since believes the segment, once")
+@case("a hub takes over the totals of a segment that was opened since, also lower ones, once")
 def newer_hub(redis):
     c = Comeback(redis, 4, 2, each=2)
     c.debit(0)
@@ -718,7 +719,7 @@ def newer_hub(redis):
     unchanged(c, lambda: c.exchange(0, 2, 0, 2, 0, term=1), ["OK", 2, 2])  # the first one, late
 
 
-@case("a hub that has less than nothing says nothing")
+@case("a hub with less than no units neither grants nor says \"sold out\"")
 def below_nothing(redis):
     c = Comeback(redis, 2, 2, each=1)
     c.doubt("hub")
@@ -729,7 +730,7 @@ def below_nothing(redis):
     same((c.hub()["empty"], c.hub()["sold_out"]), ("11", 0), "marks")
 
 
-@case("a term: only above the hub's, only from the fence that was read; workers may keep the word from before")
+@case("a term must be above the hub's, under the fence that was read; older sold-out notices may still be valid")
 def terms(redis):
     c = Comeback(redis, 10, 256, each=0)
     c.redis("HSET", HUB, "term", 5)
@@ -751,7 +752,7 @@ def terms(redis):
     unchanged(c, lambda: c.term(9), ["FENCED", None])
 
 
-@case("a debit tells a segment of a later term, never of an earlier one, and of none where none is named")
+@case("a debit takes a later term to a segment, never an earlier one, and none if none is given")
 def terms_at_segments(redis):
     c = Comeback(redis, 4, 1, each=4)
     same(c.debit(0, 0, 3), ["OK", 4, 4, 0, 0, 3], "told of term 3")
@@ -784,7 +785,7 @@ def admissions(redis):
     unchanged(c, lambda: c.admit(1, 9 * BASE, 2, 1, 1), ["FENCED", None])
 
 
-@case("where \"sold out\" was said, an admission says so, under a new epoch, until those who keep it have forgotten it")
+@case("after \"sold out\" an admission reports it, under a new epoch, until sold-out notices have expired")
 def admissions_of_sold_out(redis):
     c = Comeback(redis, 2, 2, each=1)
     for i in (0, 1):
@@ -849,7 +850,7 @@ def settling(redis):
     unchanged(c, lambda: c.settle(1, HIGH, 3), ["FENCED", None])
 
 
-@case("owners that are lost alone: nothing is claimed before an inspection; units that nobody owned then are no sign of it")
+@case("owners that are lost alone: nothing is claimed before an inspection; units that nobody owned then do not count as lost")
 def lost_owners(redis):
     c = Comeback(redis, 10, 1, each=5)
     for user in (11, 12):
@@ -859,7 +860,7 @@ def lost_owners(redis):
     unchanged(c, winners, ["FENCED", FENCE])
     same(c.claim(0, 13), ["FENCED", DOUBT], "a claim")
     same((c.segment(0)["fence"], c.segment(0)["left"], redis("EXISTS", c.key(0, "o"))), (DOUBT, 3, 0), "the segment waits")
-    same(c.mend(0, BASE, "", (5, 0, 2))[0], "OK", "mended, and nobody's order is known")
+    same(c.mend(0, BASE, "", (5, 0, 2))[0], "OK", "mended, without any known order")
     same(c.reopen(0, BASE), ["OK", 0], "opened")
     same(c.segment(0)["unowned"], 2, "units that nobody owns")
     same(winners(), ["OK", "0"], "winners")
@@ -869,7 +870,7 @@ def lost_owners(redis):
     same(c.claim(0, 13), ["FENCED", DOUBT], "they are lost again")
 
 
-@case("a segment is opened as it was mended, and by whoever mended it; lost numbers are named, as far as there are units")
+@case("a segment is opened as it was mended, by the inspection that mended it; lost numbers hold units while there are any")
 def reopening(redis):
     c = Comeback(redis, 10, 1, each=5)
     c.claim(0, 11)
@@ -934,7 +935,7 @@ def inspections(redis):
     c.balance()
 
 
-@case("an order from before is confirmed only where it is its customer's, under the fence, and by a write")
+@case("an earlier order is confirmed only where it is its customer's, under the fence, and by a write")
 def confirmation(redis):
     c = Comeback(redis, 4, 1, each=4)
     c.claim(0, 42)
@@ -972,7 +973,7 @@ def winners_pages(redis):
     unchanged(c, lambda: read(0), ["FENCED", None])
 
 
-@case("an order is entered in its customer's list, and older ones of the same coupon that are there are named")
+@case("an order is entered in its customer's list; older ones of the same coupon there are returned")
 def entering(redis):
     redis("FLUSHALL")
     key = "sk:u:{42}"
@@ -1008,7 +1009,7 @@ def traces(redis):
     unchanged(c, lambda: trace(1), [0, "", "", "", "", ""])
 
 
-@case("slots of layouts 0 and 1 are brought to layout 2, and are in doubt, or closed as they were")
+@case("slots of layouts 0 and 1 are upgraded to layout 2, and are suspect, or closed as before")
 def upgrades(redis):
     upgrade = lambda key: redis.run("upgrade", [key])
     whole = Comeback(redis, 100, 3, each=10)
@@ -1075,7 +1076,7 @@ def lacking(redis):
     same(mended()[0], "OK", "mended")
 
 
-@case("a full server still lets a slot come back")
+@case("a full server still lets a slot be inspected and opened")
 def full_comeback(redis):
     c = Comeback(redis, 9, 1, each=2)
     c.claim(0, 42)
@@ -1114,7 +1115,7 @@ def cluster(_):
 # Logouts
 
 
-@case("logged-out tokens: each is entered once, behind all others whatever the clock does; what has expired makes room")
+@case("logged-out tokens: each is entered once, after all others whatever the clock does; expired ones are removed")
 def revoked(redis):
     redis("FLUSHALL")
     key, now = "sk:revoked", int(redis("TIME")[0])

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from client import Client, quote, raw
 from harness import PASSWORD, claims_of, main, sign
-from tap import case, every, same, until
+from tap import case, every, pause, same, until
 
 LONGEST = 4  # login_delay_s
 REGISTER_BURST = CREATE_BURST = 40
@@ -46,12 +46,12 @@ def growing_pauses(it):
     it.register(name, "customer").expect(201)
     thief = Guesser(it, name, "127.0.1.1")
     thief.wrong(3)
-    for pause in (1, 2, LONGEST):
+    for seconds in (1, 2, LONGEST):
         began = time.monotonic()
-        thief.held_up(pause)
-        until(lambda: thief.guess().status == 401, pause + 3, "the pause ends", every=0.05)
+        thief.held_up(seconds)
+        until(lambda: thief.guess().status == 401, seconds + 3, "the pause ends", every=0.05)
         took = time.monotonic() - began
-        assert took > pause - 0.3, f"a pause of {pause} s took {took:.2f} s"
+        assert took > seconds - 0.3, f"a pause of {seconds} s took {took:.2f} s"
     until(lambda: thief.guess(PASSWORD).status == 200, LONGEST + 3, "the right password", every=0.05)
     thief.wrong(3)
     thief.held_up(1)
@@ -71,7 +71,7 @@ def no_lockout(it):
     Guesser(it, it.name("other"), "127.0.2.1").guess().expect(401, "wrong-login")  # another account
 
 
-@case("names that nobody has are held up like those that somebody has")
+@case("unknown names are delayed like known ones")
 def unknown_names(it):
     thief = Guesser(it, "nobody has this", "127.0.4.1")
     thief.wrong(3)
@@ -82,7 +82,7 @@ def unknown_names(it):
         other.held_up(1)
 
 
-@case("many guesses at once: no more of them are looked at than one by one")
+@case("many guesses at once: no more of them are tried than one by one")
 def at_once(it):
     name = it.name("victim")
     it.register(name, "customer").expect(201)
@@ -151,7 +151,7 @@ def idempotency(it):
     assert claim("first", path=other.path + "/claims").expect(201).json["order"] != order  # another claim, not an error
 
 
-@case("an Idempotency-Key that is none is refused, and nothing is claimed")
+@case("an invalid Idempotency-Key is refused, and nothing is claimed")
 def bad_idempotency(it):
     sale, user = it.sale(), it.customer()
     for key in ("a b", "x" * 256, "x" * 1500, "é", b"\xff", "a\tb", "\x7f"):
@@ -185,7 +185,7 @@ def old_tokens(it):
                 yield route["method"], path, expired, "expired-token"
                 yield route["method"], path, who.token, "revoked-token"
     rows = list(tried())
-    time.sleep(1)  # within which every worker must know of a logout
+    pause(1, "within which every worker must know of a logout")
 
     def refused(method, path, token, code):
         answer = it.ask(method, path, authorization="Bearer " + token, body={"add": 1}).expect(401, code)

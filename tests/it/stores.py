@@ -9,7 +9,7 @@ class RedisError(Exception):
 
 
 class Redis:
-    """RESP over the unix socket. Texts are str; bytes that are no UTF-8 survive as surrogates."""
+    """RESP over the unix socket. Texts are str; bytes that are not UTF-8 are kept as surrogates."""
 
     def __init__(self, path, password):
         self.path, self.password, self.file = path, password, None
@@ -91,13 +91,13 @@ class Sql:
 
 
 class Session:
-    """One connection that keeps its transaction from statement to statement."""
+    """A connection that keeps its transaction between statements."""
 
     def __init__(self, sql):
         self.process = subprocess.Popen(sql.command + ["-n"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def __call__(self, statement):
-        """Waits for its end."""
+        """Waits until the statement ends."""
         self.process.stdin.write(f"{statement}; SELECT 'over';\n")
         self.process.stdin.flush()
         for line in self.process.stdout:

@@ -6,10 +6,9 @@ IT_SEED=n repeats a run's random choices.
 import os
 import random
 import signal
-import time
 
 from sale import Crowd
-from tap import comment, until
+from tap import comment, pause, until
 
 SEED = int(os.environ.get("IT_SEED") or random.randrange(10**6))
 dice = random.Random(SEED)
@@ -17,7 +16,7 @@ USERS, UNITS, CONNECTIONS = 1200, 1000, 12
 
 
 class Paused:
-    """Drainers stand still while orders are prepared; then they find all of it at once."""
+    """Drainers stand still while orders are prepared, and find all of them at once afterwards."""
 
     def __init__(self, it):
         self.it = it
@@ -30,7 +29,7 @@ class Paused:
 
 
 class Storm:
-    """A sale with its customers, already asking. It ends with proof()."""
+    """A sale whose customers already claim. It ends with proof()."""
 
     def __init__(self, it):
         self.it, self.sale = it, it.sale(amount=UNITS, segments=dice.choice([1, 4, 10, 32]))
@@ -41,17 +40,17 @@ class Storm:
         self.crowd.start()
 
     def reach(self, fraction):
-        """Waits until that part of the units is claimed."""
+        """Waits until this fraction of the units is claimed."""
         until(lambda: self.sale.claimed() >= fraction * self.sale.amount, 20, f"{fraction:.0%} of the units are sold")
 
     def pulse(self, action, times, every):
-        """Does it again and again, at random moments, while customers ask."""
+        """Calls the action so many times, at random moments, while customers claim."""
         for _ in range(times):
             action()
-            time.sleep(dice.uniform(0, 2 * every))  # the rate of the fault
+            pause(dice.uniform(0, 2 * every), "the rate of the fault")
 
     def proof(self):
-        """Faults are over: everything that was promised is proven. The outcomes."""
+        """After the faults: checks every promise, and returns the outcomes."""
         outcomes = self.crowd.join()
         self.it.client.close()
         steady(self.it, self.sale)
@@ -67,7 +66,7 @@ class Storm:
 
 
 def steady(it, sale, seconds=5):
-    """Waits until the service answers whatever worker is asked."""
+    """Waits until every worker answers."""
     def answers():
         return all(it.new_client().ask("GET", sale.path).status == 200 for _ in range(20))
     until(answers, seconds, "all workers answer")

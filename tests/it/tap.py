@@ -18,7 +18,7 @@ def _missing(tools):
 
 
 def need(*tools):
-    """In a case: it cannot run without these programs. Then it is skipped, but fails in CI."""
+    """For a case that needs these programs: without them it is skipped, and in CI it fails."""
     gone = _missing(tools)
     assert not (gone and os.environ.get("CI")), f"not installed: {', '.join(gone)}"
     if gone:
@@ -26,7 +26,7 @@ def need(*tools):
 
 
 def need_all(*tools):
-    """As need(), for the whole file; before anything starts."""
+    """Like need(), for a whole file, before anything starts."""
     gone = _missing(tools)
     if gone and os.environ.get("CI"):
         bail_out(f"not installed: {', '.join(gone)}")
@@ -36,7 +36,7 @@ def need_all(*tools):
 
 
 def case(name):
-    """Registers a function as a case; it fails by raising anything."""
+    """Registers a function as a case. A case fails when it raises an exception."""
     def register(function):
         _cases.append((name, function))
         return function
@@ -75,7 +75,7 @@ def same(got, wanted, what):
 
 
 def every(rows, check):
-    """Checks each row, and then fails with all that is wrong, not with the first only."""
+    """Checks each row, and fails with all that are wrong."""
     problems = []
     for row in rows:
         try:
@@ -86,7 +86,7 @@ def every(rows, check):
 
 
 def until(question, seconds, what, every=0.01):
-    """Asks until the answer is true, and returns it; after so many seconds, fails."""
+    """Calls the function until it returns something true, and returns that. Fails after so many seconds."""
     deadline = time.monotonic() + seconds
     while True:
         answer = question()
@@ -96,8 +96,16 @@ def until(question, seconds, what, every=0.01):
         time.sleep(every)
 
 
+def pause(seconds, why):
+    """
+    A wait that is part of what is tested: the pace of a load, how long a fault lasts, a time that must pass. `why` says
+    which. Whatever can be asked for is waited for with until().
+    """
+    time.sleep(seconds)
+
+
 def allowed(seconds):
-    """So many seconds on a machine that is ours; more where more processes than processors want to run."""
+    """A time limit for an idle machine; longer when the machine has more work than processors."""
     return seconds * max(1, os.getloadavg()[0] / os.cpu_count() / 2)
 
 

@@ -9,12 +9,11 @@ import json
 import shutil
 import socket
 import subprocess
-import time
 
 from harness import BUILD, SOURCE, User, claims_of, main
 from judge import pairs
 from sale import Sale
-from tap import case, same, until
+from tap import case, pause, same, until
 
 LAYOUT, RANGE = 2, 1 << 20
 EARLIER = SOURCE / "tests/it/earlier"
@@ -156,7 +155,7 @@ for _version in VERSIONS:
     version_case(_version)
 
 
-@case("before a drainer has looked at sales of layout 1: they are busy, not fenced, and their orders are known; recover upgrades, too")
+@case("before a drainer has upgraded sales of layout 1 they are busy, not fenced, and their orders can be read; recover upgrades them, too")
 def untouched(it):
     load(it, "0375a1f")
     for part in ("redis", "hot", "cold", "auth", "nginx"):
@@ -215,7 +214,7 @@ def not_ready(it, *words):
         answer.expect(503, "unavailable").names(word)
 
 
-@case("Redis goes back to before the upgrade: orders that MySQL has are written back, and no number is given twice")
+@case("Redis is rolled back to before the upgrade: orders that MySQL has are written back, and no number is given twice")
 def redis_from_before(it):
     old = upgraded(it, "0375a1f")
     sale = old.sale("open", 60)
@@ -254,7 +253,7 @@ def other_schema(it):
                 text = refused(it, *program)
                 assert f"version {there}" in text and f"version {wanted}" in text, text
             not_ready(it, f"version {there}", f"version {wanted}")
-            time.sleep(1.1)  # a connection is checked once a second: every process has noticed
+            pause(1.1, "every process notices: a connection is checked once a second")
             it.ask("GET", f"/api/users/{users[0].name}/orders", users[0]).expect(503, "unavailable")
             sale.claim(users.pop()).expect(201)  # the hot pool does not need MySQL
             same(len(sale.rows()), 4 - len(users) - 1, "nothing is drained into it")
@@ -277,7 +276,7 @@ def newer_layout(it):
         it.redis("SET", "sk:layout", LAYOUT)
 
 
-@case("a slot of a newer layout sells nothing, is named, and is left as it is")
+@case("a slot of a newer layout sells nothing, is reported, and is not changed")
 def newer_slot(it):
     sale, user = it.sale(amount=4, segments=1), it.customer()
     fence = it.redis("HGET", sale.key("s", 0), "fence")

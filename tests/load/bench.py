@@ -1,9 +1,9 @@
 #!/usr/bin/env -S python3 -B
-"""./dev bench: what the service does beside what nginx, FastCGI and an nginx + Lua peer do, on this machine, in one run.
+"""./dev bench: the speed of the service beside that of nginx, FastCGI and an nginx + Lua peer, on this machine, in one run.
 
 Everything is measured in interleaved rounds; a ratio is the median of the ratios of the rounds. Then the orders are
-counted: what clients were told, what Redis sold and what MySQL has must be the same, or the run fails.
-docs/performance.md says how to read it.
+counted: the answers of clients, the units sold in Redis and the rows in MySQL must agree, or the run fails.
+docs/performance.md explains the report.
 """
 
 import argparse
@@ -28,13 +28,13 @@ def options():
     parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", nargs="?", choices=("all", *COMMANDS), default="all")
-    parser.add_argument("--quick", action="store_true", help="one round of a second: to see that it works, not how fast")
+    parser.add_argument("--quick", action="store_true", help="one round of a second, to check that it works")
     parser.add_argument("--json", action="store_true", help="JSON on standard output")
     parser.add_argument("--only", default="", help="cases to measure, with commas between; and drain, flood")
     parser.add_argument("--seconds", type=int, help="of each case in each round (2; quick: 1)")
     parser.add_argument("--rounds", type=int, help="(3; quick: 1)")
     parser.add_argument("--connections", type=int, default=64)
-    parser.add_argument("--tokens", type=int, help="customers, each of whom wins once a round (40,000 a second)")
+    parser.add_argument("--tokens", type=int, help="customers, each of whom wins once in a round (40,000 a second)")
     parser.add_argument("--backlog", type=int, help="orders to drain (100,000; quick: 5,000)")
     parser.add_argument("--most-orders", type=int, default=1_000_000, help="growth: rows that MySQL has already")
     o = parser.parse_args()
@@ -65,7 +65,7 @@ def machine(bench):
 
 
 def raise_file_limit():
-    """As ./dev does for the service: the generator and the rig hold thousands of connections."""
+    """As ./dev does for the service: the generator and the rig need thousands of connections."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     soft = 65536 if hard == resource.RLIM_INFINITY else min(hard, 65536)
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -1,4 +1,4 @@
-"""What is measured: the table of cases, the drain, and the flood of logins."""
+"""The table of cases, the drain, and the flood of logins."""
 
 import json
 import threading
@@ -6,6 +6,7 @@ import time
 
 from bench_run import CEILING, PEER, SERVICE
 from bench_rig import PASSWORD, Wrk, cpu_us
+from tap import pause, until
 
 CLAIM = "/api/users/shop/coupons/sale/claims"
 
@@ -59,7 +60,7 @@ def login(b, world):
     return refused(b, b.wrk(SERVICE, "/api/auth", method="POST", body=credentials(b)), "login", False)
 
 
-# name, what it is, the world it needs (drainers, sync), how; in the order in which a round goes
+# name, title, what it needs (drainers, sync), function; in the order of a round
 IDLE, BUSY, DISK, SHIPPED = (False, "everysec"), (True, "everysec"), (False, "always"), (True, "always")
 CASES = [
     ("return_200", "nginx return 200", IDLE, ceiling("/200", tokens=None, method="GET")),
@@ -81,7 +82,7 @@ CASES = [
 
 
 def enter(b, world, wanted):
-    """Drainers and sync as a case wants them; nothing is left of what the case before has queued."""
+    """Sets drainers and sync as the case needs them, once the orders of the case before are drained."""
     drainers, sync = wanted
     if drainers:
         b.drainers(True)
@@ -91,7 +92,7 @@ def enter(b, world, wanted):
 
 
 def sell_out(b):
-    """A sale whose units all went to customers who will not come again."""
+    """A sale whose units all went to customers who do not claim again."""
     sale, winners = b.sale("few", amount=10, segments=4), b.it.run / "winners"
     winners.write_text("".join(user.token + "\n" for user in b.it.users(10)))
     b.load(sale, tokens=winners)
@@ -114,7 +115,7 @@ def rounds(b):
 
 
 def oldest(b, measured):
-    """The longest that an order waited for its row while claims ran flat out, in milliseconds, by case."""
+    """The longest time that an order waited for its row while claims ran at full speed, in milliseconds, by case."""
     ages = {}
     for name in ("won_drained", "won_shipped"):
         if ids := ",".join(str(m.sale.id) for m in measured.get(name, ())):
@@ -126,7 +127,7 @@ def oldest(b, measured):
 # the drain
 
 def drain(b):
-    """In turn: a backlog, drained on the idle machine; and the same rows by one connection, 500 a statement."""
+    """In turn: a backlog, drained on the idle machine; and the same rows inserted by one connection, 500 in a statement."""
     rounds = [drain_once(b) for _ in range(b.o.rounds)]
     return {name: [r[name] for r in rounds] for name in rounds[0]}
 
@@ -143,16 +144,15 @@ def drain_once(b):
 
 
 def confirm(b, sale, count):
-    """Starts the drainers on a backlog. Seconds until the first order left its list, and the last; CPU meanwhile."""
+    """Starts the drainers on a backlog. Returns the seconds until the first and the last order left its list, and the CPU."""
     groups = ("drain", "mysql", "redis")
     before = {group: cpu_us(b.it.pids(group)) for group in groups}
     starting = threading.Thread(target=b.it.dev, args=("start", "drain"))
-    began = first = time.monotonic()
+    began = time.monotonic()
     starting.start()
-    while (left := sale.queued()) > 0:
-        if left == count:
-            first = time.monotonic()
-        time.sleep(0.01)
+    until(lambda: sale.queued() < count, 60, "the first order is drained")
+    first = time.monotonic()
+    until(lambda: sale.queued() == 0, 600, "the last order is drained")
     last = time.monotonic()
     starting.join()
     return first - began, last - began, {group: cpu_us(b.it.pids(group)) - before[group] for group in groups}
@@ -171,7 +171,7 @@ def raw_insert(b, sale):
     took = time.monotonic() - began
     began = time.monotonic()
     b.it.sql("DO 0")
-    took -= time.monotonic() - began  # starting the client is not inserting
+    took -= time.monotonic() - began  # without starting the client
     b.it.sql("DROP TABLE bench_orders")
     return len(rows) / took
 
@@ -186,7 +186,7 @@ def login_flood(b):
     for _ in range(b.o.rounds):
         quiet.append(b.claims(b.sale("quiet")))
         flood = Wrk(b.url, "/api/auth", b.o.seconds + 2, 16, method="POST", body=credentials(b))
-        time.sleep(0.5)
+        pause(0.5, "the flood is under way")
         flooded.append(b.claims(b.sale("flooded")))
         logins.append(flood.done())
     def rates(runs):

@@ -1,4 +1,4 @@
-"""What the benchmark runs beside the service, what drives both, and how CPU is counted.
+"""What the benchmark runs beside the service, the load generator, and the counting of CPU.
 
 The rig lives in the directory of the instance: an nginx with the ceilings (`return`, FastCGI hello), and where Debian's
 Lua module is installed, an nginx + Lua peer with a Redis of its own that has the service's configuration.
@@ -58,7 +58,7 @@ class Measured:
 
 
 class Wrk:
-    """wrk on its way; done() waits for its numbers."""
+    """A running wrk; done() waits for its numbers."""
 
     def __init__(self, url, path, seconds, connections, method="GET", tokens=None, body=None, coupons=0):
         wishes = {"REQUEST_PATH": path, "METHOD": method, "TOKENS": tokens, "BODY": body, "COUPONS": coupons}
@@ -105,7 +105,7 @@ class Rig:
         self.peer = self._nginx("peer", LUA_MODULES, LOAD=HERE, SCRIPT=sha, KID=kid, KEY=key.hex())
 
     def _nginx(self, name, modules, **values):
-        """An nginx with the service's main configuration and our server; returns its URL."""
+        """An nginx with the service's main configuration and this server. Returns its URL."""
         port = free_port()
         values = {"RUN": self.run, "ACCESS_LOG": "off", "LISTEN": f"127.0.0.1:{port}"} | values
         main = (SOURCE / "nginx/nginx.conf.in").read_text()
@@ -124,7 +124,7 @@ class Rig:
             process = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                        start_new_session=True, env=environment)
         self.parts[name] = process
-        (self.it.run / "pid" / name).write_text(f"{process.pid} -\n")  # where the instance looks for members of a part
+        (self.it.run / "pid" / name).write_text(f"{process.pid} -\n")  # where the instance looks for the processes of a part
 
     def stop(self):
         for name, process in reversed(self.parts.items()):

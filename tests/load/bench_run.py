@@ -1,4 +1,4 @@
-"""One run of the benchmark: its instance, its customers, its sales, and one measurement of wrk or seckillctl load."""
+"""One run of the benchmark: its instance, its customers, its sales, and one measurement of wrk or load.c."""
 
 import json
 import re
@@ -18,7 +18,7 @@ class Bench:
         self.own = it is None
         self.it = it or Instance(SECKILL_APPENDFSYNC="everysec")
         self.rig = Rig(self.it, "everysec")
-        self.books, self.peer_sales = {}, []  # what clients know of, for the count at the end
+        self.books, self.peer_sales = {}, []  # orders that clients were told, for the count at the end
         self.problems = []
 
     def start(self):
@@ -49,21 +49,21 @@ class Bench:
                               capture_output=True, env=self.it.environment)
 
     def fresh(self):
-        """The instance, with a connection that nginx has not closed for idleness meanwhile."""
+        """The instance, with a new connection, because nginx may have closed an idle one."""
         self.it.client.close()
         return self.it
 
     # sales
 
     def sale(self, name, amount=None, segments=16, book=None):
-        """A new sale. Its orders are in a book of its own, unless it shares one."""
+        """A new sale. Its orders are counted in a book of their own, unless it shares one."""
         exactly = name if book else self.it.name(name)
         sale = self.fresh().sale(self.seller, exactly, amount or self.o.tokens, segments=segments)
         self.books.setdefault(book or sale.name, {"sales": [], "least": 0, "most": 0})["sales"].append(sale.name)
         return sale
 
     def expect(self, book, least, most):
-        """Clients know of at least so many orders, and of no more than so many."""
+        """Clients were told at least, and at most, so many orders."""
         self.books[book]["least"] += least
         self.books[book]["most"] += most
 
@@ -75,7 +75,7 @@ class Bench:
     def drained(self, seconds=300):
         until(lambda: self.queued() == 0, seconds, "the lists are drained", every=0.1)
 
-    # the world around a measurement
+    # setting up a measurement
 
     def drainers(self, run):
         if run != bool(self.it.pids("drain")):
@@ -93,7 +93,7 @@ class Bench:
     # measuring
 
     def wrk(self, groups, path, url=None, **more):
-        """Runs wrk, with the CPU that each group of processes used meanwhile."""
+        """Runs wrk. Returns its numbers, with the CPU of each group of processes."""
         pids = {group: [pid for part in parts for pid in self.it.pids(part)] for group, parts in groups.items()}
         before = {group: cpu_us(ids) for group, ids in pids.items()}
         more = {"seconds": self.o.seconds, "connections": self.o.connections} | more
@@ -106,7 +106,7 @@ class Bench:
         return measured
 
     def winners_only(self, measured, what):
-        """A row of winning claims holds nothing else: errors are answered sooner than orders."""
+        """A measurement of winning claims must have no other answers, because errors are faster."""
         if measured.refused > measured.requests // 100:
             self.problems.append(f"{what}: {measured.refused} of {measured.requests} claims that could win were refused")
 
@@ -116,7 +116,7 @@ class Bench:
         return measured
 
     def winning(self, book, path, **more):
-        """Winning claims by wrk. It does not wait for what is on its way at its end: as many as connections."""
+        """Winning claims by wrk, which does not wait for the last answer of each connection."""
         before = self.counters()
         measured = self.wrk(SERVICE, path + "/claims", method="POST", **({"tokens": self.tokens} | more))
         spent = {name: value - before.get(name, 0) for name, value in self.counters().items()}
@@ -131,9 +131,9 @@ class Bench:
         return measured
 
     def load(self, sale, *words, tokens=None):
-        """seckillctl load: every answer is waited for and counted. Returns its report."""
-        done = self.ctl("load", self.url, sale.title, "--tokens", tokens or self.tokens, "--json",
-                        "--connections", self.o.connections, *words)
+        """load.c: it waits for every answer and counts it. Returns its report."""
+        done = subprocess.run([BUILD / "tests/load/load", self.url, sale.title, "--tokens", tokens or self.tokens,
+                               "--connections", str(self.o.connections), *map(str, words)], text=True, capture_output=True)
         assert done.returncode == 0, done
         report = json.loads(done.stdout)
         unknown = sum(a["count"] for name, a in report["answers"].items() if name.startswith(("0", "5")))

@@ -1,14 +1,14 @@
 """The orders of a run, counted three times: by the clients, in Redis, in MySQL. A difference fails the run.
 
-wrk leaves without the answers that are on their way, so for its sales the clients' count is a lower and an upper bound;
-`seckillctl load` waits for every answer, so that for its sales all three must be equal.
+wrk does not wait for the last answers, so for its sales the clients' count is a lower and an upper bound; load.c waits for
+every answer, so for its sales all three must be equal.
 """
 
 import json
 
 
 def exact_sale(b):
-    """More customers than units, drainers at work, every answer counted."""
+    """More customers than units, with drainers, and every answer is counted."""
     count = min(10_000, b.o.tokens)
     return b.load(b.sale("exact", amount=count // 2), tokens=b.some_tokens(count))
 

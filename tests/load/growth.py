@@ -1,4 +1,4 @@
-"""./dev bench growth: winning claims a second and their p99, one thing growing at a time, drainers stopped."""
+"""./dev bench growth: winning claims a second and their p99 as one quantity grows, with the drainers stopped."""
 
 from bench_cases import BUSY, IDLE, confirm, enter
 
@@ -8,7 +8,7 @@ UNITS = (100, 1_000, 10_000, 100_000, 1_000_000)
 COUPONS = (1, 10, 100, 1_000, 10_000)
 ROWS = (0, 10_000, 100_000, 1_000_000, 10_000_000)
 BACKLOG = 20_000
-STRANGER = 1 << 60  # a coupon that is not there owns the rows that were there before
+STRANGER = 1 << 60  # the coupon of the earlier rows; it does not exist
 
 
 def measure(b):
@@ -40,7 +40,7 @@ def segments(b):
 
 
 def units(b):
-    """Claims until the last unit is gone, or time is up: the end of a sale, when stock travels, is in the small ones."""
+    """Claims until the last unit or the end of the time: only small sales reach their end, where stock is moved."""
     for count in UNITS[:2] if b.o.quick else UNITS:
         tokens = b.some_tokens(min(count, b.o.tokens))
         r = b.load(b.sale("grow", amount=count), "--seconds", b.o.seconds, tokens=tokens)
@@ -48,7 +48,7 @@ def units(b):
 
 
 def coupons(b):
-    """Customers spread over many sales; each coupon has one segment and units for all who come to it."""
+    """Customers spread over many sales; each coupon has one segment and units for all its customers."""
     for count in COUPONS[:2] if b.o.quick else COUPONS:
         prefix = b.it.name("many")
         for i in range(1, count + 1):
@@ -57,7 +57,7 @@ def coupons(b):
 
 
 def rows_before(b):
-    """Orders of an earlier time in the table: what that does to claims, and to the drain of a backlog."""
+    """Earlier orders in the table: their effect on claims, and on the drain of a backlog."""
     there = 0
     for count in (n for n in (ROWS[:2] if b.o.quick else ROWS) if n <= b.o.most_orders):
         add_rows(b, there, count)

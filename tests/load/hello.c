@@ -1,7 +1,7 @@
 /*
- * The ceiling of any FastCGI service that is built as ours: an event loop over libfcgi with kept connections that
- * answers every request with the same six bytes. Nothing of libsale is in here: a mistake there must not slow this down.
- * The benchmark runs it under spawn-fcgi and multiwatch like the hot pool: as many processes, the same backlog.
+ * The ceiling of a FastCGI service of this kind: an event loop over libfcgi with kept connections that answers every
+ * request with the same six bytes. It does not link libseckill, so that a fault there cannot slow it down. The
+ * benchmark runs it like the hot pool, under spawn-fcgi and multiwatch: as many processes, the same backlog.
  */
 #include <errno.h>
 #include <fcgiapp.h>
@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { LISTENER = 0, EVENTS = 64 }; /* spawn-fcgi hands the socket over as descriptor 0 */
+enum { LISTENER = 0, EVENTS = 64 }; /* spawn-fcgi passes the socket as descriptor 0 */
 
 static const char answer[] = "Status: 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 6\r\n\r\nhello\n";
 
@@ -22,7 +22,7 @@ static int watch(int epoll, int operation, int fd, uint32_t events, void *what)
 	return epoll_ctl(epoll, operation, fd, &e);
 }
 
-/* To the end of the queue of processes that wait for a connection: nginx keeps them, so they must be dealt out evenly. */
+/* Moves to the end of the kernel's queue of waiting processes: nginx keeps connections, so all must get their share. */
 static void step_back(int epoll)
 {
 	watch(epoll, EPOLL_CTL_DEL, LISTENER, 0, NULL);
@@ -54,7 +54,7 @@ static void drop(FCGX_Request *r)
 
 static void serve(FCGX_Request *r, uint32_t events)
 {
-	r->keepConnection = 1; /* or the next call would close the connection as that of a finished request */
+	r->keepConnection = 1; /* else the next call would close the connection */
 	if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) || FCGX_Accept_r(r) < 0) {
 		drop(r);
 		return;
@@ -71,7 +71,7 @@ int main(void)
 	int epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (epoll < 0 || FCGX_Init() || fcntl(LISTENER, F_SETFL, fcntl(LISTENER, F_GETFL) | O_NONBLOCK) < 0)
 		return 71;
-	signal(SIGTERM, SIG_DFL); /* libfcgi's handlers only set a flag that nobody here reads */
+	signal(SIGTERM, SIG_DFL); /* libfcgi's handler only sets a flag, which is not read here */
 	signal(SIGUSR1, SIG_DFL);
 	if (watch(epoll, EPOLL_CTL_ADD, LISTENER, EPOLLIN | EPOLLEXCLUSIVE, NULL) < 0)
 		return 71;

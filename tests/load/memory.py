@@ -1,5 +1,5 @@
 #!/usr/bin/env -S python3 -B
-"""What a sale takes of Redis's memory: bytes for each order, before it is drained and after.
+"""The memory of a sale in Redis: bytes for each order, before it is drained and after.
 
 usage: tests/load/memory.py [UNITS...]        (10000 100000 1000000)
 
@@ -28,7 +28,7 @@ def row(server, units):
                     str(5 * units), "--segments", str(SEGMENTS), "--concurrency", "256"], stdout=subprocess.DEVNULL, check=True)
     sold = used(server) - empty
     lists = [key for key in server.ask("KEYS", "sk:*:q").split()]
-    server.ask("UNLINK", *lists)  # as when all of them are in MySQL
+    server.ask("UNLINK", *lists)  # as after all orders are drained
     print(f"| {units:,} | {sold / units:.0f} | {(used(server) - empty) / units:.0f} |", flush=True)
 
 

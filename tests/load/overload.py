@@ -1,4 +1,4 @@
-"""./dev bench overload: ten times what the service can do, from an open loop, and what becomes of it.
+"""./dev bench overload: an open loop with ten times the claims that the service can answer.
 
 The generator shares the cores with the service, so it cannot send ten times what the service can do: a claim for which
 no connection was free for a second is given up as "unsent", and most of the others had to wait for one. So a claim counts
@@ -23,7 +23,7 @@ def measure(b):
     answers = flood["answers"]
     won = [a for name, a in answers.items() if name.startswith(GOOD)]
     refused = [a for name, a in answers.items() if not name.startswith((*GOOD, "0"))]
-    late = flood["service"]["late"]  # refusals among them count against the winners
+    late = flood["service"]["late"]  # with refusals, so an upper bound for winners
     in_time = round((sum(a["count"] for a in won) - late) * 1e6 / flood["elapsed_us"])
     found = [judged("claims won in time under overload / at most", in_time / max(most, 1), ">=", 0.8),
              judged("p99 of a claim under overload, from being sent, s", flood["service"]["p99_us"] / 1e6, "<=", 1.0),
@@ -41,7 +41,7 @@ def measure(b):
 
 
 def recovery(b, most, usual_p99_us):
-    """Half of what it can do, at once after the flood, in pieces of a quarter second: when is p99 usual again?"""
+    """Half the possible rate right after the flood, in pieces of a quarter second: the time until p99 is as before."""
     sale, rate, piece = b.sale("after"), max(most // 2, 4), b.it.run / "piece"
     tokens = b.tokens.read_text().splitlines(keepends=True)
     seen, took = [], 0

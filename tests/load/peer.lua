@@ -1,6 +1,6 @@
--- A claim in nginx and Lua: the token's signature, times, audience and role, then one script on one segment. It makes the
--- checks that the service makes and takes the shortcuts that it takes: a header that was seen before is not parsed again,
--- HMAC and the comparison are OpenSSL's, connections to Redis are kept.
+-- A claim in nginx and Lua: the token's signature, times, audience and role, then one script on one segment, with the checks
+-- and the shortcuts of the service: a header that was seen before is not parsed again, HMAC and the comparison are
+-- OpenSSL's, connections to Redis are kept.
 local ffi = require("ffi")
 local cjson = require("cjson.safe")
 local redis = require("nginx.redis")
@@ -32,7 +32,7 @@ local function header_is_good(text)
   return known_headers[text]
 end
 
--- The claims of a token that is ours and valid now, else nil.
+-- The payload of a valid token, else nil.
 local function check(authorization)
   local head, payload, signature = (authorization or ""):match("^Bearer ([%w_-]+)%.([%w_-]+)%.([%w_-]+)$")
   if not head or not header_is_good(head) then return nil end

@@ -1,5 +1,5 @@
 #!lua
--- The peer's claim: what lua/claim.lua does where no unit travels between segments.
+-- The peer's claim: lua/claim.lua without refills.
 -- KEYS  segment hash, owners hash (user -> sequence), order list
 -- ARGV  generation, user
 -- Reply {'WON', sequence}  {'MINE', sequence}  {'SOLDOUT'}  {'EARLY'}  {'ENDED'}  {'PAUSED'}  {'FENCED'}

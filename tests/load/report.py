@@ -18,7 +18,7 @@ def cost(m):
     return sum(m.cost(group) for group in ("nginx", "worker", "redis"))
 
 
-# what, of which case, to which case, of what, the target: at least (>=) or at most (<=)
+# title, case, reference case, value, the target: at least (>=) or at most (<=)
 RATIOS = [
     ("winning claim / hello, drainers stopped", "won", "hello", rate, ">=", 0.65),
     ("winning claim / nginx + Lua peer", "won", "peer_won", rate, ">=", 1.4),
@@ -113,7 +113,7 @@ def row(label, c):
 
 def table(head, rows):
     widths = [max(len(r[i]) for r in [head, *rows]) for i in range(len(head))]
-    widths[0] = -widths[0]  # to the left
+    widths[0] = -widths[0]  # left-aligned
     lines = ["  ".join("%*s" % pair for pair in zip(widths, r)).rstrip() for r in [head, *rows]]
     return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env -S python3 -B
-"""What segments cost on one Redis, and what they buy on a cluster: CPU time of each Redis server for each claim.
+"""Segments on one Redis and on a cluster: CPU time of each Redis server for each claim.
 
 usage: tests/load/segments.py [CLAIMS]        (100000)
 
@@ -28,8 +28,8 @@ from tap import until  # noqa: E402
 BUILD = pathlib.Path(os.environ.get("SECKILL_BUILD") or TOP / "build")
 CLAIMS = int(sys.argv[1]) if len(sys.argv) > 1 else 100000
 SEGMENTS = (1, 4, 16, 64, 256)
-ROUNDS = 2  # the cheaper one counts: what else the machine does only adds to it
-UNDER_WAY = 256  # claims for each server, from two processes: a server that is idle between two of them costs more a claim
+ROUNDS = 2  # the lower figure counts, because other work on the machine only adds to it
+UNDER_WAY = 256  # claims for each server, from two processes: a claim costs more on a server that is sometimes idle
 
 
 class Server:
@@ -47,7 +47,7 @@ class Server:
 
 @contextlib.contextmanager
 def servers(count, *options):
-    """So many servers; more than one are a cluster."""
+    """Starts so many servers; more than one are a cluster."""
     folder = tempfile.mkdtemp(prefix="seckill-segments-", dir="/tmp")
     options += ("--cluster-enabled", "yes") if count > 1 else ()
     started = []

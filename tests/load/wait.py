@@ -1,5 +1,5 @@
 #!/usr/bin/env -S python3 -B
-"""What WAIT costs: claims a second on a cluster of three masters and three replicas on loopback, without it and with one replica.
+"""The cost of WAIT: claims a second on a cluster of three masters and three replicas on loopback, without it and with one replica.
 
 usage: tests/load/wait.py [rounds]     interleaved rounds of 20,000 claims over 64 connections, 64 segments
 
@@ -31,7 +31,7 @@ def restart_hot(it, replicas):
 
 def measure(it, tokens):
     sale = it.sale(amount=CLAIMS, segments=64)
-    done = it.ctl("--json", "load", f"http://127.0.0.1:{it.port}", sale.title, "--tokens", tokens)
+    done = it.load(sale.title, "--tokens", tokens)
     said = json.loads(done.stdout)
     sale.drained(60)
     sale.audit()

@@ -1,6 +1,6 @@
--- What wrk sends, and one line of numbers at its end. In the environment:
+-- The requests of wrk, and one line of numbers at the end. In the environment:
 --   METHOD and REQUEST_PATH; a %d in the path becomes 1, 2, ... COUPONS, in turn
---   TOKENS   a file that `seckillctl token --out` wrote: every request carries the next customer's token
+--   TOKENS   a file of `seckillctl token --out`: every request has the token of the next customer
 --   BODY     of a request
 -- TOKENS=FILE METHOD=POST REQUEST_PATH=/api/users/SELLER/coupons/NAME/claims wrk -t1 -c64 -d5 -s tests/load/wrk.lua URL
 local path, file, spread = os.getenv("REQUEST_PATH") or "/", os.getenv("TOKENS"), os.getenv("COUPONS")
@@ -11,8 +11,8 @@ wrk.method, wrk.body = os.getenv("METHOD") or "GET", os.getenv("BODY")
 if wrk.body then wrk.headers["Content-Type"] = "application/json" end
 wrk.path = path
 
--- Requests are joined as they are sent: LuaJIT hashes a long string by a few of its bytes, and to keep a hundred
--- thousand that are alike there takes minutes. wrk.format is slow, too: once a coupon.
+-- Requests are joined when they are sent: LuaJIT hashes a few bytes of a long string, so a hundred thousand similar ones
+-- collide, and keeping them would take minutes. wrk.format is slow, too, so it is called once for each coupon.
 local function read_tokens()
   for line in io.lines(file) do
     tokens[#tokens + 1] = line:match("([^\t]+)$")
@@ -22,7 +22,7 @@ local function read_tokens()
   end
 end
 
--- No request() where all requests are the same: wrk then sends one text without asking Lua.
+-- Without request(), wrk sends the same text each time, without calling Lua.
 if file then
   function request()
     next = next % #tokens + 1
@@ -36,7 +36,7 @@ function setup(thread) the_thread = thread end
 
 function init()
   if file then read_tokens() end
-  cpu_before = os.clock() -- making the requests is not sending them
+  cpu_before = os.clock() -- without the time of making the requests
 end
 
 -- requests; in microseconds duration, p50, p99, longest, CPU of wrk; answers that were errors, answers that did not come

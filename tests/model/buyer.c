@@ -1,7 +1,6 @@
 /*
- * A worker alone: src/stock/refill.c without faults and without anybody else. From every state that faults and other
- * workers can lead to, it must sell a unit that is left to any claimer, whoever it is: so nothing is ever lost for
- * good, and no state is a trap.
+ * A single worker: src/stock/refill.c without faults and without other workers. From every state that faults and other
+ * workers can lead to, it must sell a unit that is left to any claimer.
  */
 #include "model/model.h"
 
@@ -13,7 +12,7 @@ struct worker {
 	int scripts, waited;
 };
 
-/* A probe: segment j sends back what is left, and a grant that j never got is delivered; what it said is for the hub. */
+/* A probe: segment j sends back what is left, and a grant that j never received is delivered. Returns its report. */
 static struct report probe(struct worker *w, int j, int granted, int taken)
 {
 	struct reply debited = debit_lua(&w->state, j, true);
@@ -25,7 +24,7 @@ static struct report probe(struct worker *w, int j, int granted, int taken)
 	return (struct report){ j, debited.values[1], debited.values[2], debited.values[0] };
 }
 
-/* A refill: true with the totals to credit, or false on the hub's word. */
+/* A refill: true with the totals to credit; false when the hub says "sold out". */
 static bool refill(struct worker *w, int segment, int received, int sent, int credit[2])
 {
 	struct report heard[SEGMENTS];
@@ -36,7 +35,7 @@ static bool refill(struct worker *w, int segment, int received, int sent, int cr
 		w->scripts++;
 		if (r.word == SOLDOUT)
 			return false;
-		if (r.word == LATER) { /* the claim waits, and begins anew */
+		if (r.word == LATER) { /* the claim waits, and starts again */
 			w->state.clock++;
 			w->waited = r.values[0];
 			return true;
@@ -52,7 +51,7 @@ static bool refill(struct worker *w, int segment, int received, int sent, int cr
 	return true;
 }
 
-/* What claimer c is told in the end; a flag's lease is waited for, and the hub's pause after a re-opening. */
+/* The answer to claimer c, after any flag has expired and the hub grants again. */
 static enum word buy(struct worker *w, int c)
 {
 	int segment = w->sale->home[c], credit[2] = { -1, 0 };
@@ -80,7 +79,7 @@ const char *check_buyers(const struct state *s, const struct sale *sale, int *mo
 			open_segment_lua(&w.state, i, sale->first[i]);
 		enum word told = buy(&w, c);
 		if (told != WON)
-			return told == NOTHING ? "a worker alone comes to no end"
+			return told == NOTHING ? "a worker alone does not finish"
 					       : "a worker alone does not sell, and units are left";
 		if (w.scripts > *most_scripts)
 			*most_scripts = w.scripts;

@@ -7,7 +7,7 @@
 /* Sales that differ in the claimers' homes only; the claimers are alike, so only sorted homes count. */
 struct family {
 	const char *name;
-	int segments, units, first_share; /* granted at the opening, evenly, as src/catalog/publish.c does */
+	int segments, units, first_share; /* granted at the opening, evenly, as src/catalog/launch.c does */
 	int claimers, adds, returns;
 	int granted_most, ticks, want;
 	enum { OPENING = 1, REQUESTS = 2, CLOCK_BACK = 4 } watched;

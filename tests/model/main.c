@@ -1,33 +1,17 @@
 /*
- *   model                      search the quick sales; break every rule once, and see it noticed      (TAP)
- *   model --long               search larger sales also; SECKILL_SOAK=1 in the environment does the same (TAP)
+ *   model                      search the quick sales, and break each rule once                         (TAP)
+ *   model --long               search larger sales as well, as does SECKILL_SOAK=1 in the environment   (TAP)
  *   model --mutant NAME        break one rule, and print the shortest way to what goes wrong           (TAP)
  *   model --traces N --seed S  print random traces, for replay.py                                     (JSON lines)
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <time.h>
 
 #include "model/cases.h"
+#include "model/common/tap.h"
 #include "model/search.h"
 #include "model/walk.h"
-
-static int tests, failed;
-
-static void result(bool ok, const char *what, const char *name)
-{
-	tests++;
-	failed += !ok;
-	printf("%sok %d - %s%s\n", ok ? "" : "not ", tests, what, name);
-	fflush(stdout);
-}
-
-static double seconds(void)
-{
-	return (double)clock() / CLOCKS_PER_SEC;
-}
 
 /* The shortest way there, step by step. */
 static void print_trace(const struct sale *sale, const struct finding *f)
@@ -75,11 +59,11 @@ static bool search_family(const struct family *family, struct tally *t)
 	char text[160];
 	first_homes(family, &sale);
 	do {
-		double began = seconds();
+		double began = tap_seconds();
 		search(&sale, &o, &f);
 		count(t, &f);
 		printf("# %s: %zu states, %zu steps, depth %d, %.1f s\n", sale_text(text, &sale), f.states, f.steps,
-		       f.depth, seconds() - began);
+		       f.depth, tap_seconds() - began);
 		if (f.wrong)
 			print_trace(&sale, &f);
 	} while (!f.wrong && next_homes(&sale));
@@ -89,10 +73,10 @@ static bool search_family(const struct family *family, struct tally *t)
 static void search_families(const struct families *families, struct tally *t)
 {
 	for (size_t i = 0; i < families->count; i++)
-		result(search_family(&families->list[i], t), "all is well: ", families->list[i].name);
+		tap_result(search_family(&families->list[i], t), "every property holds: ", families->list[i].name);
 }
 
-/* Every reply that a script can give was given: nothing passed because it was never tried. */
+/* Every reply that a script can give was given somewhere: no rule passed because it was never tried. */
 static void check_replies(const struct tally *t)
 {
 	static const struct {
@@ -104,10 +88,10 @@ static void check_replies(const struct tally *t)
 	for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++)
 		for (const enum word *w = expected[i].words; *w; w++)
 			ok = ok && t->replies[expected[i].kind][*w];
-	result(ok, "every reply was given somewhere", "");
+	tap_result(ok, "every reply was given somewhere", "");
 }
 
-/* Messages that can change nothing may be dropped: the same is reached with them. */
+/* Messages that can change nothing may be dropped: the same states are reached with them. */
 static void check_inert(const struct family *family)
 {
 	struct finding with, without;
@@ -122,12 +106,12 @@ static void check_inert(const struct family *family)
 		printf("# %s: %zu states without inert messages, %zu with; but for messages %zu and %zu\n",
 		       sale_text(text, &sale), without.states, with.states, without.cores, with.cores);
 	} while (next_homes(&sale));
-	result(same, "inert messages are inert: ", family->name);
+	tap_result(same, "without messages that can change nothing the same states are reached: ", family->name);
 }
 
 /* Broken on purpose */
 
-/* Messages are kept, as what is inert depends on the rules. */
+/* Messages are kept, because which ones are inert depends on the rules. */
 static bool search_mutant(const struct mutant_row *m, struct sale *sale, struct finding *f)
 {
 	struct search_options o = { .keep_inert = true, .buyers = m->found == BY_BUYER };
@@ -150,8 +134,8 @@ static void check_mutant(const struct mutant_row *m)
 	bool found = search_mutant(m, &sale, &f);
 	char name[160];
 	snprintf(name, sizeof name, "%s (%s)", m->name, m->what);
-	result(found == (m->found != IMPLIED), found ? "noticed: " : "implied by other rules: ", name);
-	printf("# %zu states%s%s\n", f.states, found ? "; " : ", all well", found ? f.wrong : "");
+	tap_result(found == (m->found != IMPLIED), found ? "noticed: " : "implied by other rules: ", name);
+	printf("# %zu states%s%s\n", f.states, found ? "; " : ", every property holds", found ? f.wrong : "");
 	mutant = (enum mutant)(m - mutants);
 	if (found)
 		print_trace(&sale, &f);
@@ -163,8 +147,7 @@ static int run_mutant(const char *name)
 	for (int i = NO_MUTANT + 1; i < MUTANTS; i++)
 		if (!strcmp(mutants[i].name, name)) {
 			check_mutant(&mutants[i]);
-			printf("1..%d\n", tests);
-			return failed > 0;
+			return tap_end();
 		}
 	fprintf(stderr, "no such mutant. There are:\n");
 	for (int i = NO_MUTANT + 1; i < MUTANTS; i++)
@@ -175,7 +158,6 @@ static int run_mutant(const char *name)
 static int run_all(bool all)
 {
 	struct tally t = { 0 };
-	struct rusage use;
 	search_families(&quick_families, &t);
 	if (all)
 		search_families(&long_families, &t);
@@ -186,10 +168,7 @@ static int run_all(bool all)
 		check_inert(&small_families.list[i]);
 	for (int i = NO_MUTANT + 1; i < MUTANTS; i++)
 		check_mutant(&mutants[i]);
-	printf("1..%d\n", tests);
-	getrusage(RUSAGE_SELF, &use);
-	printf("# %.1f s, %ld MB at most\n", seconds(), use.ru_maxrss / 1024);
-	return failed > 0;
+	return tap_end();
 }
 
 /* The number after this option, or -1. */
@@ -208,9 +187,8 @@ int main(int argc, char **argv)
 		return run_mutant(argv[2]);
 	if (argc == 5 && traces >= 0 && seed >= 0)
 		return print_walks((int)traces, (uint64_t)seed);
-	const char *soak = getenv("SECKILL_SOAK");
 	if (argc == 1 || (argc == 2 && !strcmp(argv[1], "--long")))
-		return run_all(argc == 2 || (soak && !strcmp(soak, "1")));
+		return run_all(tap_is_long(argc, argv));
 	fprintf(stderr, "usage: model [--long | --mutant NAME | --traces N --seed S]\n");
 	return 2;
 }

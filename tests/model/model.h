@@ -1,13 +1,12 @@
 /*
  * The stock engine as a state machine that is small enough to be searched to the end.
  *
- * The idea. A slot of Redis runs one script at a time, so a script is one atomic step, and scripts.c has each of
- * lua/ line by line. All that lies between two scripts (workers, connections, crashes) does nothing but carry replies
- * to other scripts. So the state keeps, beside the slots, every reply that a worker may still act upon, for ever: a
- * message that is taken late, twice, out of order or never (its worker was killed) is just a later, repeated, swapped
- * or missing step. steps.c lists the steps that are possible in a state; search.c takes all of them, breadth first;
- * properties.c says what must hold. A rule of the protocol can be broken on purpose (mutants), to see that it is
- * needed and that the search would notice.
+ * A slot of Redis runs one script at a time, so a script is one atomic step; scripts.c has those of lua/ line by line.
+ * Everything between two scripts (workers, connections, crashes) only carries replies to other scripts. So the state
+ * keeps, beside the slots, every reply that a worker may still act upon. A message that arrives late, twice, out of order
+ * or never is then a later, repeated, swapped or missing step. steps.c lists the steps that are possible in a state,
+ * search.c takes all of them, breadth first, and properties.c says what must hold. A rule of the protocol can be broken on
+ * purpose (mutants), to see that it is needed and that the search notices.
  *
  *   scripts.c     lua/, transcribed                 search.c   all states, and the shortest way to a wrong one
  *   steps.c       what may happen next              cases.c    the sales that are searched
@@ -33,7 +32,7 @@ enum { SEGMENTS = 3, CLAIMERS = 3, SUPPLIERS = 2, COUNT_MOST = 7, CLOCK_MOST = 3
 typedef uint8_t field, segment_set;
 #endif
 
-enum { LEASE = 2, KEPT = 1 }; /* ticks: of a flag; of the hub's word with a worker, which is shorter (in ms 1000, 600) */
+enum { LEASE = 2, KEPT = 1 }; /* ticks: of a flag; of a worker's sold-out notice (1,000 and 600 ms) */
 enum { FAR = CLOCK_MOST + LEASE + 1 }; /* a moment before Redis's clock was set back: it is not reached again */
 
 /* The sale that is searched. */
@@ -46,7 +45,7 @@ struct sale {
 	int granted_most; /* a grant that would raise G above this is not explored */
 	int ticks;        /* the clock stops here */
 	int want;         /* units that a worker asks for at most */
-	bool opening;     /* segments are made one by one, while messages already fly */
+	bool opening;     /* segments are made one by one, while others already sell */
 	bool requests;    /* watch each request from its first claim to its answer */
 	bool set_back;    /* Redis's clock may be set back, once */
 };
@@ -63,7 +62,7 @@ struct hub {
 	field avail BITS(4), amount BITS(4);
 	field cancelled BITS(4), epoch BITS(4);
 	segment_set empty BITS(3), sold_out BITS(1), opening BITS(1); /* empty: a bit a segment */
-	field waited BITS(3); /* not the hub's: of which epoch's opening somebody has known for KEPT */
+	field waited BITS(3); /* not the hub's: the epoch whose opening some worker has seen for KEPT ticks */
 	struct {
 		field granted BITS(4), taken BITS(4);
 	} with[SEGMENTS];
@@ -71,7 +70,7 @@ struct hub {
 
 /* People */
 
-enum request { IDLE, BEGAN, SEEN, HEARD }; /* claimed; since then nothing was left for an instant; the hub said so */
+enum request { IDLE, BEGAN, SEEN, HEARD }; /* claimed; meanwhile nothing was left for an instant; the hub said so */
 
 struct claimer {
 	field order BITS(4), orders BITS(2), request BITS(2); /* order: owners[user], a sequence; orders: on the list */
@@ -82,7 +81,7 @@ enum supply { PLANNED, COMMITTED, TOLD, SETTLED }; /* in MySQL, at the hub, ackn
 
 struct supplier {
 	uint8_t supply : 2, told_at : 3, accepted : 3;
-	uint8_t epoch : 4, waits : 1; /* waits: for workers that keep the hub's old word */
+	uint8_t epoch : 4, waits : 1; /* waits: until old sold-out notices have expired */
 };
 
 /* Replies that a worker may still act upon; sets, as bits. */
@@ -99,8 +98,8 @@ struct state {
 	uint8_t asked : 3;         /* segments of which a report that found nothing left was dropped as inert */
 	uint8_t scanned : 4;       /* the mutant that scans: what it read as zero */
 	uint8_t reopened : 1;      /* a supply was acknowledged, and nothing sold out since */
-	uint8_t losers : 3;        /* whom a worker refuses that keeps the hub's word, in this tick */
-	uint8_t spare : 6;         /* zero; search.c has a use for it */
+	uint8_t losers : 3;        /* whom a worker with a sold-out notice refuses in this tick */
+	uint8_t spare : 6;         /* zero; used by search.c */
 	uint8_t set_back : 1;      /* Redis's clock was */
 	uint8_t opens;             /* epochs that supply answered */
 	uint16_t grants[SEGMENTS]; /* totals granted */
@@ -118,10 +117,10 @@ struct reply {
 	int count, values[2 + 3 * SEGMENTS];
 };
 
-/* What is ours to choose in the engine: how much is granted at the opening, and how much a grant and a return move. */
+/* Constants of the engine: how much is granted at the opening, and how much a grant and a return move. */
 
 struct tuning {
-	int first_num, first_den;               /* of the units: publish.c */
+	int first_num, first_den;               /* of the units: launch.c */
 	int chunk_num, chunk_den;               /* of what the hub holds, shared by the segments: exchange.lua */
 	enum { RETURN_ONE, RETURN_HALF, RETURN_ALL } back; /* of what a segment has left: debit.lua */
 };
@@ -135,7 +134,7 @@ struct reply open_segment_lua(struct state *s, int segment, int units);
 struct reply claim_lua(struct state *s, int segment, int user, int granted, int taken);
 struct reply debit_lua(struct state *s, int segment, bool back);
 
-/* What a segment says of itself; and others, in the same call. */
+/* A report of a segment; others may come in the same call. */
 struct report {
 	int segment, received, sent, left;
 };
@@ -158,9 +157,9 @@ enum kind {
 	ACKNOWLEDGE,  /* at supplier */
 	TICK,
 	SET_BACK, /* Redis's clock */
-	KEEP,    /* a worker keeps the hub's word for a tick, and knows who has won */
-	REFUSE,  /* at claimer: by such a worker */
-	ANSWER,  /* at claimer: a worker tells it what the hub said */
+	KEEP,    /* a worker takes a sold-out notice for a tick, and the list of winners */
+	REFUSE,  /* at claimer: by a worker with a notice */
+	ANSWER,  /* at claimer: a worker answers what the hub said */
 	GIVE_UP, /* at claimer: busy, or the worker was killed */
 	SCAN,    /* mutant: a worker reads one slot */
 	KINDS
@@ -180,7 +179,7 @@ void drop_inert(struct state *s, const struct sale *sale);
 const char *step_text(char text[160], const struct sale *sale, const struct step *step, const struct reply *reply);
 const char *state_text(char text[320], const struct sale *sale, const struct state *s);
 
-/* A lease until then has run out, or is longer than one can be: void. */
+/* A lease that ends then has run out, or is longer than one can be and therefore void. */
 static inline bool is_over(const struct state *s, int until)
 {
 	return until <= s->clock || until > s->clock + LEASE;
@@ -209,7 +208,7 @@ const char *judge(const struct state *before, struct state *s, const struct sale
 		  const struct reply *reply);
 const char *check_state(const struct state *s, const struct sale *sale);
 
-/* buyer.c: from here, with no fault and nobody else, does every claimer without an order get one while stock lasts? */
+/* buyer.c: from here, without faults and other workers, does every claimer without an order get one while units are left? */
 
 const char *check_buyers(const struct state *s, const struct sale *sale, int *most_scripts);
 
@@ -230,11 +229,11 @@ enum mutant {
 	SUPPLY_KEEPS_EPOCH,
 	ANY_EPOCH_OPENS,
 	GRANT_KEEPS_MARK,
-	ANY_WORD_ANSWERS,
+	ANY_SOLDOUT_ANSWERS,
 	NO_OWNER_LOOKUP,
 	NO_REDELIVERY,
 	GRANT_AT_ONCE,
-	WORDS_OUTLIVE_SUPPLY,
+	NOTICES_OUTLIVE_SUPPLY,
 	LEASE_OUTLIVES_CLOCK,
 	ANY_WAIT_OPENS,
 	MUTANTS

@@ -73,15 +73,15 @@ static const char *judge_claim(const struct state *before, struct state *s, cons
 	switch (r->word) {
 	case WON:
 		c->request = IDLE;
-		return old->order ? "a user has a second order" : NULL;
+		return old->order ? "a customer has a second order" : NULL;
 	case MINE:
-		return r->values[0] != old->order ? "a user was told another order" : NULL;
+		return r->values[0] != old->order ? "a customer was told another order" : NULL;
 	case SOLDOUT:
 		c->request = IDLE;
 		if (before->reopened)
 			return "a stale flag refused a claim after the supply was acknowledged, and units are left";
 		if (!before->emptied && old->request < SEEN)
-			return "\"sold out\" by a flag, but all through the request and a lease before, a unit was left";
+			return "a flag refused a claim, but a unit was left during the whole request and a lease before it";
 		return NULL;
 	case NEED:
 		if (c->request == IDLE)
@@ -92,17 +92,17 @@ static const char *judge_claim(const struct state *before, struct state *s, cons
 	}
 }
 
-/* Within the tick of the word, which was true: there was an instant when nothing was left. */
+/* Within the tick of the notice, which was true: there was an instant when nothing was left. */
 static const char *judge_refusal(const struct state *before, int c)
 {
 	if (before->claimers[c].order)
-		return "a worker that keeps the hub's word refused who has an order";
+		return "a worker refused a customer who has an order, by a sold-out notice";
 	if (before->reopened)
-		return "a worker that keeps the hub's word refused after the supply was acknowledged, and units are left";
+		return "a worker refused by an old sold-out notice after the supply was acknowledged, and units are left";
 	return NULL;
 }
 
-/* The hub spoke: claims from this segment that are under way may be told. */
+/* The hub said "sold out": claims from this segment that are under way may be answered so. */
 static const char *judge_word(struct state *s, const struct sale *sale, int segment)
 {
 	if (unsold(s) > 0 || s->hub.avail > 0)
@@ -117,18 +117,18 @@ static const char *judge_answer(const struct state *before, struct state *s, con
 {
 	s->claimers[step->at].request = IDLE;
 	if (before->claimers[step->at].request < SEEN)
-		return "\"sold out\" was told, but all through the request a unit was left";
+		return "\"sold out\" was answered, but a unit was left during the whole request";
 	return NULL;
 }
 
 static const char *judge_scan(const struct state *s, const struct sale *sale)
 {
 	if (s->scanned == (1u << (sale->segments + 1)) - 1 && s->claimers[0].request < SEEN)
-		return "\"sold out\" was told after a scan, but all through the request a unit was left";
+		return "\"sold out\" was answered after a scan, but a unit was left during the whole request";
 	return NULL;
 }
 
-/* Nothing is left: claims under way have seen it, and no supply before this promises anything any more. */
+/* Nothing is left: claims under way have seen it, and earlier supplies no longer promise a unit. */
 static void note_sold_out(struct state *s)
 {
 	s->emptied = LEASE;
@@ -141,7 +141,7 @@ static void note_sold_out(struct state *s)
 			s->suppliers[k].supply = SETTLED;
 }
 
-/* What is not watched is not told apart. */
+/* Watch bits that are not needed are made equal. */
 static void forget(struct state *s, const struct sale *sale)
 {
 	for (int c = 0; c < CLAIMERS; c++)
@@ -159,7 +159,7 @@ const char *judge(const struct state *before, struct state *s, const struct sale
 {
 	const char *wrong = NULL;
 	if (r->word == REGRESS)
-		return "a slot is said to have gone back in time";
+		return "a script answered REGRESS";
 	if (step->kind == CLAIM)
 		wrong = judge_claim(before, s, step, r);
 	else if (step->kind == EXCHANGE && r->word == SOLDOUT)

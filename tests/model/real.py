@@ -1,5 +1,6 @@
-"""A private Redis and the scripts of lua/ in it, and traces of a model that are compared with what happens there."""
+"""Random traces of a model, replayed step by step on a private Redis with the scripts of lua/ (replay.py, lossy/replay.py)."""
 
+import collections
 import json
 import os
 import pathlib
@@ -11,14 +12,14 @@ import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "it"))
-from tap import bail_out, until  # noqa: E402
+from tap import bail_out, case, comment, need_all, run_cases, until  # noqa: E402
 
 SOURCE = pathlib.Path(os.environ.get("top_srcdir") or HERE.parents[1])
 BUILD = pathlib.Path(os.environ.get("top_builddir") or SOURCE / "build")
 
 
 class Different(Exception):
-    pass
+    """Redis and the model differ."""
 
 
 class Redis:
@@ -68,15 +69,14 @@ class Redis:
         raise Different(f"Redis says {line!r}")
 
 
-def load(redis, names, script=None, old="", new="", everywhere=()):
-    """The scripts of lua/, one of them perhaps broken; their SHA1 by name."""
-    texts = {name: (SOURCE / "lua" / f"{name}.lua").read_text() for name in names}
-    if script:
-        assert old in texts[script], f"{script}.lua has no {old!r} any more"
-        texts[script] = texts[script].replace(old, new)
-    for where, there, instead in everywhere:
-        texts[where] = texts[where].replace(there, instead)
-    return dict(zip(names, redis.all([("SCRIPT", "LOAD", texts[name]) for name in names])))
+def load(redis, kind, script=None, old="", new=""):
+    """Loads the scripts of lua/ that this kind of trace calls, one of them perhaps broken; returns their SHA1 by name."""
+    originals = {name: (SOURCE / "lua" / f"{name}.lua").read_text() for name in kind.SCRIPTS}
+    texts = dict(originals)
+    for name, text, instead in [(script, old, new)] * bool(script) + list(kind.EVERYWHERE):
+        assert text in originals[name], f"{name}.lua no longer contains {text!r}"
+        texts[name] = texts[name].replace(text, instead)
+    return dict(zip(texts, redis.all([("SCRIPT", "LOAD", text) for text in texts.values()])))
 
 
 def words(answer):
@@ -110,3 +110,82 @@ def traces(model, count, seed):
         else:
             read[-1][1].append(line)
     return read
+
+
+class Trace:
+    """One trace, on a coupon of its own. Each model has a class that adds take(step), which raises Different."""
+
+    PROGRAM = ""     # the model's, below the build's tests/model
+    SCRIPTS = ()     # the scripts of lua/ that are called
+    EVERYWHERE = ()  # a script, a text in it, and what replaces that
+    BROKEN = ()      # the same, with a name first: what must show as a difference
+    KNOWN = (0, 0)   # traces on which it must show, and their seed: always the same, so that this is not luck
+    LENGTH = (0, 0)  # traces of a run, and of a long one
+
+    def __init__(self, redis, shas, sale):
+        self.redis, self.shas, self.sale, self.segments = redis, shas, sale, sale["segments"]
+        self.hub = f"{sale['trace']}:hub"
+        redis.all([("DEL", key) for i in range(self.segments) for key in [self.hub, *self.keys(i)]])
+
+    def keys(self, segment):
+        return [f"{self.sale['trace']}:{segment}:{part}" for part in ("segment", "owners", "orders")]
+
+    def script(self, name, keys, *args):
+        return ("EVALSHA", self.shas[name], len(keys), *keys, *args)
+
+    def reads(self):
+        """Commands that read the hub, and the segment, owners and orders of each segment."""
+        reads = [("HGETALL", self.hub)]
+        for segment, owners, orders in map(self.keys, range(self.segments)):
+            reads += [("HGETALL", segment), ("HGETALL", owners), ("LRANGE", orders, 0, -1)]
+        return reads
+
+
+def replay(kind, redis, shas, read):
+    """Returns how many steps were the same; raises Different with the way to the first that is not."""
+    count = 0
+    for sale, steps in read:
+        trace = kind(redis, shas, sale)
+        for number, step in enumerate(steps, 1):
+            try:
+                trace.take(step)
+            except Different as difference:
+                way = [kind.text(s) for s in steps[:number]]
+                raise Different("\n".join([f"trace {sale['trace']}, step {number}: {difference}", str(sale), *way]))
+            count += 1
+    return count
+
+
+def expect_difference(kind, read, name, *broken):
+    @case(f"a script that is broken on purpose is noticed: {name}")
+    def shows(redis, _):
+        try:
+            replay(kind, redis, load(redis, kind, *broken), read)
+        except Different as difference:
+            comment(str(difference).splitlines()[0])
+            return
+        raise AssertionError(f"{len(read)} traces without a difference")
+
+
+def main(kind, name):
+    """usage: replay.py [TRACES [SEED]]"""
+    need_all("redis-server")
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else kind.LENGTH[os.environ.get("SECKILL_SOAK") == "1"]
+    seed = int(sys.argv[2]) if len(sys.argv) > 2 else int.from_bytes(os.urandom(4), "big")
+    program = os.environ.get("MODEL") or str(BUILD / "tests/model" / kind.PROGRAM)
+    comment(f"seed {seed}: replay.py {count} {seed}")
+
+    @case(name)
+    def traces_agree(redis, read):
+        steps = replay(kind, redis, load(redis, kind), read)
+        kinds = collections.Counter(kind.summary(step) for _, all_steps in read for step in all_steps)
+        comment(f"{len(read)} traces, {steps} steps")
+        comment(", ".join(f"{text} {n}" for text, n in sorted(kinds.items())))
+    known = traces(program, *kind.KNOWN)
+    for broken in kind.BROKEN:
+        expect_difference(kind, known, *broken)
+    redis = Redis()
+    try:
+        return run_cases(redis, traces(program, count, seed))
+    finally:
+        redis.stop()

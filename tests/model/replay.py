@@ -11,87 +11,78 @@ millisecond, through every max(); only the moment in the hub's "sold out" is Red
 sale is always open: t0 and t1 are 0. No slot loses anything, so all of this is in the first incarnation: base 0, term 0.
 """
 
-import os
 import sys
 import time
 
 import real
 from real import Different, pairs, same, same_fields, words
-from tap import case, comment, need_all, run_cases
-
-MODEL = os.environ.get("MODEL") or str(real.BUILD / "tests/model/model")
-SOAK = os.environ.get("SECKILL_SOAK") == "1"
-TRACES = int(sys.argv[1]) if len(sys.argv) > 1 else 20000 if SOAK else 400
-SEED = int(sys.argv[2]) if len(sys.argv) > 2 else int.from_bytes(os.urandom(4), "big")
 
 FENCE, HOUR = "2:7@life", 3600 * 1000
 FIRST = (0, 0)  # base and term
 LEASE, FAR = 2 * HOUR, 6  # FAR: the model's moment that is void
 BASE = int(time.time() * 1000)
-SCRIPTS = ("open_hub", "open_segment", "claim", "debit", "exchange", "flag", "supply")
-
-# What replay must notice: a script, a text in it, and what stands there instead.
+# What replay must notice: its name, a script, a text in it, and what replaces that.
 BROKEN = (
     ("no G comparison", "exchange", "received == G and ", ""),
     ("any total sent back is taken", "exchange", "if sent > R then", "if sent ~= R then"),
     ("a grant keeps the mark", "exchange", "  mark(i, '0')\n", ""),
     ("chunks of another size", "exchange", "2 * avail", "3 * avail"),
-    ("nobody hears what others report", "exchange", "ipairs(reports) do\n  local j", "ipairs({ reports[1] }) do\n  local j"),
-    ("no candidates are left out", "exchange", "#candidates >= tonumber(ARGV[9])", "false"),
+    ("reports of other segments are ignored", "exchange", "ipairs(reports) do\n  local j", "ipairs({ reports[1] }) do\n  local j"),
+    ("no more segments are named than were asked for", "exchange", "#candidates >= tonumber(ARGV[9])", "false"),
     ("no epoch check", "flag", "epoch >= known and ", ""),
     ("\"sold out\" over stock", "flag", " and tonumber(s[2]) == 0", ""),
-    ("a shorter lease wins", "flag", "lease <= last and lease or 0", "0"),
-    ("a lease of any length", "claim", "and lease <= now + 1000 ", ""),
-    ("a word from before the clock was set back", "flag", "if moment > last + 250 then moment = 0 end", ""),
-    ("such a lease is kept", "flag", "lease <= last and lease or 0", "lease"),
+    ("a shorter flag replaces a longer one", "flag", "flag_until <= last and flag_until or 0", "0"),
+    ("a flag of any length", "claim", "and flag_until <= now + 1000 ", ""),
+    ("\"sold out\" from before the clock was set back", "flag", "if moment > last + 250 then moment = 0 end", ""),
+    ("a flag from before the clock was set back is kept", "flag", "flag_until <= last and flag_until or 0", "flag_until"),
     ("amounts instead of totals", "claim", "left + granted - received", "left + granted"),
-    ("a credit keeps the lease", "claim", ", 'until', 0)", ")"),
+    ("a credit keeps the flag", "claim", ", 'until', 0)", ")"),
     ("no look for the owner", "claim", "if mine then", "if false then"),
     ("one unit is kept", "debit", "local units = left\n", "local units = math.max(1, left - 1)\n"),
     ("the epoch stays", "supply", "epoch = epoch + 1", "epoch = epoch"),
-    ("grants while workers believe the old word", "exchange", "tonumber(ARGV[11]) ~= epoch", "false"),
-    ("who has waited long enough is not believed", "exchange", "tonumber(ARGV[11]) ~= epoch", "true"),
-    ("any wait counts", "exchange", "tonumber(ARGV[11]) ~= epoch", "not tonumber(ARGV[11])"),
+    ("grants before sold-out notices have expired", "exchange", "tonumber(ARGV[11]) ~= epoch", "false"),
+    ("no wait for an opening counts", "exchange", "tonumber(ARGV[11]) ~= epoch", "true"),
+    ("a wait for an earlier opening counts", "exchange", "tonumber(ARGV[11]) ~= epoch", "not tonumber(ARGV[11])"),
     ("the supplier's wait does not count", "supply", " and tonumber(ARGV[4]) ~= epoch", ""),
-    ("that it opens again is not kept", "supply", "    opening = true\n", ""),
+    ("the hub does not keep that it is opening", "supply", "    opening = true\n", ""),
     ("a late total counts", "supply", "math.max(tonumber(h[2]), tonumber(ARGV[2]))", "tonumber(ARGV[2])"),
 )
 
 
-def load(redis, *broken):
-    """With a lease of two hours."""
-    leases = [(name, "+ 1000", f"+ {LEASE}") for name in ("claim", "flag", "exchange")]
-    return real.load(redis, SCRIPTS, *broken, everywhere=leases)
-
-
-class Replay:
-    """One trace on one coupon of its own."""
+class Replay(real.Trace):
+    PROGRAM = "model"
+    SCRIPTS = ("open_hub", "open_segment", "claim", "debit", "exchange", "flag", "supply")
+    EVERYWHERE = [(name, "+ 1000", f"+ {LEASE}") for name in ("claim", "flag", "exchange")]
+    BROKEN = BROKEN
+    KNOWN, LENGTH = (4000, 1), (400, 20000)
 
     def __init__(self, redis, shas, sale):
-        self.redis, self.shas, self.sale, self.clock = redis, shas, sale, 0
-        self.hub = f"{sale['trace']}:hub"
-        made = [self.script("open_hub", [self.hub], sale["amount"], sale["segments"], sale["each"], sale["extra"])]
+        super().__init__(redis, shas, sale)
+        self.clock = 0
+        redis.all([self.fenced("open_hub", [self.hub], sale["amount"], sale["segments"], sale["each"], sale["extra"])])
         if not sale["opening"]:
-            made += [self.open_segment(i, sale["each"] + (i < sale["extra"])) for i in range(sale["segments"])]
-        redis.all([("DEL", key) for i in range(sale["segments"]) for key in [self.hub, *self.keys(i)]])
-        redis.all(made)
+            redis.all([self.open_segment(i, sale["each"] + (i < sale["extra"])) for i in range(sale["segments"])])
 
-    def keys(self, segment):
-        return [f"{self.sale['trace']}:{segment}:{part}" for part in ("segment", "owners", "orders")]
+    @staticmethod
+    def text(step):
+        return f"{step['step']} at {step['at']} {step['args']} -> {step['reply']}"
 
-    def script(self, name, keys, *args):
-        return ("EVALSHA", self.shas[name], len(keys), *keys, FENCE, *args)
+    @staticmethod
+    def summary(step):
+        return " ".join([step["step"], *map(str, step["reply"][:1])])
+
+    def fenced(self, name, keys, *args):
+        return self.script(name, keys, FENCE, *args)
 
     def moment(self, until):
         """A moment of the model, in Redis's milliseconds."""
         return BASE + 1000 * HOUR if until == FAR else BASE + (until - self.clock) * HOUR if until else 0
 
     def open_segment(self, at, units):
-        return self.script("open_segment", self.keys(at)[:1], 0, 0, units)
+        return self.fenced("open_segment", self.keys(at)[:1], 0, 0, units)
 
     def batch_of_one(self, segment, *args):
-        keys = self.keys(segment)
-        return ("EVALSHA", self.shas["claim"], len(keys), *keys, 1, FENCE, *args, "")
+        return self.script("claim", self.keys(segment), 1, FENCE, *args, "")
 
     def claim(self, at, granted, taken):
         return self.batch_of_one(self.sale["homes"][at], at + 1, "" if granted < 0 else self.totals(granted, taken))
@@ -104,17 +95,17 @@ class Replay:
         return " ".join(map(str, (granted, taken, *FIRST)))
 
     def debit(self, at, half):
-        return self.script("debit", self.keys(at)[:1], half, "")
+        return self.fenced("debit", self.keys(at)[:1], half, "")
 
     def exchange(self, at, *args):
         others = " ".join(map(str, (*args[5:9], *FIRST))) if args[5] >= 0 else ""
-        return self.script("exchange", [self.hub], at, *args[:3], *FIRST, *args[3:5], others, args[9])
+        return self.fenced("exchange", [self.hub], at, *args[:3], *FIRST, *args[3:5], others, args[9])
 
     def flag(self, at, epoch, until):
-        return self.script("flag", self.keys(at)[:1], epoch, self.moment(until))
+        return self.fenced("flag", self.keys(at)[:1], epoch, self.moment(until))
 
     def supply(self, _, amount, cancelled, waited):
-        return self.script("supply", [self.hub], amount, cancelled, waited)
+        return self.fenced("supply", [self.hub], amount, cancelled, waited)
 
     def tick(self, step):
         """The leases move, not the clock."""
@@ -125,13 +116,6 @@ class Replay:
     def set_back(self, step):
         self.redis.all([("HSET", self.keys(i)[0], "until", self.moment(FAR)) for i, s in enumerate(step["segments"])
                         if s.get("until")])
-
-    def reads(self):
-        reads = [("HGETALL", self.hub)]
-        for i in range(self.sale["segments"]):
-            segment, owners, orders = self.keys(i)
-            reads += [("HGETALL", segment), ("HGETALL", owners), ("LRANGE", orders, 0, -1)]
-        return reads
 
     def take(self, step):
         if step["step"] in ("tick", "set_back"):
@@ -191,56 +175,5 @@ def of_first(step):
     return [word, *numbers]
 
 
-def replay(redis, shas, read):
-    """How many steps were the same; raises Different with the way to the first that is not."""
-    count = 0
-    for sale, steps in read:
-        there = Replay(redis, shas, sale)
-        for number, step in enumerate(steps, 1):
-            try:
-                there.take(step)
-            except Different as difference:
-                way = [f"{s['step']} at {s['at']} {s['args']} -> {s['reply']}" for s in steps[:number]]
-                raise Different("\n".join([f"trace {sale['trace']}, step {number}: {difference}", str(sale), *way]))
-            count += 1
-    return count
-
-
-@case("random traces of the model go the same way on Redis")
-def traces_agree(redis, read):
-    count = replay(redis, load(redis), read)
-    kinds = {}
-    for _, steps in read:
-        for step in steps:
-            word = " ".join([step["step"], *map(str, step["reply"][:1])])
-            kinds[word] = kinds.get(word, 0) + 1
-    comment(f"{len(read)} traces, {count} steps")
-    comment(", ".join(f"{word} {n}" for word, n in sorted(kinds.items())))
-
-
-def expect_difference(read, name, *broken):
-    @case(f"a script that is broken shows: {name}")
-    def shows(redis, _):
-        try:
-            replay(redis, load(redis, *broken), read)
-        except Different as difference:
-            comment(str(difference).splitlines()[0])
-            return
-        raise AssertionError(f"{len(read)} traces, and no difference")
-
-
-def main():
-    need_all("redis-server")
-    comment(f"seed {SEED}: replay.py {TRACES} {SEED}")
-    known = real.traces(MODEL, 4000, 1)  # always the same: whether a fault shows must not be luck
-    for broken in BROKEN:
-        expect_difference(known, *broken)
-    redis = real.Redis()
-    try:
-        return run_cases(redis, real.traces(MODEL, TRACES, SEED))
-    finally:
-        redis.stop()
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(real.main(Replay, "random traces of the model go the same way on Redis"))

@@ -1,8 +1,8 @@
 /*
- * lua/, line by line, with the names of the Lua. What the model leaves out: the generation (FENCED is only said where
- * no segment was made yet), the window and the states paused and ended, and the order list's contents. Redis's TIME is
- * the clock of the state; when it is set back, it is the moments of leases that change, to FAR. LEASE is the second of a
- * flag, KEPT the 600 ms for which workers keep the hub's word.
+ * lua/, line by line, with the names of the Lua. Left out: the generation (a segment that was not made yet answers
+ * FENCED), the window and the states paused and ended, and the contents of the order list. Redis's TIME is the clock of
+ * the state. When it is set back, the moments of leases change to FAR instead. LEASE is the second of a flag, KEPT the
+ * 600 ms of a worker's sold-out notice.
  */
 #include "model/model.h"
 
@@ -98,7 +98,7 @@ struct reply debit_lua(struct state *s, int segment, bool back)
 	return REPLY(OK, g->left, g->received, keeps(RETURN_AMOUNTS) ? g->sent : units);
 }
 
-/* The hub hears `sent`. */
+/* The hub takes the total that was sent back. */
 static void take_back(struct hub *h, int i, int sent)
 {
 	int taken = h->with[i].taken;

@@ -10,7 +10,7 @@ struct finding {
 	int depth;
 	int most_scripts;             /* of a worker alone, for one sale */
 	size_t replies[KINDS][WORDS]; /* how often each was given */
-	const char *wrong;            /* NULL: all is well */
+	const char *wrong;            /* NULL: every property holds */
 	struct step trace[64];        /* the shortest way there */
 	int trace_length;
 };
@@ -18,7 +18,7 @@ struct finding {
 struct search_options {
 	bool keep_inert; /* keep messages that can change nothing */
 	bool count_cores;
-	bool buyers;        /* ask of every state whether a worker alone sells */
+	bool buyers;        /* check in every state whether a worker alone sells */
 	size_t states_most; /* 0: no limit; beyond it the search ends as wrong */
 };
 

@@ -1,14 +1,14 @@
 /*
- * What a choice of constants costs: sales of real size on the scripts that the search has proved (scripts.c, with wider
- * fields), driven as src/stock/refill.c drives them, until every unit is sold.
+ * What a choice of constants costs: sales of real size on the scripts of the search (scripts.c, with wider fields),
+ * called as src/stock/refill.c calls them, until every unit is sold.
  *
- *   simulate                                         is what is shipped near the best of the grid?   (TAP)
- *   simulate --grid                                  what is shipped, and the grid: the tables of docs/design.md
+ *   simulate                                         are the shipped constants near the best of the grid? (TAP)
+ *   simulate --grid                                  print the shipped constants and the grid
  *   simulate UNITS SEGMENTS CONCURRENCY PROCESSES    scripts per winning claim with what is shipped
  *
- * A worker writes what it has to send at the end of a turn, Redis runs all of it, and the replies are read together: so
- * each process's scripts run in batches, and the processes take turns. Homes are uniform. So many claims are under way
- * all the time, until the customers are spent: as many as there are units.
+ * A worker sends its scripts at the end of a turn, Redis runs all of them, and the worker reads all replies: each
+ * process's scripts run in batches, and the processes take turns. Homes are uniform. CONCURRENCY claims are under way
+ * until as many customers as units have claimed.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +18,7 @@
 
 enum { PROBES_MAX = 32, PROCESSES = 8 };
 enum mutant mutant = NO_MUTANT;
-static bool few; /* sales: enough to compare, not to quote */
+static bool few; /* fewer sales: enough to compare */
 
 static uint64_t random_state;
 
@@ -151,7 +151,7 @@ static void on_claim(const struct call *c, const struct reply *r)
 {
 	if (r->word == NEED)
 		wait_for_stock(c->claimer, r->values[0], r->values[1]);
-	else /* the winner's own list, no script: then he is answered, and another customer comes */
+	else /* the customer's list is no script; then the winner is answered, and another customer comes */
 		send((struct call){ run_index, on_indexed, .process = c->process });
 }
 
@@ -222,7 +222,7 @@ static struct reply run_hub(const struct call *c)
 {
 	struct refill *f = c->refill;
 	int count = f->reports;
-	f->reports = 0; /* none comes while the hub is asked */
+	f->reports = 0; /* no report comes while the hub is asked */
 	return exchange_lua(&sim.state, &sim.sale, f->home, c->want, f->probes, f->heard, count, 0);
 }
 
@@ -240,7 +240,7 @@ static void on_hub(const struct call *c, const struct reply *r)
 	struct refill *f = c->refill;
 	int granted = r->values[0], taken = r->values[1], units = granted - f->home.received;
 	if (r->word == SOLDOUT)
-		send_all(f, -1, 0); /* as transfer.c does, but for the flag: nobody is refused here */
+		send_all(f, -1, 0); /* as refill.c does, but without the flag: nobody is refused here */
 	else if (r->word == GRANT && units < f->waiting)
 		send_some(f, units, granted, taken);
 	else if (r->word == GRANT || units > 0)
@@ -269,7 +269,7 @@ static void open_sale(int units, int segments)
 	}
 }
 
-/* What a process has to send: all is run, then all replies are read. False: nothing. */
+/* Runs all scripts that a process has to send, then reads all replies. False: there were none. */
 static bool batch(int process)
 {
 	struct call *all = sim.first[process];

@@ -1,6 +1,6 @@
 /*
- * What may happen next. Workers are not modelled one by one: whatever a worker may do with a reply is possible as long
- * as the reply exists, and a reply exists from the script that gave it to the end of the search.
+ * The steps that are possible in a state. Workers are not modelled one by one: whatever a worker may do with a reply is
+ * possible as long as the reply exists, and a reply exists from the script that gave it on.
  */
 #include "model/model.h"
 
@@ -86,7 +86,7 @@ static void put_reply(struct state *s, const struct step *step, const struct rep
  * small sales with and without it and compares what is reached.
  */
 
-/* Totals only rise, so a total that was surpassed stays so, and a mark needs the very totals of now. */
+/* Totals only rise, so one that was surpassed stays so; and a mark needs the totals to be equal. */
 static void drop_inert_reports(struct state *s, int i)
 {
 	int granted = s->hub.with[i].granted, taken = s->hub.with[i].taken;
@@ -173,7 +173,7 @@ static bool is_home(const struct sale *sale, int i)
 	return false;
 }
 
-/* The same, from who has waited for an opening. */
+/* The same, from a worker that has waited for an opening. */
 static void add_waited(struct steps *to, const struct state *s, int arg)
 {
 	struct step step = to->list[to->count - 1];
@@ -191,7 +191,7 @@ static void add_question(struct steps *to, const struct state *s, int i, struct 
 		add_waited(to, s, 9);
 }
 
-/* Where a report was dropped, its question may still be put; with left 1 it says nothing more. */
+/* Where a report was dropped, its question may still be put; with left 1 it reports nothing more. */
 static void add_exchanges(struct steps *to, const struct state *s, const struct sale *sale, int i)
 {
 	for (int want = 0; want <= (is_home(sale, i) ? sale->want : 0); want++) {
@@ -239,7 +239,7 @@ static bool may_acknowledge(const struct state *s, const struct sale *sale, cons
 {
 	int waited = s->clock - p->told_at;
 	return p->supply == TOLD &&
-	       ((p->accepted == all_segments(sale) && (!p->waits || waited >= KEPT || !keeps(WORDS_OUTLIVE_SUPPLY))) ||
+	       ((p->accepted == all_segments(sale) && (!p->waits || waited >= KEPT || !keeps(NOTICES_OUTLIVE_SUPPLY))) ||
 		waited >= LEASE || !keeps(HASTY_ACKNOWLEDGEMENT));
 }
 
@@ -254,10 +254,10 @@ static void add_supplier(struct steps *to, const struct state *s, const struct s
 		add(to, ACKNOWLEDGE, k, 0, 0, 0, 0);
 }
 
-/* claim.h: a word answers the claims that were under way when the hub was asked. */
+/* claim.h: "sold out" answers the claims that were under way when the hub was asked. */
 static bool may_answer(const struct state *s, const struct claimer *c)
 {
-	return c->request == HEARD || (c->request != IDLE && s->words && !keeps(ANY_WORD_ANSWERS));
+	return c->request == HEARD || (c->request != IDLE && s->words && !keeps(ANY_SOLDOUT_ANSWERS));
 }
 
 static void add_requests(struct steps *to, const struct state *s, const struct sale *sale)
@@ -320,7 +320,7 @@ static void accept(struct state *s, int i, int epoch)
 			s->suppliers[k].accepted |= 1u << i;
 }
 
-/* sold_out.c: the word, and then the winners, as long as nobody can win. */
+/* sold_out.c: the notice, and then the winners, while nobody can win. */
 static void keep(struct state *s, const struct sale *sale)
 {
 	for (int c = 0; c < sale->claimers; c++)
@@ -328,7 +328,7 @@ static void keep(struct state *s, const struct sale *sale)
 			s->losers |= 1u << c;
 }
 
-/* Every moment before is one that does not come again. */
+/* No moment before is reached again. */
 static void set_back(struct state *s)
 {
 	s->set_back = 1;
@@ -422,7 +422,7 @@ void state_init(struct state *s, const struct sale *sale)
 	}
 }
 
-/* For people */
+/* Text */
 
 static const struct {
 	const char *verb, *args[4];

@@ -1,31 +1,16 @@
 /*
  * A trace: {"trace": number, "segments": ..., "amount": ..., "each": ..., "extra": ..., "homes": [...]}, then its
  * steps: {"step": "exchange", "at": segment, "args": [...], "reply": [...], "clock": ..., "hub": {...}, "segments":
- * [{...}, ...], "owners": [{...}, ...]}; fields and replies as in Redis. COMMIT, ACKNOWLEDGE and the like touch no
- * slot and are not printed; the clock is.
+ * [{...}, ...], "owners": [{...}, ...]}; fields and replies as in Redis. Steps that touch no slot, such as
+ * COMMIT and ACKNOWLEDGE, are not printed; the clock is.
  */
 #include "model/walk.h"
 
 #include <stdio.h>
 #include <string.h>
 
+#include "model/common/walk.h"
 #include "model/model.h"
-
-static uint64_t random_state;
-
-/* splitmix64 */
-static uint64_t random_next(void)
-{
-	uint64_t z = random_state += UINT64_C(0x9e3779b97f4a7c15);
-	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-	return z ^ z >> 31;
-}
-
-static int below(int n)
-{
-	return (int)(random_next() % (unsigned)n);
-}
 
 static const struct {
 	const char *name; /* NULL: touches no slot */
@@ -69,7 +54,7 @@ static struct sale random_sale(void)
 	return sale;
 }
 
-/* A worker that asks for stock may tell the hub in the same call what another segment said. */
+/* A worker that asks for stock may add the report of another segment to the same call. */
 static void add_report(struct step *step, const struct step *list, int count)
 {
 	int number = below(count);
@@ -80,39 +65,32 @@ static void add_report(struct step *step, const struct step *list, int count)
 	memcpy(&step->args[6], other->args, 3);
 }
 
-/* First what is done, then with what; else the many messages would crowd out everything else. */
+static int weight_of(int kind)
+{
+	return kinds[kind].weight;
+}
+
 static struct step random_step(const struct step *list, int count, const struct sale *sale)
 {
-	int of_kind[KINDS] = { 0 }, total = 0, kind = 0, number;
-	for (int i = 0; i < count; i++)
-		if (!of_kind[list[i].kind]++)
-			total += kinds[list[i].kind].weight;
-	for (int at = below(total); kind < KINDS; kind++)
-		if (of_kind[kind] && (at -= kinds[kind].weight) < 0)
-			break;
-	number = below(of_kind[kind]);
-	for (int i = 0; i < count; i++)
-		if (list[i].kind == kind && !number--) {
-			struct step step = list[i];
-			step.args[4] = (int8_t)(1 + below(sale->segments));
-			if (kind == EXCHANGE)
-				add_report(&step, list, count);
-			return step;
-		}
-	return list[0];
+	struct step step = list[choose_step(list, sizeof *list, count, weight_of)];
+	step.args[4] = (int8_t)(1 + below(sale->segments));
+	if (step.kind == EXCHANGE)
+		add_report(&step, list, count);
+	return step;
 }
+
+/* Printing */
 
 static void print_sale(int number, const struct sale *sale)
 {
 	int share = 0;
 	for (int i = 0; i < sale->segments; i++)
 		share += sale->first[i];
-	printf("{\"trace\": %d, \"segments\": %d, \"amount\": %d, \"each\": %d, \"extra\": %d, \"opening\": %s, \"homes\": [",
+	printf("{\"trace\": %d, \"segments\": %d, \"amount\": %d, \"each\": %d, \"extra\": %d, \"opening\": %s, ",
 	       number, sale->segments, sale->units, share / sale->segments, share % sale->segments,
 	       sale->opening ? "true" : "false");
-	for (int c = 0; c < sale->claimers; c++)
-		printf("%s%d", c ? ", " : "", sale->home[c]);
-	printf("]}\n");
+	print_numbers("homes", sale->home, sale->claimers);
+	printf("}\n");
 }
 
 static void print_hub(const struct state *s, const struct sale *sale)
@@ -130,6 +108,9 @@ static void print_hub(const struct state *s, const struct sale *sale)
 
 static void print_segments(const struct state *s, const struct sale *sale)
 {
+	int owners[CLAIMERS];
+	for (int c = 0; c < CLAIMERS; c++)
+		owners[c] = s->claimers[c].order;
 	printf(", \"segments\": [");
 	for (int i = 0; i < sale->segments; i++) {
 		const struct segment *g = &s->segments[i];
@@ -140,18 +121,18 @@ static void print_segments(const struct state *s, const struct sale *sale)
 		else
 			printf("{}");
 	}
-	printf("], \"owners\": [");
-	for (int c = 0; c < sale->claimers; c++)
-		printf("%s%d", c ? ", " : "", s->claimers[c].order);
-	printf("]");
+	printf("], ");
+	print_numbers("owners", owners, sale->claimers);
 }
 
 static void print_step(const struct state *s, const struct sale *sale, const struct step *step, const struct reply *r)
 {
-	printf("{\"step\": \"%s\", \"at\": %d, \"args\": [", kinds[step->kind].name, step->at);
-	for (int i = 0; i < kinds[step->kind].args; i++)
-		printf("%s%d", i ? ", " : "", step->args[i]);
-	printf("], \"reply\": [");
+	int args[sizeof step->args];
+	for (size_t i = 0; i < sizeof step->args; i++)
+		args[i] = step->args[i];
+	printf("{\"step\": \"%s\", \"at\": %d, ", kinds[step->kind].name, step->at);
+	print_numbers("args", args, kinds[step->kind].args);
+	printf(", \"reply\": [");
 	if (r->word != NOTHING)
 		printf("\"%s\"", word_names[r->word]);
 	for (int i = 0; i < r->count; i++)
@@ -175,7 +156,7 @@ static const char *walk(int number)
 		struct state before = s;
 		struct reply r = step_take(&s, &sale, &step);
 		if (!memcmp(&s, &before, sizeof s) && below(4))
-			continue; /* most of what changes nothing */
+			continue; /* most steps that change nothing */
 		for (int i = 0; i < sale.segments; i++)
 			if (s.hub.with[i].granted > sale.granted_most)
 				return NULL;
@@ -191,7 +172,7 @@ static const char *walk(int number)
 
 int print_walks(int traces, uint64_t seed)
 {
-	random_state = seed;
+	seed_choices(seed);
 	for (int i = 0; i < traces; i++) {
 		const char *wrong = walk(i + 1);
 		if (wrong) {

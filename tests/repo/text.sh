@@ -14,12 +14,15 @@ files() {
 
 result "no path of one machine" "$(files | xargs -d '\n' grep -InE '(^|[^a-zA-Z0-9_.*])/(work|root|home/[a-z]+)/' --)"
 result "no trailing white space in code" "$(files | grep -E '\.(c|h|def|lua|sql|sh|am|ac|in)$|^dev$' | xargs -d '\n' grep -nE '[[:blank:]]+$' --)"
-result "every setting is in the manual page" "$(sed -n 's/^X(\([a-z_]*\),.*/\1/p' src/host/conf.def | while read -r name; do
-	grep -qE "(^|[^a-z_\\\\-])${name//_/(_|\\\\_)}([^a-z_]|\$)" docs/seckill.conf.5 || echo "$name"
-done 2>&1)"
-result "the manual page has no other setting" "$(sed -n 's/^\.It [A-Z][a-z] \([a-z_]*\).*/\1/p' docs/seckill.conf.5 2>/dev/null | while read -r name; do
-	grep -q "^X($name," src/host/conf.def || echo "$name"
-done 2>&1)"
+
+# constant NAME: its value in src/stock/sold_out.h, which has the times that workers and scripts must agree on.
+constant() {
+	sed -nE "s/.*\<$1 = ([0-9]+).*/\1/p" src/stock/sold_out.h
+}
+result "scripts and workers agree how long a sold-out flag lasts" "$({
+	grep -L "+ $(constant SOLD_OUT_FLAG_MS)\>" lua/claim.lua lua/exchange.lua lua/flag.lua
+	grep -L "last + $(constant SOLD_OUT_SKEW_MS)\>" lua/flag.lua
+} | sed 's/$/ has another time than src\/stock\/sold_out.h/')"
 
 # What the containers and CI install is what ./dev installs.
 result "the package list is well formed" "$(sed 's/[[:space:]]*#.*//' docker/packages.txt | grep -vE '^(\[(build|run|test|bench|soak|coverage)\]|[a-z0-9][a-z0-9.+-]*|)$')"

@@ -1,15 +1,16 @@
 /*
- * A client library of MySQL that says what a test wants, of one connection with one statement at a time. Replaces
- * libmariadb or libmysqlclient at link time; the real store/db*.c are above it.
+ * A client library of MySQL that answers what a test sets, for one connection with one statement at a time. It replaces
+ * libmariadb or libmysqlclient at link time, under src/mysql.
  */
 #ifndef UNIT_FAKE_MYSQL_H
 #define UNIT_FAKE_MYSQL_H
 
-#include "mysql/db_connection.h"
+#include "mysql/client.h"
+#include "mysql/db.h"
 
 extern struct fake_mysql {
 	unsigned long params, columns, described; /* described: the columns of the metadata; the rest is 0 */
-	int64_t rows, fetched;                    /* fetched: how many rows there are indeed */
+	int64_t rows, fetched;                    /* fetched: how many rows can be fetched */
 	int64_t number;                           /* in every column of a whole number */
 	unsigned long length;                     /* of every text */
 	bool no_result, is_null;

@@ -110,7 +110,7 @@ static void describe(const struct redis_command *c, char *text)
 	text += sprintf(text, "%.*s", (int)name.n, name.p);
 	for (int first_word = i; i < c->argc; i++) {
 		struct str w = word(&at);
-		if (c->run && w.p + w.n == c->text + c->run + REDIS_INCARNATION) /* of a fence the generation only */
+		if (c->incarnation_at && w.p + w.n == c->text + c->incarnation_at + REDIS_INCARNATION) /* of a fence the generation only */
 			w.n -= REDIS_INCARNATION + 1;
 		text += sprintf(text, "%s%.*s", c->script && i == first_word + keys ? " | " : " ", (int)w.n, w.p);
 	}
@@ -141,7 +141,7 @@ const char *redis_incarnation(const struct redis *r, struct str key)
 	return "run";
 }
 
-bool fake_redis_confirms, fake_redis_is_single;
+bool fake_redis_may_wait, fake_redis_is_single;
 
 bool redis_is_single(const struct redis *r)
 {
@@ -149,16 +149,16 @@ bool redis_is_single(const struct redis *r)
 	return fake_redis_is_single;
 }
 
-bool redis_confirms(const struct redis *r)
+bool redis_may_wait(const struct redis *r)
 {
 	(void)r;
-	return fake_redis_confirms;
+	return fake_redis_may_wait;
 }
 
-void redis_confirm(struct redis *r, redis_done *done, void *context)
+void redis_replicate(struct redis *r, redis_done *done, void *context)
 {
 	struct redis_command c;
-	if (!fake_redis_confirms) {
+	if (!fake_redis_may_wait) {
 		done(context, REDIS_ANSWER, NULL);
 		return;
 	}
@@ -222,7 +222,7 @@ const char *redis_server_name(const struct redis *r, int server)
 int redis_wait_replicas(const struct redis *r)
 {
 	(void)r;
-	return fake_redis_confirms;
+	return fake_redis_may_wait;
 }
 
 void redis_survey(struct redis *r)
@@ -409,5 +409,5 @@ void fake_redis_down(bool down)
 void fake_redis_reset(void)
 {
 	assert(!first);
-	is_down = fake_redis_confirms = fake_redis_is_single = false;
+	is_down = fake_redis_may_wait = fake_redis_is_single = false;
 }

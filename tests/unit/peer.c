@@ -38,7 +38,7 @@ static bool starts(struct str text, const char *with)
 	return text.n >= strlen(with) && memcmp(text.p, with, strlen(with)) == 0;
 }
 
-void peer_answer_life(const char *address, struct str command, struct buf *out)
+void peer_answer_info(const char *address, struct str command, struct buf *out)
 {
 	static const char text[] = "redis_mode:cluster\r\nrun_id:0123456789abcdef0123456789abcdef01234567\r\n"
 				   "master_replid:89abcdef0123456789abcdef0123456789abcdef\r\n";
@@ -60,7 +60,7 @@ static void hang_up(struct connection *c)
 	free(c);
 }
 
-/* The next number of "$12\r\n", or -1 when it is not all there. */
+/* The next number of "$12\r\n", or -1 when it is incomplete. */
 static long number_at(const struct connection *c, size_t *at, char kind)
 {
 	const char *end = memchr(c->input + *at, '\n', c->n - *at);
@@ -72,7 +72,7 @@ static long number_at(const struct connection *c, size_t *at, char kind)
 	return value;
 }
 
-/* A command as words; false when it is not all there. Takes it out of the input. */
+/* Takes a command out of the input, as words; false when it is incomplete. */
 static bool take_command(struct connection *c, struct buf *words)
 {
 	size_t at = 0;
@@ -92,7 +92,7 @@ static bool take_command(struct connection *c, struct buf *words)
 	return true;
 }
 
-/* All of it, or nothing that anybody waits for: the socket's buffer is larger than what a test says. */
+/* In one piece: the socket's buffer is larger than what a test sends. */
 static void put(int fd, struct str bytes)
 {
 	ssize_t sent = bytes.n ? send(fd, bytes.p, bytes.n, MSG_NOSIGNAL | MSG_DONTWAIT) : 0;
@@ -202,7 +202,7 @@ int peer_connections(void)
 	return count;
 }
 
-/* What the linker calls instead of hiredis and of base/lookup.c. */
+/* The linker calls these instead of the functions of hiredis and base/lookup.c. */
 
 redisAsyncContext *__wrap_redisAsyncConnect(const char *host, int port);
 int __wrap_lookup_start(const char *host);
@@ -217,7 +217,7 @@ redisAsyncContext *__wrap_redisAsyncConnect(const char *host, int port)
 	return redisAsyncConnectUnix(path);
 }
 
-/* A pipe that holds the answer already, or never will: its other end stays open. */
+/* A pipe that has the answer, or never will: its other end stays open. */
 int __wrap_lookup_start(const char *host)
 {
 	struct lookup found = { 0 };

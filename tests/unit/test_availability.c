@@ -44,10 +44,10 @@ static int stop(void **state)
 	(void)state;
 	fake_redis_down(false);
 	assert_int_equal(fake_redis_waiting(), 0);
-	assert_null(service.availability_turns.last);
-	assert_int_equal(service.availability_turns.under_way, 0);
+	assert_true(availability_is_idle(&service));
+	availability_close(&service);
 	for (int i = 0; i < SALES; i++) {
-		assert_null(coupons[i]->reading);
+		assert_null(coupons[i]->states[COUPON_AVAILABILITY]);
 		coupon_drop(coupons[i]);
 	}
 	coupons_free(service.coupons);

@@ -1,4 +1,4 @@
-/* The small parts that everything else stands on: arena, buf, table, siphash, status. */
+/* The small parts under everything else: arena, buf, table, siphash, lookups, statuses. */
 #include "unit/unit.h"
 
 #include <poll.h>
@@ -42,7 +42,7 @@ static void cleanups_run_newest_first_and_once(void **state)
 	assert_string_equal(trace, "cbad");
 }
 
-/* A cleanup may look at memory of the arena: it is taken back afterwards. */
+/* A cleanup may read memory of the arena: it is freed afterwards. */
 static void read_text(void *text)
 {
 	note(text);
@@ -337,7 +337,7 @@ static void a_host_is_looked_up_by_another_thread(void **state)
 		expect(i ? found.problem != NULL : lookup_is_address(found.address), "%.20s: %s", hosts[i],
 		       found.problem ? found.problem : found.address);
 	}
-	close(lookup_start("localhost")); /* nobody waits for it */
+	close(lookup_start("localhost")); /* its result is not read */
 	assert_true(lookup_is_address("127.0.0.1") && lookup_is_address("::1") && !lookup_is_address("localhost"));
 }
 

@@ -1,7 +1,6 @@
 /*
- * The claim engine against a scripted Redis: each test is a conversation, what
- * is sent on the left and what comes back on the right. Whatever happens, every
- * claim ends exactly once, and "sold out" is only said on the hub's word.
+ * Claims against a scripted Redis. A conversation is a table: the commands that are sent on the left, the replies on the
+ * right. Whatever happens, every claim ends exactly once, and as SOLD_OUT only when the hub has declared that.
  */
 #include "unit/unit.h"
 
@@ -14,7 +13,7 @@
 #include "stock/claim.h"
 #include "unit/fake_redis.h"
 
-/* Time, as base/clock.h gives it to the engine (the linker's --wrap). */
+/* Replaces the clock of base/clock.h (the linker's --wrap). */
 
 int64_t __wrap_clock_mono_ms(void);
 static int64_t now_ms;
@@ -24,7 +23,7 @@ int64_t __wrap_clock_mono_ms(void)
 	return now_ms;
 }
 
-/* The sale: coupon 7 of generation 5 in four segments. Users 1 and 2 are at home in segments that start() looks up. */
+/* Coupon 7 of generation 5, in four segments. */
 
 static struct service service;
 static struct coupon *coupon;
@@ -52,18 +51,16 @@ static int start(void **state)
 	service.loop = loop_new();
 	coupon_find_id(&service, 7, on_found, &coupon);
 	fake_redis_answer(DESCRIPTOR("5"));
-	coupon->read_ms -= 1000; /* not a moment ago */
+	coupon->read_ms -= 1000; /* long enough ago to be read again */
 	return coupon->segments == 4 ? 0 : -1;
 }
 
-/* Nothing is left behind: no command, no refill, no reference to the coupon but the cache's and the test's. */
+/* No command is left, and no reference to the coupon but the cache's and the test's; a refill would have one. */
 static int stop(void **state)
 {
 	(void)state;
 	fake_redis_down(false);
 	assert_int_equal(fake_redis_waiting(), 0);
-	for (int i = 0; i < coupon->segments; i++)
-		assert_true(!coupon->refills || !coupon->refills[i]);
 	assert_int_equal(coupon->holders, coupon->cached ? 2 : 1);
 	coupon_drop(coupon);
 	coupons_free(service.coupons);
@@ -74,7 +71,7 @@ static int stop(void **state)
 	return unlink(board_path);
 }
 
-/* A user of a segment. */
+/* The nth user whose home segment this is. */
 static int64_t user_of(int segment, int nth)
 {
 	int64_t user = 1;
@@ -104,7 +101,7 @@ static void submit(struct asked *a, int64_t user)
 	claim_submit(&a->claim, coupon);
 }
 
-/* Commands are compared in shorthand: s1 o1 q1 for the keys of segment 1, hub for the hub's, U for the user. */
+/* A command in shorthand: s1 o1 q1 are the keys of segment 1, hub is the hub's, U is the user. */
 static const char *shorthand(const char *sent, int64_t user)
 {
 	static char text[512];
@@ -152,7 +149,7 @@ struct conversation {
 	struct step steps[STEPS];
 };
 
-/* When nothing is sent, a claim may be waiting for its next try. */
+/* When no command is waiting, a claim may wait for its next attempt. */
 static void pass_time(void)
 {
 	if (!fake_redis_waiting()) {
@@ -176,12 +173,12 @@ static void play(const struct conversation *c, struct asked *a)
 	expect(a->status == c->status, "%s: %s, not %s", c->what, status_code(a->status), status_code(c->status));
 }
 
-/* The base of segment 0, that of the others, and the hub's term. */
+/* The base of segment 0, the base of the others, and the hub's term. */
 #define BASE   " 1048576"
 #define OTHERS " 2097152"
 #define TERM   " 3"
 #define HOME   BASE TERM
-#define AT     " 4000" /* the moment of an empty segment */
+#define AT     " 4000" /* when the segment was empty */
 
 #define CLAIM "claim s0 o0 q0 | 2:5 U"
 #define FOUND(id)                                                                                                      \
@@ -189,7 +186,7 @@ static void play(const struct conversation *c, struct asked *a)
 		"HGET sk:n:{749} s/n", id                                                                              \
 	}
 #define CREDITED(granted, taken)    "claim s0 o0 q0 | 2:5 U " granted " " taken "" HOME
-#define DOUBT                       "SADD sk:doubt 7:4"
+#define SUSPECT                     "SADD sk:doubt 7:4"
 #define INDEX(order)                "enter sk:u:{U} | 1700 " order " 7-"
 #define CONFIRM(number)             "confirm s0 o0 | 2:5 U " number
 #define ASK(received, sent, probes) "exchange hub | 2:5 0 " received " " sent " 0" HOME " 1 " probes
@@ -202,25 +199,25 @@ static const struct conversation conversations[] = {
 	{ "won, and the list entry is lost",
 	  STATUS_CREATED,
 	  { { CLAIM, "WON 3 9 1700" }, { INDEX("7-0-3"), "!unknown" } } },
-	{ "won, the first on an empty list: the drainers are woken",
+	{ "won, the first order on the list: the worklist is written",
 	  STATUS_CREATED,
 	  { { CLAIM, "WON 3 9 1700 1" }, { "SADD sk:dirty 7:4", "1" }, { INDEX("7-0-3"), "[]" } } },
 	{ "won, the second on a list", STATUS_CREATED, { { CLAIM, "WON 3 9 1700 2" }, { INDEX("7-0-3"), "[]" } } },
-	{ "won, and nobody is woken",
+	{ "won, and the worklist is not written",
 	  STATUS_CREATED,
 	  { { CLAIM, "WON 3 9 1700 1" }, { "SADD sk:dirty 7:4", "!unknown" }, { INDEX("7-0-3"), "[]" } } },
-	{ "mine from before", STATUS_ALREADY_CLAIMED, { { CLAIM, "MINE 2" } } },
-	{ "sold out by lease", STATUS_SOLD_OUT, { { CLAIM, "SOLDOUT 1" } } },
+	{ "won before", STATUS_ALREADY_CLAIMED, { { CLAIM, "MINE 2" } } },
+	{ "sold out by the flag", STATUS_SOLD_OUT, { { CLAIM, "SOLDOUT 1" } } },
 	{ "too early", STATUS_NOT_STARTED, { { CLAIM, "EARLY 1500" } } },
 	{ "ended", STATUS_ENDED, { { CLAIM, "[ENDED" } } },
 	{ "paused", STATUS_PAUSED, { { CLAIM, "[PAUSED" } } },
-	{ "the segment went back in time",
+	{ "the segment was rolled back",
 	  STATUS_FENCED,
-	  { { CLAIM, "[REGRESS" }, { "fence s0 | 2:5 2:5!", "[OK" }, { DOUBT, "1" } } },
+	  { { CLAIM, "[REGRESS" }, { "fence s0 | 2:5 2:5!", "[OK" }, { SUSPECT, "1" } } },
 	{ "no connection", STATUS_UNAVAILABLE, { { CLAIM, "!refused" } } },
 	{ "the answer is lost", STATUS_OUTCOME_UNKNOWN, { { CLAIM, "!unknown" } } },
 	{ "the script fails", STATUS_FENCED, { { CLAIM, "!broken" } } },
-	{ "a reply nobody knows", STATUS_INTERNAL, { { CLAIM, "PERHAPS 1" } } },
+	{ "an unknown reply", STATUS_INTERNAL, { { CLAIM, "PERHAPS 1" } } },
 	{ "a reply that is no list", STATUS_INTERNAL, { { CLAIM, "nil" } } },
 
 	{ "the hub grants",
@@ -245,31 +242,31 @@ static const struct conversation conversations[] = {
 	    { ASK("26", "0", "1"), "GRANT 27 0" HOME },
 	    { CREDITED("27", "0"), "WON 27 0 1700" },
 	    { INDEX("7-0-27"), "[]" } } },
-	{ "a grant from before was never credited",
+	{ "an earlier grant was never credited",
 	  STATUS_CREATED,
 	  { { CLAIM, "NEED 25 3" HOME AT },
 	    { ASK("25", "3", "1"), "NONE 30 3" HOME },
 	    { CREDITED("30", "3"), "WON 26 4 1700" },
 	    { INDEX("7-0-26"), "[]" } } },
-	{ "the hub's word",
+	{ "sold out",
 	  STATUS_SOLD_OUT,
 	  { { CLAIM, "NEED 25 0" HOME AT },
 	    { ASK("25", "0", "1"), "SOLDOUT 1 5000" },
 	    { "flag s0 | 2:5 1 5000", "OK 1" },
 	    { CLAIM, "SOLDOUT 1" } } },
-	{ "the hub's word, but a copy of the claim has won elsewhere",
+	{ "sold out, but a copy of the claim has won elsewhere",
 	  STATUS_ALREADY_CLAIMED,
 	  { { CLAIM, "NEED 25 0" HOME AT },
 	    { ASK("25", "0", "1"), "SOLDOUT 1 5000" },
 	    { "flag s0 | 2:5 1 5000", "OK 1" },
 	    { CLAIM, "MINE 25" } } },
-	{ "the hub's word, and the lease is lost",
+	{ "sold out, and the flag is lost",
 	  STATUS_SOLD_OUT,
 	  { { CLAIM, "NEED 25 0" HOME AT },
 	    { ASK("25", "0", "1"), "SOLDOUT 1 5000" },
 	    { "flag s0 | 2:5 1 5000", "!unknown" },
 	    { CLAIM, "SOLDOUT 1" } } },
-	{ "another segment gives what it has",
+	{ "another segment returns its units",
 	  STATUS_CREATED,
 	  { { CLAIM, "NEED 25 0" HOME AT },
 	    { ASK("25", "0", "1"), "NONE 25 0" HOME " 2 25 0" OTHERS },
@@ -277,7 +274,7 @@ static const struct conversation conversations[] = {
 	    { ASK("25", "0", "2") " 2 25 5 0" OTHERS TERM, "GRANT 26 0" HOME },
 	    { CREDITED("26", "0"), "WON 26 0 1700" },
 	    { INDEX("7-0-26"), "[]" } } },
-	{ "rounds of 1, 2 and 4 segments, then the hub's word",
+	{ "rounds of 1, 2 and 4 segments, then sold out",
 	  STATUS_SOLD_OUT,
 	  { { CLAIM, "NEED 25 0" HOME AT },
 	    { ASK("25", "0", "1"), "NONE 25 0" HOME " 1 25 0" OTHERS },
@@ -288,7 +285,7 @@ static const struct conversation conversations[] = {
 	    { ASK("25", "0", "4") " 2 25 0 0" OTHERS TERM " 3 25 0 0" OTHERS TERM, "SOLDOUT 1 5000" },
 	    { "flag s0 | 2:5 1 5000", "OK 1" },
 	    { CLAIM, "SOLDOUT 1" } } },
-	{ "another segment misses a grant: it is delivered again",
+	{ "another segment misses a grant, which is sent again",
 	  STATUS_CREATED,
 	  { { CLAIM, "NEED 25 0" HOME AT },
 	    { ASK("25", "0", "1"), "NONE 25 0" HOME " 1 28 0" OTHERS },
@@ -299,49 +296,49 @@ static const struct conversation conversations[] = {
 	    { ASK("25", "0", "4") " 1 28 3 0" OTHERS TERM, "GRANT 26 0" HOME },
 	    { CREDITED("26", "0"), "WON 26 0 1700" },
 	    { INDEX("7-0-26"), "[]" } } },
-	{ "the hub cannot say in time",
+	{ "the hub does not decide in time",
 	  STATUS_BUSY,
 	  { { CLAIM, "NEED 25 0" HOME AT },
 	    { ASK("25", "0", "1"), "NONE 25 0" HOME " 1 25 0" OTHERS },
 	    { "debit s1 | 2:5 1", "OK 0 25 0" OTHERS TERM },
 	    { ASK("25", "0", "2") " 1 25 0 0" OTHERS TERM, "+251 NONE 25 0" HOME " 1 25 0" OTHERS } } },
-	{ "grants in time, and none is left for this claim",
+	{ "grants in time, but no unit for this claim",
 	  STATUS_BUSY,
 	  { { CLAIM, "NEED 25 0" HOME AT },
 	    { ASK("25", "0", "1"), "+200 GRANT 26 0" HOME },
 	    { CREDITED("26", "0"), "NEED 26 0" HOME AT },
 	    { ASK("26", "0", "1"), "+51 GRANT 27 0" HOME },
 	    { CREDITED("27", "0"), "NEED 27 0" HOME AT } } },
-	{ "a grant that is old, and arrives all the same",
+	{ "a grant that comes late",
 	  STATUS_CREATED,
 	  { { CLAIM, "NEED 25 0" HOME AT },
 	    { ASK("25", "0", "1"), "+5000 GRANT 30 0" HOME },
 	    { CREDITED("30", "0"), "WON 26 4 1700" },
 	    { INDEX("7-0-26"), "[]" } } },
-	{ "a grant of a hub or to a segment that was replaced meanwhile",
+	{ "a grant, and the base or the term has changed meanwhile",
 	  STATUS_ALREADY_CLAIMED,
 	  { { CLAIM, "NEED 25 0" HOME AT },
 	    { ASK("25", "0", "1"), "GRANT 30 0" HOME },
 	    { CREDITED("30", "0"), "[REPLACED" },
-	    { DOUBT, "1" },
+	    { SUSPECT, "1" },
 	    { CLAIM, "MINE 2" } } },
-	{ "a grant to another segment that was replaced meanwhile",
+	{ "a grant to another segment, whose base has changed meanwhile",
 	  STATUS_ALREADY_CLAIMED,
 	  { { CLAIM, "NEED 25 0" HOME AT },
 	    { ASK("25", "0", "1"), "NONE 25 0" HOME " 1 28 0" OTHERS },
 	    { "debit s1 | 2:5 1", "OK 0 25 0" OTHERS TERM },
 	    { "claim s1 o1 q1 | 2:5 0 28 0" OTHERS TERM, "[REPLACED" },
-	    { DOUBT, "1" },
+	    { SUSPECT, "1" },
 	    { "exchange hub | 2:5 0 25 0 0" HOME " 0 2 1 25 0 0" OTHERS TERM, "OK 25 0" },
 	    { CLAIM, "MINE 2" } } },
-	{ "the hub knows a later base",
+	{ "the hub has a later base",
 	  STATUS_ALREADY_CLAIMED,
-	  { { CLAIM, "NEED 25 0" HOME AT }, { ASK("25", "0", "1"), "[REPLACED" }, { DOUBT, "1" }, { CLAIM, "MINE 2" } } },
+	  { { CLAIM, "NEED 25 0" HOME AT }, { ASK("25", "0", "1"), "[REPLACED" }, { SUSPECT, "1" }, { CLAIM, "MINE 2" } } },
 	{ "the hub waits for reports of all segments",
 	  STATUS_CREATED,
 	  { { CLAIM, "NEED 25 0" HOME AT },
 	    { ASK("25", "0", "1"), "[UNHEARD" },
-	    { DOUBT, "1" },
+	    { SUSPECT, "1" },
 	    { CLAIM, "NEED 25 0" HOME AT },
 	    { ASK("25", "0", "1"), "GRANT 30 0" HOME },
 	    { CREDITED("30", "0"), "WON 26 4 1700" },
@@ -351,24 +348,24 @@ static const struct conversation conversations[] = {
 	  STATUS_BUSY,
 	  { { CLAIM, "NEED 25 0" HOME AT }, { ASK("25", "0", "1"), "!unknown" } } },
 	{ "the hub is broken", STATUS_FENCED, { { CLAIM, "NEED 25 0" HOME AT }, { ASK("25", "0", "1"), "!broken" } } },
-	{ "the hub is closed",
+	{ "the hub is quarantined",
 	  STATUS_FENCED,
-	  { { CLAIM, "NEED 25 0" HOME AT }, { ASK("25", "0", "1"), "FENCED 2:5!" }, { DOUBT, "1" } } },
+	  { { CLAIM, "NEED 25 0" HOME AT }, { ASK("25", "0", "1"), "FENCED 2:5!" }, { SUSPECT, "1" } } },
 	{ "the hub is gone",
 	  STATUS_FENCED,
-	  { { CLAIM, "NEED 25 0" HOME AT }, { ASK("25", "0", "1"), "[FENCED" }, { DOUBT, "1" } } },
-	{ "the hub is in doubt, and then it is not",
+	  { { CLAIM, "NEED 25 0" HOME AT }, { ASK("25", "0", "1"), "[FENCED" }, { SUSPECT, "1" } } },
+	{ "the hub is suspect, and then inspected",
 	  STATUS_ALREADY_CLAIMED,
 	  { { CLAIM, "NEED 25 0" HOME AT },
 	    { ASK("25", "0", "1"), "FENCED 2:5@other" },
-	    { DOUBT, "1" },
+	    { SUSPECT, "1" },
 	    { CLAIM, "MINE 2" } } },
-	{ "the hub went back in time",
+	{ "the hub was rolled back",
 	  STATUS_FENCED,
 	  { { CLAIM, "NEED 25 0" HOME AT },
 	    { ASK("25", "0", "1"), "[REGRESS" },
 	    { "fence hub | 2:5 2:5!", "[OK" },
-	    { DOUBT, "1" } } },
+	    { SUSPECT, "1" } } },
 	{ "a grant whose delivery is lost",
 	  STATUS_OUTCOME_UNKNOWN,
 	  { { CLAIM, "NEED 25 0" HOME AT },
@@ -389,7 +386,7 @@ static const struct conversation conversations[] = {
 	  { { CLAIM, "NEED 25 0" HOME AT },
 	    { ASK("25", "0", "1"), "NONE 25 0" HOME " 1 25 0" OTHERS },
 	    { "debit s1 | 2:5 1", "[FENCED" },
-	    { DOUBT, "1" } } },
+	    { SUSPECT, "1" } } },
 	{ "one of two segments is away",
 	  STATUS_BUSY,
 	  { { CLAIM, "NEED 25 0" HOME AT },
@@ -403,16 +400,16 @@ static const struct conversation conversations[] = {
 	    { ASK("25", "0", "1"), "NONE 25 0" HOME " 1 25 0" OTHERS },
 	    { "debit s1 | 2:5 1", "OK 0 25 0" OTHERS TERM },
 	    { ASK("25", "0", "2") " 1 25 0 0" OTHERS TERM, "!unknown" } } },
-	{ "the report is not believed",
+	{ "the report is impossible",
 	  STATUS_FENCED,
 	  { { CLAIM, "NEED 25 0" HOME AT },
 	    { ASK("25", "0", "1"), "NONE 25 0" HOME " 1 25 0" OTHERS },
 	    { "debit s1 | 2:5 1", "OK 0 99 0" OTHERS TERM },
 	    { ASK("25", "0", "2") " 1 99 0 0" OTHERS TERM, "[REGRESS" },
 	    { "fence hub | 2:5 2:5!", "[OK" },
-	    { DOUBT, "1" } } },
+	    { SUSPECT, "1" } } },
 
-	{ "an old generation, read anew",
+	{ "an old generation: the coupon is read again",
 	  STATUS_CREATED,
 	  { { CLAIM, "FENCED 2:6@run" },
 	    FOUND("7"),
@@ -434,33 +431,33 @@ static const struct conversation conversations[] = {
 	{ "fenced, and Redis is away",
 	  STATUS_UNAVAILABLE,
 	  { { CLAIM, "FENCED 2:6@run" }, FOUND("7"), { "HGETALL d", "!unknown" } } },
-	{ "closed, and its name is another coupon's by now",
+	{ "quarantined, and the name belongs to another coupon by now",
 	  STATUS_FENCED,
 	  { { CLAIM, "FENCED 2:5!" },
-	    { DOUBT, "1" },
+	    { SUSPECT, "1" },
 	    FOUND("8"),
 	    { "HGETALL sk:{8:h}:d", "id 8" DESCRIPTOR_OF("1") },
 	    { "claim sk:{8:0}:s sk:{8:0}:o sk:{8:0}:q | 2:1 U", "FENCED 2:1!" },
 	    { "SADD sk:doubt 8:4", "1" } } },
 	{ "the segment is gone",
 	  STATUS_FENCED,
-	  { { CLAIM, "[FENCED" }, { DOUBT, "1" }, FOUND("7"), { "HGETALL d", DESCRIPTOR("5") } } },
-	{ "the segment is closed",
+	  { { CLAIM, "[FENCED" }, { SUSPECT, "1" }, FOUND("7"), { "HGETALL d", DESCRIPTOR("5") } } },
+	{ "the segment is quarantined",
 	  STATUS_FENCED,
-	  { { CLAIM, "FENCED 2:5!" }, { DOUBT, "1" }, FOUND("7"), { "HGETALL d", DESCRIPTOR("5") } } },
-	{ "in doubt, inspected, and won",
+	  { { CLAIM, "FENCED 2:5!" }, { SUSPECT, "1" }, FOUND("7"), { "HGETALL d", DESCRIPTOR("5") } } },
+	{ "suspect, inspected, and won",
 	  STATUS_CREATED,
 	  { { CLAIM, "FENCED 2:5@other" },
-	    { DOUBT, "1" },
+	    { SUSPECT, "1" },
 	    { CLAIM, "FENCED 2:5@other" },
 	    { CLAIM, "WON 3 9 1700" },
 	    { INDEX("7-0-3"), "[]" } } },
-	{ "in doubt for too long",
+	{ "suspect for too long",
 	  STATUS_BUSY,
-	  { { CLAIM, "FENCED 2:5@other" }, { DOUBT, "+251 1" }, { CLAIM, "FENCED 2:5@other" } } },
+	  { { CLAIM, "FENCED 2:5@other" }, { SUSPECT, "+251 1" }, { CLAIM, "FENCED 2:5@other" } } },
 };
 
-static void conversations_end_as_they_should(void **state)
+static void each_conversation_ends_with_its_status(void **state)
 {
 	for (size_t i = 0; i < COUNT_OF(conversations); i++) {
 		struct asked a;
@@ -472,7 +469,7 @@ static void conversations_end_as_they_should(void **state)
 	}
 }
 
-/* What no script of ours says is an error of the claim that meets it, and of those that wait with it. */
+/* A reply that no script gives is an error of the claim that gets it, and of those that wait with it. */
 #define FEWER                                                                                                          \
 	"id 7 seller 3 gen 6 amount 100 stock 5 t0 0 t1 0 created 1 pay 0 seller_name s name n description d "         \
 	"segments 1 key :0123456789abcdef"
@@ -485,12 +482,12 @@ static const struct conversation mutations[] = {
 	{ "won, beyond the last number", STATUS_INTERNAL, { { CLAIM, "WON 9007199254740993 9 1700" } } },
 	{ "won, beyond all numbers", STATUS_INTERNAL, { { CLAIM, "WON 9223372036854775808 9 1700" } } },
 	{ "mine, without a number", STATUS_INTERNAL, { { CLAIM, "MINE x" } } },
-	{ "a need of what", STATUS_INTERNAL, { { CLAIM, "NEED 25" } } },
-	{ "a need of an unknown base", STATUS_INTERNAL, { { CLAIM, "NEED 25 0" } } },
-	{ "a need below 0", STATUS_INTERNAL, { { CLAIM, "NEED 25 -1" HOME } } },
-	{ "a need beyond doubles", STATUS_INTERNAL, { { CLAIM, "NEED 9007199254740993 0" HOME AT } } },
-	{ "early, but when", STATUS_INTERNAL, { { CLAIM, "EARLY soon" } } },
-	{ "a grant of nothing", STATUS_INTERNAL, { { CLAIM, "NEED 25 0" HOME AT }, { ASK("25", "0", "1"), "[GRANT" } } },
+	{ "empty, with half an answer", STATUS_INTERNAL, { { CLAIM, "NEED 25" } } },
+	{ "empty, without a base", STATUS_INTERNAL, { { CLAIM, "NEED 25 0" } } },
+	{ "empty, with a number below 0", STATUS_INTERNAL, { { CLAIM, "NEED 25 -1" HOME } } },
+	{ "empty, with a number beyond doubles", STATUS_INTERNAL, { { CLAIM, "NEED 9007199254740993 0" HOME AT } } },
+	{ "too early, without a number", STATUS_INTERNAL, { { CLAIM, "EARLY soon" } } },
+	{ "a grant without numbers", STATUS_INTERNAL, { { CLAIM, "NEED 25 0" HOME AT }, { ASK("25", "0", "1"), "[GRANT" } } },
 	{ "a grant of words",
 	  STATUS_INTERNAL,
 	  { { CLAIM, "NEED 25 0" HOME AT }, { ASK("25", "0", "1"), "GRANT many 0" HOME } } },
@@ -500,10 +497,10 @@ static const struct conversation mutations[] = {
 	{ "a grant beyond doubles",
 	  STATUS_INTERNAL,
 	  { { CLAIM, "NEED 25 0" HOME AT }, { ASK("25", "0", "1"), "GRANT 9223372036854775807 0" HOME HOME } } },
-	{ "sold out until nobody knows when",
+	{ "sold out in an epoch below 0",
 	  STATUS_INTERNAL,
 	  { { CLAIM, "NEED 25 0" HOME AT }, { ASK("25", "0", "1"), "SOLDOUT -1 5000" } } },
-	{ "a segment beyond the coupon's",
+	{ "a segment that the coupon does not have",
 	  STATUS_INTERNAL,
 	  { { CLAIM, "NEED 25 0" HOME AT }, { ASK("25", "0", "1"), "NONE 25 0" HOME " 4 25 0" OTHERS } } },
 	{ "a segment below 0",
@@ -512,7 +509,7 @@ static const struct conversation mutations[] = {
 	{ "a segment beyond an int",
 	  STATUS_INTERNAL,
 	  { { CLAIM, "NEED 25 0" HOME AT }, { ASK("25", "0", "1"), "NONE 25 0" HOME " 4294967297 25 0" OTHERS } } },
-	{ "a segment that sends back what is no number",
+	{ "a return without a number",
 	  STATUS_INTERNAL,
 	  { { CLAIM, "NEED 25 0" HOME AT },
 	    { ASK("25", "0", "1"), "NONE 25 0" HOME " 1 25 0" OTHERS },
@@ -528,7 +525,7 @@ static const struct conversation mutations[] = {
 	    { INDEX("7-0-26"), "[]" } } },
 };
 
-static void what_no_script_says_is_an_error_of_the_claim(void **state)
+static void an_impossible_reply_is_an_error_of_the_claim(void **state)
 {
 	for (size_t i = 0; i < COUNT_OF(mutations); i++) {
 		struct asked a;
@@ -540,14 +537,13 @@ static void what_no_script_says_is_an_error_of_the_claim(void **state)
 	}
 }
 
-/* In place of a descriptor: none that can be used is. */
 static void on_no_coupon(void *context, enum status s, struct coupon *c)
 {
 	*(enum status *)context = s;
 	assert_null(c);
 }
 
-static void a_descriptor_that_cannot_be_is_none(void **state)
+static void an_impossible_descriptor_is_like_a_missing_one(void **state)
 {
 	(void)state;
 #define WITH(id, gen, t0, seller_name, name, segments, key)                                                            \
@@ -576,17 +572,17 @@ static void a_descriptor_that_cannot_be_is_none(void **state)
 	}
 }
 
-/* Enough losers for a worker to ask for the word itself; the next claim finds out what it made of the answer. */
-static void a_word_that_cannot_be_ends_nothing(void **state)
+/* So many are refused that the worker asks the hub. The next claim shows that no notice came of the reply. */
+static void an_impossible_reply_of_the_hub_makes_no_notice(void **state)
 {
 	(void)state;
 	enum { CROWD = 16 };
-	static const char *const words[] = { ":2:5@run 1 -1", ":2:5@run 1 soon", ":2:5@run 1 9007199254740993", "nil",
+	static const char *const replies[] = { ":2:5@run 1 -1", ":2:5@run 1 soon", ":2:5@run 1 9007199254740993", "nil",
 					     "[ ]" };
 	static struct conf conf;
 	conf_init(&conf);
 	service.conf = &conf;
-	for (size_t i = 0; i < COUNT_OF(words); i++) {
+	for (size_t i = 0; i < COUNT_OF(replies); i++) {
 		struct asked a;
 		for (int k = 0; k < CROWD; k++) {
 			submit(&a, user_of(0, k));
@@ -595,9 +591,9 @@ static void a_word_that_cannot_be_ends_nothing(void **state)
 				break;
 		}
 		assert_string_equal(shorthand(fake_redis_oldest(), 0), "HMGET hub fence sold_out epoch");
-		fake_redis_answer(words[i]);
+		fake_redis_answer(replies[i]);
 		submit(&a, user_of(0, 0));
-		assert_int_equal(fake_redis_waiting(), 1); /* the segment is asked, as ever */
+		assert_int_equal(fake_redis_waiting(), 1); /* the segment is asked */
 		fake_redis_answer("MINE 1");
 		assert_int_equal(a.status, STATUS_ALREADY_CLAIMED);
 	}
@@ -605,7 +601,7 @@ static void a_word_that_cannot_be_ends_nothing(void **state)
 	conf_release(&conf);
 }
 
-/* Every conversation, cut at every step: the connection is lost there, and does not come back. */
+/* Every conversation, and the connection is lost at each of its steps. */
 static void cut(const struct conversation *c, int at, const char *how)
 {
 	struct asked a;
@@ -676,7 +672,7 @@ static void the_answer_names_the_order(void **state)
 	assert_int_equal(a.claim.wait_ms, 1500);
 }
 
-/* With replicas asked for: an order counts only once they have it. */
+/* Where replicas are demanded, an order is acknowledged only once they have it. */
 static void a_winner_waits_for_the_replicas(void **state)
 {
 	static const struct conversation confirmed[] = {
@@ -711,32 +707,32 @@ static void a_winner_waits_for_the_replicas(void **state)
 		  STATUS_SOLD_OUT,
 		  { { CLAIM, "MINE 3" },
 		    { CONFIRM("3"), "FENCED 2:5@other" },
-		    { DOUBT, "1" },
+		    { SUSPECT, "1" },
 		    { CLAIM, "SOLDOUT 1" } } },
 		{ "mine, and closed",
 		  STATUS_FENCED,
 		  { { CLAIM, "MINE 3" },
 		    { CONFIRM("3"), "FENCED 2:5!" },
-		    { DOUBT, "1" },
+		    { SUSPECT, "1" },
 		    FOUND("7"),
 		    { "HGETALL d", DESCRIPTOR("5") } } },
 	};
 	(void)state;
-	fake_redis_confirms = true;
+	fake_redis_may_wait = true;
 	for (size_t i = 0; i < COUNT_OF(confirmed); i++) {
 		struct asked a;
 		play(&confirmed[i], &a);
 	}
 }
 
-/* Where one server holds all keys a winner's indexes go with the claim, and nothing comes after it. */
+/* Where one server holds all keys, the script enters a winner in the indexes, and no command follows. */
 #define WHOLE_CLAIM(credit) "claim s0 o0 q0 sk:u:{U} sk:dirty | 2:5 U " credit "  7-0- 7:4"
 
 static void one_server_takes_all_of_a_claim(void **state)
 {
 	static const struct conversation whole[] = {
 		{ "won, the first on an empty list", STATUS_CREATED, { { WHOLE_CLAIM(""), "WON 3 9 1700 1" } } },
-		{ "mine from before", STATUS_ALREADY_CLAIMED, { { WHOLE_CLAIM(""), "MINE 2" } } },
+		{ "won before", STATUS_ALREADY_CLAIMED, { { WHOLE_CLAIM(""), "MINE 2" } } },
 		{ "the hub grants",
 		  STATUS_CREATED,
 		  { { WHOLE_CLAIM(""), "NEED 25 0" HOME AT },
@@ -751,14 +747,14 @@ static void one_server_takes_all_of_a_claim(void **state)
 	}
 }
 
-/* What was acknowledged once is known to the host; what was not may be lost. */
-static void a_number_at_or_below_the_mark_closes_the_segment(void **state)
+/* The host knows what it has acknowledged: these numbers must not be given out again. */
+static void an_acknowledged_number_quarantines_the_segment(void **state)
 {
 	static const struct conversation below[] = {
 		{ "won", STATUS_CREATED, { { CLAIM, "WON 3 9 1700" }, { INDEX("7-0-3"), "[]" } } },
 		{ "won again with that number",
 		  STATUS_FENCED,
-		  { { CLAIM, "WON 3 9 1700" }, { "fence s0 | 2:5 2:5!", "[OK" }, { DOUBT, "1" } } },
+		  { { CLAIM, "WON 3 9 1700" }, { "fence s0 | 2:5 2:5!", "[OK" }, { SUSPECT, "1" } } },
 		{ "won with the next number", STATUS_CREATED, { { CLAIM, "WON 4 9 1700" }, { INDEX("7-0-4"), "[]" } } },
 	};
 	(void)state;
@@ -800,7 +796,7 @@ static void an_unreadable_reply_is_not_counted_as_an_answered_request(void **sta
 	assert_int_equal(stats_read(service.stats, COUNT_requests_total__2xx), 0);
 }
 
-/* Several claims on one dry segment */
+/* Several claims on one empty segment */
 
 enum { CROWD = 5 };
 
@@ -820,7 +816,7 @@ static void one_question_serves_a_crowd(void **state)
 	assert_int_equal(fake_redis_waiting(), 1);
 	fake_redis_answer("GRANT 30 0" HOME);
 	assert_int_equal(fake_redis_waiting(), CROWD);
-	/* the first carries the credit, in its order of arrival */
+	/* the first one in the order of arrival carries the credit */
 	for (int i = 0; i < CROWD; i++) {
 		const char *sent = shorthand(fake_redis_oldest(), user_of(0, i));
 		assert_string_equal(sent, i ? CLAIM : CREDITED("30", "0"));
@@ -851,7 +847,7 @@ static void one_refusal_ends_a_crowd(void **state)
 	}
 }
 
-/* A copy of a claim may have won through another worker: only the segment knows, so each asks it once more. */
+/* A copy of a claim may have won through another worker, so each asks its segment once more. */
 static void nobody_is_sold_out_without_a_last_question(void **state)
 {
 	(void)state;
@@ -870,13 +866,13 @@ static void nobody_is_sold_out_without_a_last_question(void **state)
 			    asked[i].status == (i == 2 ? STATUS_ALREADY_CLAIMED : STATUS_SOLD_OUT));
 }
 
-static void who_comes_while_a_refill_runs_waits_for_it(void **state)
+static void a_claim_joins_the_refill_that_runs(void **state)
 {
 	(void)state;
 	struct asked one, two;
 	submit(&one, user_of(0, 0));
 	fake_redis_answer("NEED 25 0" HOME AT);
-	submit(&two, user_of(0, 1)); /* asks nobody */
+	submit(&two, user_of(0, 1)); /* sends nothing */
 	assert_int_equal(fake_redis_waiting(), 1);
 	fake_redis_answer("NONE 25 0" HOME " 1 25 0" OTHERS);
 	assert_string_equal(shorthand(fake_redis_oldest(), 0), "debit s1 | 2:5 1");
@@ -892,7 +888,7 @@ static void who_comes_while_a_refill_runs_waits_for_it(void **state)
 	assert_true(two.ends == 1 && two.status == STATUS_CREATED);
 }
 
-/* Who joined after the hub was asked is not sent to find nothing: the next grant is theirs. */
+/* Claims that joined after the hub was asked wait for the next grant. */
 static void a_grant_sends_as_many_as_it_has_units_for(void **state)
 {
 	(void)state;
@@ -902,7 +898,7 @@ static void a_grant_sends_as_many_as_it_has_units_for(void **state)
 	assert_int_equal(fake_redis_waiting(), 3);
 	fake_redis_answer("WON 26 1 1700");
 	fake_redis_answer("WON 27 0 1700");
-	/* the segment is empty by now or it is not: this says nothing of it */
+	/* it does not claim that the segment is empty */
 	expect(strncmp(shorthand(fake_redis_oldest(), 0), "exchange hub | 2:5 0 27 0 1 ", 28) == 0, "'%s'",
 	       shorthand(fake_redis_oldest(), 0));
 	fake_redis_answer("NONE 27 0" HOME " 1 25 0" OTHERS);
@@ -917,7 +913,7 @@ static void a_grant_sends_as_many_as_it_has_units_for(void **state)
 		assert_true(asked[i].ends == 1 && asked[i].status == (i < 2 ? STATUS_CREATED : STATUS_SOLD_OUT));
 }
 
-/* "exchange" for one claim, at the end of which the epoch stands for which the worker has waited. */
+/* An exchange for one claim; behind: the epoch for which the worker has waited. */
 static void expect_question(const char *behind)
 {
 	char wanted[80];
@@ -989,25 +985,24 @@ static void a_coupon_outlives_its_place_in_the_cache(void **state)
 	assert_int_equal(a.status, STATUS_CREATED);
 }
 
-/* The hub's word, and who has won */
+/* The sold-out notice, and the winners */
 
-/* Losers come until a worker asks the hub for its word, and hears it. */
-static void hear_sold_out(const char *word)
+/* Claims are refused until the worker asks the hub, which answers. */
+static void get_notice(const char *reply)
 {
-	enum { CROWD_OF_LOSERS = 16 };
+	enum { CROWD_OF_NOTICE = 16 };
 	static struct conf conf = { .sold_out_dir = "" };
 	service.conf = &conf;
-	for (int i = 0; i < CROWD_OF_LOSERS && strncmp(fake_redis_oldest(), "HMGET", 5) != 0; i++) {
+	for (int i = 0; i < CROWD_OF_NOTICE && strncmp(fake_redis_oldest(), "HMGET", 5) != 0; i++) {
 		struct asked a;
 		submit(&a, user_of(0, i));
 		fake_redis_answer("SOLDOUT 1");
 	}
 	assert_string_equal(shorthand(fake_redis_oldest(), 0), "HMGET hub fence sold_out epoch");
-	fake_redis_answer(word);
+	fake_redis_answer(reply);
 }
 
-/* So many users own orders of segment 0, those from `first` on; nobody owns any of the others. False: not all were
- * read. */
+/* Users from `first` on own orders of segment 0, and nobody owns one of the others. False: not all were read. */
 static bool read_winners(int64_t first, size_t count)
 {
 	enum { PAGE = 100000 };
@@ -1027,11 +1022,11 @@ static bool read_winners(int64_t first, size_t count)
 	return true;
 }
 
-static void losers_are_known_without_a_call_and_winners_are_not_among_them(void **state)
+static void a_notice_refuses_all_but_the_winners(void **state)
 {
 	(void)state;
 	struct asked a;
-	hear_sold_out("2:5@run 1 3");
+	get_notice("2:5@run 1 3");
 	assert_true(read_winners(1000, 10));
 	submit(&a, 999);
 	assert_true(a.ends == 1 && a.status == STATUS_SOLD_OUT);
@@ -1041,15 +1036,15 @@ static void losers_are_known_without_a_call_and_winners_are_not_among_them(void 
 	assert_int_equal(a.status, STATUS_ALREADY_CLAIMED);
 }
 
-/* A segment of which one page was read, and then its server may have lost orders: nobody is a loser by this list. */
-static void winners_of_a_segment_in_doubt_are_not_known(void **state)
+/* One page of a segment was read, and then its server may have lost orders: the notice refuses nobody. */
+static void winners_of_a_suspect_segment_are_not_known(void **state)
 {
 	static const struct str page[] = { { "OK", sizeof "OK" - 1 },
 					   { "17", sizeof "17" - 1 },
 					   { "1000", sizeof "1000" - 1 } };
 	(void)state;
 	struct asked a;
-	hear_sold_out("2:5@run 1 3");
+	get_notice("2:5@run 1 3");
 	fake_redis_answer_texts(page, 3);
 	assert_string_equal(shorthand(fake_redis_oldest(), 0), "winners s0 o0 | 2:5 17 1000");
 	fake_redis_answer("FENCED 2:5@other");
@@ -1059,17 +1054,17 @@ static void winners_of_a_segment_in_doubt_are_not_known(void **state)
 	fake_redis_answer("MINE 4");
 	assert_int_equal(a.status, STATUS_ALREADY_CLAIMED);
 	now_ms += 700;
-	hear_sold_out("2:5@run 1 3");
+	get_notice("2:5@run 1 3");
 	assert_int_equal(fake_redis_waiting(), 0); /* the owners are not read again at once */
 	now_ms += 700;
-	hear_sold_out("2:5@run 1 3");
+	get_notice("2:5@run 1 3");
 	assert_true(read_winners(1000, 10));
 	submit(&a, 999);
 	assert_true(a.ends == 1 && a.status == STATUS_SOLD_OUT);
 }
 
-/* A customer's older orders of this coupon may be lost, so drainers look at them; the customer need not wait. */
-static void older_orders_of_a_winner_are_suspect(void **state)
+/* A customer's older orders of this coupon may be lost, so drainers look for them; the customer does not wait. */
+static void older_orders_of_a_winner_are_looked_for(void **state)
 {
 	(void)state;
 	struct asked a;
@@ -1086,14 +1081,14 @@ static void older_orders_of_a_winner_are_suspect(void **state)
 	}
 }
 
-/* A worker's memory has a bound: then each claim asks its segment, under this epoch, and nothing is kept for that. */
+/* Winners are kept up to a limit. Above it each claim asks its segment, for the whole epoch. */
 static void more_winners_than_are_kept(void **state)
 {
 	enum { TOO_MANY = (1 << 21) + 200000 };
 	(void)state;
 	struct asked a;
 	size_t before = mallinfo2().hblkhd;
-	hear_sold_out("2:5@run 1 3");
+	get_notice("2:5@run 1 3");
 	assert_false(read_winners(1000, TOO_MANY));
 	expect(mallinfo2().hblkhd <= before + (1 << 20), "%zu bytes are kept", mallinfo2().hblkhd - before);
 	assert_int_equal(fake_redis_waiting(), 0);
@@ -1101,10 +1096,10 @@ static void more_winners_than_are_kept(void **state)
 	assert_int_equal(strncmp(fake_redis_oldest(), "claim ", 6), 0);
 	fake_redis_answer("SOLDOUT 1");
 	now_ms += 700;
-	hear_sold_out("2:5@run 1 3");
+	get_notice("2:5@run 1 3");
 	assert_int_equal(fake_redis_waiting(), 0); /* the owners are not read again */
 	now_ms += 700;
-	hear_sold_out("2:5@run 1 4");
+	get_notice("2:5@run 1 4");
 	assert_true(read_winners(1000, 10));
 	submit(&a, 999);
 	assert_true(a.ends == 1 && a.status == STATUS_SOLD_OUT);
@@ -1118,7 +1113,7 @@ static void on_other(void *context, enum status s, struct coupon *c)
 	*(int *)context += s == STATUS_OK;
 }
 
-/* As many coupons as the cache has room for, so that it is emptied. */
+/* Fills the cache, so that it is emptied. */
 static void fill_cache(void)
 {
 	enum { CACHE_MAX = 16384 };
@@ -1134,13 +1129,12 @@ static void fill_cache(void)
 	assert_int_equal(found, CACHE_MAX);
 }
 
-/* One claim waits for its segment, one for the hub, and the winners are being read: each goes on with the coupon it
- * has. */
+/* One claim waits for its segment, one for the hub, and the winners are being read: each keeps its coupon. */
 static void a_full_cache_is_emptied_under_live_claims(void **state)
 {
 	(void)state;
 	struct asked one, two;
-	hear_sold_out("2:5@run 1 3");
+	get_notice("2:5@run 1 3");
 	submit(&one, user_of(1, 0));
 	submit(&two, user_of(2, 0));
 	fake_redis_later(); /* the owners of segment 0 */
@@ -1241,8 +1235,6 @@ static void random_replies_end_every_claim_once(void **state)
 		fake_redis_down(false);
 		for (int i = 0; i < CLAIMS; i++)
 			expect(asked[i].ends == 1, "round %d: claim %d ended %d times", round, i, asked[i].ends);
-		for (int i = 0; i < coupon->segments; i++)
-			expect(!coupon->refills || !coupon->refills[i], "round %d: a refill is left", round);
 		expect(coupon->holders == (coupon->cached ? 2 : 1), "round %d: %d holders", round, coupon->holders);
 	}
 }
@@ -1254,7 +1246,7 @@ static void on_any(void *context, enum status s, struct coupon *c)
 	assert_int_equal(s, STATUS_OK);
 }
 
-/* 16,384 of them are kept, and most are only looked at. */
+/* 16,384 of them are kept, and most are never claimed. */
 static void a_cached_coupon_is_small(void **state)
 {
 	(void)state;
@@ -1281,30 +1273,30 @@ static void a_cached_coupon_is_small(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(conversations_end_as_they_should),
-		CASE(what_no_script_says_is_an_error_of_the_claim),
-		CASE(a_descriptor_that_cannot_be_is_none),
-		CASE(a_word_that_cannot_be_ends_nothing),
+		CASE(each_conversation_ends_with_its_status),
+		CASE(an_impossible_reply_is_an_error_of_the_claim),
+		CASE(an_impossible_descriptor_is_like_a_missing_one),
+		CASE(an_impossible_reply_of_the_hub_makes_no_notice),
 		CASE(a_lost_connection_ends_every_claim_once),
 		CASE(without_a_connection_a_claim_is_refused_at_once),
 		CASE(the_answer_names_the_order),
 		CASE(a_winner_waits_for_the_replicas),
 		CASE(one_server_takes_all_of_a_claim),
-		CASE(a_number_at_or_below_the_mark_closes_the_segment),
+		CASE(an_acknowledged_number_quarantines_the_segment),
 		CASE(ends_are_counted),
 		CASE(an_unreadable_reply_is_not_counted_as_an_answered_request),
 		CASE(one_question_serves_a_crowd),
 		CASE(one_refusal_ends_a_crowd),
-		CASE(who_comes_while_a_refill_runs_waits_for_it),
+		CASE(a_claim_joins_the_refill_that_runs),
 		CASE(nobody_is_sold_out_without_a_last_question),
 		CASE(a_grant_sends_as_many_as_it_has_units_for),
 		CASE(a_sale_opens_for_a_worker_that_has_waited),
 		CASE(segments_refill_side_by_side),
 		CASE(a_coupon_outlives_its_place_in_the_cache),
 		CASE(a_cached_coupon_is_small),
-		CASE(losers_are_known_without_a_call_and_winners_are_not_among_them),
-		CASE(winners_of_a_segment_in_doubt_are_not_known),
-		CASE(older_orders_of_a_winner_are_suspect),
+		CASE(a_notice_refuses_all_but_the_winners),
+		CASE(winners_of_a_suspect_segment_are_not_known),
+		CASE(older_orders_of_a_winner_are_looked_for),
 		CASE(more_winners_than_are_kept),
 		CASE(a_full_cache_is_emptied_under_live_claims),
 		CASE(random_replies_end_every_claim_once),

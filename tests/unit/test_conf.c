@@ -1,4 +1,4 @@
-/* Settings: layers, their order, and every mistake told at once. */
+/* Settings: layers, their order, and all mistakes in one run. */
 #include "unit/unit.h"
 
 #include <fcntl.h>
@@ -94,7 +94,7 @@ static void every_mistake_is_reported(void **state)
 {
 	(void)state;
 	char debug[] = "SECKILL_DEBUG=perhaps", *environment[] = { debug, NULL };
-	static const char *const told[] = { ":1:",         "no_such",     ":2:",     "token_ttl_s",
+	static const char *const reported[] = { ":1:",         "no_such",     ":2:",     "token_ttl_s",
 					    ":3:",         "drain_batch", ":4:",     "just some words",
 					    "environment", "debug",       "perhaps", "flag",
 					    "'x' is not",  "mysql_port" };
@@ -106,8 +106,8 @@ static void every_mistake_is_reported(void **state)
 	conf_set(&c, "mysql_port=65536", "flag");
 	assert_false(conf_ok(&c));
 	assert_int_equal(lines(c.problems.p), 7);
-	for (size_t i = 0; i < COUNT_OF(told); i++)
-		expect(strstr(c.problems.p, told[i]), "'%s' in:\n%s", told[i], c.problems.p);
+	for (size_t i = 0; i < COUNT_OF(reported); i++)
+		expect(strstr(c.problems.p, reported[i]), "'%s' in:\n%s", reported[i], c.problems.p);
 	/* and nothing changed */
 	assert_int_equal(c.token_ttl_s, 43200);
 	assert_int_equal(c.drain_batch, 1000);

@@ -1,6 +1,6 @@
 /*
- * What a MySQL says of a statement and its result, against the real store/db*.c: the client library is replaced by one
- * that says what a test wants. Rows, columns and parameters may be missing, too many, or of another kind.
+ * Statements and results of MySQL, through src/mysql: the client library is replaced by one that answers what a test
+ * sets. Rows, columns and parameters may be missing, too many, or of another kind.
  */
 #include "unit/unit.h"
 
@@ -37,7 +37,7 @@ static int ask(struct db_rows *rows)
 	return db_query(db, &arena, "SELECT a, b FROM t WHERE c = ?", rows, DB_N(1));
 }
 
-/* A result of so many columns and rows, as it should be. */
+/* A sound result with so many columns and rows. */
 static void answer_with(int columns, int rows)
 {
 	fake_mysql.params = 1;
@@ -68,14 +68,14 @@ static void parameters_that_are_counted_otherwise_fail(void **state)
 	for (size_t i = 0; i < COUNT_OF(counts); i++) {
 		answer_with(2, 1);
 		fake_mysql.params = counts[i];
-		db_close(db); /* statements are prepared anew */
+		db_close(db); /* statements are prepared again */
 		expect(ask(&rows) != 0 && db_failure(db) == DB_AWAY, "%lu parameters: %s", counts[i], db_error(db));
 		answer_with(2, 1);
 		expect(ask(&rows) == 0, "after %lu parameters: %s", counts[i], db_error(db));
 	}
 }
 
-/* What is not there reads as NULL: 0, and a text that is empty. */
+/* A value that was not sent reads as NULL: 0, and an empty text. */
 static void a_row_or_a_column_that_is_missing_is_null(void **state)
 {
 	(void)state;
@@ -106,7 +106,7 @@ static void a_statement_that_needs_a_row_fails_without(void **state)
 	fake_mysql.params = 0;
 	assert_int_equal(db_check_durable(db, &arena, &problem), 0);
 	assert_non_null(problem);
-	answer_with(4, 1); /* the last one is no text */
+	answer_with(4, 1); /* the last one is not a text */
 	fake_mysql.params = 0;
 	fake_mysql.number = 1;
 	assert_int_equal(db_check_durable(db, &arena, &problem), 0);

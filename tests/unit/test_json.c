@@ -12,7 +12,7 @@
 
 #include "base/json.h"
 
-/* What a body gave. */
+/* The result of a body. */
 struct wish {
 	struct str name, note;
 	int64_t amount, limit;
@@ -78,7 +78,7 @@ static void null_is_absent(void **state)
 	release(&r);
 }
 
-/* A good body, but for one thing. */
+/* A good body with one mistake. */
 #define WITH(members)    "{\"name\":\"x\",\"amount\":1," members "}"
 #define AMOUNT(value)    "{\"name\":\"x\",\"amount\":" value "}"
 #define NAME(characters) "{\"amount\":1,\"name\":\"" characters "\"}"
@@ -229,7 +229,7 @@ static void what_json_c_lets_pass_is_refused(void **state)
 	assert_int_equal(failed, 0);
 }
 
-/* Members that no field names are ignored, but they too must be JSON. */
+/* Members that are not fields are ignored, but they must be JSON, too. */
 static void ignored_members_must_be_json_too(void **state)
 {
 	(void)state;
@@ -317,7 +317,7 @@ static void numbers_are_those_of_rfc_8259(void **state)
 	assert_in_range(valid, 100, 10000);
 }
 
-/* As OpenAPI has it: an integer is a number without a fraction, however it is spelled. */
+/* OpenAPI: an integer is a number without a fraction, however it is written. */
 static void integers_in_any_spelling(void **state)
 {
 	(void)state;
@@ -348,7 +348,7 @@ static void integers_in_any_spelling(void **state)
 	release(&r);
 }
 
-/* What is wrong with a body that is no object is said in its own words. */
+/* A body that is not an object has a problem text of its own. */
 static void a_body_that_is_no_object_says_why(void **state)
 {
 	(void)state;
@@ -387,7 +387,7 @@ static void a_body_that_is_no_object_says_why(void **state)
 	}
 }
 
-/* Nothing of a good body's bytes can be changed so that memory is hurt; the sanitizers watch. */
+/* No change to the bytes of a good body corrupts memory: for the sanitizers. */
 static void random_bodies_do_no_harm(void **state)
 {
 	(void)state;

@@ -1,4 +1,4 @@
-/* Lines that a lasting condition repeats: written once, then once a minute with their number, and bounded whatever
+/* Lines of a condition that lasts: written once, then once a minute with their number, and bounded whatever
  * happens. */
 #include "unit/unit.h"
 

@@ -1,7 +1,7 @@
-/* Ranges of order numbers: which one a number is of, and the places of all numbers behind each other. */
+/* Ranges of order numbers: to which of them a number belongs, and the places of their numbers. */
 #include "unit/unit.h"
 
-#include "sale/numbers.h"
+#include "sale/ranges.h"
 
 static struct arena arena;
 
@@ -19,7 +19,7 @@ static int end(void **state)
 	return 0;
 }
 
-/* As ranges_read gives them: there is always one. */
+/* As ranges_read makes them. */
 static struct ranges ranges(const struct range *list, int count)
 {
 	struct ranges r = { 0 };
@@ -44,8 +44,8 @@ static void every_number_has_a_place(void **state)
 		expect(ranges_place(&r, nowhere[i]) == -1, "%lld", (long long)nowhere[i]);
 }
 
-/* A range of which no number is in MySQL is unknown there: its numbers are not those of the range before it. */
-static void a_number_of_an_unknown_range_is_of_none_that_is_known(void **state)
+/* MySQL does not know a range without orders: its numbers do not belong to the range before it. */
+static void a_number_of_an_unknown_range_belongs_to_no_other(void **state)
 {
 	(void)state;
 	struct ranges r = ranges(some, COUNT_OF(some));
@@ -71,4 +71,4 @@ static void a_number_of_an_unknown_range_is_of_none_that_is_known(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
-UNIT_MAIN(TEST(every_number_has_a_place), TEST(a_number_of_an_unknown_range_is_of_none_that_is_known))
+UNIT_MAIN(TEST(every_number_has_a_place), TEST(a_number_of_an_unknown_range_belongs_to_no_other))

@@ -1,4 +1,4 @@
-/* What strangers send, read by tables: numbers, base64url, UTF-8, names, dates. */
+/* Untrusted text, in tables: numbers, base64url, UTF-8, names, dates. */
 #include "unit/unit.h"
 
 #include "base/clock.h"
@@ -189,7 +189,7 @@ static void names(void **state)
 		expect(parse_is_name(rows[i].text) == rows[i].ok, "%s", rows[i].what);
 }
 
-/* Names from before stay names; only new ones must be seen. */
+/* Older names stay valid; new ones must be visible. */
 static void new_names_can_be_seen(void **state)
 {
 	(void)state;
@@ -297,7 +297,7 @@ static void dates(void **state)
 		{ "2026-01-00T00:00:00Z", false, 0 },
 		{ "2026-01-01T24:00:00Z", false, 0 },
 		{ "2026-01-01T00:60:00Z", false, 0 },
-		{ "2026-01-01T00:00:60Z", false, 0 }, /* leap seconds: told apart by no clock here */
+		{ "2026-01-01T00:00:60Z", false, 0 }, /* a leap second, which no clock here has */
 		{ "2026-01-01T00:00:00", false, 0 },
 		{ "2026-01-01T00:00:00+24:00", false, 0 },
 		{ "2026-01-01T00:00:00+08:60", false, 0 },
@@ -348,7 +348,7 @@ static void dates_are_written_in_utc_with_milliseconds(void **state)
 	}
 }
 
-/* Whatever clock_parse takes, clock_format can write: an offset must not carry a date out of the four digits. */
+/* Every time that clock_parse accepts can be written by clock_format: an offset must not lead to a fifth digit. */
 static void the_ends_of_time(void **state)
 {
 	(void)state;

@@ -1,4 +1,4 @@
-/* Passwords: what is stored, what verifies, and what never may. Cost 1, for speed. */
+/* Passwords: what is stored, what verifies, and what never must. Cost 1, for speed. */
 #include "account/password.h"
 #include "unit/unit.h"
 
@@ -47,7 +47,7 @@ static void every_byte_of_a_long_password_counts(void **state)
 	assert_false(password_hash((struct str){ password, PASSWORD_MAX + 1 }, COST, text));
 }
 
-/* "*0" and "*1" are how crypt says that it failed; a stored one must not equal such an answer. */
+/* crypt returns "*0" or "*1" when it fails: a stored text must never equal these. */
 static void what_is_no_hash_never_verifies(void **state)
 {
 	(void)state;

@@ -1,7 +1,7 @@
 /*
- * The links to Redis and the map of a cluster, against servers that say what a test wants: maps without hosts, nodes
- * that leave, names that nobody resolves, and replies that no sound server sends. Whatever comes, it is an error of
- * the call that it belongs to.
+ * Links to Redis and the map of a cluster, against servers that send what a test sets: maps without hosts, nodes that
+ * leave, names that cannot be resolved, and replies that no sound server sends. A bad reply is an error of the call that
+ * it belongs to, and of nothing else.
  */
 #include "unit/unit.h"
 
@@ -32,10 +32,10 @@ void log_line(const char *level, const char *event, const struct log_pair *pairs
 
 static const char *map, *first_reply, *reply; /* to CLUSTER SLOTS; to the first other command; to all others */
 
-static void say(const char *address, struct str command, struct buf *out)
+static void server_answer(const char *address, struct str command, struct buf *out)
 {
 	static char asking[64];
-	peer_answer_life(address, command, out);
+	peer_answer_info(address, command, out);
 	if (str_starts(command, STR("INFO")))
 		return;
 	if (str_starts(command, STR("CLUSTER SLOTS"))) {
@@ -62,7 +62,7 @@ static void pass(int64_t ms)
 		loop_turn(loop, 0);
 }
 
-/* Turns the loop in the same moment: what is on its way arrives. */
+/* Turns the loop without time passing, so that everything on its way arrives. */
 static void turn(void)
 {
 	for (int i = 0; i < 50; i++)
@@ -88,7 +88,7 @@ static int start(void **state)
 	map = ALL_AT(LOOPBACK, "7000");
 	first_reply = NULL;
 	reply = "+OK\r\n";
-	peer_start(loop, say);
+	peer_start(loop, server_answer);
 	return 0;
 }
 
@@ -184,7 +184,7 @@ static void a_map_that_cannot_be_read_names_nobody(void **state)
 	assert_int_equal(peer_dials(NULL), peer_dials("127.0.0.1:7000"));
 }
 
-/* A range for every eight slots, the first one with another server. */
+/* A range for every eight hash slots, the first one with another server. */
 static void a_map_is_read_to_its_last_slot(void **state)
 {
 	(void)state;
@@ -299,12 +299,12 @@ static void an_array_that_is_announced_too_large_ends_the_connection(void **stat
 	int64_t began_ms = now_ms;
 	first_reply = "*1000000000\r\n:1\r\n";
 	assert_int_equal(ask("GET").end, REDIS_UNKNOWN);
-	assert_true(now_ms - began_ms < 100); /* at once: nobody waits for a thousand million elements */
+	assert_true(now_ms - began_ms < 100); /* at once: the call does not wait for a thousand million elements */
 	pass(300);
 	assert_int_equal(ask("GET").end, REDIS_ANSWER);
 }
 
-/* Half a reply, and nobody calls: the questions that we ask ourselves notice it, else the map would never be read. */
+/* Half a reply, and no call: INFO, which the link sends itself, finds it; else the map would never be read. */
 static void a_reply_that_does_not_end_ends_the_connection(void **state)
 {
 	(void)state;
@@ -319,7 +319,7 @@ static void a_reply_that_does_not_end_ends_the_connection(void **state)
 	assert_int_equal(ask("GET").end, REDIS_ANSWER);
 }
 
-/* A name server that does not answer costs those who wait for that node, and nobody else. */
+/* A name server that does not answer delays the calls to that node only. */
 static void a_name_is_looked_up_beside_the_loop(void **state)
 {
 	(void)state;
@@ -376,7 +376,7 @@ static void a_node_of_the_settings_that_left_is_tried_now_and_then(void **state)
 	int dials = peer_dials("127.0.0.1:7000");
 	pass(60000);
 	expect(peer_dials("127.0.0.1:7000") - dials <= 7, "%d in a minute", peer_dials("127.0.0.1:7000") - dials);
-	map = ALL_AT(LOOPBACK, "7000"); /* it is back, and has all slots: nobody waits for the next try */
+	map = ALL_AT(LOOPBACK, "7000"); /* it is back, and has all hash slots: it is connected at once */
 	peer_absent(NULL);
 	first_reply = "-MOVED 1 127.0.0.1:7000\r\n";
 	assert_int_equal(ask("GET").end, REDIS_ANSWER);
@@ -385,7 +385,7 @@ static void a_node_of_the_settings_that_left_is_tried_now_and_then(void **state)
 #define NODE(port)     "*3\r\n" LOOPBACK "\r\n:" port "\r\n$1\r\nx\r\n"
 #define WITH_A_REPLICA "*1\r\n*4\r\n:0\r\n:16383\r\n" NODE("7000") NODE("7001")
 
-/* As long as the map names it, however seldom the map is read; the next one may promote it. */
+/* A replica is connected as long as the map names it, however rarely the map is read: the next map may promote it. */
 static void a_replica_stays_while_the_map_names_it(void **state)
 {
 	(void)state;
@@ -406,7 +406,7 @@ static void a_replica_stays_while_the_map_names_it(void **state)
 	peer_absent("127.0.0.1:7001");
 	peer_send("127.0.0.1:7001", STR("nonsense\r\n"));
 	pass(10000);
-	assert_true(peer_dials("127.0.0.1:7001") > 35); /* like a master's, its connection is missed */
+	assert_true(peer_dials("127.0.0.1:7001") > 35); /* it is dialled again as often as a master */
 	peer_absent(NULL);
 	pass(1000);
 	map = ALL_AT(LOOPBACK, "7000"); /* it leaves */
@@ -415,7 +415,7 @@ static void a_replica_stays_while_the_map_names_it(void **state)
 	assert_int_equal(peer_connections(), 1);
 }
 
-/* What cannot be read of them is left out: the master has its slots. */
+/* Replicas that cannot be read are left out; the master keeps its hash slots. */
 static void a_replica_that_cannot_be_read_is_left_out(void **state)
 {
 	(void)state;
@@ -436,7 +436,7 @@ static void a_replica_that_cannot_be_read_is_left_out(void **state)
 	redis = NULL;
 }
 
-/* A call waits for a connection that was just lost; those behind it do not wait again. */
+/* A call waits for a connection that was just lost; later calls do not wait again. */
 static void a_server_that_stays_away_is_refused_at_once(void **state)
 {
 	(void)state;
@@ -501,7 +501,7 @@ static void numbers_are_bounded(void **state)
 	}
 }
 
-/* What Redis holds may be of any length, and some of it is sent back: the call ends, not the process. */
+/* A value in Redis may have any length, and some are sent back: a call with an overlong word ends, not the process. */
 static void a_word_that_is_too_long_is_an_error_of_its_call(void **state)
 {
 	(void)state;

@@ -1,4 +1,4 @@
-/* Commands as bytes: hiredis's own formatter, and the C library's numbers, say what they must be. */
+/* Commands as bytes, compared with hiredis's formatter and the C library's numbers. */
 #include "unit/unit.h"
 
 #include <hiredis/hiredis.h>
@@ -69,7 +69,7 @@ static void the_first_key_decides(void **state)
 	assert_true(!c.key.p && !c.script && c.argc == 1 && c.server == -1);
 }
 
-/* Of a batch the words alone: the keys, then what every call has of its own. */
+/* Of a batch, the words only: the keys, then the other words of each call. */
 static void a_batch_knows_where_its_keys_end(void **state)
 {
 	(void)state;
@@ -88,21 +88,21 @@ static void a_batch_knows_where_its_keys_end(void **state)
 	assert_true(!c.batch && !c.keys && !c.keys_end);
 }
 
-/* The run id is written where c.run says, over zeros, at the end of the word. */
+/* The incarnation is written at c.incarnation_at, over zeros, at the end of the word. */
 static void a_fence_leaves_room_for_the_run(void **state)
 {
 	(void)state;
 	struct redis_command c;
 	redis_command(&c, "HSET");
-	assert_int_equal(c.run, 0);
+	assert_int_equal(c.incarnation_at, 0);
 	redis_put_incarnation(&c, STR("7"));
 	redis_put_text(&c, "more");
 	struct str word = STR("$18\r\n7@0000000000000000\r\n");
 	const char *at = c.text + sizeof "$4\r\nHSET\r\n" - 1;
 	assert_memory_equal(at, word.p, word.n);
-	assert_ptr_equal(c.text + c.run, at + sizeof "$18\r\n7@" - 1);
+	assert_ptr_equal(c.text + c.incarnation_at, at + sizeof "$18\r\n7@" - 1);
 	redis_put_incarnation(&c, STR("9223372036854775807"));
-	assert_memory_equal(c.text + c.run, "0000000000000000\r\n", REDIS_INCARNATION + 2);
+	assert_memory_equal(c.text + c.incarnation_at, "0000000000000000\r\n", REDIS_INCARNATION + 2);
 }
 
 static const int64_t numbers[] = { 0, 1, -1, 9, 10, 99, 100, 1234567890, -1234567890, INT64_MAX, INT64_MIN };
@@ -118,7 +118,7 @@ static void numbers_are_written_as_the_c_library_writes_them(void **state)
 	}
 }
 
-/* What is in Redis already has these names: they must never change. */
+/* Data in Redis has these names: they must never change. */
 static void keys_have_their_names(void **state)
 {
 	(void)state;

@@ -1,8 +1,4 @@
-/*
- * From a request line to the handler, and from a status to the answer. The
- * handlers and the token check are fakes: this is about what happens around
- * them.
- */
+/* From a request to its handler, and from a status to the answer. The handlers and the token check are fakes. */
 #include "unit/unit.h"
 
 #include <ctype.h>
@@ -13,8 +9,9 @@
 #include "base/json.h"
 #include "http/framing.h"
 #include "http/handlers.h"
+#include "http/route.h"
 
-/* Fakes: a handler leaves its name; an Authorization value names who asks. */
+/* Fakes: a handler records its name; an Authorization value names the role. */
 
 static const char *handled;
 
@@ -89,8 +86,8 @@ static int stop(void **state)
 	return 0;
 }
 
-/* nginx has undone percent-encoding: here a % is a character. */
-static void paths_come_apart(void **state)
+/* nginx has undone percent-encoding, so a % is a character. */
+static void paths_are_split(void **state)
 {
 	static const struct {
 		const char *path;
@@ -157,7 +154,7 @@ static void pages(void **state)
 		{ "page=2x", STATUS_BAD_PAGE, 0 },
 		{ "page= 2", STATUS_BAD_PAGE, 0 },
 		{ "page=1&page=x", STATUS_BAD_PAGE, 0 },
-		/* so far back there is nothing, on whatever page */
+		/* beyond the end of every list */
 		{ "page=1000000001", STATUS_OK, PAGE_LAST },
 		{ "page=9223372036854775807", STATUS_OK, PAGE_LAST },
 		{ "page=-9223372036854775808", STATUS_OK, 1 },
@@ -219,7 +216,7 @@ static void every_route_reaches_its_handler_in_its_pool(void **state)
 	}
 }
 
-/* What the hot pool does not know comes to the cold one with the mark of a fallback. */
+/* The cold pool gets a request with FALLBACK when the hot pool does not know the coupon or seller. */
 static void a_fallback_reaches_the_handler_for_the_unknown(void **state)
 {
 	for (int i = 0; i < route_count; i++) {
@@ -235,7 +232,7 @@ static void a_fallback_reaches_the_handler_for_the_unknown(void **state)
 	}
 }
 
-static void what_is_not_there_is_404_and_a_wrong_method_405(void **state)
+static void unknown_path_is_404_and_wrong_method_405(void **state)
 {
 	static const struct {
 		const char *method, *uri;
@@ -281,7 +278,7 @@ static void names_in_a_path_are_names(void **state)
 		{ "50%", STATUS_OK },
 		{ "?", STATUS_OK },
 		{ "\xe4\xbd\xa0", STATUS_OK },
-		{ "old\xe2\x80\x8bname", STATUS_OK }, /* from before new names had to be visible */
+		{ "old\xe2\x80\x8bname", STATUS_OK }, /* older than the rule for new names */
 		{ "...", STATUS_OK },
 		{ "..", STATUS_BAD_PATH },
 		{ ".", STATUS_BAD_PATH },
@@ -331,8 +328,8 @@ static void who_may_ask(void **state)
 		}
 }
 
-/* A token that does not hold gives no rights on a public page. */
-static void a_public_page_forgets_a_bad_token(void **state)
+/* A token that is not valid gives no rights on a public page. */
+static void a_public_page_ignores_a_bad_token(void **state)
 {
 	struct request rq = request_of(*state, "GET", "/api/users/s/coupons/c");
 	rq.authorization = STR("revoked");
@@ -341,8 +338,8 @@ static void a_public_page_forgets_a_bad_token(void **state)
 	assert_int_equal(rq.token.kind, 0);
 }
 
-/* The hot pool's timer does it there; see account/revocation.h. */
-static void the_cold_pool_hears_of_logouts_before_it_checks(void **state)
+/* In the hot pool a timer does it; see account/revocation.h. */
+static void cold_pool_reads_logouts_before_it_checks(void **state)
 {
 	struct request rq = request_of(*state, "POST", "/api/auth/logout");
 	rq.authorization = STR("customer");
@@ -409,7 +406,7 @@ static void an_answer_byte_by_byte(void **state)
 static void a_problem_byte_by_byte(void **state)
 {
 	struct request rq = request_of(*state, "GET", "/");
-	response_object(&rq); /* begun, and thrown away */
+	response_object(&rq); /* begun, and dropped */
 	assert_string_equal(rendered(&rq, STATUS_SOLD_OUT),
 			    "Status: 410 Gone\r\nContent-Type: application/problem+json\r\nContent-Length: 108\r\n\r\n"
 			    "{\"type\":\"about:blank\",\"title\":\"Gone\",\"status\":410,\"detail\":\"sold out\","
@@ -424,14 +421,14 @@ static void a_204_has_no_body(void **state)
 			    "Status: 204 No Content\r\nSeckill-Result: sold-out\r\n\r\n");
 }
 
-static void the_other_pool_is_named_to_nginx(void **state)
+static void another_pool_is_a_redirect_of_nginx(void **state)
 {
 	struct request rq = request_of(*state, "GET", "/");
-	rq.response.detail = "@cold";
+	assert_int_equal(request_elsewhere(&rq, POOL_COLD), STATUS_ELSEWHERE);
 	assert_string_equal(rendered(&rq, STATUS_ELSEWHERE), "X-Accel-Redirect: @cold\r\n\r\n");
 }
 
-static void a_detail_takes_the_place_of_the_text(void **state)
+static void a_detail_replaces_the_text(void **state)
 {
 	struct request rq = request_of(*state, "GET", "/");
 	assert_int_equal(request_fail(&rq, STATUS_BAD_FIELD, "%s is \"wrong\"\n", "amount"), STATUS_BAD_FIELD);
@@ -475,7 +472,7 @@ static void every_status_renders(void **state)
 	}
 }
 
-static void who_shall_come_back_is_told_when(void **state)
+static void retry_after_is_sent(void **state)
 {
 	struct request rq = request_of(*state, "GET", "/");
 	assert_non_null(strstr(rendered(&rq, STATUS_BUSY), "\r\nRetry-After: 1\r\n"));
@@ -485,6 +482,8 @@ static void who_shall_come_back_is_told_when(void **state)
 	rq = request_of(*state, "GET", "/");
 	rq.response.retry_after_s = 7;
 	assert_non_null(strstr(rendered(&rq, STATUS_UNAVAILABLE), "\r\nRetry-After: 7\r\n"));
+	rq = request_of(*state, "GET", "/");
+	assert_non_null(strstr(rendered(&rq, STATUS_FENCED), "\r\nRetry-After: 30\r\n"));
 }
 
 static void an_idempotency_key_is_visible_ascii(void **state)
@@ -523,14 +522,14 @@ static void an_idempotency_key_is_visible_ascii(void **state)
 #define ENDS                  "\1\4\0\1\0\0\0\0\1\5\0\1\0\0\0\0"
 #define WHOLE_REQUEST         BEGIN_RECORD PARAM_RECORDS "\1\5\0\1\0\0\0\0"
 
-static void the_end_of_a_request_is_seen(void **state)
+static void framing_finds_the_end_of_a_request(void **state)
 {
 	(void)state;
 	struct str whole = BYTES(WHOLE_REQUEST);
-	assert_int_equal(framing_look((struct str){ whole.p, 0 }), FRAMING_NOTHING);
+	assert_int_equal(framing_scan((struct str){ whole.p, 0 }), FRAMING_EMPTY);
 	for (size_t n = 1; n < whole.n; n++)
-		assert_int_equal(framing_look((struct str){ whole.p, n }), FRAMING_PARTIAL);
-	assert_int_equal(framing_look(whole), FRAMING_WHOLE);
+		assert_int_equal(framing_scan((struct str){ whole.p, n }), FRAMING_PARTIAL);
+	assert_int_equal(framing_scan(whole), FRAMING_WHOLE);
 	static const struct {
 		struct str bytes;
 		enum framing_end end;
@@ -539,40 +538,40 @@ static void the_end_of_a_request_is_seen(void **state)
 		{ BYTES(BEGIN_RECORD PARAM_RECORDS "\1\5\0\1\0\1\0\0x"), FRAMING_PARTIAL }, /* a body, not its end */
 		{ BYTES(BEGIN_RECORD PARAM_RECORDS "\1\5\0\1\0\0\2\0x"), FRAMING_PARTIAL }, /* in its padding */
 		{ BYTES(BEGIN_RECORD "\1\4\0\1\xff\xff\xff\0"), FRAMING_PARTIAL },
-		/* what libfcgi would skip, waiting for more */
-		{ BYTES(BEGIN_RECORD PARAM_RECORDS "\1\5\0\2\0\0\0\0"), FRAMING_RUBBISH }, /* another id */
-		{ BYTES(BEGIN_RECORD "\1\4\1\1\0\0\0\0"), FRAMING_RUBBISH },
-		{ BYTES("\1\1\0\0\0\10\0\0\0\1\1\0\0\0\0\0"), FRAMING_RUBBISH }, /* id 0 */
-		{ BYTES("\1\11\0\0\0\0\0\0"), FRAMING_RUBBISH },                 /* management */
-		{ BYTES(BEGIN_RECORD BEGIN_RECORD), FRAMING_RUBBISH },
-		{ BYTES(BEGIN_RECORD "\1\5\0\1\0\0\0\0"), FRAMING_RUBBISH }, /* a body before its time */
-		{ BYTES(BEGIN_RECORD PARAM_RECORDS "\1\4\0\1\0\0\0\0"), FRAMING_RUBBISH },
-		{ BYTES(BEGIN_RECORD "\1\2\0\1\0\0\0\0"), FRAMING_RUBBISH }, /* abort */
-		{ BYTES("\1\1\0\1\0\11\0\0"), FRAMING_RUBBISH },             /* a begin of another size */
-		{ BYTES("\1\4\0\1\xff\xff\xff\0"), FRAMING_RUBBISH },
-		{ BYTES("\1\1\0\1\0\10\0\0\0\2\1\0\0\0\0\0"), FRAMING_RUBBISH }, /* an authorizer */
-		/* lengths of names and values: over the border of records, and beyond the end */
+		/* records that libfcgi would skip, and wait for more */
+		{ BYTES(BEGIN_RECORD PARAM_RECORDS "\1\5\0\2\0\0\0\0"), FRAMING_INVALID }, /* another id */
+		{ BYTES(BEGIN_RECORD "\1\4\1\1\0\0\0\0"), FRAMING_INVALID },
+		{ BYTES("\1\1\0\0\0\10\0\0\0\1\1\0\0\0\0\0"), FRAMING_INVALID }, /* id 0 */
+		{ BYTES("\1\11\0\0\0\0\0\0"), FRAMING_INVALID },                 /* management */
+		{ BYTES(BEGIN_RECORD BEGIN_RECORD), FRAMING_INVALID },
+		{ BYTES(BEGIN_RECORD "\1\5\0\1\0\0\0\0"), FRAMING_INVALID }, /* a body before the parameters */
+		{ BYTES(BEGIN_RECORD PARAM_RECORDS "\1\4\0\1\0\0\0\0"), FRAMING_INVALID },
+		{ BYTES(BEGIN_RECORD "\1\2\0\1\0\0\0\0"), FRAMING_INVALID }, /* abort */
+		{ BYTES("\1\1\0\1\0\11\0\0"), FRAMING_INVALID },             /* a begin of another size */
+		{ BYTES("\1\4\0\1\xff\xff\xff\0"), FRAMING_INVALID },
+		{ BYTES("\1\1\0\1\0\10\0\0\0\2\1\0\0\0\0\0"), FRAMING_INVALID }, /* an authorizer */
+		/* lengths of names and values: across records, and beyond the end */
 		{ BYTES(BEGIN_RECORD PARAMS("\0\5", "\1\200\0\0\3") PARAMS("\0\4", "xabc") ENDS), FRAMING_WHOLE },
 		{ BYTES(BEGIN_RECORD PARAMS("\0\2", "\0\0") ENDS), FRAMING_WHOLE },
 		{ BYTES(BEGIN_RECORD PARAMS("\0\1", "\1") PARAMS("\0\2", "\0x") ENDS), FRAMING_WHOLE },
-		{ BYTES(BEGIN_RECORD PARAMS("\0\3", "\1\2x") ENDS), FRAMING_RUBBISH },
-		{ BYTES(BEGIN_RECORD PARAMS("\0\1", "\200") ENDS), FRAMING_RUBBISH },
-		{ BYTES(BEGIN_RECORD PARAMS("\0\10", "\377\377\377\377\377\377\377\377") ENDS), FRAMING_RUBBISH },
-		{ BYTES("G"), FRAMING_RUBBISH },
-		{ BYTES("\2\1\0\1\0\10\0\0"), FRAMING_RUBBISH },
-		{ BYTES(BEGIN_RECORD "x"), FRAMING_RUBBISH },
+		{ BYTES(BEGIN_RECORD PARAMS("\0\3", "\1\2x") ENDS), FRAMING_INVALID },
+		{ BYTES(BEGIN_RECORD PARAMS("\0\1", "\200") ENDS), FRAMING_INVALID },
+		{ BYTES(BEGIN_RECORD PARAMS("\0\10", "\377\377\377\377\377\377\377\377") ENDS), FRAMING_INVALID },
+		{ BYTES("G"), FRAMING_INVALID },
+		{ BYTES("\2\1\0\1\0\10\0\0"), FRAMING_INVALID },
+		{ BYTES(BEGIN_RECORD "x"), FRAMING_INVALID },
 	};
 	for (size_t i = 0; i < COUNT_OF(rows); i++)
-		expect(framing_look(rows[i].bytes) == rows[i].end, "bytes %zu", i);
+		expect(framing_scan(rows[i].bytes) == rows[i].end, "bytes %zu", i);
 }
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, start, stop)
 
-UNIT_MAIN(CASE(paths_come_apart), CASE(pages), CASE(every_route_reaches_its_handler_in_its_pool),
-	  CASE(a_fallback_reaches_the_handler_for_the_unknown), CASE(what_is_not_there_is_404_and_a_wrong_method_405),
-	  CASE(names_in_a_path_are_names), CASE(who_may_ask), CASE(a_public_page_forgets_a_bad_token),
-	  CASE(the_cold_pool_hears_of_logouts_before_it_checks), CASE(bodies_are_bounded),
+UNIT_MAIN(CASE(paths_are_split), CASE(pages), CASE(every_route_reaches_its_handler_in_its_pool),
+	  CASE(a_fallback_reaches_the_handler_for_the_unknown), CASE(unknown_path_is_404_and_wrong_method_405),
+	  CASE(names_in_a_path_are_names), CASE(who_may_ask), CASE(a_public_page_ignores_a_bad_token),
+	  CASE(cold_pool_reads_logouts_before_it_checks), CASE(bodies_are_bounded),
 	  CASE(a_body_is_read_by_its_table), CASE(an_answer_byte_by_byte), CASE(a_problem_byte_by_byte),
-	  CASE(a_204_has_no_body), CASE(the_other_pool_is_named_to_nginx), CASE(a_detail_takes_the_place_of_the_text),
-	  CASE(every_status_renders), CASE(who_shall_come_back_is_told_when), CASE(an_idempotency_key_is_visible_ascii),
-	  CASE(the_end_of_a_request_is_seen))
+	  CASE(a_204_has_no_body), CASE(another_pool_is_a_redirect_of_nginx), CASE(a_detail_replaces_the_text),
+	  CASE(every_status_renders), CASE(retry_after_is_sent), CASE(an_idempotency_key_is_visible_ascii),
+	  CASE(framing_finds_the_end_of_a_request))

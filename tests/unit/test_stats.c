@@ -1,4 +1,4 @@
-/* What processes share and what they say: counters and marks in mapped files, lines of the log. */
+/* What processes of a host share: stats and the high-water table in mapped files; and the log. */
 #include "unit/unit.h"
 
 #include <fcntl.h>
@@ -52,7 +52,7 @@ static struct stats *opened(void)
 	return b;
 }
 
-/* A process that counts n orders and then closes its stats, or is killed where it stands. */
+/* A process that counts n orders and then closes its stats, or is killed. */
 static pid_t child(uint64_t n, bool killed)
 {
 	pid_t pid = fork();
@@ -101,7 +101,7 @@ static void a_killed_process_leaves_its_counts_and_its_row(void **state)
 	stats_close(b);
 }
 
-/* Every drainer sees the same queue: the highest view counts, and only of those who live. */
+/* Every drainer sees the same queue: the highest value of the living processes counts. */
 static void a_gauge_is_the_highest_of_the_living(void **state)
 {
 	(void)state;
@@ -113,7 +113,7 @@ static void a_gauge_is_the_highest_of_the_living(void **state)
 	assert_int_equal(stats_read(b, COUNT_drain_queue_orders), 8);
 	stats_close(other);
 	assert_int_equal(stats_read(b, COUNT_drain_queue_orders), 5);
-	waitpid(child(10, false), NULL, 0); /* takes the dead one's row over, and goes */
+	waitpid(child(10, false), NULL, 0); /* takes over the row of the dead one, and ends */
 	assert_int_equal(stats_read(b, COUNT_drain_queue_orders), 5);
 	assert_int_equal(stats_read(b, COUNT_drained_orders_total), 30);
 	stats_close(b);
@@ -259,7 +259,7 @@ static void the_directorys_owner_must_be_able_to_write_a_file(void **state)
 	assert_int_equal(chown(folder, 0, 0), 0);
 }
 
-/* Marks */
+/* The high-water table */
 
 enum { MARKS_BYTES = 1 << 22, KEY = 12345 };
 
@@ -300,7 +300,7 @@ static void a_mark_gives_its_place_back(void **state)
 {
 	(void)state;
 	struct high_water *m = opened_marks();
-	for (int round = 1; round < 5000; round++) { /* versions come round */
+	for (int round = 1; round < 5000; round++) { /* versions wrap around */
 		assert_true(high_water_raise(m, KEY, round));
 		high_water_drop(m, KEY, round - 1);
 		assert_int_equal(high_water_read(m, KEY), round);
@@ -314,7 +314,7 @@ static void a_mark_gives_its_place_back(void **state)
 	high_water_close(m);
 }
 
-/* What no place is found for is said; and all of them serve again when they are given back. */
+/* A full table refuses a key; its places can be taken again when they are given back. */
 static void a_table_that_is_full_says_so(void **state)
 {
 	(void)state;
@@ -340,7 +340,7 @@ static void a_table_that_is_full_says_so(void **state)
 
 enum { RACERS = 4, RACED_KEYS = 3, RACES = 1000000 };
 
-/* Keys whose places are beside each other. */
+/* Keys in adjacent places. */
 static void collide(uint64_t keys[RACED_KEYS])
 {
 	int found = 0;
@@ -427,7 +427,7 @@ static void a_raise_beside_a_drop_is_not_lost(void **state)
 	munmap((void *)passed, sizeof *passed);
 }
 
-/* Versions 1 and 2: their keys were others. */
+/* Versions 1 and 2 had other keys. */
 static void marks_of_earlier_versions_are_replaced(void **state)
 {
 	(void)state;
@@ -448,7 +448,7 @@ static void marks_of_earlier_versions_are_replaced(void **state)
 	}
 }
 
-/* As cp leaves them: sparse. */
+/* Sparse, like a copy by cp. */
 static void marks_get_their_blocks(void **state)
 {
 	(void)state;
@@ -496,7 +496,7 @@ static void without_a_file_a_process_counts_alone(void **state)
 	stats_close(b);
 }
 
-/* Else who may write in the directory could have a program of root's write anywhere. */
+/* Else a user who may write in the directory could make a program of root write anywhere. */
 static void no_shared_file_is_behind_a_link(void **state)
 {
 	(void)state;
@@ -539,7 +539,7 @@ static void metrics_of_one_name_stand_together_and_are_explained(void **state)
 
 static char logged[8192];
 
-/* Runs what is in the braces with standard error in a pipe. */
+/* Runs the block with standard error in a pipe. */
 static int saved, ends[2];
 
 static void capture(void)
@@ -693,7 +693,7 @@ static void a_log_that_nobody_reads_stops_nobody(void **state)
 	stats_close(opened());
 }
 
-/* The regular file of a service is appended to, and what is dropped is told of once there is room. */
+/* A regular file is appended to, and dropped lines are reported once there is room. */
 static void lines_go_on_after_a_stall(void **state)
 {
 	(void)state;

@@ -1,5 +1,5 @@
 /*
- * Tokens: whose are taken and whose are not. Forged ones are made here with
+ * Tokens: which are accepted and which are not. Forged ones are made here with
  * OpenSSL, so that each is wrong in one place only.
  */
 #include "unit/unit.h"
@@ -75,9 +75,9 @@ static const char *verdict(enum status s)
 	return status_code(s);
 }
 
-/* Issued here, taken here */
+/* Issued here */
 
-static void an_issued_token_is_taken(void **state)
+static void an_issued_token_is_accepted(void **state)
 {
 	(void)state;
 	struct tokens *ts = good("# keys\nk1 " K1 "\n\n");
@@ -94,7 +94,7 @@ static void an_issued_token_is_taken(void **state)
 	tokens_free(ts);
 }
 
-static void a_token_lives_its_time_and_half_a_minute(void **state)
+static void a_token_is_accepted_until_half_a_minute_after_exp(void **state)
 {
 	(void)state;
 	struct tokens *ts = good("k1 " K1 "\n");
@@ -111,8 +111,8 @@ static void a_token_lives_its_time_and_half_a_minute(void **state)
 	tokens_free(ts);
 }
 
-/* Pools restart one after the other: for a while one has the old value and the other has the new one. */
-static void a_token_is_taken_whatever_token_ttl_s_is(void **state)
+/* Pools restart one after the other: for a while they have different values. */
+static void a_token_is_accepted_with_any_token_ttl_s(void **state)
 {
 	(void)state;
 	static const int values[] = { 1, 60, 43200, CONF_MAX_token_ttl_s };
@@ -176,7 +176,7 @@ static void a_logged_out_token_is_refused(void **state)
 	tokens_revoke(ts, one.id, one.expires_s);
 	assert_int_equal(token_check(ts, &arena, first, time(NULL), &back), STATUS_REVOKED_TOKEN);
 	assert_int_equal(token_check(ts, &arena, second, time(NULL), &back), STATUS_OK);
-	/* it stays refused while others come and the expired ones are forgotten */
+	/* it stays refused while others are added and expired ones removed */
 	for (uint64_t id = 1; id < 5000; id++)
 		tokens_revoke(ts, id * 0x9e3779b97f4a7c15, id % 2 ? 1000 : one.expires_s);
 	assert_int_equal(token_check(ts, &arena, first, time(NULL), &back), STATUS_REVOKED_TOKEN);
@@ -271,7 +271,7 @@ static void four_long_keys_are_fine(void **state)
 
 enum { NOW = 1800000000 };
 
-/* Byte for byte as token_issue writes it: these take the fast way. With the other one libjwt is asked. */
+/* Byte for byte as token_issue writes it, for the fast check. A token with the other one is checked by libjwt. */
 #define HEADER "{\"alg\":\"HS256\",\"kid\":\"k1\",\"typ\":\"JWT\"}"
 #define OTHER_HEADER "{\"typ\":\"JWT\",\"alg\":\"HS256\",\"kid\":\"k1\"}"
 #define OUR_PAYLOAD(exp, iat, kind, name, sub)                                                                         \
@@ -347,7 +347,7 @@ static const struct forgery forgeries[] = {
 	{ "alg null", BYTES("{\"alg\":null,\"kid\":\"k1\"}"), BYTES(PAYLOAD("")), NULL, STATUS_BAD_TOKEN },
 	{ "alg a number", BYTES("{\"alg\":256,\"kid\":\"k1\"}"), BYTES(PAYLOAD("")), NULL, STATUS_BAD_TOKEN },
 
-	/* RFC 7515, 4.1.11: nothing that must be understood is understood here */
+	/* RFC 7515, 4.1.11: no critical extension is understood here */
 	{ "crit", BYTES("{\"alg\":\"HS256\",\"kid\":\"k1\",\"crit\":[\"x\"],\"x\":1}"), BYTES(PAYLOAD("")), NULL, STATUS_BAD_TOKEN },
 	{ "crit of b64", BYTES("{\"alg\":\"HS256\",\"b64\":true,\"crit\":[\"b64\"],\"kid\":\"k1\"}"), BYTES(PAYLOAD("")), NULL, STATUS_BAD_TOKEN },
 	{ "crit of exp", BYTES("{\"crit\":[\"exp\"],\"exp\":1,\"alg\":\"HS256\",\"kid\":\"k1\"}"), BYTES(PAYLOAD("")), NULL, STATUS_BAD_TOKEN },
@@ -435,7 +435,7 @@ static struct str forged(const struct forgery *f)
 	return forge_token(&arena, EVP_sha256(), f->key ? *f->key : key1, f->header, f->payload);
 }
 
-/* The same, its header spelled in another way where it was right. */
+/* The same, with the header, if it was right, in another spelling. */
 static struct str forged_elsewhere(const struct forgery *f)
 {
 	struct forgery other = *f;
@@ -472,7 +472,7 @@ static void forgeries_are_refused(void **state)
 	tokens_free(ts);
 }
 
-/* Both ways to check must agree on every one of them. */
+/* Both checks must agree on all of them. */
 static void libjwt_refuses_the_same_forgeries(void **state)
 {
 	(void)state;
@@ -561,7 +561,7 @@ static void a_signature_has_one_spelling(void **state)
 	tokens_free(ts);
 }
 
-/* The fast way and libjwt's, on thousands of tokens that are nearly good */
+/* The fast check and libjwt's, on thousands of tokens that are nearly valid */
 
 static struct str mutated(struct str jwt)
 {
@@ -582,7 +582,7 @@ static struct str mutated(struct str jwt)
 			memmove(text + at + 1, text + at, n++ - at);
 			text[at] = bytes[(size_t)rand() % (sizeof bytes - 1)];
 			break;
-		default: /* two bytes trade places */
+		default: /* two bytes swapped */
 			if (at + 1 < n) {
 				char c = text[at];
 				text[at] = text[at + 1];
@@ -618,7 +618,7 @@ static void broken_tokens_are_judged_as_libjwt_judges_them(void **state)
 	tokens_free(ts);
 }
 
-/* As above, but signed after the mutation: the signature is right, what it signs is odd. */
+/* As above, but signed after the mutation, so the signature is right. */
 static void odd_tokens_with_good_signatures_too(void **state)
 {
 	(void)state;
@@ -642,9 +642,9 @@ static void odd_tokens_with_good_signatures_too(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(an_issued_token_is_taken),
-		cmocka_unit_test(a_token_lives_its_time_and_half_a_minute),
-		cmocka_unit_test(a_token_is_taken_whatever_token_ttl_s_is),
+		cmocka_unit_test(an_issued_token_is_accepted),
+		cmocka_unit_test(a_token_is_accepted_until_half_a_minute_after_exp),
+		cmocka_unit_test(a_token_is_accepted_with_any_token_ttl_s),
 		cmocka_unit_test(the_authorization_value_has_two_forms),
 		cmocka_unit_test(a_logged_out_token_is_refused),
 		cmocka_unit_test(keys_rotate),

@@ -1,7 +1,7 @@
 /*
- * From a state, without further faults: what stands still is forgotten, messages are lost, servers and MySQL are there.
- * Everything is inspected, heard and drained, and every customer without an order claims as src/stock/refill.c does.
- * Then as long as a unit is left everyone has one, and all orders are in MySQL.
+ * From a state, without further faults: processes that stand still are gone, messages are lost, servers and MySQL are
+ * there. All slots are inspected, all segments report, all lists are drained, and every customer without an order claims as
+ * in src/stock/refill.c. Then everyone has an order as long as units are left, and all orders are in MySQL.
  */
 #include "model/lossy/lossy.h"
 
@@ -36,7 +36,7 @@ static void take_all(struct state *s, const struct sale *sale, enum kind kind)
 static void heal(struct state *s, const struct sale *sale)
 {
 	for (int round = 0; round < 4; round++) {
-		take_all(s, sale, DOUBT);
+		take_all(s, sale, SUSPECT_AGAIN);
 		for (int shard = SHARDS - 1; shard >= 0; shard--)
 			if (shard == HUB || shard < sale->segments)
 				inspect(s, sale, shard, 0, 0);
@@ -44,7 +44,7 @@ static void heal(struct state *s, const struct sale *sale)
 	}
 }
 
-/* False: told "sold out". */
+/* False: the customer was told "sold out". */
 static bool buy(struct state *s, const struct sale *sale, int c)
 {
 	int i = home_of(sale, c), number;

@@ -4,7 +4,7 @@
 
 enum { SEGMENT_0 = 1, SEGMENT_1 = 2, THE_HUB = 1 << HUB };
 
-/* What was seen on a real cluster; the search must find each in today's rules. */
+/* Faults that were seen on a real cluster; the search must find each of them in the earlier rules. */
 const struct fault_row faults[] = {
 	{ "B1",
 	  "sold out for good, with units left",
@@ -17,7 +17,7 @@ const struct fault_row faults[] = {
 	    .copies = 1,
 	    .failovers = 1,
 	    .fails = SEGMENT_0,
-	    .watch = R2_WORD } },
+	    .watch = R2_SOLD_OUT } },
 	{ "B1, two segments",
 	  "sold out for good, with units left",
 	  { .segments = 2,
@@ -30,7 +30,7 @@ const struct fault_row faults[] = {
 	    .copies = 1,
 	    .failovers = 1,
 	    .fails = SEGMENT_0,
-	    .watch = R2_WORD } },
+	    .watch = R2_SOLD_OUT } },
 	{ "B2, lost",
 	  "an acknowledged order is lost in silence, as the inspecting host was not told of it",
 	  { .segments = 1,
@@ -176,7 +176,7 @@ static const struct sale more[] = {
 
 const struct sales quick_sales = { quick, COUNT(quick) }, long_sales = { more, COUNT(more) };
 
-enum rules rules = NEXT;
+enum rules rules = CURRENT;
 enum mutant mutant = NO_MUTANT;
 
 const struct mutant_row mutants[MUTANTS] = {

@@ -22,14 +22,14 @@ void drain_peek(struct state *s, const struct sale *sale, int i)
 {
 	struct drain *d = &s->drain;
 	*d = (struct drain){
-		.phase = PEEKED, .segment = (uint8_t)i, .inc = s->segments[i].now.inc, .lost = s->segments[i].now.listed
+		.phase = PEEKED, .segment = (uint8_t)i, .base = s->segments[i].now.base, .lost = s->segments[i].now.listed
 	};
 	for (int c = 0; c < sale->claimers; c++)
 		if (home_of(sale, c) == i && s->segments[i].now.own[c].listed)
 			d->number[c] = s->segments[i].now.own[c].number;
 }
 
-/* The lowest number above one; 0 when there is none. *c: whose it is; -1: it is named lost. */
+/* The lowest number above this one, 0 if there is none. *c: its customer, -1 for a number that is named lost. */
 static int next_record(const struct drain *d, int above, int *c)
 {
 	unsigned lost = d->lost & ~(bit(above + 1) - 1);
@@ -51,7 +51,7 @@ static int user_of_row(const struct state *s, const struct sale *sale, int i, in
 	return -1;
 }
 
-/* Unique users and units; what is refused becomes a dead letter. */
+/* A second order of a customer, and an order above the units, becomes a dead letter. */
 static void insert(struct state *s, const struct sale *sale, int i, int c, int number)
 {
 	if (s->db.row[c] || units_in_mysql(s) >= sale->units)
@@ -61,7 +61,7 @@ static void insert(struct state *s, const struct sale *sale, int i, int c, int n
 }
 
 /* False: the segment stops there. */
-static bool commit_today(struct state *s, const struct sale *sale, int i, int c, int number)
+static bool commit_earlier(struct state *s, const struct sale *sale, int i, int c, int number)
 {
 	int user = user_of_row(s, sale, i, number);
 	if (number < s->db.cursor[i].next)
@@ -73,7 +73,7 @@ static bool commit_today(struct state *s, const struct sale *sale, int i, int c,
 	return true;
 }
 
-/* An order that was named lost is back: it becomes one, while its unit is there. */
+/* An order that was named lost is back: it is inserted while its unit is there. */
 static void revive(struct state *s, const struct sale *sale, int i, int c, int number)
 {
 	bool has_unit = s->db.held[i] >> number & 1 || units_in_mysql(s) < sale->units || !keeps(REVIVES_ANY);
@@ -84,7 +84,7 @@ static void revive(struct state *s, const struct sale *sale, int i, int c, int n
 	s->db.row[c] = (uint8_t)number;
 }
 
-static bool commit_next(struct state *s, const struct sale *sale, int i, int c, int number)
+static bool commit_current(struct state *s, const struct sale *sale, int i, int c, int number)
 {
 	if (c < 0 && user_of_row(s, sale, i, number) < 0) {
 		s->db.dead[i] |= bit(number);
@@ -111,16 +111,16 @@ enum word drain_commit(struct state *s, const struct sale *sale)
 {
 	struct drain *d = &s->drain;
 	int i = d->segment, upto = 0, c;
-	if (rules == NEXT && d->inc != s->db.cursor[i].inc && keeps(ANY_BASE_DRAINS)) {
+	if (rules == CURRENT && d->base != s->db.cursor[i].base && keeps(ANY_BASE_DRAINS)) {
 		*d = (struct drain){ 0 };
 		return REPLACED;
 	}
 	for (int n = next_record(d, 0, &c); n; n = next_record(d, upto, &c)) {
-		if (!(rules == TODAY ? commit_today : commit_next)(s, sale, i, c, n))
+		if (!(rules == EARLIER ? commit_earlier : commit_current)(s, sale, i, c, n))
 			break;
 		upto = n;
 	}
-	*d = (struct drain){ .phase = COMMITTED, .segment = (uint8_t)i, .inc = d->inc, .upto = (uint8_t)upto };
+	*d = (struct drain){ .phase = COMMITTED, .segment = (uint8_t)i, .base = d->base, .upto = (uint8_t)upto };
 	if (!upto)
 		*d = (struct drain){ 0 };
 	return OK;
@@ -133,7 +133,7 @@ bool drain_all(struct state *s, const struct sale *sale)
 		drain_peek(s, sale, i);
 		drain_commit(s, sale);
 		if (s->drain.phase == COMMITTED)
-			trim(s, i, s->drain.inc, s->drain.upto);
+			trim(s, i, s->drain.base, s->drain.upto);
 		for (int c = 0; c < sale->claimers; c++)
 			whole &= !s->segments[i].now.own[c].listed && !s->segments[i].now.listed;
 	}
@@ -141,10 +141,10 @@ bool drain_all(struct state *s, const struct sale *sale)
 	return whole;
 }
 
-/* NEXT: one transaction on the cursor's row gives the base, and reads what MySQL has of the segment. */
+/* CURRENT: one transaction on the cursor's row gives the base and reads the rows of the segment. */
 void give_base(struct state *s, const struct sale *sale, struct inspection *job)
 {
-	int i = job->target, highest = s->db.cursor[i].inc * RANGE;
+	int i = job->target, highest = s->db.cursor[i].base * RANGE;
 	if (s->db.cursor[i].next - 1 > highest)
 		highest = s->db.cursor[i].next - 1;
 	if (job->last > highest)
@@ -153,24 +153,24 @@ void give_base(struct state *s, const struct sale *sale, struct inspection *job)
 		job->row[c] = home_of(sale, c) == i ? s->db.row[c] : 0;
 	job->held = s->db.held[i];
 	job->dead = s->db.dead[i];
-	job->inc = keeps(NUMBERS_GO_ON) ? (uint8_t)(highest / RANGE + 1) : s->db.cursor[i].inc;
-	s->db.cursor[i].inc = job->inc;
+	job->base = keeps(NUMBERS_GO_ON) ? (uint8_t)(highest / RANGE + 1) : s->db.cursor[i].base;
+	s->db.cursor[i].base = job->base;
 	if (keeps(NUMBERS_GO_ON))
-		s->db.cursor[i].next = (uint8_t)(job->inc * RANGE + 1);
+		s->db.cursor[i].next = (uint8_t)(job->base * RANGE + 1);
 }
 
 void name_in_mysql(struct state *s, const struct sale *sale, struct inspection *job)
 {
 	int i = job->target;
-	for (int n = job->last + 1; n <= job->mark; n++)
-		if (n > (job->mark - 1) / RANGE * RANGE && user_of_row(s, sale, i, n) < 0) {
+	for (int n = job->last + 1; n <= job->acknowledged; n++)
+		if (n > (job->acknowledged - 1) / RANGE * RANGE && user_of_row(s, sale, i, n) < 0) {
 			s->db.dead[i] |= bit(n);
 			s->db.held[i] |= bit(n);
 		}
 	job->held = s->db.held[i];
 }
 
-/* NEXT: a customer asks for orders that it was told of. What owners, lists, rows and dead letters lack is named. */
+/* CURRENT: a customer asks for its orders. One that owners, lists, rows and dead letters lack is named lost. */
 void look_for_order(struct state *s, const struct sale *sale, int c)
 {
 	int i = home_of(sale, c);

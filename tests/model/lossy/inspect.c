@@ -1,10 +1,11 @@
 /*
- * A slot whose server is in another life is inspected before anything is sold from it.
+ * A slot whose fence names another incarnation of its server is inspected before it sells.
  *
- * TODAY (src/inspect/inspect.c): hub and suspects are held; their numbers, MySQL's cursors and the host's marks are
- * compared; then all of them are opened or closed, each from the hold.
- * NEXT: MySQL gives a base; the segment is read; the hub is told, and totals are exchanged; rows are written back; the
- * segment is opened if it still is what was read. A hub is opened at once, and then hears every segment.
+ * EARLIER: hub and suspect segments are locked; their numbers, MySQL's cursors and the host's high-water marks are compared;
+ * then each of them is opened or closed, if it is still locked.
+ * CURRENT (src/inspect): MySQL gives a base; the segment is read; the hub admits it, and totals are exchanged; rows are
+ * written back; the segment is opened if it is still as it was read. A hub is opened at once, and waits for every
+ * segment's report.
  */
 #include "model/lossy/lossy.h"
 
@@ -26,10 +27,10 @@ static void set_fence(struct state *s, int shard, int fence)
 bool needs_inspection(const struct state *s, int shard)
 {
 	int fence = fence_of(s, shard);
-	return fence != s->life[shard] && fence != CLOSED;
+	return fence != s->incarnation[shard] && fence != CLOSED;
 }
 
-/* TODAY */
+/* EARLIER */
 
 static bool first_and_last(const struct segment *g, int *first, int *last)
 {
@@ -56,7 +57,7 @@ static bool segment_is_whole(const struct state *s, int i, int host)
 {
 	const struct segment *g = &s->segments[i].now;
 	int cursor = s->db.cursor[i].next;
-	return g->last >= cursor - 1 && g->last >= s->marks[host][i] && s->hub.now.with[i].taken <= g->sent &&
+	return g->last >= cursor - 1 && g->last >= s->acknowledged[host][i] && s->hub.now.with[i].taken <= g->sent &&
 	       g->left == g->received - g->sent - g->last && list_is_whole(g, cursor);
 }
 
@@ -88,7 +89,7 @@ static bool hold(struct state *s, const struct sale *sale, int host)
 	return true;
 }
 
-static enum word go_on_today(struct state *s, const struct sale *sale)
+static enum word go_on_earlier(struct state *s, const struct sale *sale)
 {
 	struct inspection *job = &s->job;
 	if (job->phase == 1) {
@@ -98,12 +99,12 @@ static enum word go_on_today(struct state *s, const struct sale *sale)
 	}
 	for (int shard = 0; shard < SHARDS; shard++)
 		if (job->suspects >> shard & 1 && fence_of(s, shard) == HELD)
-			set_fence(s, shard, job->whole ? s->life[shard] : CLOSED);
+			set_fence(s, shard, job->whole ? s->incarnation[shard] : CLOSED);
 	memset(job, 0, sizeof *job);
 	return OK;
 }
 
-/* NEXT */
+/* CURRENT */
 
 enum { TELL_HUB = 2 }; /* a phase */
 
@@ -128,7 +129,7 @@ static enum word read_slot(struct state *s, const struct sale *sale)
 	if (!needs_inspection(s, shard))
 		return OTHER;
 	job->fence = (uint8_t)fence_of(s, shard);
-	job->life = s->life[shard];
+	job->incarnation = s->incarnation[shard];
 	if (shard == HUB)
 		return OK;
 	return_owners(s, sale, shard);
@@ -137,7 +138,7 @@ static enum word read_slot(struct state *s, const struct sale *sale)
 	job->sent = g->sent;
 	job->sold = g->sold;
 	job->last = g->last;
-	job->mark = s->marks[job->host][shard];
+	job->acknowledged = s->acknowledged[job->host][shard];
 	for (int c = 0; c < CLAIMERS; c++)
 		job->own[c] = g->own[c].number;
 	if (!keeps(NAMED_IN_MYSQL))
@@ -154,14 +155,14 @@ static enum word take_base(struct state *s, const struct sale *sale)
 static enum word count_hub(struct state *s, const struct sale *sale)
 {
 	(void)sale;
-	s->job.hub_inc = ++s->db.hub_inc;
+	s->job.term = ++s->db.term;
 	return OK;
 }
 
-/* A connection ends with its server, so a script at the slot itself is only sent in the life that was read. */
-static bool is_same_life(const struct state *s)
+/* A connection ends with its server, so a script at the slot itself reaches only the incarnation that was read. */
+static bool is_same_incarnation(const struct state *s)
 {
-	return s->job.life == s->life[s->job.target] || !keeps(ANY_LIFE_ACTS);
+	return s->job.incarnation == s->incarnation[s->job.target] || !keeps(ANY_INCARNATION_ACTS);
 }
 
 static enum word open_hub(struct state *s, const struct sale *sale)
@@ -169,10 +170,10 @@ static enum word open_hub(struct state *s, const struct sale *sale)
 	struct hub *h = &s->hub.now;
 	struct inspection *job = &s->job;
 	(void)sale;
-	if (h->fence != job->fence || !is_same_life(s))
+	if (h->fence != job->fence || !is_same_incarnation(s))
 		return OTHER;
-	h->fence = job->life;
-	h->inc = job->hub_inc;
+	h->fence = job->incarnation;
+	h->term = job->term;
 	h->heard = 0;
 	if (keeps(MARKS_SURVIVE)) {
 		h->empty = 0;
@@ -200,8 +201,8 @@ static bool takes_over(const struct inspection *job, struct segment *g, int numb
 }
 
 /*
- * What MySQL has above the segment's last number, by rows and held units: it counts as sold, and raises the last
- * number. A row replaces its customer's entry, and takes over the unit of that.
+ * Rows and held units of MySQL above the segment's last number count as sold, and raise the last number. A row replaces
+ * its customer's entry and takes over the unit of that entry.
  */
 static void write_back(const struct inspection *job, struct segment *g)
 {
@@ -219,12 +220,12 @@ static void write_back(const struct inspection *job, struct segment *g)
 	}
 }
 
-/* Numbers that this host was told of and nobody has are named lost, and hold units, as long as there are any. */
+/* Numbers that this host acknowledged and that are nowhere are named lost; each holds a unit while there are any. */
 static void name_lost(const struct inspection *job, struct segment *g)
 {
-	int first = (job->mark - 1) / RANGE * RANGE + 1;
+	int first = (job->acknowledged - 1) / RANGE * RANGE + 1;
 	for (int n = first > g->last ? first : g->last + 1;
-	     n <= job->mark && keeps(NO_HOLDING) && keeps(NAMED_IN_MYSQL); n++) {
+	     n <= job->acknowledged && keeps(NO_HOLDING) && keeps(NAMED_IN_MYSQL); n++) {
 		if (user_of(job, n) >= 0 || job->dead >> n & 1)
 			continue;
 		if (!g->left && keeps(HOLDS_MORE))
@@ -243,31 +244,31 @@ static bool is_as_read(const struct state *s)
 	const struct segment *g = &s->segments[job->target].now;
 	bool same = g->fence == job->fence && g->sold == job->sold && g->last == job->last &&
 		    g->received == job->received && g->sent == job->sent;
-	bool ahead = g->next > job->inc || (g->next && g->hub_inc > job->hub_inc);
-	return is_same_life(s) && ((same && !ahead) || !keeps(NO_COMPARISON));
+	bool ahead = g->next > job->base || (g->next && g->term > job->term);
+	return is_same_incarnation(s) && ((same && !ahead) || !keeps(NO_COMPARISON));
 }
 
 /* fence.lua */
 static enum word close_segment(struct state *s)
 {
 	struct segment *g = &s->segments[s->job.target].now;
-	if (is_same_life(s) && (g->fence == s->job.fence || !keeps(CLOSES_ANY)))
+	if (is_same_incarnation(s) && (g->fence == s->job.fence || !keeps(CLOSES_ANY)))
 		g->fence = CLOSED;
 	return REGRESS;
 }
 
-/* admit.lua. The hub first: its mark goes, totals are exchanged, and what the rows need is taken from it. */
+/* admit.lua. The hub clears its mark, totals are exchanged, and the units that the rows need are taken from it. */
 static enum word tell_hub(struct state *s, const struct sale *sale)
 {
 	struct hub *h = &s->hub.now;
 	struct inspection *job = &s->job;
-	int i = job->target, inc = keeps(INC_BY_LIFE) ? job->inc : job->life;
+	int i = job->target, base = keeps(BASE_BY_INCARNATION) ? job->base : job->incarnation;
 	if (!hub_is_open(s))
 		return FENCED;
-	if (keeps(INC_BY_LIFE) && inc < h->with[i].inc)
+	if (keeps(BASE_BY_INCARNATION) && base < h->with[i].base)
 		return REPLACED;
 	struct hub before = *h;
-	h->with[i].inc = (uint8_t)inc;
+	h->with[i].base = (uint8_t)base;
 	if (job->sent > h->with[i].taken) {
 		h->avail += (int8_t)(job->sent - h->with[i].taken);
 		h->with[i].taken = job->sent;
@@ -295,7 +296,7 @@ static enum word tell_hub(struct state *s, const struct sale *sale)
 		h->heard |= bit(i);
 	job->granted = h->with[i].granted;
 	job->taken = h->with[i].taken;
-	job->hub_inc = (uint8_t)hub_inc(h);
+	job->term = (uint8_t)hub_term(h);
 	return OK;
 }
 
@@ -316,8 +317,8 @@ static enum word write_segment(struct state *s, const struct sale *sale)
 	if (left < 0)
 		return close_segment(s);
 	g->left = (uint8_t)left;
-	g->hub_inc = job->hub_inc;
-	g->next = job->inc;
+	g->term = job->term;
+	g->next = job->base;
 	job->received = g->received;
 	job->sent = g->sent;
 	job->sold = g->sold;
@@ -326,8 +327,8 @@ static enum word write_segment(struct state *s, const struct sale *sale)
 }
 
 /*
- * mend.lua. After a failover of hub and segment both may have forgotten a return, which another segment has sold since.
- * Then the hub is told.
+ * mend.lua. After a failover hub and segment may both have lost a return whose unit another segment has sold since. Then
+ * the segment gives a unit to the hub.
  */
 static enum word give_back(struct state *s, int units)
 {
@@ -341,7 +342,7 @@ static enum word give_back(struct state *s, int units)
 	return LATER;
 }
 
-/* Or have given, which the hub has not been told yet. */
+/* Others may give units, or have given some of which the hub was not told yet. */
 static bool others_may_give(const struct state *s, const struct sale *sale)
 {
 	for (int i = 0; i < sale->segments; i++) {
@@ -352,7 +353,7 @@ static bool others_may_give(const struct state *s, const struct sale *sale)
 	return false;
 }
 
-/* settle.lua. The segment's numbers stand still now, and are what the hub hears. None opens before all were heard. */
+/* settle.lua. The segment's numbers no longer change, and the hub takes them. No segment opens before all have reported. */
 static enum word settle(struct state *s, const struct sale *sale)
 {
 	struct hub *h = &s->hub.now;
@@ -360,7 +361,7 @@ static enum word settle(struct state *s, const struct sale *sale)
 	int i = job->target;
 	if (!hub_is_open(s))
 		return FENCED;
-	if (hub_inc(h) != job->hub_inc || (h->with[i].inc != job->inc && keeps(INC_BY_LIFE)))
+	if (hub_term(h) != job->term || (h->with[i].base != job->base && keeps(BASE_BY_INCARNATION)))
 		return REPLACED;
 	h->heard |= bit(i);
 	if (!hub_heard_all(s, sale) && keeps(OPENS_UNHEARD))
@@ -378,19 +379,19 @@ static enum word open_segment(struct state *s, const struct sale *sale)
 {
 	struct inspection *job = &s->job;
 	struct segment *g = &s->segments[job->target].now;
-	if (s->losers && keeps(WORDS_OUTLIVE))
+	if (s->losers && keeps(NOTICES_OUTLIVE))
 		return LATER;
 	(void)sale;
-	bool same = g->fence == job->fence && g->next == job->inc;
-	if (!is_same_life(s) || (!same && keeps(NO_COMPARISON)))
+	bool same = g->fence == job->fence && g->next == job->base;
+	if (!is_same_incarnation(s) || (!same && keeps(NO_COMPARISON)))
 		return OTHER;
 	name_lost(job, g);
 	g->unowned = has_owner(g) ? 0 : g->sold;
-	g->fence = job->life;
-	g->inc = job->inc;
+	g->fence = job->incarnation;
+	g->base = job->base;
 	g->next = 0;
 	if (keeps(NUMBERS_GO_ON))
-		g->last = (uint8_t)(job->inc * RANGE);
+		g->last = (uint8_t)(job->base * RANGE);
 	return OK;
 }
 
@@ -412,7 +413,7 @@ static inspection_step *const *steps_at(int shard)
 	return !keeps(BASE_LATE) ? base_late : keeps(HUB_LAST) ? segment : hub_last;
 }
 
-static enum word go_on_next(struct state *s, const struct sale *sale)
+static enum word go_on_current(struct state *s, const struct sale *sale)
 {
 	inspection_step *const *steps = steps_at(s->job.target);
 	enum word word = steps[s->job.phase](s, sale);
@@ -423,26 +424,26 @@ static enum word go_on_next(struct state *s, const struct sale *sale)
 	return word;
 }
 
-/* The first step of it. */
-static bool begin_next(struct state *s, const struct sale *sale, int shard, int host)
+/* The first step of an inspection. */
+static bool begin_current(struct state *s, const struct sale *sale, int shard, int host)
 {
 	if (!needs_inspection(s, shard))
 		return false;
 	s->job = (struct inspection){ .target = (uint8_t)shard, .host = (uint8_t)host };
-	return go_on_next(s, sale) == OK;
+	return go_on_current(s, sale) == OK;
 }
 
 bool begin_inspection(struct state *s, const struct sale *sale, int shard, int host)
 {
-	return rules == TODAY ? hold(s, sale, host) : begin_next(s, sale, shard, host);
+	return rules == EARLIER ? hold(s, sale, host) : begin_current(s, sale, shard, host);
 }
 
 enum word go_on_inspecting(struct state *s, const struct sale *sale)
 {
-	return rules == TODAY ? go_on_today(s, sale) : go_on_next(s, sale);
+	return rules == EARLIER ? go_on_earlier(s, sale) : go_on_current(s, sale);
 }
 
-/* By another process than the one that stands still. */
+/* By a process other than the one that stands still. */
 void inspect(struct state *s, const struct sale *sale, int shard, int host, int steps)
 {
 	struct inspection other = s->job;

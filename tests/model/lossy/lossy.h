@@ -3,12 +3,12 @@
  *
  * The hub and each segment are on a shard of their own. A shard is the slot as its master has it, and one or two
  * copies, each an earlier state of the same slot: a replica applies its master's writes in order, so it is always some
- * prefix of them, and a failover to it loses the rest. The stores, messages and processes of one coupon lie around
- * them: MySQL, a drainer and an inspector that may stand still with what they have read, messages between hub and
- * segments that may arrive after any failover, customers with what they were told, hosts with their marks.
+ * prefix of them, and a failover to it loses the rest. Around the shards are the stores, messages and processes of one
+ * coupon: MySQL, a drainer and an inspector that may stand still with what they have read, messages between hub and
+ * segments that may arrive after any failover, customers with what they were told, hosts with high-water marks.
  *
- * Two sets of rules run on the same code: those of lua/ and src/sale as they are (TODAY), and those that
- * docs/design.md is to have for clusters (NEXT). A rule of NEXT can be broken on purpose (mutants).
+ * Two sets of rules run on the same code: those before segments had bases and hubs had terms (EARLIER), and those of lua/
+ * and docs/design.md (CURRENT). A rule of CURRENT can be broken on purpose (mutants).
  *
  *   scripts.c     what hub and segments do          properties.c  what must hold
  *   database.c    MySQL and the drainer             buyer.c       from here, without further faults, is all sold?
@@ -26,9 +26,9 @@
 
 enum { SEGMENTS = 2, CLAIMERS = 3, HOSTS = 2, COPIES = 2 };
 enum { HUB = SEGMENTS, SHARDS = SEGMENTS + 1 };
-enum { RANGE = 3, RANGES_MOST = 5 }; /* order numbers of one incarnation of a segment; bases that are explored */
+enum { RANGE = 3, RANGES_MOST = 5 }; /* order numbers above one base; bases that are explored */
 
-extern enum rules { TODAY, NEXT } rules; /* in force */
+extern enum rules { EARLIER, CURRENT } rules; /* in force */
 
 /* The sale that is searched. */
 struct sale {
@@ -54,71 +54,70 @@ struct sales {
 
 enum faults {
 	LATE_GRANTS = 1,    /* a grant may wait, also until after a failover */
-	LATE_REPORTS = 2,   /* what a segment says of itself may wait */
-	LATE_DRAIN = 4,     /* a drainer may stand still with what it has peeked, and with what it is to trim */
+	LATE_REPORTS = 2,   /* a segment's report may wait */
+	LATE_DRAIN = 4,     /* a drainer may stand still before the commit, and before the trim */
 	LATE_INSPECTOR = 8, /* an inspector may stand still between any two of its steps */
-	WORDS = 16,
-	KILLED_INSPECTOR = 128,
-	/* another one may be killed between its steps */ /* workers keep the hub's "sold out" and a list of winners */
-	RECOVERY = 32,                                    /* a closed sale is recovered, by host 0 */
-	LATE_ANSWERS = 64,                                /* what a worker tells a customer may wait */
-	LOST_OWNERS = 256,                                /* a segment may lose its owners alone, once */
+	WORDS = 16,         /* workers keep sold-out notices and a list of winners */
+	RECOVERY = 32,      /* a quarantined sale is recovered, by host 0 */
+	LATE_ANSWERS = 64,  /* a worker's answer to a customer may wait */
+	KILLED_INSPECTOR = 128, /* another inspector may be killed between its steps */
+	LOST_OWNERS = 256,  /* a segment may lose its owners alone, once */
 };
 
 enum watch {
 	R1_NUMBERS = 1,  /* a number belongs to one customer */
 	R2_BOOKS = 2,    /* units never leave the books, and are sold */
-	R2_WORD = 4,     /* "sold out" is true */
-	R3_TRUTH = 8,    /* who was told of an order has it, unless only servers that are gone had it */
+	R2_SOLD_OUT = 4,     /* "sold out" is true */
+	R3_TRUTH = 8,    /* an order that was told exists, unless only servers that are gone had it */
 	R3_WINNERS = 16, /* nobody who has an order is told "sold out" */
 	R4_NAMED = 32,   /* an order that is gone is named */
-	R5_OPEN = 64,    /* nothing is closed */
+	R5_OPEN = 64,    /* nothing is quarantined */
 	ALL = 127,
 	AFTER_RECOVERY = 128, /* only what goes wrong after a recovery counts */
 };
 
-/* A fence: the life of the server in which the slot is known to be whole, counted from 0, or one of these. */
+/* A fence: the incarnation of the server in which the slot was found whole, counted from 0, or one of these. */
 enum fence { HELD = 4, SUSPECT = 5, CLOSED = 6 };
 
 struct own {
 	uint8_t number : 5, listed : 1, : 2; /* listed: on the list of orders that MySQL does not have yet */
 };
 
-/* Totals as in lua/: received I, sent O, granted G, taken R. Numbers run on from the base, inc * RANGE. */
+/* Totals as in lua/: received I, sent O, granted G, taken R. Numbers run on from the base, base * RANGE. */
 struct segment {
-	uint8_t fence : 3, hub_inc : 3, : 2;
+	uint8_t fence : 3, term : 3, : 2;
 	uint8_t left : 4, received : 4;
 	uint8_t sent : 4, sold : 4;
-	uint8_t inc : 3, last : 5;
+	uint8_t base : 3, last : 5;
 	struct own own[CLAIMERS];
-	uint8_t next : 3; /* the incarnation for which an inspection has written here; 0: none, or it is open */
-	uint8_t unowned : 4, : 1; /* units that were sold and had no owner when it was opened, if there was no owner at all */
-	uint16_t lost, listed; /* numbers that are named lost and hold a unit; those that MySQL does not know yet */
+	uint8_t next : 3; /* the base for which an inspection has written here; 0: none, or it is open */
+	uint8_t unowned : 4, : 1; /* units sold when it was opened, if it had no owner at all then; else 0 */
+	uint16_t lost, listed; /* numbers that are named lost and hold a unit; those that MySQL does not have yet */
 	uint8_t zeros[4];
 };
 
 struct hub {
 	uint8_t fence : 3, empty : 2, heard : 2, sold_out : 1;
-	int8_t avail; /* below 0 until all segments were heard */
-	uint8_t inc;
+	int8_t avail; /* may be below 0 until all segments have reported */
+	uint8_t term;
 	struct {
 		uint8_t granted : 4, taken : 4;
-		uint8_t inc;
+		uint8_t base;
 	} with[SEGMENTS];
 	uint8_t zero;
 };
 
 /* A report (received, sent), or a grant (granted, taken). */
 struct message {
-	uint8_t there : 1, zero : 1, hub_inc : 3, seg_inc : 3; /* zero: nothing was left */
+	uint8_t there : 1, zero : 1, term : 3, base : 3; /* zero: nothing was left */
 	uint8_t in : 4, out : 4;
 };
 
 /* Dead letters are bits by number. One that is held has a unit. */
 struct database {
-	uint8_t row[CLAIMERS], hub_inc;
+	uint8_t row[CLAIMERS], term;
 	struct {
-		uint8_t next : 5, inc : 3;
+		uint8_t next : 5, base : 3;
 	} cursor[SEGMENTS];
 	uint16_t dead[SEGMENTS], held[SEGMENTS], zero;
 };
@@ -126,7 +125,7 @@ struct database {
 enum drain_phase { NO_BATCH, PEEKED, COMMITTED };
 
 struct drain {
-	uint8_t phase : 2, segment : 2, inc : 4;
+	uint8_t phase : 2, segment : 2, base : 4;
 	uint8_t number[CLAIMERS];
 	uint16_t lost;
 	uint8_t upto, zero;
@@ -134,22 +133,22 @@ struct drain {
 
 struct inspection {
 	uint16_t held, dead;
-	uint8_t mark;
+	uint8_t acknowledged;
 	uint8_t phase : 3, target : 2, host : 1, whole : 1, : 1; /* phase: steps that are done */
-	uint8_t fence : 3, life : 2, hub_inc : 3;
+	uint8_t fence : 3, incarnation : 2, term : 3;
 	uint8_t received : 4, sent : 4; /* as they were read, and later as they were written */
 	uint8_t sold : 4, suspects : 3, : 1;
 	uint8_t granted : 4, taken : 4; /* as the hub has them */
-	uint8_t last : 5, inc : 3;
+	uint8_t last : 5, base : 3;
 	uint8_t row[CLAIMERS], own[CLAIMERS], zero;
 };
 
 enum answer { NO_ANSWER, IS_WON, IS_MINE };
 
 struct claimer {
-	uint16_t told, gone; /* order numbers; gone: no server that confirmed it was left, or none had to */
-	uint8_t number : 5, answer : 2, : 1; /* what a worker is about to tell */
-	uint8_t life;
+	uint16_t told, gone; /* order numbers; gone: no server that confirmed it is left, or none had to */
+	uint8_t number : 5, answer : 2, : 1; /* what a worker is about to answer */
+	uint8_t incarnation;
 };
 
 struct state {
@@ -161,13 +160,13 @@ struct state {
 	} hub;
 	struct database db;
 	struct message reports[SEGMENTS], grants[SEGMENTS];
-	uint8_t losers; /* whom a worker refuses that keeps the hub's word */
+	uint8_t losers; /* whom a worker with a sold-out notice refuses */
 	uint8_t failovers;
-	uint8_t life[SHARDS], recovered;
+	uint8_t incarnation[SHARDS], recovered;
 	struct drain drain;
 	struct inspection job;
 	struct claimer claimers[CLAIMERS];
-	uint8_t marks[HOSTS][SEGMENTS];
+	uint8_t acknowledged[HOSTS][SEGMENTS];
 	uint8_t owners_lost, zero;
 };
 
@@ -181,9 +180,9 @@ bool hub_is_open(const struct state *s);
 bool has_owner(const struct segment *g);
 bool misses_owners(const struct segment *g);
 bool hub_heard_all(const struct state *s, const struct sale *sale);
-int segment_inc(const struct segment *g);
-int hub_inc(const struct hub *h);
-bool is_replaced(int inc, int known);
+int segment_base(const struct segment *g);
+int hub_term(const struct hub *h);
+bool is_replaced(int base, int known);
 struct message report_of(const struct segment *g);
 struct message totals_of(const struct hub *h, int i);
 
@@ -194,7 +193,7 @@ enum word exchange(struct state *s, const struct sale *sale, int i, struct messa
 		   struct message *grant);
 enum word confirm(struct state *s, int i, int c, int number);
 enum word hear_hub(struct state *s, int i, struct message *hearing); /* at the segment */
-enum word trim(struct state *s, int i, int inc, int upto);
+enum word trim(struct state *s, int i, int base, int upto);
 
 /* database.c */
 
@@ -211,7 +210,7 @@ void look_for_order(struct state *s, const struct sale *sale, int c);
 bool needs_inspection(const struct state *s, int shard);
 bool begin_inspection(struct state *s, const struct sale *sale, int shard, int host);
 enum word go_on_inspecting(struct state *s, const struct sale *sale);
-/* At once; steps: 0 for all, or after how many the process is killed. */
+/* In one step. steps: after how many of its own the process is killed; 0: it is not. */
 void inspect(struct state *s, const struct sale *sale, int shard, int host, int steps);
 
 /* recover.c */
@@ -226,10 +225,10 @@ enum kind {
 	TELL,      /* claimer */
 	DROP,      /* claimer */
 	DEBIT,     /* segment, way */
-	REPORT,    /* segment, want, way: a late one */
+	REPORT,    /* segment, want, way: a late report */
 	CREDIT,    /* segment: a late grant */
 	REDELIVER, /* segment, way */
-	HEAR,      /* segment, way: it learns of a new hub, and reports */
+	HEAR,      /* segment, way: it learns the new term, and reports */
 	REPLICATE, /* shard, copy */
 	FAILOVER,  /* shard, copy */
 	DRAIN,     /* segment, trimmed or not */
@@ -239,8 +238,8 @@ enum kind {
 	INSPECT, /* shard, host; way: 0, or after how many steps it is killed */
 	BEGIN,   /* shard, host */
 	GO_ON,
-	DOUBT, /* segment */
-	KEEP,  /* a worker keeps the hub's word and reads the winners */
+	SUSPECT_AGAIN, /* segment */
+	KEEP,  /* a worker takes a sold-out notice and reads the winners */
 	FORGET,
 	LOOK,    /* claimer: asks for an order that it was told of */
 	RECOVER, /* host */
@@ -251,13 +250,13 @@ enum kind {
 enum way {
 	AT_ONCE,
 	WAITS
-}; /* what comes of it is delivered at once, or waits in the mailbox in place of what is there */
+}; /* a message is delivered at once, or waits in the mailbox, where it replaces another one */
 
 struct step {
 	uint8_t kind, at, arg, way;
 };
 
-/* What may be done with a claim that finds nothing left: its question waits, or is put at once. */
+/* A claim that finds nothing left asks the hub: the question waits, or is put at once. */
 enum { QUESTION_WAITS = 1, ASKS = 2 };
 
 enum { STEPS_MOST = 128 };
@@ -328,11 +327,11 @@ struct fault_row {
 	struct sale sale;
 };
 
-extern const struct fault_row faults[]; /* that TODAY has */
+extern const struct fault_row faults[]; /* that EARLIER has */
 extern const size_t fault_count;
-extern const struct sales quick_sales, long_sales; /* of NEXT */
+extern const struct sales quick_sales, long_sales; /* of CURRENT */
 
-/* The quick sales of NEXT. */
+/* The quick sales of CURRENT. */
 enum quick {
 	ONCE,
 	ONCE_WAIT,

@@ -1,4 +1,4 @@
-/* src/recover/recover.c, all at once: MySQL gets every order that is known anywhere, and the slots are written anew. */
+/* A recovery in one step: every order that is found anywhere is inserted, and the slots are written anew. */
 #include "model/lossy/lossy.h"
 
 #include <string.h>
@@ -17,11 +17,11 @@ static void raise(int *last, int number)
 		*last = number;
 }
 
-/* What MySQL, the owners and the marks of this host know of; customers' lists are read when numbers are missing. */
+/* From MySQL, the owners and the high-water marks of this host; customers' lists are read when numbers are missing. */
 static int last_known(const struct state *s, const struct sale *sale, int i, int host)
 {
 	int last = s->db.cursor[i].next - 1;
-	raise(&last, s->marks[host][i]);
+	raise(&last, s->acknowledged[host][i]);
 	for (int c = 0; c < sale->claimers; c++)
 		if (home_of(sale, c) == i)
 			raise(&last, s->segments[i].now.own[c].number);
@@ -69,7 +69,7 @@ static void write_anew(struct state *s, const struct sale *sale, int i, int last
 {
 	struct segment *g = &s->segments[i].now;
 	*g = (struct segment){
-		.fence = s->life[i], .received = (uint8_t)last, .sold = (uint8_t)last, .last = (uint8_t)last
+		.fence = s->incarnation[i], .received = (uint8_t)last, .sold = (uint8_t)last, .last = (uint8_t)last
 	};
 	for (int c = 0; c < sale->claimers; c++)
 		if (home_of(sale, c) == i)
@@ -78,7 +78,7 @@ static void write_anew(struct state *s, const struct sale *sale, int i, int last
 	s->hub.now.with[i].granted = (uint8_t)last;
 }
 
-/* Scripts and messages of the generation before are refused from now on. */
+/* Scripts and messages of the generation before are refused from here on. */
 void recover(struct state *s, const struct sale *sale, int host)
 {
 	memset(&s->job, 0, sizeof s->job);
@@ -87,7 +87,7 @@ void recover(struct state *s, const struct sale *sale, int host)
 	memset(s->grants, 0, sizeof s->grants);
 	s->losers = 0;
 	s->recovered = 1;
-	s->hub.now = (struct hub){ .fence = s->life[HUB] };
+	s->hub.now = (struct hub){ .fence = s->incarnation[HUB] };
 	for (int i = 0; i < sale->segments; i++) {
 		int last = last_known(s, sale, i, host);
 		rescue_all(s, sale, i, last);

@@ -4,55 +4,46 @@
 usage: replay.py [TRACES [SEED]]
 
 One server stands for all shards. A copy of a shard is what its keys held when the copy caught up; a failover puts that back.
-A life of a server is its number, in the fence. Numbers of incarnation N, 1 to 3 in the model, are N * 2^20 + 1 to 3. MySQL, the
-marks of hosts, and what customers were told are the model's alone: what a script is given of them is taken from the trace.
+A fence names an incarnation by its number. Order numbers 1 to 3 above base N of the model are N * 2^20 + 1 to 3. MySQL, high-water
+marks, and what customers were told exist in the model only: what a script is given of them is taken from the trace.
 """
 
-import os
 import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 import real  # noqa: E402
 from real import Different, pairs, same, same_fields, words  # noqa: E402
-from tap import case, comment, need_all, run_cases  # noqa: E402
 
-MODEL = os.environ.get("MODEL") or str(real.BUILD / "tests/model/lossy/lossy")
-SOAK = os.environ.get("SECKILL_SOAK") == "1"
-TRACES = int(sys.argv[1]) if len(sys.argv) > 1 else 5000 if SOAK else 150
-SEED = int(sys.argv[2]) if len(sys.argv) > 2 else int.from_bytes(os.urandom(4), "big")
-
-SCRIPTS = ("open_hub", "open_segment", "claim", "debit", "exchange", "fence", "confirm", "peek", "trim", "term", "admit", "mend",
-           "settle", "reopen")
 RANGE, HUB, SUSPECT, CLOSED = 3, 2, 5, 6  # as in lossy.h
 QUESTION_WAITS, ASKS = 1, 2
 AT_ONCE = 0
 COMMITTED = 2
 
-# What replay must notice: a script, a text in it, and what stands there instead.
+# What replay must notice: its name, a script, a text in it, and what replaces that.
 BROKEN = (
     ("a report of an earlier segment counts", "exchange", "its_base < B or ", ""),
     ("a report to an earlier hub counts", "exchange", " or its_term < term", ""),
-    ("a new hub grants at once", "exchange", "if string.find(heard, '0', 1, true) then return save('UNHEARD') end", ""),
-    ("a new hub does not learn what segments have received", "exchange", "avail + G - received + sent - R", "avail + sent - R"),
-    ("a new hub does not learn what segments have sent", "exchange", "avail + G - received + sent - R", "avail + G - received"),
-    ("a new hub keeps its marks", "term", "'empty', none, ", ""),
-    ("a new hub has heard all", "term", "'heard', none, ", ""),
-    ("the segment does not learn of a term", "debit", "> term then", "> term + 9 then"),
+    ("a hub in a new term grants at once", "exchange", "if string.find(heard, '0', 1, true) then return save('UNHEARD') end", ""),
+    ("a hub in a new term does not take over what segments have received", "exchange", "avail + G - received + sent - R", "avail + sent - R"),
+    ("a hub in a new term does not take over what segments have sent", "exchange", "avail + G - received + sent - R", "avail + G - received"),
+    ("a hub in a new term keeps its marks", "term", "'empty', none, ", ""),
+    ("a hub in a new term counts all segments as heard", "term", "'heard', none, ", ""),
+    ("a segment does not take over a new term", "debit", "> term then", "> term + 9 then"),
     ("an earlier base is admitted", "admit", "if base < tonumber(h[11])", "if false"),
-    ("what an admitted segment has sent is not taken", "admit", "  taken = sent\n", ""),
-    ("what an admitted segment has received was not granted", "admit", "math.max(received, taken + sold)", "taken + sold"),
+    ("what an admitted segment has sent does not count as taken", "admit", "  taken = sent\n", ""),
+    ("what an admitted segment has received does not count as granted", "admit", "math.max(received, taken + sold)", "taken + sold"),
     ("the mark of an admitted segment stays", "admit", " .. '0' .. ", " .. string.sub(empty, i + 1, i + 1) .. "),
     ("a segment is mended over a later inspection", "mend", "base < tonumber(s[6]) or ", ""),
-    ("what is written back is not sold", "mend", "sold = sold + tonumber(units)", ""),
-    ("what the hub has granted is not received", "mend", "math.max(s[4], tonumber(ARGV[8]))", "tonumber(s[4])"),
-    ("what the hub has taken was not sent", "mend", "math.max(s[5], tonumber(ARGV[9]))", "tonumber(s[5])"),
+    ("units that are written back do not count as sold", "mend", "sold = sold + tonumber(units)", ""),
+    ("what the hub has granted does not count as received", "mend", "math.max(s[4], tonumber(ARGV[8]))", "tonumber(s[4])"),
+    ("what the hub has taken does not count as sent", "mend", "math.max(s[5], tonumber(ARGV[9]))", "tonumber(s[5])"),
     ("a segment is heard under an earlier base", "settle", "h[2] ~= ARGV[3] or ", ""),
-    ("numbers go on", "reopen", "'last', base, ", ""),
+    ("order numbers go on from the last one", "reopen", "'last', base, ", ""),
     ("lost numbers hold no units", "reopen", "left - named", "left"),
-    ("owners are lost, and nobody looks", "claim", "if count ~= 0 or", "if true or"),
+    ("a segment without its owners sells on", "claim", "if count ~= 0 or", "if true or"),
     ("units without owners are not noted", "reopen", "'unowned', sold + named", "'unowned', 0"),
-    ("a trim of any incarnation", "trim", "~= ARGV[1]", "== ''"),
+    ("a trim under any base", "trim", "~= ARGV[1]", "== ''"),
 )
 
 
@@ -61,8 +52,8 @@ def number(n):
     return (n - 1) // RANGE * 2**20 + (n - 1) % RANGE + 1 if n else 0
 
 
-def base(inc):
-    return inc << 20
+def base(ranges):
+    return ranges << 20
 
 
 def fence(value):
@@ -74,20 +65,22 @@ def bits(value, count):
 
 
 class Inspection:
-    """What one of them remembers of what it has read."""
+    """What an inspection has read."""
 
     def __init__(self, target):
         self.target, self.fence, self.read, self.granted, self.taken, self.term = target, None, None, 0, 0, 0
 
 
-class Replay:
-    """One trace on one coupon of its own."""
+class Replay(real.Trace):
+    PROGRAM = "lossy/lossy"
+    SCRIPTS = ("open_hub", "open_segment", "claim", "debit", "exchange", "fence", "confirm", "peek", "trim", "term", "admit",
+               "mend", "settle", "reopen")
+    BROKEN = BROKEN
+    KNOWN, LENGTH = (100, 3), (150, 5000)
 
     def __init__(self, redis, shas, sale):
-        self.redis, self.shas, self.sale, self.before = redis, shas, sale, sale["state"]
-        self.segments, self.copies = sale["segments"], {}
-        self.hub, self.job, self.others = f"{sale['trace']}:hub", None, []
-        self.all([("DEL", key) for i in range(self.segments) for key in [self.hub, *self.keys(i)]])
+        super().__init__(redis, shas, sale)
+        self.before, self.copies, self.job, self.others = sale["state"], {}, None, []
         self.run("open_hub", [self.hub], fence(0), sale["units"], self.segments, 0, 0)
         for i, units in enumerate(sale["first"]):
             self.run("open_segment", self.keys(i)[:1], fence(0), 0, 0, units)
@@ -99,14 +92,19 @@ class Replay:
     def all(self, commands):
         return self.redis.all(commands)
 
-    def keys(self, segment):
-        return [f"{self.sale['trace']}:{segment}:{part}" for part in ("segment", "owners", "orders")]
+    @staticmethod
+    def text(step):
+        return f"{step['step']} at {step['at']} {step['arg']} {step['way']} -> {step['word']}"
+
+    @staticmethod
+    def summary(step):
+        return f"{step['step']} {step['word']}"
 
     def run(self, name, keys, *args):
-        return self.all([("EVALSHA", self.shas[name], len(keys), *keys, *args)])[0]
+        return self.all([self.script(name, keys, *args)])[0]
 
-    def life(self, shard):
-        return fence(self.before["life"][shard])
+    def incarnation(self, shard):
+        return fence(self.before["incarnation"][shard])
 
     # Copies
 
@@ -129,15 +127,15 @@ class Replay:
     def claim(self, segment, user, *totals):
         """totals: granted, taken, base, term."""
         keys = self.keys(segment)
-        answer = words(*self.run("claim", keys, 1, self.life(segment), user, " ".join(map(str, totals)), ""))
+        answer = words(*self.run("claim", keys, 1, self.incarnation(segment), user, " ".join(map(str, totals)), ""))
         if answer[0] == "REGRESS":
-            self.close(segment, self.life(segment))
+            self.close(segment, self.incarnation(segment))
         return answer
 
     def exchange(self, segment, received, sent, left, of_base, term, want):
-        reply = self.run("exchange", [self.hub], self.life(HUB), segment, received, sent, left, of_base, term, want, 64, "")
+        reply = self.run("exchange", [self.hub], self.incarnation(HUB), segment, received, sent, left, of_base, term, want, 64, "")
         if reply[0] == "REGRESS":
-            self.close(HUB, self.life(HUB))
+            self.close(HUB, self.incarnation(HUB))
         return reply
 
     def credit(self, segment, totals):
@@ -150,7 +148,7 @@ class Replay:
         if not m:
             return None
         left = (0 if m["zero"] else 1,) if kind == "reports" else ()
-        return (m["in"], m["out"], *left, base(m["inc"]), m["term"])
+        return (m["in"], m["out"], *left, base(m["base"]), m["term"])
 
     # Steps; each returns the word
 
@@ -176,7 +174,7 @@ class Replay:
         segment, user, n = self.sale["homes"][step["at"]], step["at"] + 1, self.before["answers"][step["at"]]
         if not self.before["confirmed"][step["at"]]:
             return "OK"
-        word = self.run("confirm", self.keys(segment)[:2], self.life(segment), user, number(n))[0]
+        word = self.run("confirm", self.keys(segment)[:2], self.incarnation(segment), user, number(n))[0]
         if word == "OK":
             self.all([("HDEL", self.keys(segment)[0], "confirms")])
             self.replicate(segment, 0)
@@ -184,7 +182,7 @@ class Replay:
 
     def step_debit(self, step, *args):
         segment = step["at"]
-        reply = self.run("debit", self.keys(segment)[:1], self.life(segment), *(args or (1, "")))
+        reply = self.run("debit", self.keys(segment)[:1], self.incarnation(segment), *(args or (1, "")))
         if reply[0] != "OK":
             return reply[0]
         left, received, sent, of_base, term = reply[1:]
@@ -226,18 +224,18 @@ class Replay:
     def step_peek(self, step):
         drain, segment = step["state"]["drain"], step["at"]
         of_base, *records = self.run("peek", [self.keys(segment)[0], self.keys(segment)[2]], 0, 99)
-        same(of_base, str(base(drain["inc"])), "the base that was peeked")
+        same(of_base, str(base(drain["base"])), "the base that was peeked")
         same(records, self.all([("LRANGE", self.keys(segment)[2], 0, -1)])[0], "what was peeked")
         return ""
 
     def step_trim(self, step):
         drain = self.before["drain"]
         keys = self.keys(drain["segment"])
-        trimmed = self.run("trim", [keys[0], keys[2]], base(drain["inc"]), number(drain["upto"]))
+        trimmed = self.run("trim", [keys[0], keys[2]], base(drain["base"]), number(drain["upto"]))
         return "REPLACED" if trimmed == -2 else "OK"
 
-    def step_doubt(self, step):
-        self.run("fence", self.keys(step["at"])[:1], self.life(step["at"]), fence(SUSPECT))
+    def step_suspect(self, step):
+        self.run("fence", self.keys(step["at"])[:1], self.incarnation(step["at"]), fence(SUSPECT))
         return ""
 
     def nothing(self, step):
@@ -292,14 +290,14 @@ class Replay:
     def inspect_count(self, step, _):
         return step["word"]
 
-    def is_same_life(self, job):
+    def is_same_incarnation(self, job):
         """A connection ends with its server."""
-        return job["life"] == self.before["life"][self.job.target]
+        return job["incarnation"] == self.before["incarnation"][self.job.target]
 
     def inspect_begin_term(self, _, job):
-        if not self.is_same_life(job):
+        if not self.is_same_incarnation(job):
             return "OTHER"
-        word = self.run("term", [self.hub], self.job.fence, self.life(HUB), job["term"], 0)[0]
+        word = self.run("term", [self.hub], self.job.fence, self.incarnation(HUB), job["term"], 0)[0]
         return "OTHER" if word in ("FENCED", "REPLACED") else word
 
     def written_back(self, job):
@@ -315,14 +313,14 @@ class Replay:
             yield number(n), 0 if user is None else user + 1, 0 if takes_over else 1
 
     def close_segment(self, job):
-        if self.is_same_life(job):
+        if self.is_same_incarnation(job):
             self.close(self.job.target, self.job.fence)
         return "REGRESS"
 
     def inspect_admit(self, _, job):
         sold, _, received, sent = map(int, self.job.read)
         sold += sum(units for _, _, units in self.written_back(job))
-        reply = self.run("admit", [self.hub], self.life(HUB), self.job.target, base(job["inc"]), received, sent, sold)
+        reply = self.run("admit", [self.hub], self.incarnation(HUB), self.job.target, base(job["base"]), received, sent, sold)
         if reply[0] == "SHORT":
             return self.close_segment(job)
         if reply[0] == "OK":
@@ -330,13 +328,13 @@ class Replay:
         return reply[0]
 
     def inspect_mend(self, _, job, give=0):
-        if not self.is_same_life(job):
+        if not self.is_same_incarnation(job):
             return "OTHER"
         orders = " ".join(f"{n} {user} {units}" for n, user, units in self.written_back(job))
         granted, taken = self.job.granted, self.job.taken
         if give:
             orders, granted, taken = "", self.job.read[2], int(self.job.read[3]) + give
-        reply = self.run("mend", self.keys(self.job.target)[:2], self.job.fence, *self.job.read, base(job["inc"]), orders,
+        reply = self.run("mend", self.keys(self.job.target)[:2], self.job.fence, *self.job.read, base(job["base"]), orders,
                          granted, taken, self.job.term)
         if reply[0] == "SHORT":
             return self.close_segment(job)
@@ -347,12 +345,12 @@ class Replay:
     def others_may_give(self):
         for i in range(self.segments):
             g, taken = self.before["segments"][i], self.before["hub"][f"with{i}"][1]
-            if g["fence"] != self.before["life"][i] and (g["left"] or g["O"] > taken):
+            if g["fence"] != self.before["incarnation"][i] and (g["left"] or g["O"] > taken):
                 return True
         return False
 
     def inspect_settle(self, _, job):
-        word, *numbers = self.run("settle", [self.hub], self.life(HUB), self.job.target, base(job["inc"]), self.job.term)
+        word, *numbers = self.run("settle", [self.hub], self.incarnation(HUB), self.job.target, base(job["base"]), self.job.term)
         if word != "OK":
             return word
         unheard, avail = numbers
@@ -367,12 +365,12 @@ class Replay:
         return "LATER" if self.others_may_give() else self.close_segment(job)
 
     def inspect_reopen(self, _, job):
-        if not self.is_same_life(job):
+        if not self.is_same_incarnation(job):
             return "OTHER"
-        told = job["mark"]
+        told = job["acknowledged"]
         lost = (base((told - 1) // RANGE) + 1, number(told)) if number(told) > int(self.job.read[1]) else ("", "")
         keys = self.keys(self.job.target)
-        return self.run("reopen", [keys[0], keys[2], keys[1]], self.job.fence, base(job["inc"]), self.life(self.job.target), *lost)[0]
+        return self.run("reopen", [keys[0], keys[2], keys[1]], self.job.fence, base(job["base"]), self.incarnation(self.job.target), *lost)[0]
 
     def inspect_take_base(self, step, _):
         return step["word"]
@@ -389,11 +387,7 @@ class Replay:
         self.before = step["state"]
 
     def check_slots(self, state):
-        reads = [("HGETALL", self.hub)]
-        for i in range(self.segments):
-            segment, owners, orders = self.keys(i)
-            reads += [("HGETALL", segment), ("HGETALL", owners), ("LRANGE", orders, 0, -1)]
-        hub, *rest = self.all(reads)
+        hub, *rest = self.all(self.reads())
         self.check_hub(pairs(hub), state["hub"])
         for i, g in enumerate(state["segments"]):
             self.check_segment(i, g, pairs(rest[3 * i]), pairs(rest[3 * i + 1]), rest[3 * i + 2])
@@ -402,16 +396,16 @@ class Replay:
         wanted = {name: hub[name] for name in ("avail", "sold_out", "term")}
         wanted |= {name: bits(hub[name], self.segments) for name in ("empty", "heard")} | {"fence": fence(hub["fence"])}
         for i in range(self.segments):
-            granted, taken, inc = hub[f"with{i}"]
-            wanted |= {f"G{i}": granted, f"R{i}": taken, f"B{i}": base(inc)}
+            granted, taken, ranges = hub[f"with{i}"]
+            wanted |= {f"G{i}": granted, f"R{i}": taken, f"B{i}": base(ranges)}
         same_fields(got, wanted, "hub")
         if got.get("opening", "0") != "0":  # for how long workers keep a word is not modelled
             self.all([("HSET", self.hub, "opening", 0)])
 
     def check_segment(self, i, g, got, owners, orders):
         wanted = {name: g[name] for name in ("left", "I", "O", "sold", "term")}
-        last = base(g["inc"]) if g["last"] == g["inc"] * RANGE else number(g["last"])
-        wanted |= {"fence": fence(g["fence"]), "last": last, "base": base(g["inc"])}
+        last = base(g["base"]) if g["last"] == g["base"] * RANGE else number(g["last"])
+        wanted |= {"fence": fence(g["fence"]), "last": last, "base": base(g["base"])}
         same_fields(got, wanted, f"segment {i}")
         same(got.get("next", "0"), str(base(g["next"])), f"next of segment {i}")
         same(owners, {str(c + 1): str(number(n)) for c, n in enumerate(g["own"]) if n}, f"owners of {i}")
@@ -420,56 +414,5 @@ class Replay:
         same([order.split("|")[:2] for order in orders], [[str(n), user] for n, user in sorted(listed)], f"orders of {i}")
 
 
-def replay(redis, shas, read):
-    """How many steps were the same; raises Different with the way to the first that is not."""
-    count = 0
-    for sale, steps in read:
-        there = Replay(redis, shas, sale)
-        for n, step in enumerate(steps, 1):
-            try:
-                there.take(step)
-            except Different as difference:
-                way = [f"{s['step']} at {s['at']} {s['arg']} {s['way']} -> {s['word']}" for s in steps[:n]]
-                raise Different("\n".join([f"trace {sale['trace']}, step {n}: {difference}", str(sale), *way]))
-            count += 1
-    return count
-
-
-@case("random traces of the lossy model go the same way on Redis")
-def traces_agree(redis, read):
-    count = replay(redis, real.load(redis, SCRIPTS), read)
-    kinds = {}
-    for _, steps in read:
-        for step in steps:
-            word = f"{step['step']} {step['word']}"
-            kinds[word] = kinds.get(word, 0) + 1
-    comment(f"{len(read)} traces, {count} steps")
-    comment(", ".join(f"{word} {n}" for word, n in sorted(kinds.items())))
-
-
-def expect_difference(read, name, *broken):
-    @case(f"a script that is broken shows: {name}")
-    def shows(redis, _):
-        try:
-            replay(redis, real.load(redis, SCRIPTS, *broken), read)
-        except Different as difference:
-            comment(str(difference).splitlines()[0])
-            return
-        raise AssertionError(f"{len(read)} traces, and no difference")
-
-
-def main():
-    need_all("redis-server")
-    comment(f"seed {SEED}: replay.py {TRACES} {SEED}")
-    known = real.traces(MODEL, 100, 3)  # always the same: whether a fault shows must not be luck
-    for broken in BROKEN:
-        expect_difference(known, *broken)
-    redis = real.Redis()
-    try:
-        return run_cases(redis, real.traces(MODEL, TRACES, SEED))
-    finally:
-        redis.stop()
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(real.main(Replay, "random traces of the lossy model go the same way on Redis"))

@@ -1,4 +1,4 @@
-/* What runs on hub and segments, each an atomic step. As in lua/, with the names of there; NEXT as README.md has it. */
+/* The scripts of lua/, each an atomic step, with the names of the Lua; EARLIER as they were before bases and terms. */
 #include "model/lossy/lossy.h"
 
 const char *const word_names[WORDS_COUNT] = {
@@ -14,38 +14,38 @@ static int max(int a, int b)
 
 bool segment_is_open(const struct state *s, int i)
 {
-	return s->segments[i].now.fence == s->life[i];
+	return s->segments[i].now.fence == s->incarnation[i];
 }
 
 bool hub_is_open(const struct state *s)
 {
-	return s->hub.now.fence == s->life[HUB];
+	return s->hub.now.fence == s->incarnation[HUB];
 }
 
-/* Incarnations: a segment's is its base, in ranges; a hub's is counted by MySQL. */
+/* What orders messages: a segment's base, in ranges, and the hub's term; MySQL counts both. */
 
-int segment_inc(const struct segment *g)
+int segment_base(const struct segment *g)
 {
-	return keeps(INC_BY_LIFE) ? g->inc : g->fence;
+	return keeps(BASE_BY_INCARNATION) ? g->base : g->fence;
 }
 
-int hub_inc(const struct hub *h)
+int hub_term(const struct hub *h)
 {
-	return keeps(INC_BY_LIFE) ? h->inc : h->fence;
+	return keeps(BASE_BY_INCARNATION) ? h->term : h->fence;
 }
 
-/* Lives of servers are random text: one can see that another is not the same, not which was first. */
-bool is_replaced(int inc, int known)
+/* Incarnations of servers are random text: two can be compared for equality, but not ordered. */
+bool is_replaced(int base, int known)
 {
-	return keeps(INC_BY_LIFE) ? inc < known : inc != known;
+	return keeps(BASE_BY_INCARNATION) ? base < known : base != known;
 }
 
 struct message report_of(const struct segment *g)
 {
 	return (struct message){ .there = 1,
 				 .zero = g->left == 0,
-				 .hub_inc = g->hub_inc,
-				 .seg_inc = (uint8_t)segment_inc(g),
+				 .term = g->term,
+				 .base = (uint8_t)segment_base(g),
 				 .in = g->received,
 				 .out = g->sent };
 }
@@ -53,8 +53,8 @@ struct message report_of(const struct segment *g)
 struct message totals_of(const struct hub *h, int i)
 {
 	return (struct message){ .there = 1,
-				 .hub_inc = (uint8_t)hub_inc(h),
-				 .seg_inc = h->with[i].inc,
+				 .term = (uint8_t)hub_term(h),
+				 .base = h->with[i].base,
 				 .in = h->with[i].granted,
 				 .out = h->with[i].taken };
 }
@@ -69,10 +69,10 @@ bool has_owner(const struct segment *g)
 	return any;
 }
 
-/* NEXT: keys of a slot move one by one, and the owners may be lost alone. */
+/* CURRENT: keys of a slot are moved one by one, and the owners may be lost alone. */
 bool misses_owners(const struct segment *g)
 {
-	return rules == NEXT && keeps(OWNERS_UNSEEN) && g->sold > g->unowned && !has_owner(g);
+	return rules == CURRENT && keeps(OWNERS_UNSEEN) && g->sold > g->unowned && !has_owner(g);
 }
 
 static bool closed_for_owners(struct segment *g)
@@ -103,10 +103,10 @@ enum word claim(struct state *s, int i, int c, int *number)
 	return WON;
 }
 
-/* 200 for an order from before: is it there, under the fence? Today nothing is asked. */
+/* Before a repeated claim gets 200: is its order there, under the fence? EARLIER: this is not checked. */
 enum word confirm(struct state *s, int i, int c, int number)
 {
-	if (rules == TODAY || !keeps(CONFIRM_ANY))
+	if (rules == EARLIER || !keeps(CONFIRM_ANY))
 		return OK;
 	if (!segment_is_open(s, i))
 		return FENCED;
@@ -120,9 +120,9 @@ enum word credit(struct state *s, int i, struct message m)
 		return FENCED;
 	if (closed_for_owners(g))
 		return FENCED;
-	if (rules == NEXT && is_replaced(m.seg_inc, segment_inc(g)) && keeps(GRANT_ANY_SEGMENT))
+	if (rules == CURRENT && is_replaced(m.base, segment_base(g)) && keeps(GRANT_ANY_SEGMENT))
 		return REPLACED;
-	if (rules == NEXT && is_replaced(m.hub_inc, g->hub_inc) && keeps(GRANT_ANY_HUB))
+	if (rules == CURRENT && is_replaced(m.term, g->term) && keeps(GRANT_ANY_HUB))
 		return REPLACED;
 	if (m.out > g->sent) {
 		g->fence = CLOSED;
@@ -146,14 +146,14 @@ enum word debit(struct state *s, int i, struct message *report)
 	return OK;
 }
 
-/* NEXT: what the segment has, for a hub in a new incarnation, which it knows from now on. */
+/* CURRENT: a report to a hub in a new term, which the segment takes over. */
 enum word hear_hub(struct state *s, int i, struct message *hearing)
 {
 	struct segment *g = &s->segments[i].now;
 	if (!segment_is_open(s, i))
 		return FENCED;
-	if (!is_replaced(hub_inc(&s->hub.now), g->hub_inc) || !keeps(INC_BY_LIFE))
-		g->hub_inc = (uint8_t)hub_inc(&s->hub.now);
+	if (!is_replaced(hub_term(&s->hub.now), g->term) || !keeps(BASE_BY_INCARNATION))
+		g->term = (uint8_t)hub_term(&s->hub.now);
 	*hearing = report_of(g);
 	return OK;
 }
@@ -175,14 +175,14 @@ static int first_listed(const struct segment *g)
 	return first;
 }
 
-/* Today by difference, from whatever is at the head; next by number, and by the incarnation that was peeked. */
-enum word trim(struct state *s, int i, int inc, int upto)
+/* EARLIER: as many records as were committed, from the head. CURRENT: by number, under the base that was peeked. */
+enum word trim(struct state *s, int i, int base, int upto)
 {
 	struct segment *g = &s->segments[i].now;
 	int first = first_listed(g);
-	if (rules == NEXT && inc != g->inc && keeps(TRIM_ANY_INC))
+	if (rules == CURRENT && base != g->base && keeps(TRIM_ANY_BASE))
 		return REPLACED;
-	if (rules == TODAY)
+	if (rules == EARLIER)
 		for (int count = first ? upto - first + 1 : 0; count > 0; count--)
 			drop_listed(g, first_listed(g));
 	else
@@ -195,7 +195,7 @@ enum word trim(struct state *s, int i, int inc, int upto)
 
 bool hub_heard_all(const struct state *s, const struct sale *sale)
 {
-	return rules == TODAY || s->hub.now.heard == bit(sale->segments) - 1;
+	return rules == EARLIER || s->hub.now.heard == bit(sale->segments) - 1;
 }
 
 static void take_back(struct hub *h, int i, int sent)
@@ -211,7 +211,7 @@ static void take_back(struct hub *h, int i, int sent)
 static enum word grant(struct state *s, const struct sale *sale, int i, int want, struct message *to)
 {
 	struct hub *h = &s->hub.now;
-	if (rules == NEXT && s->losers && keeps(WORDS_OUTLIVE_GRANT))
+	if (rules == CURRENT && s->losers && keeps(NOTICES_OUTLIVE_GRANT))
 		return LATER;
 	int units = max(want, 2 * h->avail / sale->segments);
 	units = units < h->avail ? units : h->avail;
@@ -224,15 +224,15 @@ static enum word grant(struct state *s, const struct sale *sale, int i, int want
 
 static bool is_for_others(const struct hub *h, int i, struct message r)
 {
-	if (rules == TODAY)
+	if (rules == EARLIER)
 		return false;
-	return (is_replaced(r.seg_inc, h->with[i].inc) && keeps(REPORT_ANY_SEGMENT)) ||
-	       (is_replaced(r.hub_inc, hub_inc(h)) && keeps(REPORT_ANY_HUB));
+	return (is_replaced(r.base, h->with[i].base) && keeps(REPORT_ANY_SEGMENT)) ||
+	       (is_replaced(r.term, hub_term(h)) && keeps(REPORT_ANY_HUB));
 }
 
 /*
- * NEXT: the first report to a hub in a new incarnation. The segment refuses by now what an earlier one has granted, so that
- * its totals are the hub's, too, whether the hub knew less or more.
+ * CURRENT: the first report to a hub in a new term. The segment already refuses grants of earlier terms, so its totals are
+ * complete, and the hub takes them whether its own were lower or higher.
  */
 static void hear(struct hub *h, int i, struct message r)
 {
@@ -240,7 +240,7 @@ static void hear(struct hub *h, int i, struct message r)
 	if (h->heard >> i & 1)
 		return;
 	h->heard |= bit(i);
-	h->with[i].inc = r.seg_inc;
+	h->with[i].base = r.base;
 	if (r.in > granted ? keeps(NO_RAISE) : keeps(RAISES_ONLY))
 		granted = r.in;
 	if (r.out < taken && keeps(RAISES_ONLY))
@@ -257,7 +257,7 @@ enum word exchange(struct state *s, const struct sale *sale, int i, struct messa
 		return FENCED;
 	if (is_for_others(h, i, r))
 		return REPLACED;
-	if (rules == NEXT)
+	if (rules == CURRENT)
 		hear(h, i, r);
 	if (r.in > h->with[i].granted) {
 		h->fence = CLOSED;

@@ -31,12 +31,12 @@ static void add_claims(struct steps *to, const struct state *s, const struct sal
 		add(to, CLAIM, c, ASKS, WAITS);
 }
 
-/* WAIT speaks of this connection's writes, and a connection ends with its server. */
+/* WAIT covers only writes of this connection, and a connection ends with its server. */
 static bool is_replicated(const struct state *s, const struct sale *sale, int c)
 {
 	const struct claimer *p = &s->claimers[c];
 	int i = home_of(sale, c);
-	if (p->life != s->life[i])
+	if (p->incarnation != s->incarnation[i])
 		return false;
 	for (int k = 0; k < sale->copies && fails(sale, s, i); k++)
 		if (s->segments[i].copy[k].own[c].number == p->number)
@@ -81,7 +81,7 @@ static void add_messages(struct steps *to, const struct state *s, const struct s
 
 static void add_hearings(struct steps *to, const struct state *s, const struct sale *sale, int i)
 {
-	if (rules == TODAY || !hub_is_open(s))
+	if (rules == EARLIER || !hub_is_open(s))
 		return;
 	if (!(s->hub.now.heard >> i & 1) && segment_is_open(s, i)) {
 		add(to, HEAR, i, 0, AT_ONCE);
@@ -133,13 +133,13 @@ static void add_drains(struct steps *to, const struct state *s, const struct sal
 		add(to, TRIM, 0, 0, AT_ONCE);
 }
 
-/* NEXT: MySQL or the hub know a later incarnation than the one that was opened: look again. */
+/* CURRENT: MySQL or the hub has a later base than the segment that was opened: it is inspected again. */
 static bool is_outdated(const struct state *s, int i)
 {
 	const struct segment *g = &s->segments[i].now;
-	return rules == NEXT && segment_is_open(s, i) && keeps(NO_SUSPECT) &&
-	       (s->db.cursor[i].inc != g->inc ||
-		(hub_is_open(s) && is_replaced(segment_inc(g), s->hub.now.with[i].inc)));
+	return rules == CURRENT && segment_is_open(s, i) && keeps(NO_SUSPECT) &&
+	       (s->db.cursor[i].base != g->base ||
+		(hub_is_open(s) && is_replaced(segment_base(g), s->hub.now.with[i].base)));
 }
 
 static void add_inspections(struct steps *to, const struct state *s, const struct sale *sale)
@@ -147,7 +147,7 @@ static void add_inspections(struct steps *to, const struct state *s, const struc
 	unsigned shards = (bit(sale->segments) - 1) | bit(HUB);
 	int bases = sale->bases ? sale->bases : RANGES_MOST;
 	for (int shard = 0; shard < SHARDS; shard++) {
-		bool more = (shard == HUB ? s->db.hub_inc : s->db.cursor[shard].inc) + 1 < bases;
+		bool more = (shard == HUB ? s->db.term : s->db.cursor[shard].base) + 1 < bases;
 		if (!(shards >> shard & 1) || !needs_inspection(s, shard) || !more)
 			continue;
 		for (int host = 0; host < sale->hosts; host++) {
@@ -162,7 +162,7 @@ static void add_inspections(struct steps *to, const struct state *s, const struc
 		add(to, GO_ON, 0, 0, AT_ONCE);
 	for (int i = 0; i < sale->segments; i++)
 		if (is_outdated(s, i))
-			add(to, DOUBT, i, 0, AT_ONCE);
+			add(to, SUSPECT_AGAIN, i, 0, AT_ONCE);
 	if (sale->faults & RECOVERY && any_is_closed(s, sale) && !s->recovered)
 		add(to, RECOVER, 0, 0, AT_ONCE);
 }
@@ -172,13 +172,13 @@ static bool may_read_winners(const struct state *s, const struct sale *sale)
 	bool open = true;
 	for (int i = 0; i < sale->segments; i++)
 		open &= segment_is_open(s, i) && !misses_owners(&s->segments[i].now);
-	return hub_is_open(s) && s->hub.now.sold_out && (open || rules == TODAY || !keeps(LIST_WITHOUT_FENCE));
+	return hub_is_open(s) && s->hub.now.sold_out && (open || rules == EARLIER || !keeps(LIST_WITHOUT_FENCE));
 }
 
 static bool may_look(const struct state *s, const struct sale *sale, int c)
 {
 	int i = home_of(sale, c);
-	return rules == NEXT && segment_is_open(s, i) && s->claimers[c].gone & ~s->db.dead[i];
+	return rules == CURRENT && segment_is_open(s, i) && s->claimers[c].gone & ~s->db.dead[i];
 }
 
 int steps_of(const struct state *s, const struct sale *sale, struct step list[STEPS_MOST])

@@ -7,14 +7,14 @@ static enum word tell(struct state *s, const struct sale *sale, int c)
 {
 	struct claimer *p = &s->claimers[c];
 	int i = home_of(sale, c), number = p->number;
-	uint8_t *mark = &s->marks[host_of(sale, c)][i];
+	uint8_t *mark = &s->acknowledged[host_of(sale, c)][i];
 	enum word word = OK;
 	if (p->answer == IS_MINE && sale->wait) {
 		word = confirm(s, i, c, number);
 		if (word == OK)
 			s->segments[i].copy[0] = s->segments[i].now;
 	}
-	p->answer = p->number = p->life = 0;
+	p->answer = p->number = p->incarnation = 0;
 	if (word != OK)
 		return word;
 	p->told |= bit(number);
@@ -49,13 +49,13 @@ static enum word claim_and_answer(struct state *s, const struct sale *sale, int 
 	enum word word = claim(s, i, c, &number);
 	if (word != WON && word != MINE)
 		return word;
-	if (rules == TODAY && word == WON && number <= s->marks[host_of(sale, c)][i]) {
+	if (rules == EARLIER && word == WON && number <= s->acknowledged[host_of(sale, c)][i]) {
 		s->segments[i].now.fence = CLOSED;
 		return REGRESS;
 	}
 	p->answer = word == WON ? IS_WON : IS_MINE;
 	p->number = (uint8_t)number;
-	p->life = s->life[i];
+	p->incarnation = s->incarnation[i];
 	if (!sale->wait && !(sale->faults & LATE_ANSWERS))
 		tell(s, sale, c);
 	return word;
@@ -114,7 +114,7 @@ static enum word hear_step(struct state *s, const struct sale *sale, const struc
 	return OK;
 }
 
-/* A copy that will never be needed is not told apart. */
+/* Copies that will never be needed are made equal. */
 static void keep_copies(struct state *s, const struct sale *sale)
 {
 	for (int i = 0; i < SEGMENTS; i++)
@@ -134,8 +134,7 @@ static void replicate(struct state *s, int shard, int k)
 		s->segments[shard].copy[k] = s->segments[shard].now;
 }
 
-/* Orders that were told of and that no server has now: right, when no server had to confirm, or another one was lost.
- */
+/* Told orders that are on no server now: permitted when no server had to confirm them, or the one that did is gone. */
 static void note_gone(struct state *s, const struct sale *sale, int i, int k)
 {
 	for (int c = 0; c < sale->claimers; c++)
@@ -150,7 +149,7 @@ static void note_gone(struct state *s, const struct sale *sale, int i, int k)
 static void fail_over(struct state *s, const struct sale *sale, int shard, int k)
 {
 	s->failovers++;
-	s->life[shard]++;
+	s->incarnation[shard]++;
 	if (shard == HUB) {
 		s->hub.now = s->hub.copy[k];
 		return;
@@ -163,7 +162,7 @@ static enum word trim_step(struct state *s)
 {
 	struct drain d = s->drain;
 	memset(&s->drain, 0, sizeof s->drain);
-	return trim(s, d.segment, d.inc, d.upto);
+	return trim(s, d.segment, d.base, d.upto);
 }
 
 static enum word drain_step(struct state *s, const struct sale *sale, const struct step *step)
@@ -192,7 +191,7 @@ static enum word take(struct state *s, const struct sale *sale, const struct ste
 	case TELL:
 		return tell(s, sale, step->at);
 	case DROP:
-		s->claimers[step->at].answer = s->claimers[step->at].number = s->claimers[step->at].life = 0;
+		s->claimers[step->at].answer = s->claimers[step->at].number = s->claimers[step->at].incarnation = 0;
 		return NOTHING;
 	case DEBIT:
 		return debit_step(s, sale, step);
@@ -227,7 +226,7 @@ static enum word take(struct state *s, const struct sale *sale, const struct ste
 		return NOTHING;
 	case GO_ON:
 		return go_on_inspecting(s, sale);
-	case DOUBT:
+	case SUSPECT_AGAIN:
 		s->segments[step->at].now.fence = SUSPECT;
 		return NOTHING;
 	case KEEP:

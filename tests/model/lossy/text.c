@@ -1,4 +1,4 @@
-/* Traces, for people. */
+/* Prints traces for people. */
 #include "model/lossy/lossy.h"
 
 #include <stdio.h>
@@ -11,8 +11,8 @@ static const char *const texts[KINDS] = {
 	[DEBIT] = "segment %d sends back what it has",
 	[REPORT] = "a late report of segment %d arrives at the hub",
 	[CREDIT] = "a late grant arrives at segment %d",
-	[REDELIVER] = "the hub's totals are told to segment %d again",
-	[HEAR] = "segment %d learns of the new hub and says what it has",
+	[REDELIVER] = "the hub's totals are sent to segment %d again",
+	[HEAR] = "segment %d learns the new term and reports",
 	[REPLICATE] = "a replica of shard %d catches up",
 	[FAILOVER] = "the server of shard %d is lost, and a replica promoted",
 	[DRAIN] = "orders of segment %d go into MySQL",
@@ -22,9 +22,9 @@ static const char *const texts[KINDS] = {
 	[INSPECT] = "shard %d is inspected",
 	[BEGIN] = "an inspection of shard %d begins, and stands still",
 	[GO_ON] = "the inspection goes on by a step",
-	[DOUBT] = "segment %d is in doubt: another base was given since",
-	[KEEP] = "a worker keeps \"sold out\", and reads the winners",
-	[FORGET] = "workers forget \"sold out\"",
+	[SUSPECT_AGAIN] = "segment %d is suspect: another base was given since",
+	[KEEP] = "a worker takes a sold-out notice, and reads the winners",
+	[FORGET] = "the sold-out notices expire",
 	[LOOK] = "customer %d asks for the order",
 	[RECOVER] = "the coupon is recovered",
 	[LOSE_OWNERS] = "segment %d loses its owners alone",
@@ -56,18 +56,18 @@ static void print_step(int number, const struct step *step, enum word word)
 
 static int put_fence(char *to, int fence)
 {
-	static const char *const names[] = { [HELD] = "held", [SUSPECT] = "suspect", [CLOSED] = "closed" };
+	static const char *const names[] = { [HELD] = "locked", [SUSPECT] = "suspect", [CLOSED] = "quarantined" };
 	return fence < HELD ? sprintf(to, "fence %d", fence) : sprintf(to, "%s", names[fence]);
 }
 
 static void put_segment(char *to, const struct state *s, const struct sale *sale, int i)
 {
 	const struct segment *g = &s->segments[i].now;
-	to += sprintf(to, "segment %d, life %d: ", i, s->life[i]);
+	to += sprintf(to, "segment %d, incarnation %d: ", i, s->incarnation[i]);
 	to += put_fence(to, g->fence);
 	to += sprintf(to, ", left %d I %d O %d sold %d last %d", g->left, g->received, g->sent, g->sold, g->last);
-	if (rules == NEXT)
-		to += sprintf(to, ", base %d, hub %d, lost %x", g->inc * RANGE, g->hub_inc, g->lost);
+	if (rules == CURRENT)
+		to += sprintf(to, ", base %d, term %d, lost %x", g->base * RANGE, g->term, g->lost);
 	for (int c = 0; c < sale->claimers; c++)
 		if (home_of(sale, c) == i && g->own[c].number)
 			to += sprintf(to, ", customer %d has %d%s", c, g->own[c].number,
@@ -79,7 +79,7 @@ static void put_mysql(char *to, const struct state *s, const struct sale *sale)
 	to += sprintf(to, "MySQL:");
 	for (int i = 0; i < sale->segments; i++)
 		to += sprintf(to, " next %d base %d dead %x held %x;", s->db.cursor[i].next,
-			      s->db.cursor[i].inc * RANGE, s->db.dead[i], s->db.held[i]);
+			      s->db.cursor[i].base * RANGE, s->db.dead[i], s->db.held[i]);
 	for (int c = 0; c < sale->claimers; c++)
 		if (s->db.row[c])
 			to += sprintf(to, " customer %d has %d", c, s->db.row[c]);
@@ -88,17 +88,17 @@ static void put_mysql(char *to, const struct state *s, const struct sale *sale)
 static void put_hub(char *to, const struct state *s, const struct sale *sale)
 {
 	const struct hub *h = &s->hub.now;
-	to += sprintf(to, "hub, life %d: ", s->life[HUB]);
+	to += sprintf(to, "hub, incarnation %d: ", s->incarnation[HUB]);
 	to += put_fence(to, h->fence);
 	to += sprintf(to, ", avail %d", h->avail);
 	for (int i = 0; i < sale->segments; i++) {
 		to += sprintf(to, ", %d: G %d R %d", i, h->with[i].granted, h->with[i].taken);
-		if (rules == NEXT)
-			to += sprintf(to, " inc %d", h->with[i].inc);
+		if (rules == CURRENT)
+			to += sprintf(to, " base %d", h->with[i].base);
 		to += sprintf(to, "%s", h->empty >> i & 1 ? " empty" : "");
 	}
-	if (rules == NEXT)
-		to += sprintf(to, ", inc %d heard %x", h->inc, h->heard);
+	if (rules == CURRENT)
+		to += sprintf(to, ", term %d heard %x", h->term, h->heard);
 	sprintf(to, "%s", h->sold_out ? ", SOLD OUT" : "");
 }
 
@@ -109,7 +109,7 @@ static void put_people(char *to, const struct state *s, const struct sale *sale)
 		to += sprintf(to, " %x (gone %x)", s->claimers[c].told, s->claimers[c].gone);
 	for (int host = 0; host < sale->hosts; host++)
 		for (int i = 0; i < sale->segments; i++)
-			to += sprintf(to, ", mark of host %d for %d: %d", host, i, s->marks[host][i]);
+			to += sprintf(to, ", host %d acknowledged up to %d:%d", host, i, s->acknowledged[host][i]);
 	if (s->losers)
 		sprintf(to, "; refused: %x", s->losers);
 }

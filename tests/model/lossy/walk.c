@@ -1,31 +1,17 @@
 /*
- * Random traces of the next rules, a JSON object a line: {"trace": number, ...}, then its steps, {"step": "claim", "at":
- * ..., "arg": ..., "way": ..., "word": "WON", "state": {...}}, with what is known after them. An inspection and a drainer
- * that do all at once are printed step by step, between "suspend" and "resume", as others may stand still. Times at which
- * workers keep "sold out" are left out, as are recoveries.
+ * Random traces of the current rules, a JSON object a line: {"trace": number, ...}, then its steps, {"step": "claim", "at":
+ * ..., "arg": ..., "way": ..., "word": "WON", "state": {...}}, with the state after them. An inspection and a drain in one
+ * step are printed as their parts, between "suspend" and "resume", because others may stand still. Sold-out notices and
+ * recoveries are left out.
  */
 #include "model/lossy/lossy.h"
 
 #include <stdio.h>
 #include <string.h>
 
+#include "model/common/walk.h"
+
 enum { WALK_STEPS = 40 };
-
-static uint64_t random_state;
-
-/* splitmix64 */
-static uint64_t random_next(void)
-{
-	uint64_t z = random_state += UINT64_C(0x9e3779b97f4a7c15);
-	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-	return z ^ z >> 31;
-}
-
-static int below(int n)
-{
-	return (int)(random_next() % (unsigned)n);
-}
 
 static struct sale random_sale(void)
 {
@@ -57,36 +43,16 @@ static const struct {
 	[REDELIVER] = { "redeliver", 4 }, [HEAR] = { "hear", 5 },       [REPLICATE] = { "replicate", 5 },
 	[FAILOVER] = { "failover", 4 }, [DRAIN] = { "drain", 3 },       [PEEK] = { "peek", 3 },
 	[COMMIT] = { "commit", 4 },     [TRIM] = { "trim", 4 },         [INSPECT] = { "inspect", 6 },
-	[BEGIN] = { "begin", 4 },       [GO_ON] = { "go_on", 12 },      [DOUBT] = { "doubt", 4 },
+	[BEGIN] = { "begin", 4 },       [GO_ON] = { "go_on", 12 },      [SUSPECT_AGAIN] = { "suspect", 4 },
 	[LOOK] = { "look", 1 },         [LOSE_OWNERS] = { "lose_owners", 2 },
 };
 
-/* First what is done, then with what: else the many messages would crowd out everything else. */
-static struct step random_step(const struct step *list, int count)
+static int weight_of(int kind)
 {
-	int of_kind[KINDS] = { 0 }, total = 0, kind = 0, number;
-	for (int i = 0; i < count; i++)
-		if (!of_kind[list[i].kind]++)
-			total += kinds[list[i].kind].weight;
-	for (int at = below(total); kind < KINDS; kind++)
-		if (of_kind[kind] && (at -= kinds[kind].weight) < 0)
-			break;
-	number = below(of_kind[kind]);
-	for (int i = 0; i < count; i++)
-		if (list[i].kind == kind && !number--)
-			return list[i];
-	return list[0];
+	return kinds[kind].weight;
 }
 
 /* Printing */
-
-static void print_numbers(const char *name, const int *numbers, int count)
-{
-	printf("\"%s\": [", name);
-	for (int i = 0; i < count; i++)
-		printf("%s%d", i ? ", " : "", numbers[i]);
-	printf("]");
-}
 
 static void print_bits(const char *name, unsigned set)
 {
@@ -112,9 +78,9 @@ static void print_segment(const struct segment *g)
 		own[c] = g->own[c].number;
 		listed[c] = g->own[c].listed;
 	}
-	printf("{\"fence\": %d, \"left\": %d, \"I\": %d, \"O\": %d, \"sold\": %d, \"last\": %d, \"inc\": %d, \"term\": %d, "
+	printf("{\"fence\": %d, \"left\": %d, \"I\": %d, \"O\": %d, \"sold\": %d, \"last\": %d, \"base\": %d, \"term\": %d, "
 	       "\"next\": %d, ",
-	       g->fence, g->left, g->received, g->sent, g->sold, g->last, g->inc, g->hub_inc, g->next);
+	       g->fence, g->left, g->received, g->sent, g->sold, g->last, g->base, g->term, g->next);
 	print_each("own", own);
 	printf(", ");
 	print_each("listed", listed);
@@ -126,9 +92,9 @@ static void print_segment(const struct segment *g)
 static void print_hub(const struct hub *h, const struct sale *sale)
 {
 	printf("{\"fence\": %d, \"avail\": %d, \"empty\": %d, \"heard\": %d, \"sold_out\": %d, \"term\": %d", h->fence,
-	       h->avail, h->empty, h->heard, h->sold_out, h->inc);
+	       h->avail, h->empty, h->heard, h->sold_out, h->term);
 	for (int i = 0; i < sale->segments; i++) {
-		const int with[] = { h->with[i].granted, h->with[i].taken, h->with[i].inc };
+		const int with[] = { h->with[i].granted, h->with[i].taken, h->with[i].base };
 		char name[16];
 		snprintf(name, sizeof name, "with%d", i);
 		printf(", ");
@@ -140,7 +106,7 @@ static void print_hub(const struct hub *h, const struct sale *sale)
 static void print_message(const struct message *m)
 {
 	if (m->there)
-		printf("{\"zero\": %d, \"term\": %d, \"inc\": %d, \"in\": %d, \"out\": %d}", m->zero, m->hub_inc, m->seg_inc,
+		printf("{\"zero\": %d, \"term\": %d, \"base\": %d, \"in\": %d, \"out\": %d}", m->zero, m->term, m->base,
 		       m->in, m->out);
 	else
 		printf("null");
@@ -158,8 +124,8 @@ static void print_messages(const char *name, const struct message *messages, con
 
 static void print_job(const struct inspection *job)
 {
-	printf(", \"job\": {\"phase\": %d, \"target\": %d, \"life\": %d, \"term\": %d, \"inc\": %d, \"mark\": %d, ",
-	       job->phase, job->target, job->life, job->hub_inc, job->inc, job->mark);
+	printf(", \"job\": {\"phase\": %d, \"target\": %d, \"incarnation\": %d, \"term\": %d, \"base\": %d, \"acknowledged\": %d, ",
+	       job->phase, job->target, job->incarnation, job->term, job->base, job->acknowledged);
 	print_each("row", job->row);
 	printf(", ");
 	print_each("own", job->own);
@@ -170,9 +136,9 @@ static void print_job(const struct inspection *job)
 
 static void print_state(const struct state *s, const struct sale *sale)
 {
-	const int life[SHARDS] = { s->life[0], s->life[1], s->life[2] };
+	const int incarnation[SHARDS] = { s->incarnation[0], s->incarnation[1], s->incarnation[2] };
 	printf("\"state\": {");
-	print_numbers("life", life, SHARDS);
+	print_numbers("incarnation", incarnation, SHARDS);
 	printf(", \"segments\": [");
 	for (int i = 0; i < sale->segments; i++) {
 		printf("%s", i ? ", " : "");
@@ -183,8 +149,8 @@ static void print_state(const struct state *s, const struct sale *sale)
 	print_messages("reports", s->reports, sale);
 	print_messages("grants", s->grants, sale);
 	print_job(&s->job);
-	printf(", \"drain\": {\"phase\": %d, \"segment\": %d, \"inc\": %d, \"upto\": %d}, ", s->drain.phase,
-	       s->drain.segment, s->drain.inc, s->drain.upto);
+	printf(", \"drain\": {\"phase\": %d, \"segment\": %d, \"base\": %d, \"upto\": %d}, ", s->drain.phase,
+	       s->drain.segment, s->drain.base, s->drain.upto);
 	uint8_t answers[CLAIMERS], confirmed[CLAIMERS];
 	for (int c = 0; c < CLAIMERS; c++) {
 		answers[c] = s->claimers[c].number;
@@ -276,11 +242,11 @@ static void walk(int number)
 		int count = steps_of(&s, &sale, list);
 		if (!count)
 			return;
-		struct step step = random_step(list, count);
+		struct step step = list[choose_step(list, sizeof *list, count, weight_of)];
 		struct state after = s;
 		step_take(&after, &sale, &step);
 		if (!memcmp(&s, &after, sizeof s) && below(4))
-			continue; /* most of what changes nothing */
+			continue; /* most steps that change nothing */
 		if (step.kind == INSPECT)
 			inspect_and_print(&s, &sale, &step);
 		else if (step.kind == DRAIN)
@@ -293,8 +259,8 @@ static void walk(int number)
 
 void print_walks(int traces, uint64_t seed)
 {
-	rules = NEXT;
-	random_state = seed;
+	rules = CURRENT;
+	seed_choices(seed);
 	for (int i = 0; i < traces; i++)
 		walk(i + 1);
 }

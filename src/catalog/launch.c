@@ -1,0 +1,261 @@
+#include "catalog/launch.h"
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "catalog/abandoned.h"
+#include "catalog/coupon_row.h"
+#include "catalog/entries.h"
+#include "host/fault.h"
+#include "sale/db_status.h"
+#include "sale/fence.h"
+#include "sale/key.h"
+#include "sale/scripts.h"
+#include "sale/worklist.h"
+
+static int64_t at_most(int64_t number, int64_t most)
+{
+	return number < most ? number : most;
+}
+
+static int64_t default_segments(const struct conf *conf, int64_t amount)
+{
+	enum { UNITS_EACH = 10, MOST = 16 };
+	if (conf->segments)
+		return conf->segments;
+	return amount < UNITS_EACH ? 1 : at_most(amount / UNITS_EACH, MOST);
+}
+
+int launch_segments(const struct conf *conf, int64_t amount, int wanted)
+{
+	return (int)at_most(wanted ? wanted : default_segments(conf, amount), at_most(amount, conf->segments_max));
+}
+
+/* Redis */
+
+static enum status run_open(struct service *svc, struct arena *a, const struct redis_command *cmd)
+{
+	const struct redis_reply *reply = NULL;
+	enum redis_outcome end = redis_call(svc->redis_sync, a, cmd, &reply);
+	if (end != REDIS_ANSWER)
+		return end == REDIS_BROKEN ? STATUS_FENCED : STATUS_UNAVAILABLE;
+	return str_eq(redis_text_at(reply, 0), STR("OK")) ? STATUS_OK : STATUS_FENCED;
+}
+
+/*
+ * The segments start with equal shares of seven eighths of the stock; the hub grants the rest on request. With the
+ * grants of exchange.lua and the returns of debit.lua, this share needs the fewest scripts per claim
+ * (tests/model/simulate.c).
+ */
+static int64_t first_share(const struct coupon *c)
+{
+	return c->amount * 7 / 8;
+}
+
+static int64_t first_grant(const struct coupon *c, int segment)
+{
+	int64_t share = first_share(c);
+	return share / c->segments + (segment < share % c->segments);
+}
+
+static enum status open_hub(struct service *svc, struct arena *a, const struct coupon *c)
+{
+	struct redis_command cmd;
+	redis_script(&cmd, &script_open_hub, 1);
+	key_put(&cmd, KEY_HUB, c->id, 0);
+	fence_put(&cmd, c->generation);
+	redis_put_int(&cmd, c->amount);
+	redis_put_int(&cmd, c->segments);
+	redis_put_int(&cmd, first_share(c) / c->segments);
+	redis_put_int(&cmd, first_share(c) % c->segments);
+	return run_open(svc, a, &cmd);
+}
+
+static enum status open_segment(struct service *svc, struct arena *a, const struct coupon *c, int i)
+{
+	struct redis_command cmd;
+	redis_script(&cmd, &script_open_segment, 1);
+	key_put(&cmd, KEY_SEGMENT, c->id, i);
+	fence_put(&cmd, c->generation);
+	redis_put_int(&cmd, c->starts_ms);
+	redis_put_int(&cmd, c->ends_ms);
+	redis_put_int(&cmd, first_grant(c, i));
+	return run_open(svc, a, &cmd);
+}
+
+/* The UPDATE changes no row if another request has published the coupon meanwhile, or a drainer has removed it. */
+static enum status mark_published(struct service *svc, struct arena *a, const struct coupon *c)
+{
+	struct db_rows rows;
+	int64_t changed = 0;
+	if (db_exec(svc->db, "UPDATE coupons SET published = 1 WHERE id = ?", &changed, DB_N(c->id)))
+		return db_status(svc->db, "publish");
+	if (changed)
+		return STATUS_OK;
+	if (db_query(svc->db, a, "SELECT id FROM coupons WHERE id = ?", &rows, DB_N(c->id)))
+		return db_status(svc->db, "publish");
+	if (rows.count)
+		return STATUS_OK;
+	abandoned_discard(svc, c->id, c->segments); /* slots that were made after the drainer had removed them */
+	return STATUS_BUSY;
+}
+
+/*
+ * Opens the sale of a coupon that has a row. `published` is written before the entries, so that a sale that can be
+ * found is not created again.
+ */
+static enum status publish(struct service *svc, struct arena *a, const struct coupon *c)
+{
+	enum status s = open_hub(svc, a, c);
+	FAULT(create_hub);
+	for (int i = 0; s == STATUS_OK && i < c->segments; i++) {
+		s = open_segment(svc, a, c, i);
+		FAULT(create_segment);
+	}
+	if (s != STATUS_OK)
+		return s;
+	s = mark_published(svc, a, c);
+	if (s != STATUS_OK)
+		return s;
+	FAULT(create_published);
+	return entries_write(svc, a, c);
+}
+
+/* MySQL */
+
+static int find_row(struct service *svc, struct arena *a, struct str seller_name, struct str name, struct db_rows *rows)
+{
+	return db_query(svc->db, a,
+			"SELECT " COUPON_COLUMNS " FROM coupons c JOIN users u ON u.id = c.seller_id "
+			"WHERE u.name = ? AND c.name = ?",
+			rows, DB_S(seller_name), DB_S(name));
+}
+
+static int insert(struct service *svc, struct coupon *c)
+{
+	c->generation = 1;
+	c->created_ms = clock_ms();
+	c->id = random_id();
+	random_bytes(c->hash_key, SIPHASH_KEY);
+	struct str key = { (const char *)c->hash_key, SIPHASH_KEY };
+	if (db_exec(svc->db,
+		    "INSERT INTO coupons (id, seller_id, name, amount, stock, description, starts_at_ms, ends_at_ms, "
+		    "segments, pay_within_s, hash_key, generation, created_at_ms) "
+		    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		    NULL, DB_N(c->id), DB_N(c->seller), DB_S(c->name), DB_N(c->amount), DB_N(c->face_value),
+		    DB_S(c->description), DB_N(c->starts_ms), DB_N(c->ends_ms), DB_N(c->segments),
+		    DB_N(c->pay_within_s), DB_S(key), DB_N(c->generation), DB_N(c->created_ms)))
+		return -1;
+	return 0;
+}
+
+/* STATUS_DUPLICATE_COUPON: the name is taken. */
+static enum status insert_counted(struct service *svc, struct arena *a, struct coupon *c, struct refusal *r)
+{
+	enum status s;
+	if (db_begin(svc->db) || quota_lock(svc->db, a, c->seller) || insert(svc, c))
+		s = db_failure(svc->db) == DB_DUPLICATE ? STATUS_DUPLICATE_COUPON : db_status(svc->db, "create");
+	else
+		s = quota_check(svc, a, c->seller, r);
+	if (s == STATUS_OK)
+		s = quota_check_memory(svc, a, r);
+	if (s == STATUS_OK && db_commit(svc->db))
+		s = db_status(svc->db, "create");
+	if (s != STATUS_OK)
+		db_rollback(svc->db);
+	return s;
+}
+
+static enum status check_hub(struct service *svc, struct arena *a, const struct coupon *c)
+{
+	struct redis_command cmd;
+	const struct redis_reply *fence;
+	redis_command(&cmd, "HGET");
+	key_put(&cmd, KEY_HUB, c->id, 0);
+	redis_put_text(&cmd, "fence");
+	if (redis_call(svc->redis_sync, a, &cmd, &fence) != REDIS_ANSWER)
+		return STATUS_UNAVAILABLE;
+	if (fence_generation(redis_text(fence)) == c->generation)
+		return STATUS_OK;
+	worklist_inspect(svc->redis_sync, c->id, c->segments);
+	return STATUS_FENCED;
+}
+
+/* Whether two coupons are equal in every member of the request. */
+static bool is_same(const struct coupon *a, const struct coupon *b)
+{
+	return a->amount == b->amount && a->face_value == b->face_value && a->starts_ms == b->starts_ms &&
+	       a->ends_ms == b->ends_ms && a->segments == b->segments && a->pay_within_s == b->pay_within_s &&
+	       str_eq(a->description, b->description);
+}
+
+/*
+ * The name or the id exists. Finishes the creation of this name if it was interrupted. STATUS_NO_SUCH_COUPON: the name
+ * does not exist: another coupon has the id, or a drainer has just removed the row.
+ */
+static enum status resume(struct service *svc, struct arena *a, const struct coupon *wanted)
+{
+	struct db_rows rows;
+	struct coupon c = { 0 };
+	bool published;
+	if (find_row(svc, a, wanted->seller_name, wanted->name, &rows))
+		return db_status(svc->db, "create");
+	if (!rows.count)
+		return STATUS_NO_SUCH_COUPON;
+	if (coupon_row_read(svc->db, &c, db_row(&rows, 0), &published))
+		return db_status(svc->db, "create");
+	if (published && check_hub(svc, a, &c) == STATUS_OK)
+		entries_write(svc, a, &c); /* the creation may have been interrupted before the entries were written */
+	if (published || !is_same(&c, wanted))
+		return STATUS_DUPLICATE_COUPON;
+	return publish(svc, a, &c);
+}
+
+static enum status create_locked(struct service *svc, struct arena *a, struct coupon *c, struct refusal *r)
+{
+	enum { TRIES = 3 };
+	for (int i = 0; i < TRIES; i++) {
+		enum status s = insert_counted(svc, a, c, r);
+		FAULT(create_inserted);
+		if (s == STATUS_OK)
+			return publish(svc, a, c);
+		if (s == STATUS_DUPLICATE_COUPON)
+			s = resume(svc, a, c);
+		if (s != STATUS_NO_SUCH_COUPON)
+			return s;
+	}
+	return STATUS_BUSY;
+}
+
+/* The lock allows one creation of a name at a time, so a row that is not published is of an interrupted creation. */
+enum status launch_create(struct service *svc, struct arena *a, struct coupon *c, struct refusal *r)
+{
+	enum { LOCK_S = 5 };
+	struct db_rows got, released;
+	struct str lock =
+		str_of(arena_printf(a, "seckill.%lld.%lld", (long long)c->seller, (long long)key_hash(c->name)));
+	if (db_query_row(svc->db, a, "SELECT GET_LOCK(?, ?)", &got, DB_S(lock), DB_N(LOCK_S)))
+		return db_status(svc->db, "create");
+	if (db_row(&got, 0)->number != 1)
+		return STATUS_BUSY;
+	enum status s = create_locked(svc, a, c, r);
+	if (db_query(svc->db, a, "SELECT RELEASE_LOCK(?)", &released, DB_S(lock)))
+		db_close(svc->db); /* this releases the lock, too */
+	return s == STATUS_OK ? STATUS_CREATED : s;
+}
+
+enum status launch_heal(struct service *svc, struct arena *a, struct str seller_name, struct str name)
+{
+	struct db_rows rows;
+	struct coupon c = { 0 };
+	bool published;
+	if (find_row(svc, a, seller_name, name, &rows))
+		return db_status(svc->db, "heal");
+	if (!rows.count)
+		return STATUS_NO_SUCH_COUPON;
+	if (coupon_row_read(svc->db, &c, db_row(&rows, 0), &published))
+		return db_status(svc->db, "heal");
+	if (!published)
+		return publish(svc, a, &c);
+	enum status s = check_hub(svc, a, &c);
+	return s == STATUS_OK ? entries_write(svc, a, &c) : s;
+}

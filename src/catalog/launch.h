@@ -1,0 +1,34 @@
+/*
+ * Puts a coupon on sale: writes the row in MySQL, the hub and the segments in Redis, then the entries by which claims
+ * find the coupon. Every step may be repeated, and if a creation is interrupted, the next request for the coupon
+ * finishes it. Blocks, so it is for the cold pool only.
+ */
+#ifndef CATALOG_LAUNCH_H
+#define CATALOG_LAUNCH_H
+
+#include "catalog/quota.h"
+#include "sale/coupon.h"
+
+/*
+ * How many segments a coupon with `amount` units gets: `wanted`, or the default of the settings when `wanted` is 0; at
+ * most segments_max, and at most one for each unit, because a segment without units only costs memory.
+ */
+int launch_segments(const struct conf *conf, int64_t amount, int wanted);
+
+/*
+ * Creates a coupon and puts it on sale. The caller sets seller, seller_name, name, description, amount, face_value,
+ * starts_ms, ends_ms, pay_within_s and segments. STATUS_CREATED; STATUS_DUPLICATE_COUPON; STATUS_QUOTA_EXCEEDED:
+ * nothing was created; STATUS_UNAVAILABLE: if the request is repeated, it goes on where this one has stopped;
+ * STATUS_BUSY: another process creates a coupon of this name, or a drainer has removed this creation, because it took
+ * too long; STATUS_FENCED; STATUS_INTERNAL. *r is set with STATUS_QUOTA_EXCEEDED and perhaps with STATUS_UNAVAILABLE.
+ */
+enum status launch_create(struct service *svc, struct arena *a, struct coupon *c, struct refusal *r);
+
+/*
+ * Writes the entries of a coupon that the catalog does not have, and publishes it first if that was not done.
+ * STATUS_OK; STATUS_NO_SUCH_COUPON: MySQL does not have the coupon either; STATUS_FENCED: it was on sale, and Redis has
+ * lost its stock; STATUS_UNAVAILABLE; STATUS_INTERNAL.
+ */
+enum status launch_heal(struct service *svc, struct arena *a, struct str seller_name, struct str name);
+
+#endif

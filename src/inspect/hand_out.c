@@ -1,0 +1,77 @@
+/*
+ * MySQL hands out a base for each segment that must be opened, and a term for a suspect hub. They are above every base,
+ * order number and term that MySQL, the slots and this host's high-water table have, so that no number is given out
+ * twice, whatever a server has lost.
+ */
+#include "catalog/supply.h"
+#include "inspect/inspection.h"
+#include "stock/acknowledged.h"
+
+static int64_t higher(int64_t one, int64_t other)
+{
+	return one > other ? one : other;
+}
+
+static void alloc_numbering(struct inspection *in)
+{
+	size_t segments = (size_t)in->coupon.segments;
+	struct numbering *n = &in->numbering;
+	n->wanted = arena_alloc(in->arena, segments * sizeof *n->wanted);
+	n->above = arena_alloc(in->arena, segments * sizeof *n->above);
+	n->known = arena_alloc(in->arena, segments * sizeof *n->known);
+	n->before = arena_alloc(in->arena, segments * sizeof *n->before);
+	n->bases = arena_alloc(in->arena, segments * sizeof *n->bases);
+}
+
+/*
+ * A segment that an inspection began to mend may have a last number that belongs to a later base than the segment's.
+ * Then the numbers of the segment's base cannot be counted.
+ */
+static struct range count_numbers(const struct slot *s)
+{
+	int64_t count = s->now.last - s->now.base;
+	return (struct range){ s->now.base, count <= s->now.sold ? count : 0 };
+}
+
+static void ask_for_base(struct inspection *in, int i)
+{
+	const struct slot *s = &in->segments[i];
+	struct numbering *n = &in->numbering;
+	n->wanted[i] = slot_to_open(s);
+	n->term = higher(n->term, s->now.term); /* MySQL may have been restored from an old backup */
+	n->above[i] = higher(higher(s->now.last, s->now.base), s->at_hub.base);
+	n->above[i] = higher(n->above[i], acknowledged_read(in->svc, in->coupon.id, i));
+	n->known[i] = count_numbers(s);
+}
+
+void inspection_hand_out_numbers(struct inspection *in)
+{
+	struct numbering *n = &in->numbering;
+	*n = (struct numbering){ .coupon = in->coupon.id,
+				 .segments = in->coupon.segments,
+				 .hub = in->hub.suspect,
+				 .term = in->at_hub.term,
+				 .seen = in->cursors };
+	alloc_numbering(in);
+	bool any = n->hub;
+	for (int i = 0; i < in->coupon.segments; i++) {
+		ask_for_base(in, i);
+		any |= n->wanted[i];
+	}
+	enum status s = any ? numbers_hand_out(in->svc, in->arena, n) : STATUS_OK;
+	if (s == STATUS_BUSY)
+		in->must_retry = true;
+	else
+		in->status = s;
+}
+
+/* Brings the totals of units put on sale in MySQL and in the hub to the same state, before units are compared. */
+void inspection_raise_amount(struct inspection *in)
+{
+	struct supply_opening o;
+	enum status s = supply_redo(in->svc, in->arena, in->coupon.id, &o);
+	if (s == STATUS_UNAVAILABLE || s == STATUS_INTERNAL)
+		in->status = s;
+	else if (s != STATUS_OK)
+		in->must_retry = true;
+}

@@ -1,0 +1,106 @@
+/*
+ * Reads the orders that MySQL has and the segment lacks, because the segment's server lost their claims: rows, and
+ * numbers of lost orders that hold a unit. inspection_mend writes them into the segment.
+ */
+#include "inspect/inspection.h"
+#include "order/dead_letter.h"
+#include "sale/db_status.h"
+
+static bool is_held(const struct missing_orders *missing, int64_t number)
+{
+	for (int i = 0; i < missing->held.count; i++)
+		if (db_row(&missing->held, i)->number == number)
+			return true;
+	return false;
+}
+
+struct entry_call {
+	struct inspection *in;
+	struct slot *slot;
+	struct missing_order *order;
+};
+
+/*
+ * If the customer of a missing order has an entry among the owners, the missing order gets the unit of that entry and
+ * needs none of its own, unless the entry's number is held for a lost order.
+ */
+static void on_entry(void *context, enum redis_outcome outcome, const struct redis_reply *reply)
+{
+	struct entry_call *call = context;
+	int64_t number = redis_number(reply);
+	if (outcome != REDIS_ANSWER)
+		call->slot->away = call->in->away = true;
+	bool has_unit = number > 0 && !is_held(call->slot->missing, number);
+	call->order->units = has_unit ? 0 : 1;
+}
+
+static void read_entry(struct inspection *in, struct slot *s, int i, struct missing_order *order)
+{
+	struct redis_command c;
+	struct entry_call *call = arena_alloc(in->arena, sizeof *call);
+	*call = (struct entry_call){ in, s, order };
+	redis_command(&c, "HGET");
+	key_put(&c, KEY_OWNERS, in->coupon.id, i);
+	redis_put_int(&c, order->user);
+	redis_send(in->svc->redis_sync, &c, on_entry, call);
+}
+
+/* Merges rows and dead letters, both in ascending order. If a number has a row and a dead letter, the row counts. */
+static void merge(struct inspection *in, struct slot *s, const struct db_rows *rows)
+{
+	struct missing_orders *missing = s->missing;
+	const struct db_rows *held = &missing->held;
+	missing->at = arena_alloc(in->arena, (size_t)(rows->count + held->count + 1) * sizeof *missing->at);
+	for (int r = 0, h = 0; r < rows->count || h < held->count;) {
+		int64_t row = r < rows->count ? db_row(rows, r)[0].number : NUMBER_MAX;
+		int64_t letter = h < held->count ? db_row(held, h)->number : NUMBER_MAX;
+		struct missing_order one = { .number = row < letter ? row : letter, .units = 1 };
+		if (row <= letter)
+			one.user = db_row(rows, r++)[1].number;
+		h += letter <= row;
+		if (one.number > s->now.last)
+			missing->at[missing->count++] = one;
+	}
+}
+
+int64_t inspection_missing_units(const struct slot *s)
+{
+	int64_t units = 0;
+	for (int i = 0; s->missing && i < s->missing->count; i++)
+		units += s->missing->at[i].units;
+	return units;
+}
+
+static int read_rows(struct inspection *in, struct slot *s, int i, struct db_rows *rows)
+{
+	struct db *db = in->svc->db;
+	return db_query(db, in->arena,
+			"SELECT seq, IF(live_user IS NULL, 0, user_id) FROM orders "
+			"WHERE coupon_id = ? AND segment = ? AND seq > ? ORDER BY seq",
+			rows, DB_N(in->coupon.id), DB_N(i), DB_N(s->now.last)) ||
+	       db_query(db, in->arena,
+			"SELECT seq FROM dead_letters WHERE coupon_id = ? AND segment = ? AND " DEAD_LETTER_HOLDS_UNIT
+			" ORDER BY seq",
+			&s->missing->held, DB_N(in->coupon.id), DB_N(i));
+}
+
+static void read_missing(struct inspection *in, struct slot *s, int i)
+{
+	struct db_rows rows;
+	if (in->numbering.before[i].next - 1 <= s->now.last || in->status != STATUS_OK)
+		return;
+	s->missing = arena_alloc(in->arena, sizeof *s->missing);
+	if (read_rows(in, s, i, &rows)) {
+		in->status = db_status(in->svc->db, "inspect");
+		return;
+	}
+	merge(in, s, &rows);
+	for (int k = 0; k < s->missing->count; k++)
+		if (s->missing->at[k].user)
+			read_entry(in, s, i, &s->missing->at[k]);
+}
+
+void inspection_read_missing(struct inspection *in)
+{
+	inspection_each(in, read_missing);
+}

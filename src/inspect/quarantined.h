@@ -1,0 +1,13 @@
+/* Coupons that inspections have quarantined, for /readyz. */
+#ifndef INSPECT_QUARANTINED_H
+#define INSPECT_QUARANTINED_H
+
+#include "base/arena.h"
+#include "sale/service.h"
+#include "sale/status.h"
+
+/* Their titles in the arena: "seller/name", of a stray "seller/name (ID, not in MySQL)". STATUS_OK, STATUS_UNAVAILABLE.
+ * Blocks. */
+enum status quarantined_list(struct service *svc, struct arena *a, struct str **titles, int *count);
+
+#endif

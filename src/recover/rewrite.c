@@ -1,0 +1,260 @@
+/*
+ * Writes the contents of all slots from what MySQL has now. Every write is a script that compares the fence
+ * (lua/rewrite.lua), so a recovery that was suspended while a later one took over writes nothing. No claim or refill
+ * uses a slot that is half written, because the slot is closed.
+ */
+#include "catalog/entries.h"
+#include "host/fault.h"
+#include "recover/recover.h"
+#include "recover/recovery.h"
+#include "sale/fence.h"
+#include "sale/key.h"
+#include "sale/order_number.h"
+#include "sale/scripts.h"
+
+/* Epochs of a term, as in lua/term.lua. */
+#define TERM_EPOCHS ((int64_t)1 << 20)
+
+/* A slot, and the one of its keys that a command writes. */
+struct slot_key {
+	enum key slot, key;
+	int segment;
+};
+
+static void begin_write(struct redis_command *c, const struct recovery *r, struct slot_key at, const char *command)
+{
+	redis_script(c, &script_rewrite, 2);
+	key_put(c, at.slot, r->coupon.id, at.segment);
+	key_put(c, at.key, r->coupon.id, at.segment);
+	redis_put(c, r->closed_fence);
+	redis_put_text(c, command);
+}
+
+static void begin_segment_write(struct redis_command *c, const struct recovery *r, int segment, const char *command)
+{
+	begin_write(c, r, (struct slot_key){ KEY_SEGMENT, KEY_SEGMENT, segment }, command);
+}
+
+static void begin_hub_write(struct redis_command *c, const struct recovery *r, const char *command)
+{
+	begin_write(c, r, (struct slot_key){ KEY_HUB, KEY_HUB, 0 }, command);
+}
+
+static void put_field(struct redis_command *c, const char *name, int64_t value)
+{
+	redis_put_text(c, name);
+	redis_put_int(c, value);
+}
+
+/* Waits first, because a script that must be loaded may be executed after one that was sent later. */
+static enum status mark_written(struct recovery *r, enum key slot, int segment)
+{
+	struct redis_command c;
+	enum status s = recovery_wait_all(r);
+	if (s != STATUS_OK)
+		return s;
+	fence_change_command(&c, slot, r->coupon.id, segment, r->closed_fence, r->written_fence);
+	recovery_send(r, &c);
+	return recovery_wait_all(r);
+}
+
+/* Orders: the owner's entry, and the customer's list */
+
+static void list_order(struct recovery *r, int segment, const struct evidence_order *order)
+{
+	struct redis_command c;
+	char text[ORDER_NUMBER_TEXT];
+	redis_command(&c, "ZADD");
+	key_put(&c, KEY_CUSTOMER, order->user, 0);
+	redis_put_int(&c, order->claimed_ms);
+	redis_put(&c, order_number_text(text, r->coupon.id, segment, order->number));
+	recovery_send(r, &c);
+}
+
+/* Removes a number that the order no longer has from the customer's list. The list keeps orders that are over. */
+static void unlist_number(struct recovery *r, int segment, const struct evidence_order *order, int64_t number)
+{
+	struct redis_command c;
+	char text[ORDER_NUMBER_TEXT];
+	if (!number || number == order->number || order->source == SOURCE_OVER)
+		return;
+	redis_command(&c, "ZREM");
+	key_put(&c, KEY_CUSTOMER, order->user, 0);
+	redis_put(&c, order_number_text(text, r->coupon.id, segment, number));
+	recovery_send(r, &c);
+}
+
+static void write_owner(struct recovery *r, int segment, const struct evidence_order *order)
+{
+	struct redis_command c;
+	begin_write(&c, r, (struct slot_key){ KEY_SEGMENT, KEY_OWNERS, segment }, order->number ? "HSET" : "HDEL");
+	redis_put_int(&c, order->user);
+	if (order->number)
+		redis_put_int(&c, order->number);
+	recovery_send(r, &c);
+}
+
+static void write_order(struct recovery *r, int segment, const struct evidence_order *order)
+{
+	if (!recovery_writes_order(order))
+		return;
+	unlist_number(r, segment, order, order->owner_number);
+	if (order->acknowledged != order->owner_number)
+		unlist_number(r, segment, order, order->acknowledged);
+	write_owner(r, segment, order);
+	if (order->number)
+		list_order(r, segment, order);
+}
+
+static void write_orders(struct recovery *r, const struct evidence *e)
+{
+	enum { GROUP = 1000 };
+	for (int i = 0; i < e->order_count; i++) {
+		write_order(r, e->segment, &e->orders[i]);
+		if (i % GROUP == GROUP - 1)
+			redis_wait_all(r->svc->redis_sync);
+	}
+}
+
+/* Segments */
+
+static void empty_list(struct recovery *r, int segment)
+{
+	struct redis_command c;
+	begin_write(&c, r, (struct slot_key){ KEY_SEGMENT, KEY_ORDERS, segment }, "DEL");
+	recovery_send(r, &c);
+}
+
+/* A segment that was paused or has ended keeps that state. */
+static void keep_state(struct recovery *r, int segment)
+{
+	struct redis_command c;
+	begin_segment_write(&c, r, segment, "HSETNX");
+	redis_put_text(&c, "state");
+	redis_put_text(&c, "open");
+	recovery_send(r, &c);
+}
+
+static void write_segment_numbers(struct recovery *r, int segment)
+{
+	const struct segment_share *share = &r->segments[segment];
+	int64_t base = r->numbering.bases[segment];
+	struct redis_command c;
+	begin_segment_write(&c, r, segment, "HSET");
+	put_field(&c, "t0", r->coupon.starts_ms);
+	put_field(&c, "t1", r->coupon.ends_ms);
+	put_field(&c, "left", 0);
+	put_field(&c, "sold", share->sold);
+	put_field(&c, "I", share->sold);
+	put_field(&c, "O", 0);
+	put_field(&c, "base", base);
+	put_field(&c, "last", base + share->renumbered);
+	put_field(&c, "term", r->numbering.term);
+	put_field(&c, "epoch", 0);
+	put_field(&c, "until", 0);
+	recovery_send(r, &c);
+}
+
+/* Removes the base that an inspection wrote and did not finish with. */
+static void remove_next_base(struct recovery *r, int segment)
+{
+	struct redis_command c;
+	begin_segment_write(&c, r, segment, "HDEL");
+	redis_put_text(&c, "next");
+	recovery_send(r, &c);
+}
+
+static enum status write_segment(struct recovery *r, int segment)
+{
+	write_orders(r, &r->evidence[segment]);
+	empty_list(r, segment);
+	keep_state(r, segment);
+	write_segment_numbers(r, segment);
+	remove_next_base(r, segment);
+	enum status s = mark_written(r, KEY_SEGMENT, segment);
+	FAULT(recover_segment);
+	return s;
+}
+
+/* The hub */
+
+/* Keeps a total that only the hub has; 0 if the hub was lost. */
+static void keep_total(struct recovery *r, const char *name)
+{
+	struct redis_command c;
+	begin_hub_write(&c, r, "HSETNX");
+	put_field(&c, name, 0);
+	recovery_send(r, &c);
+}
+
+static void put_characters(struct redis_command *c, const struct recovery *r, const char *name, char character)
+{
+	char characters[SEGMENTS_MAX];
+	memset(characters, character, sizeof characters);
+	redis_put_text(c, name);
+	redis_put(c, (struct str){ characters, (size_t)r->coupon.segments });
+}
+
+static int64_t count_sold(const struct recovery *r)
+{
+	int64_t sold = 0;
+	for (int i = 0; i < r->coupon.segments; i++)
+		sold += r->segments[i].sold;
+	return sold;
+}
+
+/*
+ * The hub gets all units that are left. `skipped` is the difference between the units put on sale and those that hub
+ * and segments count. It is 0 unless more was sold than was put on sale, or rows name segments that the coupon does not
+ * have.
+ */
+static void write_hub_totals(struct recovery *r)
+{
+	struct redis_command c;
+	int64_t units = r->coupon.amount + r->cancelled - r->withdrawn, left = units - r->out->orders - r->held;
+	r->out->available = left > 0 ? left : 0;
+	begin_hub_write(&c, r, "HSET");
+	put_field(&c, "amount", r->coupon.amount);
+	put_field(&c, "cancelled", r->cancelled);
+	put_field(&c, "withdrawn", r->withdrawn);
+	put_field(&c, "segments", r->coupon.segments);
+	put_field(&c, "avail", r->out->available);
+	put_field(&c, "skipped", r->out->available + count_sold(r) - units);
+	put_field(&c, "sold_out", 0);
+	put_field(&c, "opening", 0);
+	put_field(&c, "term", r->numbering.term);
+	put_field(&c, "epoch", r->numbering.term * TERM_EPOCHS);
+	put_characters(&c, r, "empty", '0');
+	put_characters(&c, r, "heard", '1');
+	recovery_send(r, &c);
+}
+
+static void write_hub_share(struct recovery *r, int segment)
+{
+	struct redis_command c;
+	begin_hub_write(&c, r, "HSET");
+	put_field(&c, arena_printf(r->arena, "G%d", segment), r->segments[segment].sold);
+	put_field(&c, arena_printf(r->arena, "R%d", segment), 0);
+	put_field(&c, arena_printf(r->arena, "B%d", segment), r->numbering.bases[segment]);
+	recovery_send(r, &c);
+}
+
+static enum status write_hub(struct recovery *r)
+{
+	keep_total(r, "final");
+	keep_total(r, "final_cancelled");
+	write_hub_totals(r);
+	for (int i = 0; i < r->coupon.segments; i++)
+		write_hub_share(r, i);
+	return mark_written(r, KEY_HUB, 0);
+}
+
+enum status recovery_rewrite(struct recovery *r)
+{
+	enum status s = STATUS_OK;
+	for (int i = 0; s == STATUS_OK && i < r->coupon.segments; i++)
+		s = write_segment(r, i);
+	if (s == STATUS_OK)
+		s = write_hub(r);
+	return s == STATUS_OK ? entries_write(r->svc, r->arena, &r->coupon) : s;
+}

@@ -1,0 +1,38 @@
+"""Processes that are killed, or stand still, at a point of src/host/fault.def.
+
+The programs are built a second time, with --enable-faults. A fault is a file that the process which acts removes: it
+happens once, and the process that is started in its place lives.
+"""
+
+import itertools
+import os
+import pathlib
+import subprocess
+import tempfile
+
+import harness
+
+BUILD = harness.BUILD / "faults"
+FOLDER = tempfile.TemporaryDirectory(prefix="skf", dir="/tmp")
+FILE = pathlib.Path(FOLDER.name, "fault")
+SETTINGS = {"SECKILL_BUILD": BUILD, "SECKILL_FAULT": f"@{FILE}"}
+_numbers = itertools.count(1)
+
+
+def arm(point, action, when=1):
+    """The next process that passes the point for the when-th time does it. The result says whether it was done already."""
+    new = FILE.with_suffix(".new")
+    new.write_text(f"{point}:{action}:{when}:{next(_numbers)}")  # another text each time: passages count from here
+    new.rename(FILE)
+    return lambda: not FILE.exists()
+
+
+def disarm():
+    FILE.unlink(missing_ok=True)
+
+
+def build():
+    quiet = {name: value for name, value in os.environ.items() if "MAKE" not in name and name != "MFLAGS"}
+    done = subprocess.run(["make", "-C", harness.BUILD, "faults"], env=quiet, capture_output=True, text=True)
+    if done.returncode:
+        harness.bail_out(done.stdout[-2000:] + done.stderr[-2000:])
