@@ -23,7 +23,7 @@ struct table_node *table_next(const struct table_node *n);
 
 void table_remove(struct table *t, struct table_node *n);
 
-/* Calls fn, which may free the node, for every node, and leaves the table empty. */
+/* Calls fn for each node, and leaves the table empty. fn may free the node. */
 void table_clear(struct table *t, void (*fn)(struct table_node *n));
 
 /* Removes the nodes for which drop returns true; drop may free them. */

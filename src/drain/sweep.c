@@ -41,7 +41,7 @@ static int read_coupons(struct sweep *s, struct arena *a, struct db_rows *rows)
 			DB_N(s->after), DB_N(STEP_COUPONS));
 }
 
-/* Lists the coupons of this step; with none of them the round is over. False: MySQL does not answer. */
+/* Lists the coupons of this step. If there is none, the round is over. False: MySQL does not answer. */
 static bool list_next(struct sweep *s, struct arena *a, struct backlogs *next)
 {
 	struct db_rows rows;

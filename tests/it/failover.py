@@ -1,6 +1,7 @@
 #!/usr/bin/env -S python3 -B
 """A master of the cluster is away, hangs or was replaced: its slots wait, and the others go on as before."""
 
+import collections
 import contextlib
 import itertools
 import json
@@ -209,8 +210,16 @@ def beside_the_lost(it, number):
 
     def order():
         """A customer buys; the time until MySQL has the order."""
-        user = next(buyers)
-        ledger[until(lambda: (a := mixed.claim(user)).status in (200, 201) and a, 30, "it wins").json["order"]] = user.id
+        user, answers = next(buyers), []
+
+        def claimed():
+            answers.append(mixed.claim(user))
+            return answers[-1].status in (200, 201)
+        try:
+            until(claimed, 10, "it wins")
+        except AssertionError as late:
+            raise AssertionError(f"{late}, in segment {mixed.home(user)}: {collections.Counter(map(str, answers))}") from None
+        ledger[answers[-1].json["order"]] = user.id
         where = f"coupon_id = {mixed.id} AND user_id = {user.id}"
         return seconds_of(lambda: until(lambda: it.sql.number(f"SELECT COUNT(*) FROM orders WHERE {where}"), 20,
                                         "its order is in MySQL"))
