@@ -320,11 +320,14 @@ def slot_half_moved(n):
     slots = {n.nodes.slot(key) for key in parts}
     slot = n.dice.choice(sorted(s for s in slots if n.nodes.master_of(s) is master) or [0])
     with n.taking(master, to):
-        to("CLUSTER", "SETSLOT", slot, "IMPORTING", master("CLUSTER", "MYID"))
-        master("CLUSTER", "SETSLOT", slot, "MIGRATING", to("CLUSTER", "MYID"))
-        for key in master("CLUSTER", "GETKEYSINSLOT", slot, n.dice.randint(0, 2)):
-            master("MIGRATE", to.address, to.port, "", 0, 5000, "AUTH2", "admin", n.nodes.password, "KEYS", key)
         n.half_moved = True
+        try:
+            to("CLUSTER", "SETSLOT", slot, "IMPORTING", master("CLUSTER", "MYID"))
+            master("CLUSTER", "SETSLOT", slot, "MIGRATING", to("CLUSTER", "MYID"))
+            for key in master("CLUSTER", "GETKEYSINSLOT", slot, n.dice.randint(0, 2)):
+                master("MIGRATE", to.address, to.port, "", 0, 5000, "AUTH2", "admin", n.nodes.password, "KEYS", key)
+        except RedisError as problem:
+            raise Unfit("another fault is in its way") from problem
         yield
 
 
@@ -596,7 +599,7 @@ class Storm:
 
     def _closings(self):
         """Log lines on inspections and recoveries of this sale."""
-        return [f"{host.name} {line}" for host in self.it.apps for log in sorted(host.files.glob("log/*.log"))
+        return [f"{host.name} {line}" for host in self.it.apps for log in host.logs()
                 for line in log.read_text(errors="replace").splitlines()
                 if str(self.sale.id) in line and ("coupon_" in line or "regress" in line)]
 
@@ -679,8 +682,8 @@ class Storm:
         if hasattr(self, "stores"):
             (folder / "stores").write_text("".join(f"{name} {value}\n" for name, value in vars(self.stores).items()))
         for host in self.it.hosts:
-            for log in host.files.glob("log/*.log"):
-                shutil.copy(log, folder / f"{host.name}.{log.name}")
+            for log in host.logs():
+                shutil.copy(log, folder / f"{host.name}.{log.parent.name}.{log.name}")
 
 
 def counted(counts):

@@ -241,6 +241,7 @@ class Application(Host):
 
     def settle(self):
         """A host that was just installed, with the common secrets."""
+        self.set_aside_logs()
         shutil.rmtree(self.files, ignore_errors=True)
         shutil.copytree(self.secrets, self.files / "etc")
         self.commands = commands(self.files, *POOLS)

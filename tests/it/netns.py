@@ -97,7 +97,8 @@ class Host:
         for port in self.ports:  # the kernel removes what is in a namespace some time after the namespace
             call("ip", "link", "del", port)
         call("ip", "netns", "del", self.name)
-        shutil.rmtree(self.files, ignore_errors=True)
+        for folder in (self.files, *ROOT.glob(f"{self.name}.lost-*")):
+            shutil.rmtree(folder, ignore_errors=True)
 
     # processes: each part is a session of its own, so that all of its processes can be found
 
@@ -140,7 +141,18 @@ class Host:
     def quick(self):
         subprocess.run(["tc", "qdisc", "del", "dev", self.name, "root"], capture_output=True)
 
+    # logs
+
+    def set_aside_logs(self):
+        """Keeps the logs of a host that loses its files, for whoever has to find out what it did."""
+        if (self.files / "log").exists():
+            (self.files / "log").rename(ROOT / f"{self.name}.lost-{len(list(ROOT.glob(f'{self.name}.lost-*')))}")
+
+    def logs(self):
+        """All log files, those of earlier lives first."""
+        return sorted(ROOT.glob(f"{self.name}.lost-*/*.log")) + sorted(self.files.glob("log/*.log"))
+
     def print_logs(self, lines=15):
-        for log in sorted(self.files.glob("log/*.log")):
+        for log in self.logs():
             comment(f"--- {self.name} {log.name}")
             comment("\n".join(log.read_text(errors="replace").splitlines()[-lines:]))
