@@ -14,7 +14,7 @@
 #include "sale/db_status.h"
 #include "sale/seller_index.h"
 
-enum { BATCH = 500, ROUNDS = 4, BULK_COLUMNS = 3 };
+enum { BATCH = 500, ROUNDS = 4, BULK_COLUMNS = 3, HASHING_PATIENCE_MS = 5000 };
 
 static struct user user_row(const struct db_value *v)
 {
@@ -53,7 +53,11 @@ static enum status insert_user(struct service *s, struct arena *a, const struct 
 
 static enum status hash_of(struct service *s, struct str password, char hash[PASSWORD_TEXT])
 {
-	if (password_hash(password, s->conf->password_cost, hash))
+	if (!permit_take(s->hashing, HASHING_PATIENCE_MS))
+		return STATUS_BUSY;
+	bool is_hashed = password_hash(password, s->conf->password_cost, hash);
+	permit_return(s->hashing);
+	if (is_hashed)
 		return STATUS_OK;
 	log_error_limited("password_hash_failed", LOG_INT("cost", s->conf->password_cost));
 	return STATUS_INTERNAL;
@@ -117,11 +121,20 @@ enum status user_list_sellers(struct service *s, struct arena *a, int64_t after,
 static void rehash(struct service *s, int64_t id, struct str stored, struct str password)
 {
 	char hash[PASSWORD_TEXT];
-	if (!password_hash(password, s->conf->password_cost, hash))
+	if (hash_of(s, password, hash) != STATUS_OK)
 		return;
 	if (db_exec(s->db, "UPDATE users SET password = ? WHERE id = ? AND password = ?", NULL, DB_S(str_of(hash)),
 		    DB_N(id), DB_S(stored)) < 0)
 		log_warn_limited("rehash_failed", LOG_INT("user", id), LOG_TEXT("error", db_error(s->db)));
+}
+
+static enum status verify(struct service *s, struct str password, struct str stored)
+{
+	if (!permit_take(s->hashing, HASHING_PATIENCE_MS))
+		return STATUS_BUSY;
+	bool is_right = password_verify(password, stored, s->conf->password_cost);
+	permit_return(s->hashing);
+	return is_right ? STATUS_OK : STATUS_WRONG_LOGIN;
 }
 
 enum status user_login(struct service *s, struct arena *a, struct str name, struct str password, struct user *user)
@@ -130,8 +143,9 @@ enum status user_login(struct service *s, struct arena *a, struct str name, stru
 	if (db_query(s->db, a, "SELECT id, kind, password FROM users WHERE name = ?", &rows, DB_S(name)) < 0)
 		return db_status(s->db, "user_login");
 	struct str stored = db_row(&rows, 0)[2].text;
-	if (!password_verify(password, stored, s->conf->password_cost))
-		return STATUS_WRONG_LOGIN;
+	enum status status = verify(s, password, stored);
+	if (status != STATUS_OK)
+		return status;
 	*user = user_row(db_row(&rows, 0));
 	if (!password_is_current(stored, s->conf->password_cost))
 		rehash(s, user->id, stored, password);

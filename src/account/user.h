@@ -1,7 +1,8 @@
 /*
- * Accounts. Every function asks MySQL and blocks; hashing a password blocks for tens of milliseconds more. Besides the
- * statuses below, every function may return STATUS_UNAVAILABLE (MySQL does not answer; retry) and STATUS_INTERNAL (an
- * operator must act; the reason is in the log).
+ * Accounts. Every function asks MySQL and blocks. Besides the statuses below, every function may return
+ * STATUS_UNAVAILABLE (MySQL does not answer; retry) and STATUS_INTERNAL (an operator must act; the reason is in the
+ * log). Those that are given a password hash it, which blocks for tens of milliseconds more, and for up to five seconds
+ * while others hash (the setting passwords_at_once); then they return STATUS_BUSY, and have changed nothing.
  */
 #ifndef ACCOUNT_USER_H
 #define ACCOUNT_USER_H

@@ -165,6 +165,7 @@ static void open_shared(struct program *p, int parts)
 	const char *problem;
 	s->stats = (parts & JOIN_SHARED ? stats_join : stats_open)(board.path, &problem);
 	log_count(s->stats);
+	s->hashing = permits_open(board.path, p->conf.passwords_at_once);
 	if (!(parts & JOIN_SHARED)) /* a command reports nothing in the stats that it could not join */
 		report_private(p, parts, &board, problem);
 	if (!(parts & WITH_MARKS))
@@ -222,6 +223,7 @@ void program_close(struct program *p)
 	log_count(NULL);
 	stats_close(s->stats);
 	high_water_close(s->high_water);
+	permits_close(s->hashing);
 	loop_free(s->loop);
 	loop_free(s->loop_sync);
 	arena_release(&p->arena);

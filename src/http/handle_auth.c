@@ -36,6 +36,17 @@ static void index_seller(struct request *rq, struct str name, int64_t id)
 		log_warn_limited("seller_index_failed", LOG_STR("request", rq->id), LOG_INT("seller", id));
 }
 
+/* Explains STATUS_BUSY of functions that hash a password. */
+static enum status explain_busy(struct request *rq, enum status status)
+{
+	enum { RETRY_S = 5 };
+	if (status != STATUS_BUSY)
+		return status;
+	stats_add(rq->service->stats, COUNT_queue_expired_total, 1);
+	rq->response.retry_after_s = RETRY_S;
+	return request_fail(rq, status, "too many passwords are being hashed, and nothing was done: retry later");
+}
+
 static enum status read_user(struct request *rq, struct str *name, struct str *password, enum user_kind *kind)
 {
 	struct str word;
@@ -72,6 +83,7 @@ enum status handle_user_create(struct request *rq)
 				    "sellers cannot register here: ask the operator for a seller account");
 	int64_t id;
 	status = user_create(rq->service, rq->arena, &(struct new_user){ name, password, kind }, &id);
+	status = explain_busy(rq, status);
 	if (status != STATUS_OK)
 		return status;
 	if (kind == KIND_SELLER)
@@ -118,7 +130,7 @@ static enum status try_login(struct request *rq, struct str name, struct str pas
 	enum status status = user_login(rq->service, rq->arena, name, password, user);
 	if (status != STATUS_WRONG_LOGIN)
 		login_throttle_forgive(rq->service, name, rq->peer);
-	return status;
+	return explain_busy(rq, status);
 }
 
 static void count_login(struct stats *stats, enum status status)

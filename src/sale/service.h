@@ -19,6 +19,7 @@
 #include "base/loop.h"
 #include "host/conf.h"
 #include "host/high_water.h"
+#include "host/permit.h"
 #include "host/stats.h"
 #include "mysql/db.h"
 #include "redis/redis.h"
@@ -34,6 +35,7 @@ struct service {
 	struct coupons *coupons; /* the hot pool's cache */
 	struct stats *stats;
 	struct high_water *high_water;
+	struct permits *hashing; /* to hash a password */
 
 	/* each is the state of one file, which creates it when needed; opaque to all others */
 	struct availability_turns *availability_turns; /* catalog/availability.c */

@@ -109,6 +109,7 @@ static void start(void)
 	service.conf = &conf;
 	service.loop = loop_new();
 	service.stats = stats_open("/nonexistent/board", &problem);
+	service.hashing = permits_open("/nonexistent/board", 1);
 	service.tokens = tokens_new(&conf, &arena, &problem);
 	unlink(path);
 	assert(service.tokens);

@@ -160,6 +160,86 @@ def too_late(it):
     same(metric(it, "queue_expired_total") - before, 3, "those that were too late")
 
 
+class AuthPool:
+    """Auth workers under other settings, of which it can tell how many hash a password at one moment."""
+    ONE_HASH = 16_000_000  # bytes that yescrypt maps for each
+
+    def __init__(self, it, **settings):
+        self.it, self.settings = it, settings
+
+    def __enter__(self):
+        self.it.environment |= self.settings
+        self.it.restart("auth")
+        self.idle = {pid: memory(pid) for pid in self.it.full("auth")}
+        return self
+
+    def __exit__(self, *_):
+        self.signal(signal.SIGCONT)
+        for name in self.settings:
+            del self.it.environment[name]
+        self.it.restart("auth")
+
+    def signal(self, number, pids=None):
+        for pid in pids or self.idle:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def hashing(self):
+        """Lets the workers run for a moment, and stops them. Those that hash: the first that was stopped still did at the last."""
+        self.signal(signal.SIGCONT)
+        pause(0.02, "some work is done")
+        self.signal(signal.SIGSTOP)
+        until(lambda: {state(pid) for pid in self.idle} == {"T"}, 5, "all workers stand still")
+        return [pid for pid in self.idle if memory(pid) > self.idle[pid] + self.ONE_HASH]
+
+
+def memory(pid):
+    """Bytes that the process has mapped."""
+    return int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[0]) * resource.getpagesize()
+
+
+def state(pid):
+    return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+@case("never more passwords are hashed at the same moment than passwords_at_once, and every login is answered")
+def bound_of_hashes(it):
+    name = it.name("bound")
+    it.account(name, "customer")
+    for most in (1, 2):
+        with AuthPool(it, SECKILL_AUTH="4", SECKILL_PASSWORDS_AT_ONCE=str(most)) as pool:
+            flood = Flood(it, name, connections=6)
+            seen = collections.Counter(len(pool.hashing()) for _ in range(30))
+            pool.signal(signal.SIGCONT)
+            flood.end()
+        comment(f"passwords_at_once {most}: {dict(seen)} of 4 workers hashed; {len(flood.times)} logins, median "
+                f"{statistics.median(flood.times):.2f} s, slowest {max(flood.times):.2f} s")
+        same(set(flood.statuses), {200}, "statuses of the logins")
+        same(max(seen), most, "passwords hashed at the same moment")
+
+
+@case("a worker hangs while it hashes: the next one refuses, can be stopped, and has its permit once it is killed")
+def hangs_with_its_permit(it):
+    name = it.name("permit")
+    it.account(name, "customer")
+    login = {"username": name, "password": PASSWORD}
+    with AuthPool(it, SECKILL_AUTH="2", SECKILL_PASSWORDS_AT_ONCE="1") as pool, ThreadPoolExecutor(1) as waiting:
+        flood = Flood(it, name, connections=1)
+        hangs, = until(pool.hashing, 10, "a worker hashes")
+        flood.over.set()
+        other, = set(pool.idle) - {hangs}
+        pool.signal(signal.SIGCONT, [other])
+        it.ask("POST", "/api/auth", body=login).expect(503, "busy").names("nothing was done")
+        answer = waiting.submit(it.new_client().ask, "POST", "/api/auth", body=login)
+        pause(0.5, "the worker waits for a permit")
+        pool.signal(signal.SIGTERM, [other])
+        until(lambda: other not in it.workers("auth"), 8, "the waiting worker stops")
+        answer.result().expect(503, "busy")
+        pool.signal(signal.SIGKILL, [hangs])
+        flood.end()
+        it.ask("POST", "/api/auth", body=login).expect(200)
+
+
 @case("no worker is there: the answer says that nothing was done")
 def nobody_there(it):
     sale, user = it.sale(), it.customer()

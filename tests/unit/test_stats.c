@@ -1,4 +1,4 @@
-/* What processes of a host share: stats and the high-water table in mapped files; and the log. */
+/* What processes of a host share: stats and the high-water table in mapped files; permits; and the log. */
 #include "unit/unit.h"
 
 #include <fcntl.h>
@@ -17,6 +17,7 @@
 #include "base/parse.h"
 #include "host/high_water.h"
 #include "host/log.h"
+#include "host/permit.h"
 #include "host/shared.h"
 #include "host/stats.h"
 
@@ -724,6 +725,115 @@ static void lines_go_on_after_a_stall(void **state)
 	assert_non_null(strstr(text, " warn log_lines_dropped "));
 }
 
+/* Permits */
+
+enum { PERMITS = 2, WORKERS = 6, TURNS = 50 };
+
+struct work {
+	_Atomic int busy, most;
+};
+
+static void make_file(void)
+{
+	int fd = open(path, O_CREAT | O_WRONLY | O_EXCL, 0600);
+	assert_true(fd >= 0 && close(fd) == 0);
+}
+
+static pid_t worker(struct work *v)
+{
+	pid_t pid = fork();
+	if (pid)
+		return pid;
+	struct permits *p = permits_open(path, PERMITS);
+	for (int i = 0; i < TURNS; i++) {
+		if (!permit_take(p, 20000))
+			_exit(1);
+		int busy = atomic_fetch_add(&v->busy, 1) + 1, most = atomic_load(&v->most);
+		while (busy > most && !atomic_compare_exchange_weak(&v->most, &most, busy))
+			;
+		usleep(500);
+		atomic_fetch_sub(&v->busy, 1);
+		permit_return(p);
+	}
+	_exit(0);
+}
+
+static void no_more_processes_than_permits_are_at_work(void **state)
+{
+	(void)state;
+	struct work *v = mmap(NULL, sizeof *v, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pid_t pids[WORKERS];
+	make_file();
+	for (int i = 0; i < WORKERS; i++)
+		pids[i] = worker(v);
+	for (int i = 0; i < WORKERS; i++) {
+		int end;
+		waitpid(pids[i], &end, 0);
+		expect(end == 0, "worker %d ended with %d: it got no permit", i, end);
+	}
+	assert_int_equal(atomic_load(&v->most), PERMITS);
+	munmap(v, sizeof *v);
+}
+
+/* Returns once the child has the permit. */
+static pid_t child_with_permit(void)
+{
+	int ready[2];
+	char byte;
+	assert_int_equal(pipe(ready), 0);
+	pid_t pid = fork();
+	if (pid == 0) {
+		struct permits *p = permits_open(path, 1);
+		if (permit_take(p, 10000) && write(ready[1], "", 1) == 1)
+			pause();
+		_exit(1);
+	}
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	close(ready[1]);
+	return pid;
+}
+
+static void the_permit_of_a_killed_process_is_free(void **state)
+{
+	(void)state;
+	make_file();
+	struct permits *p = permits_open(path, 1);
+	pid_t pid = child_with_permit();
+	assert_false(permit_take(p, 10));
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	assert_true(permit_take(p, 10));
+	permits_close(p);
+}
+
+static void a_permit_is_kept_when_the_file_is_opened_again(void **state)
+{
+	(void)state;
+	make_file();
+	struct permits *p = permits_open(path, 1), *other = permits_open(path, 1);
+	assert_true(permit_take(p, 10));
+	assert_false(permit_take(other, 10));
+	permits_close(other);
+	other = permits_open(path, 1);
+	assert_false(permit_take(other, 10));
+	permit_return(p);
+	assert_true(permit_take(other, 10));
+	permits_close(other);
+	permits_close(p);
+}
+
+static void without_a_file_there_is_no_bound(void **state)
+{
+	(void)state;
+	struct permits *p = permits_open("/nonexistent/board", 1), *other = permits_open("/nonexistent/board", 1);
+	assert_true(permit_take(p, 10));
+	assert_true(permit_take(other, 10));
+	permit_return(p);
+	permits_close(other);
+	permits_close(p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -747,6 +857,10 @@ int main(void)
 		cmocka_unit_test_teardown(marks_of_another_layout_are_refused_and_left_alone, remove_board),
 		cmocka_unit_test(without_a_file_a_process_counts_alone),
 		cmocka_unit_test_teardown(no_shared_file_is_behind_a_link, remove_board),
+		cmocka_unit_test_teardown(no_more_processes_than_permits_are_at_work, remove_board),
+		cmocka_unit_test_teardown(the_permit_of_a_killed_process_is_free, remove_board),
+		cmocka_unit_test_teardown(a_permit_is_kept_when_the_file_is_opened_again, remove_board),
+		cmocka_unit_test(without_a_file_there_is_no_bound),
 		cmocka_unit_test(metrics_of_one_name_stand_together_and_are_explained),
 		cmocka_unit_test(a_line_is_time_level_event_pairs),
 		cmocka_unit_test(an_event_needs_no_pairs),
