@@ -195,7 +195,7 @@ command_for() {
 
 # multiwatch sends USR1 when it gets TERM; the programs stop on both. No -s: Debian 12's multiwatch is off by one there
 # (-s TERM sends QUIT). spawn-fcgi does not search PATH. The backlog holds connections that wait for a worker; when it is
-# full nginx answers 503 at once. That of logins is no longer than a client waits: 500 take about 5 s on two cores.
+# full nginx answers 503 at once. That of logins is no longer than they are good for: 500 take about 10 s on two cores.
 # Hashing passwords has a lower priority than selling. Under autogroup, niceness counts within a session only, so the
 # session gets one, too.
 pool_command() {

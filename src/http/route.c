@@ -16,12 +16,14 @@ const int route_count = sizeof routes / sizeof routes[0];
 
 static bool matches(const struct request *rq, const struct route *route)
 {
-	struct str rest = { route->pattern + 1, strlen(route->pattern) - 1 }, piece;
-	int i = 0;
-	for (; parse_split(&rest, '/', &piece); i++)
-		if (i == rq->parts || (piece.p[0] != '{' && !str_eq(piece, rq->part[i])))
+	const char *p = route->pattern;
+	for (int i = 0; i < rq->parts; i++) {
+		struct str part = rq->part[i];
+		if (*p++ != '/' || (*p != '{' && strncmp(p, part.p, part.n) != 0))
 			return false;
-	return i == rq->parts;
+		p = *p == '{' ? strchrnul(p, '/') : p + part.n;
+	}
+	return *p == '\0';
 }
 
 static enum status wrong_method(struct request *rq)
