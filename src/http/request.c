@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/parse.h"
+#include "base/random.h"
 
 enum status request_fail(struct request *rq, enum status s, const char *format, ...)
 {
@@ -14,6 +15,32 @@ enum status request_fail(struct request *rq, enum status s, const char *format, 
 	va_end(args);
 	rq->response.detail = arena_strndup(rq->arena, text, strlen(text));
 	return s;
+}
+
+/* A process asks the kernel for the random bytes of many ids at a time. */
+static struct str new_id(struct arena *a)
+{
+	enum { BYTES = 16, IDS = 16 };
+	static const char hex[] = "0123456789abcdef";
+	static unsigned char bytes[IDS * BYTES];
+	static size_t left;
+	if (!left) {
+		random_bytes(bytes, sizeof bytes);
+		left = sizeof bytes;
+	}
+	char *text = arena_alloc(a, 2 * BYTES);
+	for (int i = 0; i < BYTES; i++) {
+		unsigned char byte = bytes[--left];
+		text[2 * i] = hex[byte >> 4];
+		text[2 * i + 1] = hex[byte & 15];
+	}
+	return (struct str){ text, 2 * BYTES };
+}
+
+void request_make_id(struct request *rq)
+{
+	rq->id = new_id(rq->arena);
+	response_header(rq, "X-Request-Id", rq->id);
 }
 
 /* "/api/users/" and "/api/users" are the same path. */

@@ -58,6 +58,9 @@ struct request {
  */
 typedef enum status handler(struct request *rq);
 
+/* Sets a new id, 32 hexadecimal digits, and the header that sends it: for a request to which nginx gave none. */
+void request_make_id(struct request *rq);
+
 /*
  * Sets part and parts from path. STATUS_OK, STATUS_NOT_FOUND (too many parts), STATUS_UNAVAILABLE (nginx sent no path).
  */

@@ -92,7 +92,7 @@ static void close_connection(struct connection *c)
 
 /* Reading */
 
-/* The FastCGI parameters that nginx sends, in nginx's order. REQUEST_ID comes last, and always. */
+/* The FastCGI parameters that nginx sends, in nginx's order. REQUEST_ID comes last, and always, but may be empty. */
 enum param { METHOD, PATH, QUERY, LENGTH, AUTHORIZATION, IDEMPOTENCY, PEER, FALLBACK, QUEUED_AT, ID, PARAMS };
 static const struct str params[PARAMS] = {
 	[METHOD] = STR("REQUEST_METHOD="),
@@ -155,6 +155,8 @@ static bool read_head(struct connection *c)
 				.id = value[ID] };
 	buf_init(&rq->response.body, &c->arena);
 	buf_init(&rq->response.headers, &c->arena);
+	if (!rq->id.n)
+		request_make_id(rq);
 	c->length = value[LENGTH];
 	c->queued_at = value[QUEUED_AT];
 	return true;

@@ -100,7 +100,7 @@ def state(pid):
 def requests_of(it, name, users, count):
     """Requests of one kind, ready to be sent; what they need is there."""
     def post(path, user):
-        return fcgi.request("POST", path + "/claims", HTTP_AUTHORIZATION="Bearer " + user.token, REMOTE_ADDR="127.0.0.1")
+        return fcgi.request("POST", path + "/claims", HTTP_AUTHORIZATION="Bearer " + user.token, REQUEST_ID="")
 
     if name == "healthz":
         return [fcgi.request("GET", "/healthz", HTTP_AUTHORIZATION="", REMOTE_ADDR="127.0.0.1")] * count

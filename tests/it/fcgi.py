@@ -24,7 +24,8 @@ def request(method, uri, keep=True, **params):
     """A whole request without a body."""
     path, _, query = uri.partition("?")
     where = {"DOCUMENT_URI": urllib.parse.unquote(path), "QUERY_STRING": query}
-    params = {"REQUEST_METHOD": method} | where | {"CONTENT_LENGTH": ""} | params | {"REQUEST_ID": "test"}
+    last = {"REQUEST_ID": params.pop("REQUEST_ID", "test")}
+    params = {"REQUEST_METHOD": method} | where | {"CONTENT_LENGTH": ""} | params | last
     begin = record(BEGIN, struct.pack(">HB5x", RESPONDER, KEEP if keep else 0))
     return begin + record(PARAMS, pairs(params)) + record(PARAMS) + record(STDIN)
 

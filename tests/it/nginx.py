@@ -329,6 +329,22 @@ def kept_and_sold_out(_):
         has_headers(answer)
 
 
+@case("the answer to a claim: all headers, and the request id that the worker made, which nginx asked it to make")
+def claims(_):
+    asked, head = [], b"Status: 201 Created\r\nX-Request-Id: " + b"a" * 32 + b"\r\nContent-Type: application/json\r\n"
+
+    def worker(request):
+        asked.append(request)
+        return answering(head + b'Content-Length: 13\r\n\r\n{"errMsg":""}')(request)
+    with Nginx(origins=SHOP) as nginx:
+        nginx.pool(worker)
+        answer = nginx.ask("POST", CLAIM, f"Origin: {SHOP}").expect(201)
+        has_headers(answer, SHOP)
+        same(answer.headers.get_all("X-Request-Id"), ["a" * 32], "ids")
+        assert "Seckill-Order" in answer.headers["Access-Control-Expose-Headers"], dict(answer.headers)
+        same(asked[0].count(bytes([len("REQUEST_ID"), 0]) + b"REQUEST_ID"), 1, "an empty REQUEST_ID")
+
+
 def sold_out(nginx):
     """Markers as a worker makes them, valid for longer than the test takes."""
     now = int(time.time())

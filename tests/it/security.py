@@ -4,6 +4,7 @@
 import base64
 import collections
 import json
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -310,6 +311,27 @@ def headers(it):
         has_headers(it.ask("GET", "/readyz").expect(503, "busy"))
     finally:
         it.dev("start", "cold")
+
+
+@case("every answer has a request id of its own; a worker's log has the same")
+def request_ids(it):
+    it.environment["SECKILL_DEBUG"] = "yes"
+    it.restart("hot")
+    sale, users = it.sale(amount=2), it.users(4)
+    try:
+        answers = [it.ask(method, sale.path + path, user) for user in users for method, path in (("POST", "/claims"), ("PATCH", ""))]
+        answers += [it.ask(*request) for request in (("POST", sale.path + "/claims"), ("GET", sale.path), ("GET", sale.path),
+                                                     ("GET", "/api/nothing"), ("GET", "/api/time"))]
+        ids = [id for answer in answers for id in answer.headers.get_all("X-Request-Id")]
+        same((len(ids), len(set(ids))), (len(answers), len(answers)), "ids, different ids")
+        same([id for id in ids if not re.fullmatch("[0-9a-f]{32}", id)], [], "ids that are none")
+        log = (it.run / "log/hot.log").read_text()
+        claims = [answer for answer in answers if answer.status in (201, 410)]
+        assert len(claims) >= 4, answers
+        same([id for id in (answer.headers["X-Request-Id"] for answer in claims) if f"id={id} " not in log], [], "ids not in the log")
+    finally:
+        del it.environment["SECKILL_DEBUG"]
+        it.restart("hot")
 
 
 if __name__ == "__main__":
