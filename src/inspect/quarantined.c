@@ -4,11 +4,22 @@
 #include "sale/catalog_index.h"
 #include "sale/worklist.h"
 
-/* The title of a coupon that is not in MySQL includes its id, because another coupon may have the same name. */
+static struct str stray_title(struct service *svc, struct arena *a, int64_t coupon)
+{
+	struct stray s;
+	if (stray_names(svc, a, coupon, &s) != STATUS_OK)
+		s.seller_name = s.name = STR("?");
+	return str_of(arena_printf(a, "%.*s/%.*s (%lld, not in MySQL)", (int)s.seller_name.n, s.seller_name.p,
+				   (int)s.name.n, s.name.p, (long long)coupon));
+}
+
+/*
+ * The title of a coupon that is not in MySQL includes its id, because another coupon may have the same name, and
+ * because its own may be unreadable. False: MySQL does not answer.
+ */
 static bool read_title(struct service *svc, struct arena *a, int64_t coupon, struct str *title)
 {
 	struct db_rows rows;
-	struct stray s;
 	char path[CATALOG_PATH];
 	if (db_query(svc->db, a,
 		     "SELECT u.name, c.name FROM coupons c JOIN users u ON u.id = c.seller_id WHERE c.id = ?", &rows,
@@ -16,11 +27,8 @@ static bool read_title(struct service *svc, struct arena *a, int64_t coupon, str
 		return false;
 	if (rows.count)
 		*title = arena_str(a, catalog_path(path, db_row(&rows, 0)[0].text, db_row(&rows, 0)[1].text));
-	else if (stray_names(svc, a, coupon, &s) == STATUS_OK)
-		*title = str_of(arena_printf(a, "%.*s/%.*s (%lld, not in MySQL)", (int)s.seller_name.n, s.seller_name.p,
-					     (int)s.name.n, s.name.p, (long long)coupon));
 	else
-		return false;
+		*title = stray_title(svc, a, coupon);
 	return true;
 }
 

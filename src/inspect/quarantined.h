@@ -6,8 +6,10 @@
 #include "sale/service.h"
 #include "sale/status.h"
 
-/* Their titles in the arena: "seller/name", of a stray "seller/name (ID, not in MySQL)". STATUS_OK, STATUS_UNAVAILABLE.
- * Blocks. */
+/*
+ * Their titles in the arena: "seller/name", of a stray "seller/name (ID, not in MySQL)" with "?" for a name that cannot
+ * be read. STATUS_OK; STATUS_UNAVAILABLE: the list itself cannot be read, or MySQL does not answer. Blocks.
+ */
 enum status quarantined_list(struct service *svc, struct arena *a, struct str **titles, int *count);
 
 #endif

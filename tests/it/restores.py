@@ -280,6 +280,16 @@ def closes_itself(it):
     forget(it)
 
 
+@case("MySQL lost a sale, and Redis has no readable names of it: /readyz names its number, and stays 200")
+def nameless(it):
+    sale, other = it.sale(amount=3), it.sale(amount=3)
+    it.sql(f"DELETE FROM coupons WHERE id = {sale.id}")
+    it.redis("SET", sale.key("d"), "strange")
+    it.redis("SADD", "sk:closed", f"{sale.id}:{sale.segments}", f"{other.id}:{other.segments}")
+    same(sorted(it.ask("GET", "/readyz").expect(200).json["closed"]), sorted([other.title, f"?/? ({sale.id}, not in MySQL)"]), "closed sales")
+    forget(it)
+
+
 @case("MySQL lost a sale, and its name is sold anew before any recovery: the new sale sells all its units to anybody")
 def same_name(it):
     w = World(it)
