@@ -91,12 +91,19 @@ static void enter_orders(struct batch *b, struct candidates *candidates)
 	redis_wait_all(b->svc->redis_sync);
 }
 
-/* A candidate that cannot be decided now is entered in sk:lost. */
+/*
+ * A candidate that cannot be decided now is entered in sk:lost. So are all others once a server has not answered,
+ * because each of them could wait for it again.
+ */
 static void look_for_candidates(struct batch *b, const struct candidates *candidates)
 {
-	for (int i = 0; i < candidates->count; i++)
-		if (lost_decide(b->svc, b->arena, &candidates->at[i]) != STATUS_OK)
+	enum status s = STATUS_OK;
+	for (int i = 0; i < candidates->count; i++) {
+		if (s != STATUS_UNAVAILABLE)
+			s = lost_decide(b->svc, b->arena, &candidates->at[i]);
+		if (s != STATUS_OK)
 			worklist_look_for(b->svc->redis_sync, &candidates->at[i]);
+	}
 }
 
 /* The lists of the segments */

@@ -142,7 +142,7 @@ int batch_move(struct batch *b)
 	if (b->replaced)
 		worklist_inspect(b->svc->redis_sync, b->coupon, b->segments);
 	redis_wait_all(b->svc->redis_sync);
-	if (result == 0 && !b->stray)
+	if (!b->stray)
 		after_commit(b);
 	redis_wait_all(b->svc->redis_sync);
 	return result ? -1 : b->committed;

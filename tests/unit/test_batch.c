@@ -47,7 +47,8 @@ static struct tables {
 
 static bool in_transaction;
 static int64_t refused_user;       /* whose order MySQL does not take */
-static enum db_failure commit_end; /* of the next commit */
+static enum db_failure commit_end; /* of a commit */
+static int commits_before;         /* how many succeed before that one */
 static enum db_failure failure;
 
 static bool starts(const char *sql, const char *with)
@@ -232,10 +233,11 @@ int db_begin_long(struct db *db)
 int db_commit(struct db *db)
 {
 	(void)db;
-	enum db_failure f = commit_end;
-	commit_end = DB_NONE;
-	if (f != DB_NONE)
+	if (commit_end != DB_NONE && !commits_before--) {
+		enum db_failure f = commit_end;
+		commit_end = DB_NONE;
 		return fail_with(f);
+	}
 	in_transaction = false;
 	return 0;
 }
@@ -608,6 +610,7 @@ static void a_failure_that_may_pass_changes_nothing(void **state)
 {
 	(void)state;
 	commit_end = DB_TRANSIENT;
+	commits_before = 0;
 	push(0, "1|11|1000");
 	assert_int_equal(move(), -1);
 	assert_int_equal(mysql.order_count + mysql.letter_count, 0);
@@ -615,6 +618,24 @@ static void a_failure_that_may_pass_changes_nothing(void **state)
 	assert_int_equal(lengths[0], 1);
 	assert_string_equal(event, "drain_failed");
 	assert_int_equal(move(), 1);
+}
+
+static void a_failure_amid_single_orders_leaves_only_what_is_not_committed(void **state)
+{
+	(void)state;
+	refused_user = 12;
+	commit_end = DB_TRANSIENT;
+	commits_before = 2;
+	push(0, "1|11|1000");
+	push(0, "2|12|1000");
+	push(0, "3|13|1000");
+	assert_int_equal(move(), -1);
+	assert_int_equal(mysql.order_count, 1);
+	assert_int_equal(only_letter()->number, 2);
+	assert_int_equal(lengths[0], 1);
+	assert_int_equal(move(), 1);
+	assert_true(has_order(0, 3, 13));
+	assert_int_equal(lengths[0], 0);
 }
 
 /* Lists */
@@ -698,6 +719,7 @@ UNIT_MAIN(BATCH_TEST(orders_become_rows_and_leave_their_lists), BATCH_TEST(order
 	  BATCH_TEST(a_number_not_above_the_one_before_it_waits), BATCH_TEST(an_order_that_is_refused_becomes_a_letter),
 	  BATCH_TEST(after_a_refusal_a_gap_stops_its_segment_alone), BATCH_TEST(more_orders_than_units_become_letters),
 	  BATCH_TEST(a_failure_that_may_pass_changes_nothing),
+	  BATCH_TEST(a_failure_amid_single_orders_leaves_only_what_is_not_committed),
 	  BATCH_TEST(a_list_that_is_away_does_not_hold_up_the_others),
 	  BATCH_TEST(a_list_that_is_not_trimmed_is_passed_over),
 	  BATCH_TEST(a_list_that_others_have_trimmed_is_read_from_its_head),
