@@ -7,7 +7,7 @@
 void batch_init(struct batch *b, struct service *svc, struct arena *a, int64_t coupon, int segments)
 {
 	*b = (struct batch){ .svc = svc, .arena = a, .coupon = coupon, .segments = segments };
-	b->capacity = svc->conf->drain_batch + segments;
+	b->capacity = svc->conf->drain_batch;
 	b->segment = arena_alloc(a, (size_t)segments * sizeof *b->segment);
 	b->records = arena_alloc(a, (size_t)b->capacity * sizeof *b->records);
 }
@@ -24,10 +24,19 @@ int batch_failed(struct batch *b, const char *at)
 	return -1;
 }
 
+/* What was read of one list. */
 struct peek {
 	struct batch *batch;
 	int segment;
+	struct str *records; /* those behind `passed` */
+	int count;
 };
+
+/* The lists share the batch equally. Rounded up, because some lists are shorter, so all together may exceed it. */
+static int share(const struct batch *b)
+{
+	return (b->capacity + b->segments - 1) / b->segments;
+}
 
 /*
  * Checks that the first record of the reply is `passed`. False: another drainer has trimmed the list meanwhile;
@@ -80,29 +89,39 @@ static void on_records(void *context, enum redis_outcome end, const struct redis
 	redis_number_in(redis_at(reply, 0), 0, NUMBER_MAX, &s->base);
 	if (!check_place(s, reply))
 		return;
-	int passed = s->passed.number != 0;
-	for (size_t i = 1 + (size_t)passed; i < redis_count(reply) && b->count < b->capacity; i++) {
-		struct order_record r = { .segment = p->segment, .raw = arena_str(b->arena, redis_text_at(reply, i)) };
-		if (!add_record(b, s, &r, s->passed.index + (int64_t)i - 1))
+	int most = share(b);
+	p->records = arena_alloc(b->arena, (size_t)most * sizeof *p->records);
+	for (size_t i = s->passed.number ? 2 : 1; i < redis_count(reply) && p->count < most; i++)
+		p->records[p->count++] = arena_str(b->arena, redis_text_at(reply, i));
+}
+
+static void add_records(const struct peek *p)
+{
+	struct batch *b = p->batch;
+	struct segment_batch *s = &b->segment[p->segment];
+	int64_t behind = s->passed.number ? s->passed.index + 1 : 0;
+	for (int i = 0; i < p->count && b->count < b->capacity; i++) {
+		struct order_record r = { .segment = p->segment, .raw = p->records[i] };
+		if (!add_record(b, s, &r, behind + i))
 			break;
 	}
 }
 
-/* Each segment gets an equal share of the batch; the rest of a longer list is left to the next batches. */
 void batch_read(struct batch *b)
 {
 	struct redis_command c;
-	int share = (b->svc->conf->drain_batch + b->segments - 1) / b->segments;
 	struct peek *peeks = arena_alloc(b->arena, (size_t)b->segments * sizeof *peeks);
 	for (int i = 0; i < b->segments; i++) {
 		const struct place *passed = &b->segment[i].passed;
-		peeks[i] = (struct peek){ b, i };
+		peeks[i] = (struct peek){ .batch = b, .segment = i };
 		redis_script(&c, &script_peek, 2);
 		key_put(&c, KEY_SEGMENT, b->coupon, i);
 		key_put(&c, KEY_ORDERS, b->coupon, i);
 		redis_put_int(&c, passed->index);
-		redis_put_int(&c, share + (passed->number ? 1 : 0));
+		redis_put_int(&c, share(b) + (passed->number ? 1 : 0));
 		redis_send(b->svc->redis_sync, &c, on_records, &peeks[i]);
 	}
 	redis_wait_all(b->svc->redis_sync);
+	for (int i = 0; i < b->segments; i++)
+		add_records(&peeks[(b->first + i) % b->segments]);
 }

@@ -52,6 +52,7 @@ struct batch {
 	struct arena *arena;
 	int64_t coupon;
 	int segments;
+	int first; /* of which segment records are added first; 0, or set before batch_read */
 	struct segment_batch *segment;
 	struct order_record *records;
 	int count, capacity;
@@ -67,8 +68,9 @@ struct batch {
 void batch_init(struct batch *b, struct service *svc, struct arena *a, int64_t coupon, int segments);
 
 /*
- * Reads the lists, each from the record behind `passed`. At a record that cannot be read, or whose number is not above
- * that of the record before it, it stops to read this list. Blocks.
+ * Reads up to drain_batch records, each list from the record behind `passed`. At a record that cannot be read, or whose
+ * number is not above that of the record before it, it stops to read this list. When all lists are long, the last ones
+ * get less; so batches should begin at another segment each time. Blocks.
  */
 void batch_read(struct batch *b);
 

@@ -19,8 +19,8 @@
 struct drain {
 	struct service *svc;
 	struct untrimmed *untrimmed;
-	char token[64]; /* in this process's leases */
-	int first;      /* where a pass starts in its coupons: each one place farther */
+	char token[64];  /* in this process's leases */
+	unsigned passes; /* each starts one place farther in its coupons, and in their segments */
 	struct arena last_arena;
 	struct backlogs last; /* the coupons of the last pass */
 	bool lost_dirty;      /* the last pass could not read sk:dirty */
@@ -155,6 +155,7 @@ static int move_batch(struct drain *d, struct arena *a, const struct backlog *on
 {
 	struct batch b;
 	batch_init(&b, d->svc, a, one->coupon, one->segments);
+	b.first = (int)(d->passes % (unsigned)one->segments);
 	bool passed_over = untrimmed_pass_over(d->untrimmed, &b);
 	int moved = batch_move(&b);
 	untrimmed_remember(d->untrimmed, &b, passed_over);
@@ -201,14 +202,14 @@ static int drain_all(struct drain *d, const struct backlogs *b)
 	int moved = 0;
 	count_waiting(d, b);
 	for (int i = 0; i < b->count; i++) {
-		const struct backlog *one = &b->at[(d->first + i) % b->count];
+		const struct backlog *one = &b->at[(d->passes + (unsigned)i) % (unsigned)b->count];
 		int n = one->queued ? drain_coupon(d, one) : 0;
 		moved += n > 0 ? n : 0;
 		d->refused |= n < 0;
 		if (n < 0 && is_store_away(d))
 			break;
 	}
-	d->first++;
+	d->passes++;
 	return moved;
 }
 

@@ -347,6 +347,7 @@ static int start(void **state)
 		stats = stats_open("/nonexistent/board", &problem);
 	}
 	service = (struct service){ .conf = &conf, .stats = stats };
+	conf.drain_batch = 1000;
 	mysql = (struct tables){ .has_coupon = true, .amount = 100 };
 	memset(lengths, 0, sizeof lengths);
 	list_base = "0";
@@ -369,11 +370,17 @@ static int stop(void **state)
 	return 0;
 }
 
-static int move(void)
+static int move_from(int segment)
 {
 	arena_reset(&arena);
 	batch_init(&batch, &service, &arena, COUPON, SEGMENTS);
+	batch.first = segment;
 	return batch_move(&batch);
+}
+
+static int move(void)
+{
+	return move_from(0);
 }
 
 /* As the drain does it: the next batch passes over what this one has left on its lists. */
@@ -640,6 +647,31 @@ static void a_failure_amid_single_orders_leaves_only_what_is_not_committed(void 
 
 /* Lists */
 
+static void a_batch_is_no_larger_than_drain_batch_and_begins_where_it_is_told(void **state)
+{
+	(void)state;
+	enum { EACH = 4 };
+	static char texts[SEGMENTS][EACH][32];
+	for (int s = 0; s < SEGMENTS; s++)
+		for (int i = 0; i < EACH; i++) {
+			snprintf(texts[s][i], sizeof texts[s][i], "%d|%d%d|1000", i + 1, s + 1, i + 1);
+			push(s, texts[s][i]);
+		}
+	conf.drain_batch = 3;
+	assert_int_equal(move_from(0), 3);
+	assert_int_equal(lengths[0], 2);
+	assert_int_equal(lengths[1], 3);
+	assert_int_equal(move_from(1), 3);
+	assert_int_equal(lengths[0], 1);
+	assert_int_equal(lengths[1], 1);
+	conf.drain_batch = 1;
+	assert_int_equal(move_from(1), 1);
+	assert_int_equal(lengths[1], 0);
+	assert_int_equal(move_from(1), 1); /* an empty list leaves its room to the next */
+	assert_int_equal(lengths[0], 0);
+	assert_int_equal(mysql.order_count, 8);
+}
+
 static void a_list_that_is_away_does_not_hold_up_the_others(void **state)
 {
 	(void)state;
@@ -720,6 +752,7 @@ UNIT_MAIN(BATCH_TEST(orders_become_rows_and_leave_their_lists), BATCH_TEST(order
 	  BATCH_TEST(after_a_refusal_a_gap_stops_its_segment_alone), BATCH_TEST(more_orders_than_units_become_letters),
 	  BATCH_TEST(a_failure_that_may_pass_changes_nothing),
 	  BATCH_TEST(a_failure_amid_single_orders_leaves_only_what_is_not_committed),
+	  BATCH_TEST(a_batch_is_no_larger_than_drain_batch_and_begins_where_it_is_told),
 	  BATCH_TEST(a_list_that_is_away_does_not_hold_up_the_others),
 	  BATCH_TEST(a_list_that_is_not_trimmed_is_passed_over),
 	  BATCH_TEST(a_list_that_others_have_trimmed_is_read_from_its_head),
