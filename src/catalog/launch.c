@@ -230,16 +230,15 @@ static enum status create_locked(struct service *svc, struct arena *a, struct co
 enum status launch_create(struct service *svc, struct arena *a, struct coupon *c, struct refusal *r)
 {
 	enum { LOCK_S = 5 };
-	struct db_rows got, released;
+	bool got;
 	struct str lock =
 		str_of(arena_printf(a, "seckill.%lld.%lld", (long long)c->seller, (long long)key_hash(c->name)));
-	if (db_query_row(svc->db, a, "SELECT GET_LOCK(?, ?)", &got, DB_S(lock), DB_N(LOCK_S)))
+	if (db_lock(svc->db, a, lock, LOCK_S, &got))
 		return db_status(svc->db, "create");
-	if (db_row(&got, 0)->number != 1)
+	if (!got)
 		return STATUS_BUSY;
 	enum status s = create_locked(svc, a, c, r);
-	if (db_query(svc->db, a, "SELECT RELEASE_LOCK(?)", &released, DB_S(lock)))
-		db_close(svc->db); /* this releases the lock, too */
+	db_unlock(svc->db, a, lock);
 	return s == STATUS_OK ? STATUS_CREATED : s;
 }
 

@@ -19,8 +19,8 @@
 enum { SCHEMA_MS = 1000 };
 
 /*
- * How long the server waits inside a transaction for the next statement, before it rolls back and closes the
- * connection. Until then, a process that is stopped, or whose host is cut off, keeps its row locks.
+ * How long the server waits for the next statement inside a transaction, or while the connection holds a lock, before
+ * it closes the connection. Until then, a process that is stopped, or whose host is cut off, keeps its locks.
  */
 enum { IDLE_S = 2, LONG_IDLE_S = 600 };
 
@@ -30,6 +30,7 @@ struct db {
 	int schema;         /* the version that is required; 0: any */
 	int64_t checked_ms; /* when the version was checked last */
 	int idle_s;         /* the limit that was set for idle transactions; 0: none was set */
+	bool holds_lock;    /* of db_lock */
 	struct statements statements;
 	bool in_transaction;
 	bool is_doomed; /* the server may have ended the transaction, so none of its further statements may run */
@@ -137,6 +138,7 @@ static int check_schema(struct db *db)
 static int connect_now(struct db *db)
 {
 	db->idle_s = 0;
+	db->holds_lock = false;
 	db->mysql = connection_open(db->conf, &db->problem);
 	if (!db->mysql)
 		return fail(db);
@@ -241,27 +243,44 @@ static bool is_mariadb(const struct db *db)
 	return strstr(mysql_get_server_info(db->mysql), "MariaDB");
 }
 
+enum { TIMEOUT_SQL = 80 };
+
+/* 0 seconds: the server's default. */
+static const char *timeout_sql(char sql[TIMEOUT_SQL], const char *name, int seconds)
+{
+	if (seconds)
+		snprintf(sql, TIMEOUT_SQL, "SET SESSION %s = %d", name, seconds);
+	else
+		snprintf(sql, TIMEOUT_SQL, "SET SESSION %s = DEFAULT", name);
+	return sql;
+}
+
 /* MariaDB's setting counts only inside transactions. MySQL's counts always, so unlimit_idle resets it afterwards. */
 static int limit_idle(struct db *db, int seconds)
 {
-	char sql[80];
+	char sql[TIMEOUT_SQL];
 	if (db->idle_s == seconds)
 		return 0;
-	snprintf(sql, sizeof sql, "SET SESSION %s = %d", is_mariadb(db) ? "idle_transaction_timeout" : "wait_timeout",
-		 seconds);
-	int failed = command(db, sql);
+	const char *name = is_mariadb(db) ? "idle_transaction_timeout" : "wait_timeout";
+	int failed = command(db, timeout_sql(sql, name, seconds));
 	db->idle_s = failed ? 0 : seconds;
 	return failed;
 }
 
-/* Called when the transaction has ended, so an error here is no error of the transaction. */
+/* Called when a transaction or a lock has ended, so an error here is no error of it. */
+static void reset_wait_timeout(struct db *db)
+{
+	char sql[TIMEOUT_SQL];
+	if (mysql_query(db->mysql, timeout_sql(sql, "wait_timeout", db->holds_lock ? LONG_IDLE_S : 0)))
+		db_close(db);
+}
+
 static void unlimit_idle(struct db *db)
 {
 	if (is_mariadb(db))
 		return;
 	db->idle_s = 0;
-	if (mysql_query(db->mysql, "SET SESSION wait_timeout = DEFAULT"))
-		db_close(db);
+	reset_wait_timeout(db);
 }
 
 static int begin(struct db *db, int idle_s)
@@ -305,6 +324,39 @@ void db_rollback(struct db *db)
 		db_close(db);
 	else if (open)
 		unlimit_idle(db);
+}
+
+/* Locks */
+
+static void end_lock(struct db *db)
+{
+	db->holds_lock = false;
+	if (db->mysql)
+		reset_wait_timeout(db);
+}
+
+int db_lock(struct db *db, struct arena *arena, struct str name, int wait_s, bool *got)
+{
+	struct db_rows rows;
+	char sql[TIMEOUT_SQL];
+	assert(!db->in_transaction);
+	*got = false;
+	if (db_open(db) < 0 || command(db, timeout_sql(sql, "wait_timeout", LONG_IDLE_S)) < 0)
+		return -1;
+	db->holds_lock = true;
+	int failed = db_query_row(db, arena, "SELECT GET_LOCK(?, ?)", &rows, DB_S(name), DB_N(wait_s));
+	*got = !failed && db_row(&rows, 0)->number == 1;
+	if (!*got)
+		end_lock(db);
+	return failed ? -1 : 0;
+}
+
+void db_unlock(struct db *db, struct arena *arena, struct str name)
+{
+	struct db_rows rows;
+	if (db_query(db, arena, "SELECT RELEASE_LOCK(?)", &rows, DB_S(name)))
+		db_close(db);
+	end_lock(db);
 }
 
 /* Settings */

@@ -93,6 +93,15 @@ int db_commit(struct db *db) MUST_CHECK;
 void db_rollback(struct db *db);
 
 /*
+ * Takes the server's lock of this name, which this connection then holds outside of transactions, too; *got is false if
+ * another one has held it for wait_s. If the server gets no statement for 10 minutes, it closes the connection, and so
+ * frees the lock of a process that is stopped or whose host is lost. One lock at a time.
+ */
+int db_lock(struct db *db, struct arena *arena, struct str name, int wait_s, bool *got) MUST_CHECK;
+/* Never fails: if the command fails, the connection is closed, which frees the lock, too. */
+void db_unlock(struct db *db, struct arena *arena, struct str name);
+
+/*
  * Sets *problem to NULL if this server keeps what it commits, else to the reason, in the arena. -1: it did not answer.
  */
 int db_check_durable(struct db *db, struct arena *arena, const char **problem) MUST_CHECK;

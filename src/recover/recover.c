@@ -307,19 +307,15 @@ enum status recover_coupon(struct service *svc, struct arena *a, int64_t coupon,
 {
 	enum { LOCK_S = 1 };
 	struct recovery r = { .svc = svc, .arena = a, .options = options, .out = out };
-	struct db_rows got, released;
+	bool got;
 	*out = (struct recovery_result){ 0 };
 	struct str name = lock_name(a, coupon);
-	if (db_query_row(svc->db, a, "SELECT GET_LOCK(?, ?)", &got, DB_S(name), DB_N(LOCK_S)))
+	if (db_lock(svc->db, a, name, LOCK_S, &got))
 		return db_status(svc->db, "recover");
-	if (db_row(&got, 0)->number != 1)
+	if (!got)
 		return STATUS_BUSY;
-	if (db_exec(svc->db, "SET SESSION wait_timeout = 600", NULL)) /* for a host that is lost and has the lock */
-		return db_status(svc->db, "recover");
 	redis_wait_up(svc->redis_sync);
 	enum status s = recover_locked(&r, coupon);
-	if (db_query(svc->db, a, "SELECT RELEASE_LOCK(?)", &released, DB_S(name)) ||
-	    db_exec(svc->db, "SET SESSION wait_timeout = DEFAULT", NULL))
-		db_close(svc->db); /* releases the lock, too */
+	db_unlock(svc->db, a, name);
 	return s;
 }

@@ -3,8 +3,9 @@
 
 import re
 import signal
+import subprocess
 
-from harness import POOLS, main
+from harness import BUILD, POOLS, main
 from ledger import Ledger
 from sqlproxy import Proxy
 from storm import Paused, kill
@@ -202,6 +203,46 @@ def recovery(it):
     books.keeps()
     books.sells_the_rest()
     books.sale.audit()
+
+
+SHORTER = {"new": "timeout = 3  ", "instead_of": "timeout = 600"}
+HELD = [(r"UPDATE coupons SET generation = \?", 69), ("SELECT amount, sold, cancelled", 69), ("SELECT RELEASE_LOCK", 0)]
+
+
+@case("the host of a recovery is lost, before, in and behind its transaction: MySQL frees its locks, and another host recovers")
+def lost_recovery(it):
+    books = Ledger(it, amount=30, segments=2, customers=40)
+    books.sell(12)
+    books.sale.drained()
+
+    def survives(statement, code):
+        """As long as the server waits for it (600 s in fact) no other recovery begins."""
+        words = [BUILD / "seckillctl", "-c", it.run / "drain.conf", "recover", books.sale.title]
+        with proxies[0].says(**SHORTER), proxies[0].holds(statement) as held:
+            with subprocess.Popen(words, env=it.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as lost:
+                until(held, 10, "it is cut off")
+                done = it.ctl("recover", books.sale.title)
+                same((done.returncode, "another recovery of it is running" in done.stderr), (69, True), f"exit: {done.stderr}")
+                until(lambda: it.ctl("recover", books.sale.title).returncode == 0, 10, "another one recovers")
+                same(lost.wait(10), code, "exit of the one that was cut off")
+        books.keeps()
+    every(HELD, survives)
+    books.sells_the_rest()
+    books.sale.audit()
+
+
+@case("the host of a creation is lost with its lock: MySQL frees it, and another worker finishes the creation")
+def lost_creation(it):
+    seller, body = it.seller(), {"name": "held", "amount": 5, "stock": 1, "description": "", "segments": 2}
+
+    def create():
+        return it.ask("POST", seller.path + "/coupons", seller, body)
+    with proxies[0].says(**SHORTER), proxies[0].holds("UPDATE coupons SET published") as held:
+        with it.asking("POST", seller.path + "/coupons", seller, body) as answers:
+            until(held, 10, "it is cut off")
+            until(lambda: create().status == 201, 10, "another one creates it")
+        answers[0].expect(503)
+    same(it.ctl("audit", f"{seller.name}/held").returncode, 0, "exit of the audit")
 
 
 @case("a page whose rows end half-way is an error, not a shorter page")

@@ -42,8 +42,6 @@ static const struct {
 	void (*run)(const struct db_value *params);
 	int columns; /* of its one row */
 } statements[] = {
-	{ "SELECT GET_LOCK(", change, 1 },
-	{ "SELECT RELEASE_LOCK(", change, 1 },
 	{ "INSERT INTO coupons (id, seller_id, name, amount, stock, description, starts_at_ms, ends_at_ms, ", insert, 0 },
 	{ "SELECT id FROM users WHERE id = ? FOR UPDATE", change, 1 },
 	{ "UPDATE coupons SET published = 1", change, 0 },
@@ -127,7 +125,14 @@ const char *db_error(const struct db *db)
 	return "";
 }
 
-void db_close(struct db *db)
+int db_lock(struct db *db, struct arena *arena, struct str name, int wait_s, bool *got)
 {
-	(void)db;
+	(void)db, (void)arena, (void)name, (void)wait_s;
+	*got = true;
+	return 0;
+}
+
+void db_unlock(struct db *db, struct arena *arena, struct str name)
+{
+	(void)db, (void)arena, (void)name;
 }

@@ -37,6 +37,7 @@ class Fault:
     """What happens to the next statement that matches. A number: the server's error, and the server never sees the statement.
     "before": the connection ends, and the server never sees it. "after": the server has done it, and the connection ends
     without the answer. "half": it ends amid the answer. "half-error": an error comes behind the first rows of the answer.
+    An event: the server does not see it until then, and no connection ends by that.
 
     prepare: it happens to the preparation of the statement, else to its execution. skip: so many of them come before it.
     """
@@ -56,6 +57,7 @@ class Proxy:
 
     def __init__(self, server, path):
         self.server, self.path, self.fault, self.lock, self.links = str(server), str(path), None, threading.Lock(), []
+        self.other_words = b"", b""
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(self.path)
         self.listener.listen(64)
@@ -70,6 +72,27 @@ class Proxy:
             until(lambda: not self.fault, 30, f"a statement that matches {pattern!r}")
         finally:
             self.fault = None
+
+    @contextlib.contextmanager
+    def holds(self, pattern):
+        """The next statement that matches is held up until the end of the block. Yields a question: has it come?"""
+        over = threading.Event()
+        fault = self.fault = Fault(pattern, over, prepare=False, skip=0)
+        try:
+            yield lambda: self.fault is not fault
+        finally:
+            self.fault = None
+            over.set()
+
+    @contextlib.contextmanager
+    def says(self, new, instead_of):
+        """In every statement, some words are others, which are as long."""
+        assert len(new) == len(instead_of)
+        self.other_words = instead_of.encode(), new.encode()
+        try:
+            yield
+        finally:
+            self.other_words = b"", b""
 
     def due(self, command, text):
         """What happens to this one."""
@@ -129,8 +152,11 @@ class Link:
                 if isinstance(how, int):
                     self.client.sendall(error(1, how))
                     continue
+                if isinstance(how, threading.Event):
+                    how.wait()
+                    how = None
                 self.how = how
-                self.server.sendall(one)
+                self.server.sendall(one.replace(*self.proxy.other_words))
 
     def _how(self, one):
         command = one[4] if len(one) > 4 and one[3] == 0 else None  # else it belongs to the login

@@ -1,5 +1,6 @@
 #include "unit/fake_mysql.h"
 
+#include <stdio.h>
 #include <string.h>
 
 struct fake_mysql fake_mysql;
@@ -48,8 +49,9 @@ void mysql_close(MYSQL *m)
 
 char *mysql_get_server_info(MYSQL *m)
 {
-	static char version[] = "10.11.6-MariaDB";
+	static char version[64];
 	(void)m;
+	snprintf(version, sizeof version, "%s", fake_mysql.server ? fake_mysql.server : "10.11.6-MariaDB");
 	return version;
 }
 
@@ -59,9 +61,16 @@ my_socket mysql_get_socket(MYSQL *m)
 	return -1;
 }
 
+static void note(const char *sql)
+{
+	size_t n = strlen(fake_mysql.said);
+	snprintf(fake_mysql.said + n, sizeof fake_mysql.said - n, "%s;", sql);
+}
+
 int mysql_query(MYSQL *m, const char *sql)
 {
-	(void)m, (void)sql;
+	(void)m;
+	note(sql);
 	return fails(FAKE_QUERY);
 }
 
@@ -93,7 +102,8 @@ FLAG mysql_stmt_close(MYSQL_STMT *s)
 
 int mysql_stmt_prepare(MYSQL_STMT *s, const char *sql, unsigned long n)
 {
-	(void)s, (void)sql, (void)n;
+	(void)s, (void)n;
+	note(sql);
 	return fails(FAKE_PREPARE);
 }
 

@@ -16,6 +16,8 @@ extern struct fake_mysql {
 	bool no_result, is_null;
 	enum enum_field_types type;
 	unsigned error, error_at; /* an error number, and the function that fails with it: enum fake_mysql_at */
+	const char *server;       /* its version; NULL: a MariaDB */
+	char said[2048];          /* the statements that were sent or prepared, each with a semicolon behind it */
 } fake_mysql;
 
 enum fake_mysql_at { FAKE_NOWHERE, FAKE_QUERY, FAKE_PREPARE, FAKE_EXECUTE, FAKE_STORE, FAKE_FETCH, FAKE_CONNECT };

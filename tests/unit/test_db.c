@@ -176,9 +176,79 @@ static void a_number_is_read_within_its_bounds(void **state)
 	assert_int_equal(n, 255);
 }
 
+/* Locks and timeouts */
+
+/* What was said since the last call. */
+static const char *said(void)
+{
+	static char text[sizeof fake_mysql.said];
+	memcpy(text, fake_mysql.said, sizeof text);
+	fake_mysql.said[0] = '\0';
+	return text;
+}
+
+static bool lock(void)
+{
+	bool got;
+	answer_with(1, 1);
+	fake_mysql.params = 2;
+	assert_int_equal(db_lock(db, &arena, STR("x"), 1, &got), 0);
+	return got;
+}
+
+static void unlock(void)
+{
+	answer_with(1, 1);
+	db_unlock(db, &arena, STR("x"));
+}
+
+static void commit_nothing(void)
+{
+	assert_int_equal(db_begin(db), 0);
+	assert_int_equal(db_commit(db), 0);
+}
+
+#define LIMITED "SET SESSION wait_timeout = 600;"
+#define FREE    "SET SESSION wait_timeout = DEFAULT;"
+
+static void a_connection_with_a_lock_may_not_be_idle_for_long(void **state)
+{
+	(void)state;
+	fake_mysql.number = 1;
+	assert_int_equal(db_open(db), 0);
+	said();
+	assert_true(lock());
+	assert_string_equal(said(), LIMITED "SELECT GET_LOCK(?, ?);");
+	commit_nothing();
+	assert_string_equal(said(), "SET SESSION idle_transaction_timeout = 2;START TRANSACTION;COMMIT;");
+	unlock();
+	assert_string_equal(said(), "SELECT RELEASE_LOCK(?);" FREE);
+	fake_mysql.number = 0;
+	assert_false(lock());
+	assert_string_equal(said(), LIMITED FREE);
+}
+
+/* MySQL has one limit for transactions and all else. */
+static void a_transaction_of_a_connection_with_a_lock_leaves_its_limit(void **state)
+{
+	(void)state;
+	fake_mysql.server = "8.0.36";
+	fake_mysql.number = 1;
+	assert_true(lock());
+	said();
+	commit_nothing();
+	assert_string_equal(said(), "SET SESSION wait_timeout = 2;START TRANSACTION;COMMIT;" LIMITED);
+	unlock();
+	said();
+	commit_nothing();
+	assert_string_equal(said(), "SET SESSION wait_timeout = 2;START TRANSACTION;COMMIT;" FREE);
+}
+
 #define EACH(name) cmocka_unit_test_setup_teardown(name, start, stop)
 
 UNIT_MAIN(EACH(a_result_is_read), EACH(parameters_that_are_counted_otherwise_fail),
 	  EACH(a_row_or_a_column_that_is_missing_is_null), EACH(a_statement_that_needs_a_row_fails_without),
 	  EACH(columns_that_were_not_announced_fail), EACH(rows_that_are_counted_otherwise_fail),
-	  EACH(numbers_and_texts_are_bounded), EACH(a_number_is_read_within_its_bounds))
+	  EACH(numbers_and_texts_are_bounded), EACH(a_number_is_read_within_its_bounds),
+	  EACH(a_connection_with_a_lock_may_not_be_idle_for_long),
+	  EACH(a_transaction_of_a_connection_with_a_lock_leaves_its_limit))
