@@ -23,7 +23,8 @@ import harness
 from faultpoints import BUILD, FILE, arm
 from history import Final
 from killways import (LATE, Adding, Burying, Creating, Draining, FindingAdded, Inspecting, Losing, NotPassed, Passage,
-                      Recovering, Returning, Selling, SellingTheLast, Way, as_owner, create, put_on_sale, skewed)
+                      Recovering, Returning, Selling, SellingTheLast, Way, as_owner, create, inspected_beside, put_on_sale,
+                      skewed)
 from storm import SEED, dice
 from tap import case, comment, every, pause, same, until
 
@@ -277,6 +278,11 @@ def crashing(it, amount, segments, seed):
     deaths = log.read_text().count(f"seed={seed}") - before
     comment(f"{amount} units, {segments} segments, seed {seed}: {deaths} deaths in {time.monotonic() - began:.1f} s")
     return way
+
+
+@case("sales are inspected while recoveries of them stand still, at each point: nothing is opened or closed beside them")
+def beside_recoveries(it):
+    inspected_beside(it, [row.point for row in POINTS if Recovering in row.ways and row.point != "recover_opened"], [it.redis])
 
 
 SCHEMA = """SELECT table_name, column_name, column_type FROM information_schema.columns

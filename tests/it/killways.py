@@ -12,6 +12,7 @@ import harness
 from client import LOST
 from faultpoints import BUILD, arm, disarm
 from history import History, Load, Supply, problems
+from ledger import Ledger
 from sale import Sale
 from storm import Paused, dice
 from tap import pause, same, until
@@ -453,3 +454,53 @@ def as_owner(it):
 def recover(it, sale):
     words = [BUILD / "seckillctl", "-c", it.run / "seckill.conf", *as_owner(it), "recover", sale.title]
     return subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=it.environment)
+
+
+# Recoveries that stand still while drainers inspect the sale
+
+HELD_MS = 12000
+
+
+def inspected_beside(it, points, servers, reopened=()):
+    """A recovery stands still at each point; at those of `reopened` a failover has brought an open slot back."""
+    ledgers = [Ledger(it, amount=12, segments=2, customers=16) for _ in points]
+    for books in ledgers:
+        books.sell(5)
+        books.sale.drained()
+    sales = [books.sale for books in ledgers]
+    recoveries = [hold_recovery(it, sale, point, point in reopened) for sale, point in zip(sales, points)]
+    change_nothing(it, sales, servers)
+    same([one.poll() for one in recoveries], [None] * len(points), "exits while they stand still")
+    ends = [69 if point in reopened else 0 for point in points]
+    same([one.wait(30) for one in recoveries], ends, "exits; what is not done is left to the drainers")
+    for books in ledgers:
+        books.keeps()
+        books.sells_the_rest()
+        books.sale.audit()
+
+
+def hold_recovery(it, sale, point, reopen):
+    done = arm(point, f"stall={HELD_MS}")
+    recovery = recover(it, sale)
+    until(done, 10, f"{point} is passed")
+    if reopen:
+        generation = it.sql.number(f"SELECT generation FROM coupons WHERE id = {sale.id}")
+        it.redis("HSET", sale.key("s", 1), "fence", f"2:{generation}@0123456789abcdef")
+    return recovery
+
+
+def change_nothing(it, sales, servers, rounds=15):
+    """The drainers inspect each of these sales so often, without waiting a second for a lock, and change nothing."""
+    def hubs_read():
+        found = [re.search(r"cmdstat_hgetall:calls=(\d+)", server("INFO", "commandstats")) for server in servers]
+        return sum(int(one[1]) for one in found if one)
+
+    def state(sale):
+        slots = [sale.key("hub"), *(sale.key("s", i) for i in range(sale.segments))]
+        return (it.sql(f"SELECT generation FROM coupons WHERE id = {sale.id}"), [it.redis("HGET", slot, "fence") for slot in slots])
+    before, read = [state(sale) for sale in sales], hubs_read()
+    for sale in sales:
+        it.redis("SADD", "sk:doubt", f"{sale.id}:{sale.segments}")
+    until(lambda: hubs_read() >= read + rounds * len(sales), 8, f"{rounds} inspections of {len(sales)} sales")
+    same([state(sale) for sale in sales], before, "generations and fences")
+    same(it.redis("SMEMBERS", "sk:closed"), [], "closed sales")

@@ -11,6 +11,7 @@ import time
 
 import faultpoints
 from clustered import fence, list_of, main, nodes, on_cluster, wait_for_replicas
+from killways import inspected_beside
 from ledger import Ledger
 from tap import comment, same, until
 
@@ -220,6 +221,12 @@ def lost_is_said(it):
     same(len(letters), len(set(letters)), "dead letters, each of another number")
     for user, order in told:
         same(it.ask("GET", f"/api/orders/{order}", user).expect(200).json["status"], "lost", f"status of {order}, later")
+
+
+@on_cluster("sales are inspected while recoveries of them stand still: nothing is opened, closed or recovered beside them")
+def beside_recoveries(it):
+    reopened, others = ["recover_closed", "recover_stored", "recover_rewritten"], ["recover_raised", "recover_drained", "recover_segment"]
+    inspected_beside(it, reopened + others, nodes.masters(), reopened)
 
 
 def held(books):
