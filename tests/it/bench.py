@@ -40,7 +40,17 @@ def _(it):
     assert len(ratios) >= 3 and all(r["ratio"] > 0 for r in ratios), ratios
     won = report.summary(cases["won"])
     assert won["scripts"] >= 1 and 0 < won["p50_us"] <= won["p99_us"], won
+    same(won["segments"], 16, "segments of the sale, which nobody asked for")
     assert all(won["cpu_us"][group] > 0 for group in ("nginx", "worker", "redis", "client")), won
+
+
+@case("a target is met or missed by the median of the rounds")
+def _(it):
+    parts = {"engine": {"everysec": [90_000, 120_000, 110_000], "always": [70_000, 50_000, 40_000]},
+             "drain": {"file_bytes": [170.0], "memory_bytes": [150.4]}}
+    met = {r["what"]: (r["ratio"], r["met"]) for r in report.ratios({}, parts)}
+    same(met, {"without HTTP: wins a second, everysec": (110_000, True), "without HTTP: wins a second, always": (50_000, False),
+               "Redis's file, bytes a winning claim": (170, True), "Redis's memory, bytes an order in MySQL": (150.4, False)}, "judged")
 
 
 @case("tests/load/load.c counts exactly what was sold")

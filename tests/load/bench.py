@@ -18,7 +18,7 @@ import books
 import growth
 import overload
 import report
-from bench_cases import drain, login_flood, oldest, rounds
+from bench_cases import drain, engine, login_flood, oldest, rounds
 from bench_run import Bench
 
 COMMANDS = {"growth": growth.measure, "overload": overload.measure}
@@ -30,16 +30,16 @@ def options():
     parser.add_argument("what", nargs="?", choices=("all", *COMMANDS), default="all")
     parser.add_argument("--quick", action="store_true", help="one round of a second, to check that it works")
     parser.add_argument("--json", action="store_true", help="JSON on standard output")
-    parser.add_argument("--only", default="", help="cases to measure, with commas between; and drain, flood")
+    parser.add_argument("--only", default="", help="cases to measure, with commas between; and drain, flood, engine")
     parser.add_argument("--seconds", type=int, help="of each case in each round (2; quick: 1)")
-    parser.add_argument("--rounds", type=int, help="(3; quick: 1)")
+    parser.add_argument("--rounds", type=int, help="(5; quick: 1)")
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--tokens", type=int, help="customers, each of whom wins once in a round (40,000 a second)")
     parser.add_argument("--backlog", type=int, help="orders to drain (100,000; quick: 5,000)")
     parser.add_argument("--most-orders", type=int, default=1_000_000, help="growth: rows that MySQL has already")
     o = parser.parse_args()
     o.seconds = o.seconds or (1 if o.quick else 2)
-    o.rounds = o.rounds or (1 if o.quick else 3)
+    o.rounds = o.rounds or (1 if o.quick else 5)
     o.backlog = o.backlog or (5_000 if o.quick else 100_000)
     o.tokens = max(o.tokens or 40_000 * o.seconds, o.backlog)
     o.only = [word for word in o.only.split(",") if word]
@@ -53,6 +53,8 @@ def measure_all(bench):
         result["drain"] = drain(bench)
     if bench.wants("flood"):
         result["login_flood"] = login_flood(bench)
+    if bench.wants("engine"):
+        result["engine"] = engine(bench)
     return result
 
 

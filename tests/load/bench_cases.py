@@ -6,6 +6,7 @@ import time
 
 from bench_run import CEILING, PEER, SERVICE
 from bench_rig import PASSWORD, Wrk, cpu_us
+from segments import sell, servers
 from tap import pause, until
 
 CLAIM = "/api/users/shop/coupons/sale/claims"
@@ -15,16 +16,21 @@ def ceiling(path, **more):
     return lambda b, world: b.wrk(CEILING, path, b.rig.ceiling, **({"tokens": b.tokens, "method": "POST"} | more))
 
 
-def won(b, world):
-    return b.claims(b.sale("won", segments=64))
+def won(b, world, **more):
+    return b.claims(b.sale("won"), **more)
 
 
-def peer_won(b, world):
-    name = b.it.name("won")
-    measured = b.wrk(PEER, b.rig.peer_sale(name, b.o.tokens), b.rig.peer, tokens=b.tokens, method="POST")
+def peer_won(b, world, connections=None):
+    name, connections = b.it.name("won"), connections or b.o.connections
+    measured = b.wrk(PEER, b.rig.peer_sale(name, b.o.tokens), b.rig.peer, tokens=b.tokens, method="POST",
+                     connections=connections)
     b.winners_only(measured, f"the peer's {name}")
-    b.peer_sales.append((name, measured.requests - measured.refused, measured.requests + b.o.connections))
+    b.peer_sales.append((name, measured.requests - measured.refused, measured.requests + connections))
     return measured
+
+
+def many(measure):
+    return lambda b, world: measure(b, world, connections=256)
 
 
 def peer_sold_out(b, world):
@@ -68,6 +74,8 @@ CASES = [
     ("hello", "FastCGI hello in C, the claim's headers", IDLE, ceiling(CLAIM)),
     ("won", "claim, won", IDLE, won),
     ("peer_won", "nginx + Lua peer: claim, won", IDLE, peer_won),
+    ("won_256", "claim, won, 256 connections", IDLE, many(won)),
+    ("peer_won_256", "nginx + Lua peer: claim, won, 256 connections", IDLE, many(peer_won)),
     ("sold_out", "claim, sold out", IDLE, sold_out("/claims", "POST", True)),
     ("peer_sold_out", "nginx + Lua peer: sold out", IDLE, peer_sold_out),
     ("patch_sold_out", "PATCH, sold out", IDLE, sold_out("", "PATCH", False)),
@@ -133,14 +141,21 @@ def drain(b):
 
 
 def drain_once(b):
+    """Customers who have no orders yet: their first one takes more of Redis's memory."""
     enter(b, None, BUSY)
     b.drainers(False)
-    sale = b.sale("backlog", amount=b.o.backlog)
-    told = b.load(sale, tokens=b.some_tokens(b.o.backlog))
-    first, last, spent = confirm(b, sale, told["won"])
-    return {"orders": told["won"], "seconds": round(last, 3), "rows_per_second": round(told["won"] / (last - first)),
-            "raw_rows_per_second": round(raw_insert(b, sale)),
-            "cpu_us_per_order": {group: round(us / told["won"], 2) for group, us in spent.items()}}
+    customers = b.mint(b.it.name("newcomer"), b.o.backlog)
+    with b.growing_file():
+        sale, before = b.sale("backlog", amount=b.o.backlog), b.redis_info()
+        won = b.load(sale, tokens=customers)["won"]
+        file = b.redis_info()["aof_current_size"] - before["aof_current_size"]
+    first, last, spent = confirm(b, sale, won)
+    pause(1, "Redis frees the buffers of the drain")
+    memory = b.redis_info()["used_memory"] - before["used_memory"]
+    rate, raw = won / (last - first), raw_insert(b, sale)
+    return {"orders": won, "seconds": round(last, 3), "rows_per_second": round(rate), "raw_rows_per_second": round(raw),
+            "to_raw": round(rate / raw, 3), "file_bytes": round(file / won, 1), "memory_bytes": round(memory / won, 1),
+            "cpu_us_per_order": {group: round(us / won, 2) for group, us in spent.items()}}
 
 
 def confirm(b, sale, count):
@@ -198,5 +213,26 @@ def login_flood(b):
     def rates(runs):
         return [round(m.per_second) for m in runs]
     return {"p99_us": [m.p99_us for m in quiet], "p99_us_flooded": [m.p99_us for m in flooded],
-            "per_second": rates(quiet), "per_second_flooded": rates(flooded),
-            "logins_per_second": [round(rate) for rate in logins]}
+            "p99_to_quiet": [round(a.p99_us / b.p99_us, 3) for a, b in zip(flooded, quiet)],
+            "per_second": rates(quiet), "per_second_flooded": rates(flooded), "logins_per_second": rates(logins)}
+
+
+# without HTTP
+
+def engine(b):
+    """In turn: one Redis with a file, by both ways of fsync; one without a file, and three masters without files."""
+    segments = b.sale("engine", amount=b.o.backlog).segments
+    with servers(1, "--appendonly", "yes") as file, servers(1) as single, servers(3) as masters:
+        rounds = [engine_once(b, segments, file, single, masters) for _ in range(b.o.rounds)]
+    return {"segments": segments} | {name: [r[name] for r in rounds] for name in rounds[0]}
+
+
+def engine_once(b, segments, file, single, masters):
+    measured = {}
+    for policy in ("everysec", "always"):
+        file[0].ask("CONFIG", "SET", "appendfsync", policy)
+        done = sell(file, segments, b.o.backlog)
+        measured[policy] = round(done["won"] / done["seconds"])
+    alone, busiest = (max(sell(started, segments, b.o.backlog)["cpu_s"]) for started in (single, masters))
+    b.say(f"without HTTP: {measured['everysec']:,} wins a second, {measured['always']:,} with fsync always")
+    return measured | {"busiest_to_single": round(busiest / alone, 3)}

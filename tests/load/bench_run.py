@@ -1,5 +1,6 @@
 """One run of the benchmark: its instance, its customers, its sales, and one measurement of wrk or load.c."""
 
+import contextlib
 import json
 import re
 import subprocess
@@ -27,10 +28,7 @@ class Bench:
             self.it.start()
         self.rig.start()
         self.seller = self.it.account(self.it.name("shop"), "saler")
-        self.say(f"minting {self.o.tokens} tokens")
-        self.tokens = self.it.run / "tokens"
-        done = self.ctl("token", "--count", self.o.tokens, "--prefix", "buyer", "--out", self.tokens)
-        assert done.returncode == 0, done
+        self.tokens = self.mint("buyer", self.o.tokens)
         self.url = f"http://127.0.0.1:{self.it.port}"
 
     def stop(self):
@@ -53,12 +51,20 @@ class Bench:
         self.it.client.close()
         return self.it
 
-    # sales
+    # customers and sales
 
-    def sale(self, name, amount=None, segments=16, book=None):
+    def mint(self, prefix, count):
+        """A file with the tokens of so many new customers."""
+        self.say(f"minting {count} tokens")
+        path = self.it.run / f"tokens-{prefix}"
+        done = self.ctl("token", "--count", count, "--prefix", prefix, "--out", path)
+        assert done.returncode == 0, done
+        return path
+
+    def sale(self, name, amount=None, book=None, **more):
         """A new sale. Its orders are counted in a book of their own, unless it shares one."""
         exactly = name if book else self.it.name(name)
-        sale = self.fresh().sale(self.seller, exactly, amount or self.o.tokens, segments=segments)
+        sale = self.fresh().sale(self.seller, exactly, amount or self.o.tokens, **more)
         self.books.setdefault(book or sale.name, {"sales": [], "least": 0, "most": 0})["sales"].append(sale.name)
         return sale
 
@@ -85,6 +91,18 @@ class Bench:
         self.it.redis("CONFIG", "SET", "appendfsync", policy)
         if self.rig.redis:
             self.rig.redis("CONFIG", "SET", "appendfsync", policy)
+
+    def redis_info(self):
+        return {name: int(value) for name, value in re.findall(r"^(\w+):(\d+)\r?$", self.it.redis("INFO"), re.M)}
+
+    @contextlib.contextmanager
+    def growing_file(self):
+        """Meanwhile Redis does not write its file anew, so its growth is what was appended."""
+        usual = self.it.redis("CONFIG", "GET", "auto-aof-rewrite-percentage")[1]
+        self.it.redis("CONFIG", "SET", "auto-aof-rewrite-percentage", 0)
+        until(lambda: not self.redis_info()["aof_rewrite_in_progress"], 60, "the file is written")
+        yield
+        self.it.redis("CONFIG", "SET", "auto-aof-rewrite-percentage", usual)
 
     def counters(self):
         text = self.fresh().ask("GET", "/metrics").expect(200).body.decode()

@@ -4,7 +4,7 @@
 usage: tests/load/memory.py [UNITS...]        (10000 100000 1000000)
 
 Sales to five times as many customers as there are units, in 64 segments, by the rig (tests/it/rig.h), on a redis-server of this
-script with docker/redis.conf's way of keeping hashes. Losers leave nothing there. Environment: as in segments.py.
+script. Losers leave nothing there. Environment: as in segments.py.
 """
 
 import re
@@ -35,7 +35,7 @@ def row(server, units):
 def main():
     print("| units | bytes an order, on its list | bytes an order, in MySQL |")
     print("| --- | --- | --- |")
-    with servers(1, "--hash-max-listpack-entries", "8") as (server,):
+    with servers(1) as (server,):
         for units in SIZES:
             row(server, units)
 
