@@ -38,6 +38,14 @@ result "REQUEST_ID is the last parameter" "$(awk '
 	/^\t*fastcgi_param/ { last = $2; next }
 	last != "" { if (last != "REQUEST_ID") print "line " NR - 1 ": " last; last = "" }' "$run/etc/nginx-seckill.conf")"
 
+# An add_header in a location drops those of the server. A claim's X-Request-Id is the worker's, and the other three are
+# empty in answers to claims, or the worker's.
+result "the location of claims repeats the headers of the server" "$(awk '
+	/^\tlocation / { claims = /claims/ }
+	$1 == "add_header" && !/^\t\t/ && $2 !~ /^(X-Request-Id|Seckill-Result|Retry-After|Allow)$/ { wanted[$2] }
+	$1 == "add_header" && claims { delete wanted[$2]; n++ }
+	END { for (name in wanted) print name; if (!n) print "none" }' "$run/etc/nginx-seckill.conf")"
+
 # The bodies themselves are written by build-aux/docs.sh, and compared by tests/repo/docs.sh.
 result "every error page of nginx has a body, and every body has a code" "$(
 	sed -n 's/.*error_page [0-9 ]* = \/\.problem\/\([0-9]*\);/\1/p' "$run/etc/nginx-seckill.conf" | sort -u >"$run/pages"
