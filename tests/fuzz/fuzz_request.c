@@ -9,10 +9,6 @@
 
 #include <assert.h>
 #include <ctype.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-
 #include "account/password.h"
 #include "base/parse.h"
 #include "fuzz/fake_db.h"
@@ -20,6 +16,7 @@
 #include "http/route.h"
 #include "sale/coupon.h"
 #include "unit/fake_redis.h"
+#include "unit/forge.h"
 
 enum { FLAGS, DB = 1, REDIS = 5, REPLIES = 4, TEXT = 9 };
 
@@ -97,22 +94,12 @@ static void start(void)
 {
 	static struct conf conf;
 	static struct arena arena;
-	char path[] = "/tmp/seckill-keys-XXXXXX", setting[64];
 	const char *problem;
-	FILE *f = fdopen(mkstemp(path), "w");
-	assert(f);
-	fputs("k1 1111111111111111111111111111111111111111111111111111111111111111\n", f);
-	fclose(f);
-	conf_init(&conf);
-	snprintf(setting, sizeof setting, "token_key_file=%s", path);
-	conf_set(&conf, setting, "fuzz");
+	service.tokens = forge_tokens(&conf, &arena, STR("0123456789abcdef0123456789abcdef"));
 	service.conf = &conf;
 	service.loop = loop_new();
 	service.stats = stats_open("/nonexistent/board", &problem);
 	service.hashing = permits_open("/nonexistent/board", 1);
-	service.tokens = tokens_new(&conf, &arena, &problem);
-	unlink(path);
-	assert(service.tokens);
 	credentials[1] = issued(&arena, KIND_CUSTOMER);
 	credentials[2] = issued(&arena, KIND_SELLER);
 	credentials[3] = STR("Bearer x.y.z");

@@ -7,10 +7,7 @@
 #include "fuzz/fuzz.h"
 
 #include <assert.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <strings.h>
-#include <unistd.h>
 
 #include "account/token.h"
 #include "base/json.h"
@@ -26,20 +23,7 @@ static void start(void)
 {
 	static struct conf conf;
 	static struct arena arena;
-	char path[] = "/tmp/seckill-keys-XXXXXX", setting[64];
-	const char *problem;
-	FILE *f = fdopen(mkstemp(path), "w");
-	assert(f);
-	fputs("k1 ", f);
-	for (size_t i = 0; i < key.n; i++)
-		fprintf(f, "%02x", key.p[i]);
-	fclose(f);
-	conf_init(&conf);
-	snprintf(setting, sizeof setting, "token_key_file=%s", path);
-	conf_set(&conf, setting, "fuzz");
-	tokens = tokens_new(&conf, &arena, &problem);
-	unlink(path);
-	assert(tokens);
+	tokens = forge_tokens(&conf, &arena, key);
 }
 
 /* With another parser. It does not see a null, nor what it cannot parse. */

@@ -4,74 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/parse.h"
-
-/* Replies */
-
-enum { LIST_MAX = 64 };
-
-struct redis_reply {
-	enum redis_type type;
-	int64_t number;
-	struct str text;
-	size_t count;
-	struct redis_reply *items;
-};
-
-enum redis_type redis_type(const struct redis_reply *r)
-{
-	return r ? r->type : REDIS_NIL;
-}
-
-size_t redis_count(const struct redis_reply *r)
-{
-	return redis_type(r) == REDIS_LIST ? r->count : 0;
-}
-
-const struct redis_reply *redis_at(const struct redis_reply *r, size_t i)
-{
-	return i < redis_count(r) ? &r->items[i] : NULL;
-}
-
-struct str redis_text(const struct redis_reply *r)
-{
-	return redis_type(r) == REDIS_TEXT ? r->text : STR("");
-}
-
-int64_t redis_number(const struct redis_reply *r)
-{
-	int64_t value = 0;
-	redis_number_in(r, -NUMBER_MAX, NUMBER_MAX, &value);
-	return value;
-}
-
-bool redis_number_in(const struct redis_reply *r, int64_t min, int64_t max, int64_t *value)
-{
-	if (redis_type(r) != REDIS_INT)
-		return parse_int(redis_text(r), min, max, value);
-	if (r->number < min || r->number > max)
-		return false;
-	*value = r->number;
-	return true;
-}
-
-struct str redis_text_at(const struct redis_reply *r, size_t i)
-{
-	return redis_text(redis_at(r, i));
-}
-
-int64_t redis_number_at(const struct redis_reply *r, size_t i)
-{
-	return redis_number(redis_at(r, i));
-}
-
-const struct redis_reply *redis_member(const struct redis_reply *map, const char *name)
-{
-	for (size_t i = 0; i + 1 < redis_count(map); i += 2)
-		if (str_eq(redis_text_at(map, i), str_of(name)))
-			return redis_at(map, i + 1);
-	return NULL;
-}
+#include "resp/protocol.h"
 
 /* The queue */
 
@@ -272,29 +205,53 @@ static void end(enum redis_outcome how, const struct redis_reply *reply)
 	free(w);
 }
 
-static void read_word(struct redis_reply *r, struct str word)
+/* Replies */
+
+enum { LIST_MAX = 64 };
+
+static redisReply text_reply(struct str text)
 {
+	return (redisReply){ .type = REDIS_REPLY_STRING, .str = (char *)(uintptr_t)text.p, .len = text.n };
+}
+
+/* A list of these replies; `places` has room for a pointer to each. */
+static redisReply list_reply(redisReply *items, redisReply **places, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		places[i] = &items[i];
+	return (redisReply){ .type = REDIS_REPLY_ARRAY, .element = places, .elements = count };
+}
+
+static void answer(const redisReply *reply)
+{
+	end(REDIS_ANSWER, (const struct redis_reply *)reply);
+}
+
+static redisReply word_reply(struct str word)
+{
+	int64_t number;
 	if (str_eq(word, STR("nil")))
-		*r = (struct redis_reply){ .type = REDIS_NIL };
-	else if (word.n && word.p[0] == ':')
-		*r = (struct redis_reply){ .type = REDIS_TEXT, .text = { word.p + 1, word.n - 1 } };
-	else if (parse_int(word, INT64_MIN, INT64_MAX, &r->number))
-		r->type = REDIS_INT;
-	else
-		*r = (struct redis_reply){ .type = REDIS_TEXT, .text = word };
+		return (redisReply){ .type = REDIS_REPLY_NIL };
+	if (word.n && word.p[0] == ':')
+		return text_reply((struct str){ word.p + 1, word.n - 1 });
+	if (parse_int(word, INT64_MIN, INT64_MAX, &number))
+		return (redisReply){ .type = REDIS_REPLY_INTEGER, .integer = number };
+	return text_reply(word);
 }
 
 static void answer_words(struct str words)
 {
-	struct redis_reply items[LIST_MAX] = { 0 }, list = { .type = REDIS_LIST, .items = items };
+	redisReply items[LIST_MAX] = { { .type = REDIS_REPLY_NIL } }, *places[LIST_MAX];
+	size_t count = 0;
 	bool is_list = words.n && words.p[0] == '[';
 	struct str rest = { words.p + is_list, words.n - is_list }, word;
 	while (parse_split(&rest, ' ', &word)) {
-		assert(list.count < LIST_MAX);
+		assert(count < LIST_MAX);
 		if (!str_eq(word, STR("]")))
-			read_word(&items[list.count++], word);
+			items[count++] = word_reply(word);
 	}
-	end(REDIS_ANSWER, is_list || list.count > 1 ? &list : &items[0]);
+	redisReply list = list_reply(items, places, count);
+	answer(is_list || count > 1 ? &list : &items[0]);
 }
 
 void fake_redis_answer(const char *reply)
@@ -308,35 +265,36 @@ void fake_redis_answer(const char *reply)
 			end(ends[i].end, NULL);
 			return;
 		}
+	redisReply text = text_reply(str_of(reply + (*reply == '[')));
 	if (first->batch && strcmp(reply, "nil") != 0)
-		end(REDIS_ANSWER, &(struct redis_reply){ .type = REDIS_TEXT, .text = str_of(reply + (*reply == '[')) });
+		answer(&text);
 	else
 		answer_words(str_of(reply));
 }
 
-static struct redis_reply *text_items(const struct str *texts, size_t count)
+static redisReply text_list(struct arena *a, const struct str *texts, size_t count)
 {
-	struct redis_reply *items = calloc(count + 1, sizeof *items);
-	assert(items);
+	redisReply *items = arena_alloc(a, (count + 1) * sizeof *items);
 	for (size_t i = 0; i < count; i++)
-		items[i] = (struct redis_reply){ .type = REDIS_TEXT, .text = texts[i] };
-	return items;
+		items[i] = text_reply(texts[i]);
+	return list_reply(items, arena_alloc(a, (count + 1) * sizeof(redisReply *)), count);
 }
 
 void fake_redis_answer_texts(const struct str *texts, size_t count)
 {
-	struct redis_reply *items = text_items(texts, count);
-	end(REDIS_ANSWER, &(struct redis_reply){ .type = REDIS_LIST, .items = items, .count = count });
-	free(items);
+	struct arena a = { 0 };
+	redisReply list = text_list(&a, texts, count);
+	answer(&list);
+	arena_release(&a);
 }
 
 void fake_redis_answer_page(const char *cursor, const struct str *texts, size_t count)
 {
-	struct redis_reply *items = text_items(texts, count);
-	struct redis_reply page[] = { { .type = REDIS_TEXT, .text = str_of(cursor) },
-				      { .type = REDIS_LIST, .items = items, .count = count } };
-	end(REDIS_ANSWER, &(struct redis_reply){ .type = REDIS_LIST, .items = page, .count = 2 });
-	free(items);
+	struct arena a = { 0 };
+	redisReply page[] = { text_reply(str_of(cursor)), text_list(&a, texts, count) }, *both[2];
+	redisReply reply = list_reply(page, both, 2);
+	answer(&reply);
+	arena_release(&a);
 }
 
 /* Waiting */
@@ -363,19 +321,6 @@ void redis_wait_all(struct redis *r)
 		serve();
 }
 
-static struct redis_reply *copied(struct arena *a, const struct redis_reply *r)
-{
-	if (!r)
-		return NULL;
-	struct redis_reply *copy = arena_alloc(a, sizeof *copy);
-	*copy = *r;
-	copy->text = r->text.p ? arena_str(a, r->text) : r->text;
-	copy->items = arena_alloc(a, r->count * sizeof *copy);
-	for (size_t i = 0; i < r->count; i++)
-		copy->items[i] = *copied(a, &r->items[i]);
-	return copy;
-}
-
 struct call {
 	struct arena *arena;
 	bool over;
@@ -386,7 +331,7 @@ struct call {
 static void on_call(void *context, enum redis_outcome how, const struct redis_reply *reply)
 {
 	struct call *c = context;
-	*c = (struct call){ .over = true, .end = how, .reply = copied(c->arena, reply) };
+	*c = (struct call){ .over = true, .end = how, .reply = redis_copy(c->arena, reply) };
 }
 
 enum redis_outcome redis_call(struct redis *r, struct arena *a, const struct redis_command *c,

@@ -1,6 +1,6 @@
 /*
  * redis/redis.h without a server: commands wait in a queue until the test reads the oldest one as text and answers it.
- * Replaces the files of src/redis at link time, except for command.c.
+ * Replaces the files of src/redis at link time; commands and replies are those of src/resp.
  */
 #ifndef UNIT_FAKE_REDIS_H
 #define UNIT_FAKE_REDIS_H

@@ -4,7 +4,11 @@
 
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
+#include "account/token.h"
 #include "base/buf.h"
 
 /* base64url without padding. */
@@ -34,6 +38,28 @@ static inline struct str forge_token(struct arena *a, const EVP_MD *md, struct s
 	buf_puts(&b, ".");
 	buf_put(&b, forge_base64(a, (struct str){ (char *)mac, size }));
 	return buf_str(&b);
+}
+
+/* The tokens of a program whose only key is "k1". Initialises conf, which must live as long. */
+static inline struct tokens *forge_tokens(struct conf *conf, struct arena *a, struct str key)
+{
+	char path[] = "/tmp/seckill-keys-XXXXXX", setting[64];
+	const char *problem;
+	FILE *f = fdopen(mkstemp(path), "w");
+	if (!f)
+		abort();
+	fputs("k1 ", f);
+	for (size_t i = 0; i < key.n; i++)
+		fprintf(f, "%02x", key.p[i]);
+	fclose(f);
+	conf_init(conf);
+	snprintf(setting, sizeof setting, "token_key_file=%s", path);
+	conf_set(conf, setting, "test");
+	struct tokens *tokens = tokens_new(conf, a, &problem);
+	unlink(path);
+	if (!tokens)
+		abort();
+	return tokens;
 }
 
 #endif

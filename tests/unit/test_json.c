@@ -173,14 +173,30 @@ static void what_is_no_json_is_refused(void **state)
 	}
 }
 
+struct body {
+	const char *what;
+	struct str body;
+};
+
+static void all_are_refused(const struct body *rows, size_t count)
+{
+	int failed = 0;
+	for (size_t i = 0; i < count; i++) {
+		struct reading r;
+		read_body(&r, rows[i].body);
+		if (r.ok)
+			print_error("%s: accepted\n", rows[i].what);
+		failed += r.ok;
+		release(&r);
+	}
+	assert_int_equal(failed, 0);
+}
+
 /* Bodies that RFC 8259 does not allow and json-c does. */
 static void what_json_c_lets_pass_is_refused(void **state)
 {
 	(void)state;
-	static const struct {
-		const char *what;
-		struct str body;
-	} rows[] = {
+	static const struct body rows[] = {
 		{ "NaN", BYTES(AMOUNT("NaN")) },
 		{ "Infinity", BYTES(AMOUNT("Infinity")) },
 		{ "-Infinity", BYTES(AMOUNT("-Infinity")) },
@@ -217,42 +233,21 @@ static void what_json_c_lets_pass_is_refused(void **state)
 		{ "a half and text", BYTES(NAME("\\ud83dx")) },
 		{ "two first halves", BYTES(NAME("\\ud83d\\ud83d")) },
 	};
-	int failed = 0;
-	for (size_t i = 0; i < COUNT_OF(rows); i++) {
-		struct reading r;
-		read_body(&r, rows[i].body);
-		if (r.ok)
-			print_error("%s: accepted\n", rows[i].what);
-		failed += r.ok;
-		release(&r);
-	}
-	assert_int_equal(failed, 0);
+	all_are_refused(rows, COUNT_OF(rows));
 }
 
 /* Members that are not fields are ignored, but they must be JSON, too. */
 static void ignored_members_must_be_json_too(void **state)
 {
 	(void)state;
-	static const struct {
-		const char *what;
-		struct str body;
-	} rows[] = {
+	static const struct body rows[] = {
 		{ "NaN", BYTES(WITH("\"unknown\":NaN")) },
 		{ "Infinity", BYTES(WITH("\"unknown\":[-Infinity]")) },
 		{ "a raw line feed", BYTES(WITH("\"unknown\":\"\n\"")) },
 		{ "overlong /", BYTES(WITH("\"unknown\":\"\xc0\xaf\"")) },
 		{ "FF in a member's name", BYTES(WITH("\"\xff\":1")) },
 	};
-	int failed = 0;
-	for (size_t i = 0; i < COUNT_OF(rows); i++) {
-		struct reading r;
-		read_body(&r, rows[i].body);
-		if (r.ok)
-			print_error("%s: accepted\n", rows[i].what);
-		failed += r.ok;
-		release(&r);
-	}
-	assert_int_equal(failed, 0);
+	all_are_refused(rows, COUNT_OF(rows));
 }
 
 static void a_problem_names_the_member(void **state)

@@ -368,26 +368,11 @@ static void without_a_connection_a_refill_ends_at_once(void **state)
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		CASE(the_hub_grants),
-		CASE(another_segment_returns_its_units),
-		CASE(a_lost_grant_is_sent_again),
-		CASE(an_earlier_grant_is_credited),
-		CASE(the_hub_declares_the_sale_sold_out),
-		CASE(units_that_were_just_added_are_waited_for),
-		CASE(what_is_refused_ends_as_it_says),
-		CASE(a_failed_round_is_reported_all_the_same),
-		CASE(a_refill_gives_up_in_time),
-		CASE(a_lost_connection_ends_every_step),
-		CASE(as_many_waiters_go_on_as_units_came),
-		CASE(waiters_join_the_refill_that_runs),
-		CASE(a_waiter_may_end_in_its_callback),
-		CASE(a_coupon_may_end_in_a_callback),
-		CASE(a_waiter_may_wait_again_in_its_callback),
-		CASE(without_a_connection_a_refill_ends_at_once),
-	};
-	cmocka_set_message_output(CM_OUTPUT_TAP);
-	return cmocka_run_group_tests(tests, NULL, NULL);
-}
+UNIT_MAIN(CASE(the_hub_grants), CASE(another_segment_returns_its_units), CASE(a_lost_grant_is_sent_again),
+	  CASE(an_earlier_grant_is_credited), CASE(the_hub_declares_the_sale_sold_out),
+	  CASE(units_that_were_just_added_are_waited_for), CASE(what_is_refused_ends_as_it_says),
+	  CASE(a_failed_round_is_reported_all_the_same), CASE(a_refill_gives_up_in_time),
+	  CASE(a_lost_connection_ends_every_step), CASE(as_many_waiters_go_on_as_units_came),
+	  CASE(waiters_join_the_refill_that_runs), CASE(a_waiter_may_end_in_its_callback),
+	  CASE(a_coupon_may_end_in_a_callback), CASE(a_waiter_may_wait_again_in_its_callback),
+	  CASE(without_a_connection_a_refill_ends_at_once))
