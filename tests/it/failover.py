@@ -285,13 +285,14 @@ def refused_writes(it):
     it.restart("drain")
 
 
-@on_cluster("MySQL is away and hash slots move: their sales wait, and sell again within a second of its return")
+@on_cluster("MySQL is away and hash slots move: their sales wait, all others sell on, and within a second of its return these, too")
 def moved_without_mysql(it):
     sales, users = [it.sale(amount=20, segments=3) for _ in range(10)], it.users(200)
     master = next(m for m in nodes.masters() if all(nodes.segments_of(s, m) for s in sales[:3]))
     replica = nodes.replica_of(master)
     pairs = [(s, next(u for u in users if s.home(u) in nodes.segments_of(s, master)))
              for s in sales if nodes.segments_of(s, master)]
+    others = iter([(s, u) for u in users[:30] for s in sales if s.home(u) not in nodes.segments_of(s, master)][:40])
     it.dev("stop", "mysql", "-9")
     try:
         until(master.replicated, 5, "the replica has everything")
@@ -300,6 +301,8 @@ def moved_without_mysql(it):
         while time.monotonic() < ended:
             for sale, user in pairs:
                 same(sale.claim(user).code, "busy", "a claim of a slot that moved")
+            for sale, user in itertools.islice(others, 20):
+                same(sale.claim(user).status, 201, "a claim of another slot")
     finally:
         shoppers, starting = Shoppers(it, *zip(*pairs)), threading.Thread(target=it.dev, args=("start", "mysql"))
         starting.start()
@@ -310,6 +313,27 @@ def moved_without_mysql(it):
     took = max(shoppers.ended.values()) - back
     comment(f"{len(pairs)} sales: the last sold again {took:.2f} s after MySQL was back")
     assert took < allowed(1), f"{took:.2f} s"
+    same(list(others), [], "claims of other slots that were not made")
+
+
+@on_cluster("a master is cut off from its replica and from the other masters: it acknowledges nothing for as long as that lasts")
+def minority(it):
+    sale, users, said = it.sale(amount=60, segments=6), it.users(80), []
+    master = next(m for m in nodes.masters() if nodes.segments_of(sale, m))
+    here = [u for u in users if sale.home(u) in nodes.segments_of(sale, master)]
+    sale.win(here.pop())
+    with nodes.stopped([n for n in nodes.nodes if n is not master]):
+        ended = time.monotonic() + 4 * NODE_TIMEOUT_MS / 1000  # it misses the others after one, and takes no writes then
+        while time.monotonic() < ended:
+            said += [sale.claim(user) for user in here[:4]]
+    codes = collections.Counter(answer.code for answer in said)
+    comment(f"answers of its segments: {dict(codes)}")
+    assert codes["not-replicated"] and not codes[None], codes
+    nodes.until_whole()
+    for user in users:
+        until(lambda user=user: sale.claim(user).status in (200, 201, 410), 20, "an answer", every=0.05)
+    sale.drained()
+    sale.audit()
 
 
 @on_cluster("a replica that must not be promoted, or is missing: check and /readyz say so, and how many replicas a claim waits for")
