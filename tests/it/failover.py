@@ -285,6 +285,33 @@ def refused_writes(it):
     it.restart("drain")
 
 
+def not_refused(sale, user):
+    """The first answer that is no 503."""
+    return until(lambda: (a := sale.claim(user)).status != 503 and a, 10, "an answer", every=0.05)
+
+
+@on_cluster("units are added to a sold-out sale while a master hangs: acknowledged when no flag there can be valid, and nobody is refused")
+def added_beside_the_hanging(it):
+    sale, users = it.sale(amount=12, segments=6), iter(it.users(200))
+    lost = nodes.master_without_hub(sale)
+    away = nodes.segments_of(sale, lost)
+    until(lambda: sale.claim(next(users)).status == 410, 20, "sold out")
+    users = list(users)
+    there, elsewhere = [u for u in users if sale.home(u) in away], [u for u in users if sale.home(u) not in away]
+    for user in there[10:20] + elsewhere[10:40]:
+        sale.claim(user).expect(410, "sold-out")  # every segment has a flag, and every worker a notice
+    with gone(lost, signal.SIGSTOP):
+        took = seconds_of(lambda: it.ask("PATCH", sale.path + "/stock", sale.seller, {"add": 4}).expect(200))
+        answers = [not_refused(sale, user) for user in elsewhere[:3]]
+    answers.append(not_refused(sale, there[0]))
+    same([a.status for a in answers], [201] * 4, "answers to those who ask now")
+    comment(f"the seller was answered after {took:.2f} s")
+    assert 1.25 <= took < allowed(3), f"{took:.2f} s"
+    nodes.until_whole()
+    sale.drained()
+    sale.audit()
+
+
 @on_cluster("MySQL is away and hash slots move: their sales wait, all others sell on, and within a second of its return these, too")
 def moved_without_mysql(it):
     sales, users = [it.sale(amount=20, segments=3) for _ in range(10)], it.users(200)
