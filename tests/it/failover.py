@@ -11,6 +11,7 @@ import threading
 import time
 
 from clustered import list_of, main, nodes, on_cluster
+from killways import lose_grants
 from nodes import NODE_TIMEOUT_MS
 from stores import SqlError
 from storm import Paused
@@ -283,6 +284,27 @@ def refused_writes(it):
     sale.audit()
     del it.environment["SECKILL_DRAIN_BATCH"]
     it.restart("drain")
+
+
+@on_cluster("units in flight to slots whose server is replaced arrive within 2 s after the cluster is whole, and nobody claims")
+def in_flight(it):
+    sale = it.sale(amount=80, segments=4)
+    lose_grants(it, sale, range(4))
+
+    def flying():
+        """Segments to which units are on their way."""
+        fields = nodes("HGETALL", sale.key("hub"))
+        hub = dict(zip(fields[::2], fields[1::2]))
+        return [i for i in range(4) if int(hub[f"G{i}"]) > int(nodes("HGET", sale.key("s", i), "I"))]
+    same(flying(), [0, 1, 2, 3], "segments whose grant was lost")
+    segments, hub = nodes.master_without_hub(sale), nodes.hub_master(sale)
+    for master, slots in (segments, nodes.segments_of(sale, segments)), (hub, range(4)):
+        nodes.take_over(nodes.replica_of(master))
+        nodes.until_whole()
+        took = seconds_of(lambda slots=slots: until(lambda: not set(flying()) & set(slots), 20, "they arrive"))
+        comment(f"units for {len(slots)} segments: {took:.2f} s")
+        assert took < allowed(2), f"{took:.2f} s"
+    sale.audit()
 
 
 def not_refused(sale, user):

@@ -141,6 +141,18 @@ class Way:
 
 # Claims, grants, returns and flags
 
+def lose_grants(it, sale, segments):
+    """The hub grants a unit or more to each, and the worker that was to carry it there has died."""
+    script = re.sub(r"^#!.*", "", (harness.SOURCE / "lua/exchange.lua").read_text())
+    fence = it.redis("HGET", sale.key("hub"), "fence")
+    for i in segments:
+        numbers = it.redis("HMGET", sale.key("s", i), "I", "O", "left", "base", "term")
+        answer = it.redis("EVAL", script, 1, sale.key("hub"), fence, i, *numbers, 1, 0)
+        if answer[0] != "GRANT":  # the hub has given all it had
+            break
+    assert i > segments[0], f"no grant was lost: {answer}"
+
+
 class Selling(Way):
     """Most customers live where a few of the units are; grants to all other segments were lost on their way."""
 
@@ -150,19 +162,7 @@ class Selling(Way):
     def prepare(self):
         share = 1 if self.passage.point in ("refill_missed", "refill_redelivered") else 0.75  # nobody else finds the grants
         self.users = skewed(self.it, self.sale, 60, share)
-        self.lose_grants(range(1, 7))
-
-    def lose_grants(self, segments):
-        """The hub grants a unit or more to each, and the worker that was to carry it there has died."""
-        sale, redis = self.sale, self.it.redis
-        script = re.sub(r"^#!.*", "", (harness.SOURCE / "lua/exchange.lua").read_text())
-        fence = redis("HGET", sale.key("hub"), "fence")
-        for i in segments:
-            numbers = redis("HMGET", sale.key("s", i), "I", "O", "left", "base", "term")
-            answer = redis("EVAL", script, 1, sale.key("hub"), fence, i, *numbers, 1, 0)
-            if answer[0] != "GRANT":  # the hub has given all it had
-                break
-        assert i > segments[0], f"no grant was lost: {answer}"
+        lose_grants(self.it, self.sale, range(1, 7))
 
     def begin(self):
         self.start(self.users)
