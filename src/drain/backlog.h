@@ -6,7 +6,8 @@
 #include "sale/service.h"
 
 struct backlog {
-	int64_t coupon, queued; /* queued: orders on the lists of all segments, when they were measured */
+	int64_t coupon;
+	int64_t queued; /* orders on the lists of all segments when they were measured; or lists with orders */
 	int segments;
 };
 
@@ -15,7 +16,12 @@ struct backlogs {
 	int count;
 };
 
-/* Sets `queued` of each coupon. False: some lists could not be read; they count as empty. Blocks. */
+/*
+ * Both set `queued` of each coupon. backlogs_measure counts the orders; backlogs_find only counts the lists that have
+ * orders, which on a single server takes few commands. False: some lists could not be read; they count as empty. Both
+ * block.
+ */
+bool backlogs_find(struct service *svc, struct arena *a, struct backlogs *b);
 bool backlogs_measure(struct service *svc, struct arena *a, struct backlogs *b);
 
 /* Enter the coupon in sk:dirty, and remove it. Only send the command, and do not wait for the reply. */

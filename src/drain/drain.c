@@ -220,7 +220,7 @@ int drain_pass(struct drain *d, struct arena *a, const struct backlogs *swept, b
 	struct backlogs *b = list_coupons(d, a, swept);
 	d->all_there &= backlogs_measure(d->svc, a, b);
 	int moved = drain_all(d, b);
-	if (d->all_there && !d->refused)
+	if (d->all_there)
 		remove_empty(d, a, b);
 	redis_wait_all(d->svc->redis_sync);
 	return !moved && (d->refused || is_store_away(d)) ? -1 : moved;

@@ -5,21 +5,45 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "catalog/supply.h"
-#include "sale/coupon.h"
+#include "sale/fence.h"
 
-/* Limits of one step, in coupons and in slots (hubs and segments), and the time from step to step for each slot. */
-enum { STEP_COUPONS = 32, STEP_SLOTS = 40, SLOT_MS = 5 };
+enum {
+	STEP_COUPONS = 32,   /* the most coupons of one step */
+	STEP_SLOTS = 40,     /* a step at the usual pace ends with the coupon that reaches this number of slots */
+	LEAST_SLOTS = 8,     /* a coupon counts as so many at least */
+	SLOT_MS = 5,         /* the usual pace: from step to step for each slot */
+	ROUND_MS = 5000,     /* and from round to round at least */
+	INSPECT_ROUNDS = 10, /* a round inspects one coupon of so many, and those whose hub is not as it should be */
+};
 
 struct sweep {
 	struct service *svc;
 	sweep_inspect *inspect;
 	void *context;
-	int64_t due_ms;   /* when the next step is due */
-	int64_t after;    /* the last coupon of the last step; 0: a new round begins */
-	bool hurries;     /* this round goes at full speed while all servers answer */
-	bool rushes;      /* this round goes at full speed anyway: it is the first one after a server came up */
-	bool is_whole;    /* every coupon of this round was looked at with success */
-	unsigned changes; /* redis_changes when this round began */
+	int64_t due_ms;    /* when the next step is due */
+	int64_t after;     /* the last coupon of the last step; 0: a new round begins */
+	int64_t rounds;    /* that have begun */
+	int64_t round_ms;  /* when this round began */
+	bool hurries;      /* this round goes at full speed while all servers answer */
+	bool rushes;       /* this round goes at full speed anyway: it is the first one after a server came up */
+	bool inspects_all; /* this round inspects every coupon */
+	bool is_whole;     /* every coupon of this round was looked at with success */
+	bool is_settled;   /* no inspection of this round must be repeated */
+	unsigned changes;  /* redis_changes when this round began */
+};
+
+/* A coupon of this step: what MySQL has of it, and how its hub compares. */
+struct look {
+	struct service *svc;
+	int64_t coupon, generation, amount, cancelled;
+	bool is_sound;    /* the hub is open, and has the reports of all segments */
+	bool is_supplied; /* the hub has the units that MySQL has */
+	bool is_away;     /* the hub's server does not answer */
+};
+
+struct looks {
+	struct look at[STEP_COUPONS];
+	struct backlogs backlogs; /* of the same coupons */
 };
 
 struct sweep *sweep_new(struct service *svc, sweep_inspect *inspect, void *context)
@@ -34,60 +58,137 @@ void sweep_free(struct sweep *s)
 	free(s);
 }
 
+/* The coupons of a step */
+
 static int read_coupons(struct sweep *s, struct arena *a, struct db_rows *rows)
 {
-	return db_query(s->svc->db, a,
-			"SELECT id, segments FROM coupons WHERE id > ? AND published = 1 ORDER BY id LIMIT ?", rows,
-			DB_N(s->after), DB_N(STEP_COUPONS));
+	return db_query(
+		s->svc->db, a,
+		"SELECT id, segments, generation, amount, cancelled FROM coupons WHERE id > ? AND published = 1 "
+		"ORDER BY id LIMIT ?",
+		rows, DB_N(s->after), DB_N(STEP_COUPONS));
+}
+
+static int count_slots(const struct backlog *b)
+{
+	return b->segments + 1 > LEAST_SLOTS ? b->segments + 1 : LEAST_SLOTS;
+}
+
+static bool add_coupon(struct sweep *s, const struct db_value *v, struct looks *l)
+{
+	int64_t segments;
+	int i = l->backlogs.count;
+	if (db_int(s->svc->db, &v[1], 1, SEGMENTS_MAX, &segments))
+		return false;
+	l->at[i] = (struct look){ .svc = s->svc,
+				  .coupon = v[0].number,
+				  .generation = v[2].number,
+				  .amount = v[3].number,
+				  .cancelled = v[4].number };
+	l->backlogs.at[i] = (struct backlog){ .coupon = v[0].number, .segments = (int)segments };
+	l->backlogs.count++;
+	return true;
 }
 
 /* Lists the coupons of this step. If there is none, the round is over. False: MySQL does not answer. */
-static bool list_next(struct sweep *s, struct arena *a, struct backlogs *next)
+static bool list_next(struct sweep *s, struct arena *a, struct looks *l)
 {
 	struct db_rows rows;
 	int slots = 0;
 	if (read_coupons(s, a, &rows))
 		return false;
-	next->at = arena_alloc(a, (size_t)(rows.count + 1) * sizeof *next->at);
-	while (next->count < rows.count && (s->hurries || slots < STEP_SLOTS)) {
-		const struct db_value *v = db_row(&rows, next->count);
-		int64_t segments;
-		if (db_int(s->svc->db, &v[1], 1, SEGMENTS_MAX, &segments))
+	l->backlogs.at = arena_alloc(a, STEP_COUPONS * sizeof *l->backlogs.at);
+	for (int i = 0; i < rows.count && (s->hurries || slots < STEP_SLOTS); i++) {
+		if (!add_coupon(s, db_row(&rows, i), l))
 			return false;
-		slots += (int)segments + 1;
-		next->at[next->count++] = (struct backlog){ .coupon = v[0].number, .segments = (int)segments };
+		slots += count_slots(&l->backlogs.at[i]);
 	}
-	if (slots > STEP_SLOTS)
-		s->due_ms += (int64_t)SLOT_MS * (slots - STEP_SLOTS);
-	s->after = next->count ? next->at[next->count - 1].coupon : 0;
+	int n = l->backlogs.count;
+	s->after = n ? l->at[n - 1].coupon : 0;
+	s->due_ms = n ? clock_mono_ms() + (int64_t)SLOT_MS * slots : s->round_ms + ROUND_MS;
 	return true;
 }
 
+/* Hubs */
+
+/* Segments that have not reported to a hub in its present term are marked with 0 in `heard`. */
+static bool is_sound(const struct look *l, const struct redis_reply *hub)
+{
+	char key[KEY_TEXT];
+	struct str fence = redis_text_at(hub, 0), heard = redis_text_at(hub, 1);
+	struct str incarnation = str_of(redis_incarnation(l->svc->redis_sync, key_text(key, KEY_HUB, l->coupon, 0)));
+	return fence_generation(fence) == l->generation && str_eq(fence_incarnation(fence), incarnation) &&
+	       !memchr(heard.p, '0', heard.n);
+}
+
+static void on_hub(void *context, enum redis_outcome outcome, const struct redis_reply *hub)
+{
+	struct look *l = context;
+	l->is_away = outcome != REDIS_ANSWER && outcome != REDIS_BROKEN;
+	if (outcome != REDIS_ANSWER)
+		return;
+	l->is_sound = is_sound(l, hub);
+	l->is_supplied = redis_number_at(hub, 2) == l->amount && redis_number_at(hub, 3) == l->cancelled;
+}
+
+static void read_hubs(struct sweep *s, struct looks *l)
+{
+	static const char *const fields[] = { "fence", "heard", "amount", "cancelled" };
+	for (int i = 0; i < l->backlogs.count; i++) {
+		struct redis_command c;
+		redis_command(&c, "HMGET");
+		key_put(&c, KEY_HUB, l->at[i].coupon, 0);
+		for (size_t f = 0; f < sizeof fields / sizeof fields[0]; f++)
+			redis_put_text(&c, fields[f]);
+		redis_send(s->svc->redis_sync, &c, on_hub, &l->at[i]);
+	}
+	redis_wait_all(s->svc->redis_sync);
+}
+
+static bool must_inspect(const struct sweep *s, const struct look *l)
+{
+	return s->inspects_all || (!l->is_sound && !l->is_away) || (l->coupon + s->rounds) % INSPECT_ROUNDS == 0;
+}
+
+static bool inspect_some(struct sweep *s, struct arena *a, const struct looks *l)
+{
+	bool all_there = true;
+	int64_t coupons[STEP_COUPONS];
+	enum status results[STEP_COUPONS];
+	int count = 0;
+	for (int i = 0; i < l->backlogs.count; i++)
+		if (must_inspect(s, &l->at[i]))
+			coupons[count++] = l->at[i].coupon;
+	s->inspect(s->context, a, coupons, count, results);
+	for (int i = 0; i < count; i++) {
+		s->is_settled &= results[i] != STATUS_BUSY;
+		all_there &= results[i] != STATUS_UNAVAILABLE;
+	}
+	return all_there;
+}
+
 /* The opening that supply_redo returns is not needed: workers open the sale. */
-static bool inspect_and_supply(struct sweep *s, struct arena *a, const struct backlogs *next)
+static bool supply_some(struct sweep *s, struct arena *a, const struct looks *l)
 {
 	bool all_there = true;
 	struct supply_opening opening;
-	int64_t *coupons = arena_alloc(a, (size_t)(next->count + 1) * sizeof *coupons);
-	enum status *results = arena_alloc(a, (size_t)(next->count + 1) * sizeof *results);
-	for (int i = 0; i < next->count; i++)
-		coupons[i] = next->at[i].coupon;
-	s->inspect(s->context, a, coupons, next->count, results);
-	for (int i = 0; i < next->count && db_failure(s->svc->db) != DB_AWAY; i++) {
-		s->is_whole &= results[i] != STATUS_BUSY;
-		all_there &= results[i] != STATUS_UNAVAILABLE;
-		all_there &= supply_redo(s->svc, a, coupons[i], &opening) != STATUS_UNAVAILABLE;
+	for (int i = 0; i < l->backlogs.count && db_failure(s->svc->db) != DB_AWAY; i++) {
+		all_there &= !l->at[i].is_away;
+		if (!l->at[i].is_supplied && !l->at[i].is_away)
+			all_there &= supply_redo(s->svc, a, l->at[i].coupon, &opening) != STATUS_UNAVAILABLE;
 	}
 	return all_there && db_failure(s->svc->db) != DB_AWAY;
 }
 
-static bool enter_backlogs(struct sweep *s, struct arena *a, struct backlogs *next)
+/* Steps */
+
+static bool enter_backlogs(struct sweep *s, struct arena *a, struct backlogs *found)
 {
-	bool measured = backlogs_measure(s->svc, a, next);
-	for (int i = 0; i < next->count; i++)
-		if (next->at[i].queued)
-			backlog_enter(s->svc, &next->at[i]);
-	return measured;
+	bool all_read = backlogs_find(s->svc, a, found);
+	for (int i = 0; i < found->count; i++)
+		if (found->at[i].queued)
+			backlog_enter(s->svc, &found->at[i]);
+	return all_read;
 }
 
 static void begin_round(struct sweep *s, bool dirty_lost)
@@ -95,28 +196,34 @@ static void begin_round(struct sweep *s, bool dirty_lost)
 	unsigned changes = redis_changes(s->svc->redis_sync);
 	s->rushes = changes != s->changes;
 	s->hurries = dirty_lost || s->rushes || (s->hurries && !s->is_whole);
-	s->is_whole = true;
+	s->inspects_all = s->hurries || !s->is_settled;
+	s->is_whole = s->is_settled = true;
 	s->after = 0;
+	s->rounds++;
+	s->round_ms = clock_mono_ms();
 	s->changes = changes;
 }
 
 bool sweep_step(struct sweep *s, struct arena *a, bool dirty_lost, struct backlogs *found)
 {
-	int64_t now_ms = clock_mono_ms();
+	struct looks l = { 0 };
 	bool changed = s->changes != redis_changes(s->svc->redis_sync);
 	*found = (struct backlogs){ 0 };
-	if (!changed && now_ms < s->due_ms)
+	if (!changed && !dirty_lost && clock_mono_ms() < s->due_ms)
 		return true;
 	if (changed || !s->after)
 		begin_round(s, dirty_lost);
-	s->due_ms = now_ms + (int64_t)SLOT_MS * STEP_SLOTS;
-	bool listed = list_next(s, a, found);
-	bool measured = enter_backlogs(s, a, found);
-	bool all_there = inspect_and_supply(s, a, found) && listed;
+	s->due_ms = clock_mono_ms() + (int64_t)SLOT_MS * STEP_SLOTS;
+	bool listed = list_next(s, a, &l);
+	bool all_read = enter_backlogs(s, a, &l.backlogs);
+	read_hubs(s, &l);
+	bool all_there = inspect_some(s, a, &l) && listed;
+	all_there &= supply_some(s, a, &l);
 	if ((s->hurries && all_there) || s->rushes || dirty_lost)
-		s->due_ms = now_ms;
+		s->due_ms = 0;
 	s->is_whole &= all_there;
-	return all_there && measured;
+	*found = l.backlogs;
+	return all_there && all_read;
 }
 
 bool sweep_rushes(const struct sweep *s)

@@ -118,7 +118,9 @@ static void judge_fences(struct inspection *in)
 	if (needs_recovery(in)) {
 		/* A recovery needs every server, and runs once. Until it is done no segment can be opened. */
 		in->needs_recovery = !in->away && !inspection_is_being_recovered(in);
-		inspection_finish(in, in->away ? STATUS_UNAVAILABLE : STATUS_BUSY);
+		in->must_retry = !in->away && !in->needs_recovery;
+		if (!in->must_retry)
+			inspection_finish(in, in->away ? STATUS_UNAVAILABLE : STATUS_BUSY);
 		return;
 	}
 	if (in->hub.problem)
