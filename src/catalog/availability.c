@@ -1,23 +1,29 @@
 /*
- * Reads take turns, one segment at a time, and a worker has at most UNDER_WAY commands to segments in flight, so that a
- * claim waits behind these commands only. The hub is read last, so that `left` is never too low: if units are added and
- * sold during the read, the hub's total includes them.
+ * Reads take turns, one segment at a time. At most UNDER_WAY commands to segments are in flight, so a claim waits
+ * behind these only. And a worker spends COMMANDS_MS commands in a millisecond, so reading without end takes a small
+ * part of its time and of Redis's. What was not spent before is saved, up to SAVED commands: who reads rarely does not
+ * wait.
+ *
+ * The hub is read last, so that `left` is never too low: if units are added and sold during the read, the hub's total
+ * includes them.
  */
 #include "catalog/availability.h"
 
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "sale/fence.h"
 #include "sale/key.h"
 #include "sale/sale_clock.h"
 #include "sale/worklist.h"
 
-enum { UNDER_WAY = 32 };
+/* A coupon costs as much as COUPON commands more than its segments. */
+enum { UNDER_WAY = 32, COMMANDS_MS = 16, SAVED = 2048, COUPON = 4 };
 
 struct waiter {
 	struct waiter *next;
-	bool lists; /* wants `queued`, too */
+	enum availability_detail detail;
 	availability_done *done;
 	void *context;
 };
@@ -28,7 +34,7 @@ struct availability_read {
 	struct service *svc;
 	struct coupon *coupon;
 	struct waiter *now, *later; /* wait for this read, and for the next one */
-	bool lists;
+	enum availability_detail detail;
 	int sent; /* segments whose commands were sent */
 	int outstanding;
 	enum status status;
@@ -45,6 +51,9 @@ struct availability_turns {
 	struct availability_read *last; /* NULL: none */
 	int under_way;                  /* commands to segments that have no reply yet */
 	bool taking;                    /* take_turns is running */
+	struct loop *loop;
+	struct loop_timer rest;  /* until more commands may be sent */
+	int64_t saved, saved_ms; /* how many commands might be sent at saved_ms */
 };
 
 static void start(struct availability_read *r);
@@ -173,7 +182,7 @@ static void read_segment(struct availability_read *r, int i)
 	redis_put_text(&c, "left");
 	redis_put_text(&c, "sold");
 	redis_send(r->svc->redis, &c, on_segment, part(r, i));
-	if (!r->lists)
+	if (r->detail < AVAILABILITY_LISTS)
 		return;
 	redis_command(&c, "LLEN");
 	key_put(&c, KEY_ORDERS, r->coupon->id, i);
@@ -191,6 +200,8 @@ static void read_hub(struct availability_read *r)
 	for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
 		redis_put_text(&c, fields[i]);
 	redis_send(redis, &c, on_hub, r);
+	if (r->detail < AVAILABILITY_STATE)
+		return;
 	sale_clock_command(&c);
 	redis_send(redis, &c, on_clock, r);
 }
@@ -208,19 +219,65 @@ static struct availability_read *next_turn(struct availability_turns *turns)
 	return first;
 }
 
+static int commands_of_hub(const struct availability_read *r)
+{
+	return r->detail < AVAILABILITY_STATE ? 1 : 2;
+}
+
+static int commands_of_segment(const struct availability_read *r)
+{
+	return r->detail < AVAILABILITY_LISTS ? 1 : 2;
+}
+
+static bool may_send(struct availability_turns *turns)
+{
+	int64_t now_ms = clock_mono_ms();
+	turns->saved += (now_ms - turns->saved_ms) * COMMANDS_MS;
+	turns->saved = turns->saved < SAVED ? turns->saved : SAVED;
+	turns->saved_ms = now_ms;
+	return turns->saved > 0;
+}
+
+static void on_rest(struct loop_timer *t)
+{
+	take_turns(container_of(t, struct availability_turns, rest));
+}
+
+/* A read that has failed ends once the commands that were sent have ended. */
+static void drop_rest(struct availability_turns *turns, struct availability_read *r)
+{
+	int rest = commands_of_segment(r) * (r->coupon->segments - r->sent) + commands_of_hub(r);
+	r->sent = r->coupon->segments - 1;
+	next_turn(turns);
+	r->outstanding -= rest - 1;
+	part_over(r, r->status);
+}
+
+/* Sends the commands of one segment, and after the last segment those of the hub. */
+static void take_turn(struct availability_turns *turns)
+{
+	struct availability_read *r = next_turn(turns);
+	bool is_last = r->sent + 1 == r->coupon->segments;
+	turns->saved -= commands_of_segment(r) + (is_last ? COUPON : 0);
+	read_segment(r, r->sent++);
+	if (is_last)
+		read_hub(r);
+}
+
 /* redis_send may call a callback before it returns, which calls take_turns again: `taking` ends that call at once. */
 static void take_turns(struct availability_turns *turns)
 {
 	if (turns->taking)
 		return;
 	turns->taking = true;
-	while (turns->last && turns->under_way < UNDER_WAY) {
-		struct availability_read *r = next_turn(turns);
-		bool whole = r->sent + 1 == r->coupon->segments;
-		read_segment(r, r->sent++);
-		if (whole)
-			read_hub(r);
+	while (turns->last && turns->under_way < UNDER_WAY && may_send(turns)) {
+		if (turns->last->next->status != STATUS_OK)
+			drop_rest(turns, turns->last->next);
+		else
+			take_turn(turns);
 	}
+	if (turns->last && turns->saved <= 0)
+		loop_timer_set(turns->loop, &turns->rest, 1);
 	turns->taking = false;
 }
 
@@ -229,11 +286,11 @@ static void start(struct availability_read *r)
 	struct availability_turns *turns = r->svc->availability_turns;
 	r->status = STATUS_OK;
 	r->sent = 0;
-	r->lists = false;
+	r->detail = AVAILABILITY_LEFT;
 	for (const struct waiter *w = r->now; w; w = w->next)
-		r->lists |= w->lists;
+		r->detail = w->detail > r->detail ? w->detail : r->detail;
 	r->result.count = r->coupon->segments;
-	r->outstanding = 2 + (r->lists ? 2 : 1) * r->coupon->segments;
+	r->outstanding = commands_of_hub(r) + commands_of_segment(r) * r->coupon->segments;
 	r->next = turns->last ? turns->last->next : r;
 	if (turns->last)
 		turns->last->next = r;
@@ -241,10 +298,18 @@ static void start(struct availability_read *r)
 	take_turns(turns);
 }
 
-void availability_read(struct service *svc, struct coupon *c, bool lists, availability_done *done, void *context)
+static struct availability_turns *turns_new(struct loop *loop)
+{
+	struct availability_turns *turns = alloc_zeroed(1, sizeof *turns);
+	*turns = (struct availability_turns){ .loop = loop, .rest = { .fn = on_rest }, .saved = SAVED };
+	return turns;
+}
+
+void availability_read(struct service *svc, struct coupon *c, enum availability_detail detail, availability_done *done,
+		       void *context)
 {
 	struct waiter *w = alloc(sizeof *w);
-	*w = (struct waiter){ .lists = lists, .done = done, .context = context };
+	*w = (struct waiter){ .detail = detail, .done = done, .context = context };
 	if (c->states[COUPON_AVAILABILITY]) {
 		struct availability_read *running =
 			container_of(c->states[COUPON_AVAILABILITY], struct availability_read, of_coupon);
@@ -253,7 +318,7 @@ void availability_read(struct service *svc, struct coupon *c, bool lists, availa
 		return;
 	}
 	if (!svc->availability_turns)
-		svc->availability_turns = alloc_zeroed(1, sizeof *svc->availability_turns);
+		svc->availability_turns = turns_new(svc->loop);
 	struct availability_read *r = alloc_zeroed(1, sizeof *r);
 	*r = (struct availability_read){ .svc = svc, .coupon = coupon_hold(c), .now = w };
 	c->states[COUPON_AVAILABILITY] = &r->of_coupon; /* no release function, because the read holds the coupon */
@@ -268,6 +333,8 @@ bool availability_is_idle(const struct service *svc)
 
 void availability_close(struct service *svc)
 {
+	if (svc->availability_turns)
+		loop_timer_cancel(svc->loop, &svc->availability_turns->rest);
 	free(svc->availability_turns);
 	svc->availability_turns = NULL;
 }

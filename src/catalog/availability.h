@@ -17,7 +17,7 @@ struct availability {
 	int64_t skipped;                 /* units counted as sold without an order, by recoveries before layout 2 */
 	int64_t hub, queued;
 	bool sold_out;  /* the hub has declared the coupon sold out */
-	int64_t now_ms; /* the sale clock */
+	int64_t now_ms; /* the sale clock; with AVAILABILITY_STATE */
 	int count;
 	struct segment_availability segments[SEGMENTS_MAX];
 };
@@ -28,12 +28,20 @@ struct availability {
  */
 typedef void availability_done(void *context, enum status s, const struct availability *result);
 
+/* What is read; each has all that those before it have. */
+enum availability_detail {
+	AVAILABILITY_LEFT,
+	AVAILABILITY_STATE, /* and the sale clock: a command more */
+	AVAILABILITY_LISTS, /* and `queued`: a command more for each segment */
+};
+
 /*
- * lists: read `queued`, too, which takes a second command for each segment; without it, `queued` may be that of an
- * earlier read. done may be called before this returns. Does not block. A worker reads a limited number of segments at
- * a time, one segment of each sale in turn, so that reading many large sales takes longer but does not delay claims.
+ * What was not asked for may be that of an earlier read. done may be called before this returns. Does not block. A
+ * worker reads a limited number of segments at a time and in a millisecond, one segment of each sale in turn, so that
+ * reading many large sales takes longer but does not delay claims.
  */
-void availability_read(struct service *svc, struct coupon *c, bool lists, availability_done *done, void *context);
+void availability_read(struct service *svc, struct coupon *c, enum availability_detail detail, availability_done *done,
+		       void *context);
 
 /* Whether no read is under way. */
 bool availability_is_idle(const struct service *svc);

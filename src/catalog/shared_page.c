@@ -5,9 +5,9 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 
-enum { FRESH_MS = 2, IDLE_MS = 20 };
+enum { FRESH_MIN_MS = 2, FRESH_MAX_MS = 250, IDLE_MS = 20 };
 
-/* A page that is being read, or was read within the last IDLE_MS. */
+/* A page that is being read, or is fresh, or was read within the last IDLE_MS. */
 struct shared_page {
 	struct table_node node;
 	struct shared_pages *pages;
@@ -47,7 +47,14 @@ static void read_again(struct shared_page *sh)
 	if (later)
 		read_page(sh, later);
 	else
-		loop_timer_set(sh->pages->service->loop, &sh->idle, IDLE_MS);
+		loop_timer_set(sh->pages->service->loop, &sh->idle, sh->fresh_ms > IDLE_MS ? sh->fresh_ms : IDLE_MS);
+}
+
+/* From the beginning of the read. */
+static int64_t fresh_after(int64_t read_took_ms)
+{
+	int64_t fresh_ms = FRESH_MIN_MS + 8 * read_took_ms;
+	return read_took_ms + (fresh_ms < FRESH_MAX_MS ? fresh_ms : FRESH_MAX_MS);
 }
 
 static void on_page(struct coupon_page *p, enum status s)
@@ -60,7 +67,7 @@ static void on_page(struct coupon_page *p, enum status s)
 		sh->pages->render(&sh->text, p);
 	coupon_page_release(p);
 	sh->status = s;
-	sh->fresh_ms = FRESH_MS + 9 * (clock_mono_ms() - sh->began_ms);
+	sh->fresh_ms = fresh_after(clock_mono_ms() - sh->began_ms);
 	while ((r = sh->now)) {
 		sh->now = r->next; /* done may free r */
 		r->done(r, s, buf_str(&sh->text));
@@ -110,7 +117,7 @@ static struct shared_page *page_new(struct shared_pages *ps, struct str seller, 
 	sh->pages = ps;
 	sh->seller = arena_str(&sh->arena, seller);
 	sh->page = (struct coupon_page){ .service = ps->service, .number = number, .done = on_page };
-	sh->fresh_ms = FRESH_MS;
+	sh->fresh_ms = FRESH_MIN_MS;
 	sh->later_end = &sh->later;
 	sh->idle.fn = on_idle;
 	table_put(&ps->table, &sh->node, page_hash(seller, number));

@@ -276,8 +276,9 @@ static void on_coupon(void *context, enum status s, struct coupon *c)
 	struct coupon_read *read = context;
 	if (s == STATUS_OK) {
 		read->coupon = coupon_hold(c);
-		availability_read(read->request->service, c, read->request->token.user == c->seller, on_availability,
-				  read);
+		bool is_seller = read->request->token.user == c->seller;
+		availability_read(read->request->service, c, is_seller ? AVAILABILITY_LISTS : AVAILABILITY_STATE,
+				  on_availability, read);
 	} else if (s == STATUS_NO_SUCH_COUPON) {
 		request_finish(read->request, request_elsewhere(read->request, POOL_COLD));
 	} else {

@@ -7,6 +7,7 @@ test, look at the "got" lines, and raise the limit to 1.15 times that; when a ch
 Instructions are those of Debian 12's libraries on x86-64 (HMAC in software: valgrind knows no SHA instructions).
 """
 
+import contextlib
 import os
 import pathlib
 import platform
@@ -15,11 +16,13 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import fcgi
 from harness import BUILD, main
-from tap import Skip, case, comment, every, need, until
+from tap import Skip, case, comment, every, need, pause, until
 
 # request: (status, instructions, allocations)
 COSTS = {"healthz": (200, 13_700, 20), "claim, won": (201, 51_300, 32), "claim, sold out": (410, 43_200, 25),
@@ -172,6 +175,43 @@ def scripts_of_a_claim(it):
     for user in users:
         sale.win(user)
     judge("claim, won", "scripts", (scripts(it) - before) / 300, 1.5)
+
+
+# Reading pages without end
+
+READERS, WATCHED_S = 8, 2
+READ_COMMANDS_S = 2 * 16_000 * 1.15  # of two workers: src/catalog/availability.c, COMMANDS_MS
+
+
+@case(f"commands to Redis while {READERS} connections read without end: a list of 20 coupons with 256 segments each, and one of them")
+def reading_without_end(it):
+    seller = it.seller()
+    it.redis("CONFIG", "SET", "appendfsync", "no")  # to create them in seconds
+    sales = [it.sale(seller, amount=256, segments=256) for _ in range(20)]
+    it.redis("CONFIG", "SET", "appendfsync", "always")
+
+    def commands():
+        counts = re.findall(r"cmdstat_(?:hmget|llen):calls=(\d+)", it.redis("INFO", "commandstats"))
+        return sum(map(int, counts))
+
+    def check(name, path):
+        over = threading.Event()
+
+        def read():
+            with contextlib.closing(it.new_client()) as client:
+                while not over.is_set():
+                    client.ask("GET", path, seller).expect(200)
+        with ThreadPoolExecutor(READERS) as pool:
+            readers = [pool.submit(read) for _ in range(READERS)]
+            pause(1, "what the workers had saved is spent")
+            before, began = commands(), time.monotonic()
+            pause(WATCHED_S, "the measured period")
+            found = (commands() - before) / (time.monotonic() - began)
+            over.set()
+            for reader in readers:
+                reader.result()
+        judge(name, "commands a second", found, READ_COMMANDS_S)
+    every([("list", seller.path + "/coupons"), ("coupon", sales[0].path)], check)
 
 
 # Instructions and allocations; last, for on a busy machine it takes longer than nginx keeps a connection

@@ -1,4 +1,4 @@
-"""The table of cases, the drain, and the flood of logins."""
+"""The table of cases, the drain, the flood of logins, and the readers of a long list."""
 
 import json
 import threading
@@ -217,22 +217,25 @@ def login_flood(b):
             "per_second": rates(quiet), "per_second_flooded": rates(flooded), "logins_per_second": rates(logins)}
 
 
-# without HTTP
+# the readers
 
-def engine(b):
-    """In turn: one Redis with a file, by both ways of fsync; one without a file, and three masters without files."""
-    segments = b.sale("engine", amount=b.o.backlog).segments
-    with servers(1, "--appendonly", "yes") as file, servers(1) as single, servers(3) as masters:
-        rounds = [engine_once(b, segments, file, single, masters) for _ in range(b.o.rounds)]
-    return {"segments": segments} | {name: [r[name] for r in rounds] for name in rounds[0]}
+def long_list(b):
+    """p50 of claims, 400 a second, without and with 8 connections that read the list of 20 large sales, in turn."""
+    enter(b, None, BUSY)
+    b.drainers(False)
+    seller, token = b.fresh().seller(), b.it.run / "reader"
+    for _ in range(20):
+        b.it.sale(seller, amount=256, segments=256)
+    token.write_text(seller.token + "\n")
+    alone, beside, pages = [], [], []
+    for _ in range(b.o.rounds):
+        alone.append(paced_claims(b))
+        readers = Wrk(b.url, seller.path + "/coupons", b.o.seconds + 2, 8, tokens=token)
+        pause(1, "the readers are under way")
+        beside.append(paced_claims(b))
+        pages.append(round(refused(b, readers.done(), "long list", False).per_second, 1))
+    return {"p50_us": alone, "p50_us_beside_readers": beside, "pages_per_second": pages}
 
 
-def engine_once(b, segments, file, single, masters):
-    measured = {}
-    for policy in ("everysec", "always"):
-        file[0].ask("CONFIG", "SET", "appendfsync", policy)
-        done = sell(file, segments, b.o.backlog)
-        measured[policy] = round(done["won"] / done["seconds"])
-    alone, busiest = (max(sell(started, segments, b.o.backlog)["cpu_s"]) for started in (single, masters))
-    b.say(f"without HTTP: {measured['everysec']:,} wins a second, {measured['always']:,} with fsync always")
-    return measured | {"busiest_to_single": round(busiest / alone, 3)}
+def paced_claims(b):
+    return b.load(b.sale("paced"), "--rate", 400, "--seconds", b.o.seconds)["latency"]["p50_us"]

@@ -71,9 +71,17 @@ def ratios(cases, result):
         pairs = [of(a) / of(b) for a, b in zip(cases.get(upper, ()), cases.get(lower, ())) if of(b)]
         if pairs:
             found.append(judged(name, statistics.median(pairs), sense, target, pairs))
-    for title, part, name, sense, target in FIGURES:
-        if values := result.get(part, {}).get(name):
-            found.append(judged(title, statistics.median(values), sense, target, values))
+    if d := result.get("drain"):
+        pairs = [ours / raw for ours, raw in zip(d["rows_per_second"], d["raw_rows_per_second"])]
+        found.append(judged("drain / one connection's multi-row INSERT", statistics.median(pairs), ">=", 0.7, pairs))
+    if f := result.get("login_flood"):
+        pairs = [a / b for a, b in zip(f["p99_us_flooded"], f["p99_us"])]
+        found.append(judged("p99 of a claim under a flood of logins / without", statistics.median(pairs), "<=", 1.1,
+                            pairs))
+    if f := result.get("long_list"):
+        pairs = [a / b for a, b in zip(f["p50_us_beside_readers"], f["p50_us"])]
+        found.append(judged("p50 of a claim beside 8 readers of a long list / without", statistics.median(pairs), "<=", 1.5,
+                            pairs))
     return found
 
 
@@ -103,7 +111,7 @@ def text(result):
                      "the service chose their number.")
         parts += [f"{labels[name]}: rate x p50 is only {case['connections_busy']:.0%} of the connections: do some starve?"
                   for name, case in result["cases"].items() if case["connections_busy"] < 0.3]
-    for name in ("oldest_order_ms", "drain", "login_flood", "engine", "overload"):
+    for name in ("oldest_order_ms", "drain", "login_flood", "long_list", "overload"):
         if result.get(name):
             parts.append("\n".join([name.replace("_", " ") + ":"] + [f"  {k}: {v}" for k, v in result[name].items()]))
     for rows in result.get("growth", {}).values():
