@@ -8,28 +8,33 @@
 #include "sale/fence.h"
 
 enum {
-	STEP_COUPONS = 32,   /* the most coupons of one step */
-	STEP_SLOTS = 40,     /* a step at the usual pace ends with the coupon that reaches this number of slots */
-	LEAST_SLOTS = 8,     /* a coupon counts as so many at least */
-	SLOT_MS = 5,         /* the usual pace: from step to step for each slot */
-	ROUND_MS = 5000,     /* and from round to round at least */
-	INSPECT_ROUNDS = 10, /* a round inspects one coupon of so many, and those whose hub is not as it should be */
+	STEP_COUPONS = 32,    /* the most coupons of one step */
+	STEP_SLOTS = 40,      /* a step at the usual pace ends with the coupon that reaches this number of slots */
+	LEAST_SLOTS = 8,      /* a coupon counts as so many at least */
+	LOOK_SLOT_MS = 5,     /* the usual pace: from step to step for each slot */
+	INSPECT_SLOT_MS = 25, /* from one inspection of a coupon that looks sound to the next */
+	ROUND_MS = 5000,      /* from round to round at least */
+};
+
+/* A way through all published coupons, again and again. */
+struct walk {
+	int64_t after;    /* the last coupon; 0: a new round begins */
+	int64_t due_ms;   /* when the next step is due */
+	int64_t round_ms; /* when this round began */
 };
 
 struct sweep {
 	struct service *svc;
 	sweep_inspect *inspect;
 	void *context;
-	int64_t due_ms;    /* when the next step is due */
-	int64_t after;     /* the last coupon of the last step; 0: a new round begins */
-	int64_t rounds;    /* that have begun */
-	int64_t round_ms;  /* when this round began */
-	bool hurries;      /* this round goes at full speed while all servers answer */
-	bool rushes;       /* this round goes at full speed anyway: it is the first one after a server came up */
-	bool inspects_all; /* this round inspects every coupon */
-	bool is_whole;     /* every coupon of this round was looked at with success */
-	bool is_settled;   /* no inspection of this round must be repeated */
-	unsigned changes;  /* redis_changes when this round began */
+	struct walk looks;       /* at lists and hubs */
+	struct walk inspections; /* of coupons that look sound */
+	bool hurries;            /* this round of looks goes at full speed while all servers answer */
+	bool rushes;             /* it goes at full speed anyway: it is the first one after a server came up */
+	bool inspects_all;       /* it inspects every coupon */
+	bool is_whole;           /* every coupon of it was looked at with success */
+	bool is_settled;         /* no inspection of it must be repeated */
+	unsigned changes;        /* redis_changes when it began */
 };
 
 /* A coupon of this step: what MySQL has of it, and how its hub compares. */
@@ -60,13 +65,20 @@ void sweep_free(struct sweep *s)
 
 /* The coupons of a step */
 
-static int read_coupons(struct sweep *s, struct arena *a, struct db_rows *rows)
+static int read_coupons(const struct sweep *s, struct arena *a, const struct walk *w, int most, struct db_rows *rows)
 {
 	return db_query(
 		s->svc->db, a,
 		"SELECT id, segments, generation, amount, cancelled FROM coupons WHERE id > ? AND published = 1 "
 		"ORDER BY id LIMIT ?",
-		rows, DB_N(s->after), DB_N(STEP_COUPONS));
+		rows, DB_N(w->after), DB_N(most));
+}
+
+/* After a step that ended with this coupon, or 0 at the end of the round. */
+static void walk_on(struct walk *w, int64_t coupon, int64_t rest_ms)
+{
+	w->after = coupon;
+	w->due_ms = coupon ? clock_mono_ms() + rest_ms : w->round_ms + ROUND_MS;
 }
 
 static int count_slots(const struct backlog *b)
@@ -95,7 +107,7 @@ static bool list_next(struct sweep *s, struct arena *a, struct looks *l)
 {
 	struct db_rows rows;
 	int slots = 0;
-	if (read_coupons(s, a, &rows))
+	if (read_coupons(s, a, &s->looks, STEP_COUPONS, &rows))
 		return false;
 	l->backlogs.at = arena_alloc(a, STEP_COUPONS * sizeof *l->backlogs.at);
 	for (int i = 0; i < rows.count && (s->hurries || slots < STEP_SLOTS); i++) {
@@ -104,8 +116,7 @@ static bool list_next(struct sweep *s, struct arena *a, struct looks *l)
 		slots += count_slots(&l->backlogs.at[i]);
 	}
 	int n = l->backlogs.count;
-	s->after = n ? l->at[n - 1].coupon : 0;
-	s->due_ms = n ? clock_mono_ms() + (int64_t)SLOT_MS * slots : s->round_ms + ROUND_MS;
+	walk_on(&s->looks, n ? l->at[n - 1].coupon : 0, (int64_t)LOOK_SLOT_MS * slots);
 	return true;
 }
 
@@ -145,26 +156,43 @@ static void read_hubs(struct sweep *s, struct looks *l)
 	redis_wait_all(s->svc->redis_sync);
 }
 
-static bool must_inspect(const struct sweep *s, const struct look *l)
-{
-	return s->inspects_all || (!l->is_sound && !l->is_away) || (l->coupon + s->rounds) % INSPECT_ROUNDS == 0;
-}
-
-static bool inspect_some(struct sweep *s, struct arena *a, const struct looks *l)
+static bool inspect_all(struct sweep *s, struct arena *a, const int64_t *coupons, int count)
 {
 	bool all_there = true;
-	int64_t coupons[STEP_COUPONS];
 	enum status results[STEP_COUPONS];
-	int count = 0;
-	for (int i = 0; i < l->backlogs.count; i++)
-		if (must_inspect(s, &l->at[i]))
-			coupons[count++] = l->at[i].coupon;
 	s->inspect(s->context, a, coupons, count, results);
 	for (int i = 0; i < count; i++) {
 		s->is_settled &= results[i] != STATUS_BUSY;
 		all_there &= results[i] != STATUS_UNAVAILABLE;
 	}
 	return all_there;
+}
+
+static bool inspect_some(struct sweep *s, struct arena *a, const struct looks *l)
+{
+	int64_t coupons[STEP_COUPONS];
+	int count = 0;
+	for (int i = 0; i < l->backlogs.count; i++)
+		if (s->inspects_all || (!l->at[i].is_sound && !l->at[i].is_away))
+			coupons[count++] = l->at[i].coupon;
+	return inspect_all(s, a, coupons, count);
+}
+
+/* A segment may be suspect although its hub is sound and no server was replaced. */
+static bool inspect_next(struct sweep *s, struct arena *a)
+{
+	struct walk *w = &s->inspections;
+	struct db_rows rows;
+	if (s->inspects_all || clock_mono_ms() < w->due_ms)
+		return true;
+	if (!w->after)
+		w->round_ms = clock_mono_ms();
+	if (read_coupons(s, a, w, 1, &rows))
+		return false;
+	const struct db_value *v = db_row(&rows, 0);
+	int64_t coupon = rows.count ? v[0].number : 0;
+	walk_on(w, coupon, coupon ? INSPECT_SLOT_MS * (v[1].number + 1) : 0);
+	return inspect_all(s, a, &coupon, rows.count);
 }
 
 /* The opening that supply_redo returns is not needed: workers open the sale. */
@@ -198,35 +226,40 @@ static void begin_round(struct sweep *s, bool dirty_lost)
 	s->hurries = dirty_lost || s->rushes || (s->hurries && !s->is_whole);
 	s->inspects_all = s->hurries || !s->is_settled;
 	s->is_whole = s->is_settled = true;
-	s->after = 0;
-	s->rounds++;
-	s->round_ms = clock_mono_ms();
+	s->looks.after = 0;
+	s->looks.round_ms = clock_mono_ms();
 	s->changes = changes;
 }
 
-bool sweep_step(struct sweep *s, struct arena *a, bool dirty_lost, struct backlogs *found)
+static bool look_at_next(struct sweep *s, struct arena *a, bool dirty_lost, struct backlogs *found)
 {
 	struct looks l = { 0 };
 	bool changed = s->changes != redis_changes(s->svc->redis_sync);
-	*found = (struct backlogs){ 0 };
-	if (!changed && !dirty_lost && clock_mono_ms() < s->due_ms)
+	if (!changed && !dirty_lost && clock_mono_ms() < s->looks.due_ms)
 		return true;
-	if (changed || !s->after)
+	if (changed || !s->looks.after)
 		begin_round(s, dirty_lost);
-	s->due_ms = clock_mono_ms() + (int64_t)SLOT_MS * STEP_SLOTS;
+	s->looks.due_ms = clock_mono_ms() + (int64_t)LOOK_SLOT_MS * STEP_SLOTS;
 	bool listed = list_next(s, a, &l);
 	bool all_read = enter_backlogs(s, a, &l.backlogs);
 	read_hubs(s, &l);
 	bool all_there = inspect_some(s, a, &l) && listed;
 	all_there &= supply_some(s, a, &l);
 	if ((s->hurries && all_there) || s->rushes || dirty_lost)
-		s->due_ms = 0;
+		s->looks.due_ms = 0;
 	s->is_whole &= all_there;
 	*found = l.backlogs;
 	return all_there && all_read;
 }
 
+bool sweep_step(struct sweep *s, struct arena *a, bool dirty_lost, struct backlogs *found)
+{
+	*found = (struct backlogs){ 0 };
+	bool looked = look_at_next(s, a, dirty_lost, found);
+	return inspect_next(s, a) && looked;
+}
+
 bool sweep_rushes(const struct sweep *s)
 {
-	return s->rushes && s->after;
+	return s->rushes && s->looks.after;
 }
