@@ -1,8 +1,8 @@
 /*
  * Pages of a seller's coupons, shared by requests. A page is read and rendered once for all requests within 2 ms plus
- * nine times as long as the read before took, at most a quarter of a second, so that reading a small page takes at most
- * a tenth of the time; for large ones availability.h has a limit. Requests that come after this time, while the page is
- * still being read, share the next read.
+ * nine times as long as the read before took, so that reading a page takes at most a tenth of the time; but it is shown
+ * for a quarter of a second at most after it was read. Requests that come after this time, while the page is still
+ * being read, share the next read.
  */
 #ifndef CATALOG_SHARED_PAGE_H
 #define CATALOG_SHARED_PAGE_H

@@ -178,7 +178,10 @@ static bool inspect_some(struct sweep *s, struct arena *a, const struct looks *l
 	return inspect_all(s, a, coupons, count);
 }
 
-/* A segment may be suspect although its hub is sound and no server was replaced. */
+/*
+ * On a single server a segment is hardly ever suspect when its hub is sound: a worker closed it, and could not ask for
+ * an inspection. On a cluster the segment has another server than the hub, so that every round inspects all.
+ */
 static bool inspect_next(struct sweep *s, struct arena *a)
 {
 	struct walk *w = &s->inspections;
@@ -224,7 +227,7 @@ static void begin_round(struct sweep *s, bool dirty_lost)
 	unsigned changes = redis_changes(s->svc->redis_sync);
 	s->rushes = changes != s->changes;
 	s->hurries = dirty_lost || s->rushes || (s->hurries && !s->is_whole);
-	s->inspects_all = s->hurries || !s->is_settled;
+	s->inspects_all = s->hurries || !s->is_settled || !redis_is_single(s->svc->redis_sync);
 	s->is_whole = s->is_settled = true;
 	s->looks.after = 0;
 	s->looks.round_ms = clock_mono_ms();

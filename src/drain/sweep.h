@@ -2,9 +2,9 @@
  * A sweep over all published coupons. It finds orders whose coupon is not in sk:dirty and units that were added in
  * MySQL but not in the hub, both left by a killed process, and slots that are suspect after a restart of Redis. Usually
  * a coupon costs one command for its hub and, on a single server, one for 32 lists; a coupon whose hub is not as it
- * should be is inspected at once, all others in a walk of their own that is slower. Both take a fixed time for each
- * slot, so that their load does not depend on the number of coupons. After a server came back the sweep inspects all
- * coupons once at full speed. Blocks.
+ * should be is inspected at once, all others in a walk of their own that is slower, or on a cluster in each round. Both
+ * take a fixed time for each slot, so that their load does not depend on the number of coupons. After a server came
+ * back the sweep inspects all coupons once at full speed. Blocks.
  */
 #ifndef DRAIN_SWEEP_H
 #define DRAIN_SWEEP_H
