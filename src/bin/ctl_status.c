@@ -126,7 +126,14 @@ static void on_coupon(void *context, enum status s, struct coupon *c)
 	if (s != STATUS_OK)
 		return;
 	v->coupon = coupon_hold(c);
-	availability_read(v->ctl->service, c, true, on_stock, v);
+	availability_read(v->ctl->service, c, AVAILABILITY_LISTS, on_stock, v);
+}
+
+/* The commands of a read are sent at a pace, by a timer of the service's loop. */
+static void wait_for_read(struct service *svc)
+{
+	for (redis_wait_all(svc->redis); !availability_is_idle(svc); redis_wait_all(svc->redis))
+		loop_turn(svc->loop, 1);
 }
 
 static enum status put_named(struct view *v, const char *title)
@@ -136,7 +143,7 @@ static enum status put_named(struct view *v, const char *title)
 	if (!parse_split(&name, '/', &seller) || !parse_is_name(seller) || !parse_is_name(name))
 		return STATUS_NO_SUCH_COUPON;
 	coupon_find(svc, seller, name, on_coupon, v);
-	redis_wait_all(svc->redis);
+	wait_for_read(svc);
 	return v->status;
 }
 
@@ -154,7 +161,7 @@ static enum status put_catalog(struct view *v)
 		end = redis_call(svc->redis, &a, &c, &entries);
 		for (size_t i = 1; end == REDIS_ANSWER && i < redis_count(entries); i += 2) {
 			coupon_find_id(svc, redis_number_at(entries, i), on_coupon, v);
-			redis_wait_all(svc->redis);
+			wait_for_read(svc);
 		}
 		arena_reset(&a);
 	}

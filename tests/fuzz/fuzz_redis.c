@@ -116,7 +116,7 @@ static void ask_all(struct service *svc, struct coupon *c, struct claim *claims)
 		claims[i] = (struct claim){ .service = svc, .user = i + 1, .done = on_claimed };
 		claim_submit(&claims[i], c);
 	}
-	availability_read(svc, c, true, on_stock, NULL);
+	availability_read(svc, c, AVAILABILITY_LISTS, on_stock, NULL);
 	redis_command(&cmd, "HGETALL");
 	key_put(&cmd, KEY_DESCRIPTOR, 7, 0);
 	redis_send(svc->redis, &cmd, on_reply, NULL);

@@ -305,6 +305,22 @@ def lost_doubt(it):
     sale.win(it.customer())
 
 
+@case("while MySQL is away status shows every sale and all its orders, although large sales are read at a pace")
+def status_of_large_sales(it):
+    sales, user = [it.sale(amount=256, segments=256) for _ in range(6)], it.customer()
+    it.dev("stop", "mysql", "-9")
+    try:
+        for sale in sales:
+            sale.win(user)
+        shown = json.loads(it.ctl("--json", "status").stdout)["coupons"]
+    finally:
+        it.dev("start", "mysql")
+    queued = {c["id"]: c["queued"] for c in shown}
+    same({sale.id: queued.get(sale.id) for sale in sales}, {sale.id: 1 for sale in sales}, "orders on lists")
+    for sale in sales:
+        sale.drained()
+
+
 FEW, MANY, WATCHED_S = 5, 150, 5
 MOST, MORE = 200, 150  # commands a second with few coupons; and how many more with any number of them
 
