@@ -129,11 +129,10 @@ static void on_coupon(void *context, enum status s, struct coupon *c)
 	availability_read(v->ctl->service, c, AVAILABILITY_LISTS, on_stock, v);
 }
 
-/* The commands of a read are sent at a pace, by a timer of the service's loop. */
 static void wait_for_read(struct service *svc)
 {
 	for (redis_wait_all(svc->redis); !availability_is_idle(svc); redis_wait_all(svc->redis))
-		loop_turn(svc->loop, 1);
+		loop_turn(svc->loop, 1); /* a timer of this loop sends the next commands */
 }
 
 static enum status put_named(struct view *v, const char *title)

@@ -322,10 +322,10 @@ def status_of_large_sales(it):
 
 
 FEW, MANY, WATCHED_S = 5, 150, 5
-MOST, MORE = 200, 150  # commands a second with few coupons; and how many more with any number of them
+MOST = 350  # commands a second of all programs: two drainers send some 100 each at most, however many coupons there are
 
 
-@case("idle programs send Redis hardly more commands with many coupons on sale than with few")
+@case("idle programs send Redis few commands, however many coupons are on sale")
 def idle(it):
     def rate(what):
         until(lambda: it.redis("SCARD", "sk:dirty") == 0, 20, "all is drained")
@@ -338,12 +338,12 @@ def idle(it):
         return [it.sale(seller=seller, amount=256, segments=segments) for _ in range(count)]
     seller = it.seller()
     it.redis("CONFIG", "SET", "appendfsync", "no")  # to create them in seconds
-    few = rate(f"{len(publish(FEW, 16))} coupons of 16 segments")
-    small = rate(f"{len(publish(2 * MANY, 1))} coupons of 1 segment")
+    found = [rate(f"{len(publish(FEW, 16))} coupons of 16 segments, besides those of earlier cases")]
+    found.append(rate(f"{len(publish(2 * MANY, 1))} coupons of 1 segment, too"))
     it.many = publish(MANY, 256)
-    large = rate(f"{MANY} coupons of 256 segments, too")
+    found.append(rate(f"{MANY} coupons of 256 segments, too"))
     it.redis("CONFIG", "SET", "appendfsync", "always")
-    same([few < MOST, small < few + MORE, large < few + MORE], [True] * 3, "within the limits")
+    assert max(found) < MOST, f"{found} commands a second, not {MOST}"
 
 
 @case("after a restart of Redis the drainers inspect every coupon at once: none stays suspect, no order stays on its list")
