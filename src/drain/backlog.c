@@ -1,5 +1,6 @@
 #include "drain/backlog.h"
 
+#include "sale/scripts.h"
 #include "sale/worklist.h"
 
 struct length {
@@ -83,5 +84,21 @@ void backlog_remove(struct service *svc, const struct backlog *b)
 {
 	struct redis_command c;
 	worklist_command(&c, "SREM", KEY_DIRTY, b->coupon, b->segments);
+	redis_send(svc->redis_sync, &c, NULL, NULL);
+}
+
+void backlog_forget(struct service *svc, const struct backlog *b)
+{
+	char member[WORKLIST_TEXT];
+	struct redis_command c;
+	if (!redis_is_single(svc->redis_sync)) {
+		backlog_remove(svc, b);
+		return;
+	}
+	redis_script(&c, &script_forget, 2);
+	key_put(&c, KEY_DIRTY, 0, 0);
+	key_put(&c, KEY_ORDERS, b->coupon, 0);
+	redis_put(&c, worklist_member(member, b->coupon, b->segments));
+	redis_put_int(&c, b->segments);
 	redis_send(svc->redis_sync, &c, NULL, NULL);
 }

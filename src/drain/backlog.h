@@ -27,5 +27,10 @@ bool backlogs_measure(struct service *svc, struct arena *a, struct backlogs *b);
 /* Enter the coupon in sk:dirty, and remove it. Only send the command, and do not wait for the reply. */
 void backlog_enter(struct service *svc, const struct backlog *b);
 void backlog_remove(struct service *svc, const struct backlog *b);
+/*
+ * The same for a coupon without orders. On a single server nothing is removed if there are orders meanwhile; on a
+ * cluster it is, and the caller measures the coupon once more.
+ */
+void backlog_forget(struct service *svc, const struct backlog *b);
 
 #endif

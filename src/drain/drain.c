@@ -120,7 +120,7 @@ static void remove_empty(struct drain *d, struct arena *a, const struct backlogs
 	struct backlogs empty = { arena_alloc(a, (size_t)(b->count + 1) * sizeof *b->at), 0 };
 	for (int i = 0; i < b->count; i++)
 		if (!b->at[i].queued) {
-			backlog_remove(d->svc, &b->at[i]);
+			backlog_forget(d->svc, &b->at[i]);
 			empty.at[empty.count++] = b->at[i];
 		}
 	redis_wait_all(d->svc->redis_sync);

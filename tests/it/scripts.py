@@ -241,6 +241,22 @@ def indexes(redis):
     unchanged(c, lambda: claim(45), ["NEED", 3, 0, 0, 0])
 
 
+@case("a coupon leaves the set of those with orders only if no order waits in any of its segments")
+def forgetting(redis):
+    redis("FLUSHALL")
+    c = Coupon(redis, 12, 12, each=1)
+    redis("SADD", "sk:dirty", "7:12", "8:12")
+    forget = lambda: redis.run("forget", ["sk:dirty", c.key(0, "q")], "7:12", 12)
+    for i in (0, 9, 10, 11):
+        c.claim(i, 42 + i)
+        same((forget(), redis("SCARD", "sk:dirty")), (0, 2), f"an order waits in segment {i}")
+        redis("DEL", c.key(i, "q"))
+    redis("CONFIG", "SET", "maxmemory", 1)
+    same((forget(), redis("SMEMBERS", "sk:dirty")), (1, ["8:12"]), "none waits, on a full server")
+    redis("CONFIG", "SET", "maxmemory", 0)
+    same(forget(), 0, "again")
+
+
 @case("credit: a total is credited once, however often it comes, and late ones are ignored")
 def credit(redis):
     c = Coupon(redis, 20, 1, each=0)
