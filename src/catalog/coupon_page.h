@@ -1,6 +1,6 @@
 /*
- * A page of coupons, newest first: those of a seller, or those that a customer has won. An index in Redis names them.
- * Descriptors come from the cache, availabilities from Redis; all are requested at once.
+ * A page of a seller's coupons, newest first. An index in Redis names them. Descriptors come from the cache,
+ * availabilities from Redis; all are requested at once.
  */
 #ifndef CATALOG_COUPON_PAGE_H
 #define CATALOG_COUPON_PAGE_H
@@ -20,12 +20,11 @@ struct coupon_page {
 	struct coupon_page_entry {
 		struct coupon_page *page;
 		struct coupon *coupon; /* NULL: the entry is to be left out */
-		bool has_units;        /* false: a customer's page, or the sale is closed or to be inspected */
+		bool has_units;        /* false: the sale is closed or to be inspected */
 		int64_t left, amount;
 	} entries[COUPON_PAGE_SIZE];
 
 	/* Private. */
-	bool of_seller;
 	int outstanding;
 	enum status status;
 };
@@ -36,7 +35,6 @@ struct coupon_page {
  * the name). They do not block.
  */
 void coupon_page_of_seller(struct coupon_page *p, int64_t seller);
-void coupon_page_of_customer(struct coupon_page *p, int64_t customer);
 void coupon_page_of_name(struct coupon_page *p, struct str seller);
 
 /* Drops the coupons of the entries; to be called after done was called. */

@@ -1,17 +1,24 @@
-/* Pages of coupons: those of a seller, or those that a customer has won. */
+/* Pages of coupons: those of a seller, in the hot pool, and those that a customer has won, in the cold pool. */
 #include "account/user.h"
 #include "base/alloc.h"
 #include "catalog/shared_page.h"
 #include "http/handlers.h"
+#include "order/order.h"
 #include "sale/seller_index.h"
+
+static void begin_coupon(struct buf *body, struct str name, int64_t stock, struct str description, struct str seller)
+{
+	json_begin(body, NULL, '{');
+	json_str(body, "name", name);
+	json_int(body, "stock", stock);
+	json_str(body, "description", description);
+	json_str(body, "seller", seller);
+}
 
 static void put_coupon(struct buf *body, const struct coupon_page_entry *e)
 {
-	json_begin(body, NULL, '{');
-	json_str(body, "name", e->coupon->name);
-	json_int(body, "stock", e->coupon->face_value);
-	json_str(body, "description", e->coupon->description);
-	json_str(body, "seller", e->coupon->seller_name);
+	const struct coupon *c = e->coupon;
+	begin_coupon(body, c->name, c->face_value, c->description, c->seller_name);
 	if (e->has_units) {
 		json_int(body, "amount", e->amount);
 		json_int(body, "left", e->left);
@@ -31,7 +38,7 @@ static void put_page(struct buf *body, const struct coupon_page *p)
 	json_end(body, '}');
 }
 
-/* The coupons of the token's user. Only the customer may read the page of a customer. */
+/* The coupons of the token's seller */
 
 struct own_page {
 	struct coupon_page page;
@@ -52,13 +59,10 @@ static void read_own_page(struct request *rq, int64_t number)
 	struct own_page *own = arena_alloc(rq->arena, sizeof *own);
 	own->request = rq;
 	own->page = (struct coupon_page){ .service = rq->service, .number = number, .done = on_own_page };
-	if (rq->token.kind == KIND_SELLER)
-		coupon_page_of_seller(&own->page, rq->token.user);
-	else
-		coupon_page_of_customer(&own->page, rq->token.user);
+	coupon_page_of_seller(&own->page, rq->token.user);
 }
 
-/* The coupons of another seller. */
+/* The coupons of another seller */
 
 struct page_read {
 	struct shared_page_reader reader;
@@ -89,17 +93,22 @@ static void read_shared_page(struct request *rq, int64_t number)
 enum status handle_coupon_list(struct request *rq)
 {
 	int64_t number;
+	bool is_own = str_eq(rq->part[PART_USER], rq->token.name);
 	enum status s = request_page(rq, &number);
 	if (s != STATUS_OK)
 		return s;
-	if (str_eq(rq->part[PART_USER], rq->token.name))
+	if (is_own && rq->token.kind == KIND_CUSTOMER)
+		return request_own(rq);
+	if (is_own)
 		read_own_page(rq, number);
 	else
 		read_shared_page(rq, number);
 	return STATUS_PENDING;
 }
 
-enum status handle_list_unknown(struct request *rq)
+/* In the cold pool: a seller whom Redis does not have */
+
+static enum status find_seller(struct request *rq)
 {
 	struct user user;
 	enum status s = user_find(rq->service, rq->arena, rq->part[PART_USER], &user);
@@ -109,6 +118,56 @@ enum status handle_list_unknown(struct request *rq)
 		return request_fail(rq, STATUS_UNAUTHORIZED, "a customer's list needs that customer's own token");
 	s = seller_index_add(rq->service, rq->part[PART_USER], user.id);
 	return s == STATUS_OK ? request_elsewhere(rq, POOL_HOT) : s;
+}
+
+/* In the cold pool: the coupons of the orders of the token's customer */
+
+/* A customer whose order is over may have won the same coupon again. */
+static bool is_repeated(const struct order_page *p, int i)
+{
+	for (int k = 0; k < i; k++)
+		if (p->orders[k].coupon == p->orders[i].coupon && p->orders[k].status != ORDER_LOST)
+			return true;
+	return false;
+}
+
+static void put_won(struct buf *body, const struct order_page *p)
+{
+	json_begin(body, NULL, '{');
+	json_str(body, "errMsg",
+		 p->lacks_rows ? STR("the database does not answer: coupons that you won earlier are missing here")
+			       : STR(""));
+	json_begin(body, "data", '[');
+	for (int i = 0; i < p->count; i++) {
+		const struct order *o = &p->orders[i];
+		if (o->status == ORDER_LOST || is_repeated(p, i))
+			continue;
+		begin_coupon(body, o->coupon_name, o->stock, o->description, o->seller_name);
+		json_end(body, '}');
+	}
+	json_end(body, ']');
+	json_end(body, '}');
+}
+
+static enum status list_won(struct request *rq)
+{
+	struct order_page page = { .user = rq->token.user, .size = COUPON_PAGE_SIZE, .may_lack_rows = true };
+	enum status s = request_page(rq, &page.number);
+	if (s == STATUS_OK)
+		s = order_list(rq->service, rq->arena, &page);
+	if (s == STATUS_BUSY)
+		rq->response.detail = page.problem;
+	if (s != STATUS_OK)
+		return s;
+	if (!page.count && !page.lacks_rows)
+		return STATUS_NO_CONTENT;
+	put_won(&rq->response.body, &page);
+	return STATUS_OK;
+}
+
+enum status handle_list_unknown(struct request *rq)
+{
+	return str_eq(rq->part[PART_USER], rq->token.name) ? list_won(rq) : find_seller(rq);
 }
 
 void worker_release(struct worker *w)

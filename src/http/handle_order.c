@@ -41,6 +41,8 @@ enum status handle_order_list(struct request *rq)
 	enum status s = request_page(rq, &page.number);
 	if (s == STATUS_OK)
 		s = order_list(rq->service, rq->arena, &page);
+	if (s == STATUS_BUSY)
+		rq->response.detail = page.problem;
 	if (s != STATUS_OK)
 		return s;
 	struct buf *body = response_object(rq);

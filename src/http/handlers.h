@@ -14,7 +14,7 @@ handler handle_coupon_unknown, handle_claim_compat_unknown;
 /* handle_coupon.c */
 handler handle_coupon_create, handle_stock_add, handle_coupon_read;
 
-/* handle_list.c; handle_list_unknown: in the cold pool, when Redis does not have the seller */
+/* handle_list.c; the second: in the cold pool, the list of a customer, or of a seller whom Redis does not have */
 handler handle_coupon_list, handle_list_unknown;
 /* Frees the state that handlers have kept. To be called when no request is being answered. */
 void worker_release(struct worker *w);

@@ -116,3 +116,9 @@ enum status request_elsewhere(struct request *rq, enum pool pool)
 	rq->response.detail = locations[pool];
 	return STATUS_ELSEWHERE;
 }
+
+enum status request_own(struct request *rq)
+{
+	rq->response.detail = "@own";
+	return STATUS_ELSEWHERE;
+}

@@ -48,7 +48,7 @@ struct request {
 	struct str part[PATH_MAX_PARTS]; /* the path's pieces: api, users, NAME, coupons, ... */
 	int parts;
 	struct token token; /* set when the route needs one, or the client has sent a valid one */
-	bool fallback;      /* cold pool: the hot pool did not find this coupon or user in Redis */
+	bool fallback; /* cold pool: the hot pool has passed it on, in most cases because Redis lacks what it names */
 	struct response response;
 };
 
@@ -85,8 +85,12 @@ enum status request_read(struct request *rq, const struct json_field *fields, in
 enum status request_fail(struct request *rq, enum status s, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* Passes the request to another pool: returns STATUS_ELSEWHERE. */
+/* Passes the request to another pool: returns STATUS_ELSEWHERE. nginx limits what one address passes to the cold pool.
+ */
 enum status request_elsewhere(struct request *rq, enum pool pool);
+
+/* The same, for what only the token's user may read: passes it to the cold pool without that limit. */
+enum status request_own(struct request *rq);
 
 /* "hot", "cold" or "auth", as the flag -p names the pools. */
 const char *pool_name(enum pool pool);

@@ -10,6 +10,7 @@
 #include "order/trace.h"
 #include "sale/coupon.h"
 #include "sale/db_status.h"
+#include "sale/key.h"
 #include "sale/order_number.h"
 #include "sale/worklist.h"
 
@@ -31,14 +32,13 @@ bool order_parse(struct str no, struct order *o)
 	return true;
 }
 
-/* Sets the fields that an order has from its coupon. */
-static enum status read_coupon(struct service *svc, struct arena *a, struct order *o, struct coupon *c)
+enum status order_read_coupon(struct service *svc, struct arena *a, struct order *o, struct coupon *c)
 {
 	struct db_rows rows;
 	int64_t segments;
 	if (db_query(svc->db, a,
-		     "SELECT c.seller_id, u.name, c.name, c.stock, c.segments, c.generation, c.hash_key FROM coupons c "
-		     "JOIN users u ON u.id = c.seller_id WHERE c.id = ?",
+		     "SELECT c.seller_id, u.name, c.name, c.stock, c.segments, c.generation, c.hash_key, c.description "
+		     "FROM coupons c JOIN users u ON u.id = c.seller_id WHERE c.id = ?",
 		     &rows, DB_N(o->coupon)))
 		return db_status(svc->db, "order");
 	if (!rows.count)
@@ -52,6 +52,7 @@ static enum status read_coupon(struct service *svc, struct arena *a, struct orde
 	o->seller_name = v[1].text;
 	o->coupon_name = v[2].text;
 	o->stock = v[3].number;
+	o->description = v[7].text;
 	*c = (struct coupon){ .id = o->coupon, .segments = (int)segments, .generation = v[5].number };
 	memcpy(c->hash_key, v[6].text.p, SIPHASH_KEY);
 	return STATUS_OK;
@@ -176,7 +177,7 @@ static enum status read_nowhere(struct reading *r, const struct token *who)
 /* MySQL is asked again at the end, because a drainer may have moved the order while Redis was asked. */
 static enum status read_known(struct reading *r)
 {
-	enum status s = read_coupon(r->svc, r->arena, r->order, &r->coupon);
+	enum status s = order_read_coupon(r->svc, r->arena, r->order, &r->coupon);
 	if (s == STATUS_OK)
 		s = read_row(r->svc, r->arena, r->order);
 	if (s != STATUS_NO_SUCH_ORDER || !r->coupon.id)
@@ -212,25 +213,70 @@ enum status order_read_for(struct service *svc, struct arena *a, const struct to
 	return s == STATUS_OK && !is_for(&r, who) ? STATUS_NO_SUCH_ORDER : s;
 }
 
-bool order_read_listed(struct service *svc, struct arena *a, struct order *o)
+/* MySQL's row is asked for last, because a drainer may have moved the order while Redis was asked. */
+static enum status read_found(struct reading *r)
 {
-	struct reading r = start(svc, a, o, o->user);
-	struct order found;
-	if (read_coupon(svc, a, o, &r.coupon) != STATUS_OK)
-		return false;
-	found = *o;
-	r.trace.segment = STATUS_BUSY;
-	read_segment(&r);
+	struct order *o = r->order;
+	if (take_record(o, &r->trace))
+		return STATUS_OK;
+	enum status s = read_row(r->svc, r->arena, o);
+	return s == STATUS_NO_SUCH_ORDER ? read_dead(r->svc, r->arena, o) : s;
+}
+
+enum status order_read_found(struct service *svc, struct arena *a, struct order *o)
+{
+	struct order found = *o;
+	struct reading r = start(svc, a, &found, o->user);
+	enum status s = order_read_coupon(svc, a, &found, &r.coupon);
+	if (s != STATUS_OK)
+		return s;
+	*o = found;
+	r.trace.segment = STATUS_BUSY; /* unless it answers */
+	if (read_segment(&r) != STATUS_OK && redis_is_single(svc->redis_sync))
+		return STATUS_UNAVAILABLE;
 	r.trace.listed_ms = o->claimed_ms;
-	if (take_record(&found, &r.trace) || read_row(svc, a, &found) == STATUS_OK ||
-	    read_dead(svc, a, &found) == STATUS_OK) {
-		if (found.user && found.user != o->user)
-			return false;
-		found.user = o->user;
-		found.claimed_ms = found.claimed_ms ? found.claimed_ms : o->claimed_ms;
-		*o = found;
-	} else {
+	s = read_found(&r);
+	if (s == STATUS_NO_SUCH_ORDER) {
 		read_listed(svc, o, &r.trace);
+		return STATUS_OK;
 	}
-	return true;
+	if (s != STATUS_OK)
+		return s;
+	if (found.user && found.user != o->user)
+		return STATUS_NO_SUCH_ORDER;
+	found.user = o->user;
+	found.claimed_ms = found.claimed_ms ? found.claimed_ms : o->claimed_ms;
+	*o = found;
+	return STATUS_OK;
+}
+
+static enum status read_descriptor(struct service *svc, struct arena *a, struct order *o)
+{
+	struct redis_command cmd;
+	struct coupon c = { 0 };
+	const struct redis_reply *reply = NULL;
+	redis_command(&cmd, "HGETALL");
+	key_put(&cmd, KEY_DESCRIPTOR, o->coupon, 0);
+	if (redis_call(svc->redis_sync, a, &cmd, &reply) != REDIS_ANSWER)
+		return STATUS_UNAVAILABLE;
+	bool is_read = coupon_read(&c, reply);
+	if (is_read) {
+		o->seller = c.seller;
+		o->seller_name = arena_str(a, c.seller_name);
+		o->coupon_name = arena_str(a, c.name);
+		o->description = arena_str(a, c.description);
+		o->stock = c.face_value;
+	}
+	arena_release(&c.arena);
+	return is_read ? STATUS_OK : STATUS_NO_SUCH_ORDER;
+}
+
+enum status order_read_queued(struct service *svc, struct arena *a, struct order *o)
+{
+	int64_t user = o->user;
+	struct reading r = start(svc, a, o, user);
+	enum status s = read_segment(&r);
+	if (s != STATUS_OK)
+		return s;
+	return take_record(o, &r.trace) && o->user == user ? read_descriptor(svc, a, o) : STATUS_NO_SUCH_ORDER;
 }

@@ -1,20 +1,13 @@
 /*
- * A customer's orders are the rows of MySQL, and the entries of the customer's own list that have no row yet. The
- * customer's list may be on another server than the orders, and may have lost entries: they are entered again from the
- * rows.
+ * A customer's orders are the rows of MySQL, and the orders that have no row yet, which are looked for first.
  */
 #include <stdlib.h>
 
 #include "order/order.h"
+#include "order/rowless.h"
 #include "sale/db_status.h"
-#include "sale/key.h"
-#include "sale/order_number.h"
-#include "stock/claim.h"
 
-enum {
-	RECENT = 200,  /* of the list, only the newest entries are searched for orders that have no row yet */
-	MERGED = 1000, /* orders without a row can only be among so many newest orders */
-};
+enum { NEWEST_ROWS = 400 }; /* most orders that were found have one of these rows, and need no search of their own */
 
 static bool is_confirmed(const struct db_rows *rows, const struct order *o)
 {
@@ -26,63 +19,25 @@ static bool is_confirmed(const struct db_rows *rows, const struct order *o)
 	return false;
 }
 
-/* Reads the newest entries of the customer's own list: order numbers, each followed by its claimed_ms. */
-static enum status read_index(struct service *svc, struct arena *a, int64_t user, const struct redis_reply **index)
-{
-	struct redis_command c;
-	redis_command(&c, "ZREVRANGE");
-	key_put(&c, KEY_CUSTOMER, user, 0);
-	redis_put_int(&c, 0);
-	redis_put_int(&c, RECENT - 1);
-	redis_put_text(&c, "WITHSCORES");
-	return redis_call(svc->redis_sync, a, &c, index) == REDIS_ANSWER ? STATUS_OK : STATUS_UNAVAILABLE;
-}
-
-static bool is_indexed(const struct redis_reply *index, struct str order)
-{
-	for (size_t i = 0; i < redis_count(index); i += 2)
-		if (str_eq(redis_text_at(index, i), order))
-			return true;
-	return false;
-}
-
-/* Enters orders that the list lacks, because a customer's coupons are read from this list alone. */
-static void mend_index(struct service *svc, int64_t user, const struct redis_reply *index, const struct order *orders,
-		       int count)
-{
-	static const bool live[] = {
-		[ORDER_PENDING] = true, [ORDER_PAID] = true, [ORDER_CONFIRMED] = true, [ORDER_LOST] = false
-	};
-	struct redis_command c;
-	redis_command(&c, "ZADD");
-	key_put(&c, KEY_CUSTOMER, user, 0);
-	for (const struct order *o = orders; o < orders + count; o++) {
-		char text[ORDER_NUMBER_TEXT];
-		struct str no = order_number_text(text, o->coupon, o->segment, o->sequence);
-		if (live[o->status] && !is_indexed(index, no)) {
-			redis_put_int(&c, o->claimed_ms);
-			redis_put(&c, no);
-		}
-	}
-	if (c.argc > 2)
-		redis_send(svc->redis_sync, &c, NULL, NULL);
-	redis_wait_all(svc->redis_sync);
-}
-
-/* Redis was read before MySQL, so an order that a drainer moved in between is in `confirmed`. */
-static enum status list_queued(struct service *svc, struct arena *a, const struct redis_reply *index,
-			       struct order_page *page)
+/* Redis was asked before MySQL, so an order that a drainer moved in between is in `confirmed`. */
+static enum status add_found(struct service *svc, struct arena *a, const struct rowless *found, struct order_page *page)
 {
 	struct db_rows confirmed;
+	if (!found->count)
+		return STATUS_OK;
 	if (db_query(svc->db, a,
 		     "SELECT coupon_id, segment, seq FROM orders WHERE user_id = ? ORDER BY claimed_at_ms DESC LIMIT ?",
-		     &confirmed, DB_N(page->user), DB_N(2 * RECENT)))
+		     &confirmed, DB_N(page->user), DB_N(NEWEST_ROWS)))
 		return db_status(svc->db, "orders");
-	for (size_t i = 0; i + 1 < redis_count(index) && page->count < RECENT; i += 2) {
-		struct order o = { .user = page->user, .claimed_ms = redis_number_at(index, i + 1) };
-		if (order_parse(redis_text_at(index, i), &o) && !is_confirmed(&confirmed, &o) &&
-		    order_read_listed(svc, a, &o))
+	for (int i = 0; i < found->count; i++) {
+		struct order o = found->orders[i];
+		if (is_confirmed(&confirmed, &o))
+			continue;
+		enum status s = order_read_found(svc, a, &o);
+		if (s == STATUS_OK)
 			page->orders[page->count++] = o;
+		else if (s != STATUS_NO_SUCH_ORDER)
+			return s;
 	}
 	return STATUS_OK;
 }
@@ -97,14 +52,14 @@ static void put_row(struct order_page *page, const struct order *row)
 	page->count += o == end;
 }
 
-static enum status list_rows(struct service *svc, struct arena *a, int64_t offset, int64_t limit,
-			     struct order_page *page)
+static enum status add_rows(struct service *svc, struct arena *a, int64_t offset, int64_t limit,
+			    struct order_page *page)
 {
 	struct db_rows rows;
 	if (db_query(
 		    svc->db, a,
 		    "SELECT o.coupon_id, o.segment, o.seq, o.status, o.claimed_at_ms, o.confirmed_at_ms, u.name, c.name, "
-		    "c.stock FROM orders o JOIN coupons c ON c.id = o.coupon_id JOIN users u ON u.id = c.seller_id "
+		    "c.stock, c.description FROM orders o JOIN coupons c ON c.id = o.coupon_id JOIN users u ON u.id = c.seller_id "
 		    "WHERE o.user_id = ? ORDER BY o.claimed_at_ms DESC, o.coupon_id DESC LIMIT ? OFFSET ?",
 		    &rows, DB_N(page->user), DB_N(limit), DB_N(offset)))
 		return db_status(svc->db, "orders");
@@ -123,7 +78,8 @@ static enum status list_rows(struct service *svc, struct arena *a, int64_t offse
 					   .confirmed_ms = v[5].number,
 					   .seller_name = v[6].text,
 					   .coupon_name = v[7].text,
-					   .stock = v[8].number };
+					   .stock = v[8].number,
+					   .description = v[9].text };
 		put_row(page, &row);
 	}
 	return STATUS_OK;
@@ -137,28 +93,52 @@ static int newer_first(const void *a, const void *b)
 	return (x->coupon < y->coupon) - (x->coupon > y->coupon);
 }
 
-enum status order_list(struct service *svc, struct arena *a, struct order_page *page)
+/* Sorts the orders, and leaves those of the page. */
+static void cut_page(struct order_page *page, int64_t skip)
 {
-	int64_t skip = (page->number - 1) * page->size;
-	const struct redis_reply *index = NULL;
-	page->count = 0;
-	if (skip + page->size > MERGED) { /* orders so old are all in MySQL */
-		page->orders = arena_alloc(a, (size_t)page->size * sizeof *page->orders);
-		return list_rows(svc, a, skip, page->size, page);
-	}
-	page->orders = arena_alloc(a, (RECENT + MERGED) * sizeof *page->orders);
-	enum status s = read_index(svc, a, page->user, &index);
-	if (s == STATUS_OK)
-		s = list_queued(svc, a, index, page);
-	if (s == STATUS_OK)
-		s = list_rows(svc, a, 0, skip + page->size, page);
 	qsort(page->orders, (size_t)page->count, sizeof *page->orders, newer_first);
 	skip = skip < page->count ? skip : page->count;
 	page->orders += skip;
 	page->count -= (int)skip;
 	if (page->count > page->size)
 		page->count = page->size;
-	if (s == STATUS_OK && page->number == 1)
-		mend_index(svc, page->user, index, page->orders, page->count);
+}
+
+static enum status add_queued(struct service *svc, struct arena *a, const struct rowless *found,
+			      struct order_page *page)
+{
+	enum status s = STATUS_OK;
+	page->count = 0;
+	for (int i = 0; i < found->count && s != STATUS_UNAVAILABLE; i++) {
+		struct order o = found->orders[i];
+		s = order_read_queued(svc, a, &o);
+		if (s == STATUS_OK)
+			page->orders[page->count++] = o;
+	}
+	return s == STATUS_UNAVAILABLE ? s : STATUS_OK;
+}
+
+enum status order_list(struct service *svc, struct arena *a, struct order_page *page)
+{
+	struct rowless found;
+	int64_t first = 0, skip = (page->number - 1) * page->size;
+	enum status s = rowless_find(svc, a, page->user, &found);
+	page->problem = found.problem;
+	if (s != STATUS_OK)
+		return s;
+	page->orders = arena_alloc(a, (size_t)(2 * found.count + page->size) * sizeof *page->orders);
+	page->count = 0;
+	s = found.mysql == STATUS_OK ? add_found(svc, a, &found, page) : found.mysql;
+	if (s == STATUS_OK) {
+		/* before the page there are at least so many rows */
+		first = skip > page->count ? skip - page->count : 0;
+		s = add_rows(svc, a, first, page->size + page->count, page);
+	}
+	page->lacks_rows = s == STATUS_UNAVAILABLE && page->may_lack_rows;
+	if (page->lacks_rows) {
+		first = 0;
+		s = add_queued(svc, a, &found, page);
+	}
+	cut_page(page, skip - first);
 	return s;
 }

@@ -226,20 +226,6 @@ def lists(it):
     it.ask("GET", f"{seller.path}/coupons?page=4", user).expect(204)
 
 
-@case("a customer's list has lost entries: orders are listed all the same, and coupons after that")
-def lost_entries(it):
-    user, sales = it.customer(), [it.sale() for _ in range(3)]
-    orders = [sale.win(user) for sale in sales]
-    rows = f"SELECT COUNT(*) FROM orders WHERE user_id = {user.id}"
-    until(lambda: it.sql.number(rows) == len(sales), 10, "all rows")
-    key = "sk:u:{%d}" % user.id
-    before = it.redis("ZRANGE", key, 0, -1, "WITHSCORES")
-    it.redis("ZREM", key, *orders[1:])
-    same(names(data(it, user.path + "/coupons", user)), [sales[0].name], "coupons")
-    same({o["order"] for o in data(it, user.path + "/orders", user)}, set(orders), "orders")
-    same(it.redis("ZRANGE", key, 0, -1, "WITHSCORES"), before, "the list")
-
-
 @case("a seller's page is the same for all who ask at once, and shows later sales a moment later")
 def shared_page(it):
     seller, users = it.seller(), it.users(24)

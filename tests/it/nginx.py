@@ -193,7 +193,7 @@ def location_of(path):
 def all_locations(_):
     listed = set(re.findall(r"^\tlocation (?:[=~] )?(\S+) \{", CONF, re.M))
     reached = {location_of(path) for _, path in (*REQUESTS, STATIC)}
-    named = {"@again", "@create", "@hot", "@cold", "@auth"}  # reached below: no worker, POST of a coupon, workers that redirect
+    named = {"@again", "@create", "@hot", "@cold", "@own", "@auth"}  # reached below: no worker, POST of a coupon, workers that redirect
     same(listed - reached - {"/.problem/", "/.preflight"}, named, "locations that nothing reaches")
 
 
@@ -278,7 +278,7 @@ def no_workers(_):
 
 @case("a worker redirects: to a pool that is away, and to one that does not exist")
 def handed_over(_):
-    for pool, other in (("hot", "cold"), ("cold", "hot"), ("auth", "cold"), ("cold", "auth")):
+    for pool, other in (("hot", "cold"), ("hot", "own"), ("cold", "hot"), ("auth", "cold"), ("cold", "auth")):
         with Nginx() as nginx:
             nginx.workers.append(Worker(nginx.run / f"{pool}.sock", redirecting(f"@{other}")))
             every(list(REQUESTS), lambda *request: nginx.ask(*request).expect(503))
