@@ -10,6 +10,7 @@
 #include "catalog/launch.h"
 #include "order/lost.h"
 #include "order/order.h"
+#include "order/trace.h"
 #include "sale/db_status.h"
 #include "sale/fence.h"
 #include "sale/key.h"
@@ -123,22 +124,20 @@ static enum repair_outcome restore_owner(struct repair_job *j)
 	return j->dry ? REPAIR_DONE : renew_winners(j);
 }
 
-/* Reads the time of the claim from the customer's list; if the list lacks the order, takes the present time. */
+/* Reads the time of the claim from the customer's list; if no list has the order, takes the present time. */
 static enum repair_outcome read_claimed_ms(struct repair_job *j, int64_t *ms)
 {
 	const struct finding *f = j->finding;
 	struct redis_command c;
-	const struct redis_reply *score = NULL, *now = NULL;
-	char order[ORDER_NUMBER_TEXT];
-	redis_command(&c, "ZSCORE");
-	key_put(&c, KEY_CUSTOMER, f->user, 0);
-	redis_put(&c, order_number_text(order, j->audit->coupon.id, f->segment, f->sequence));
-	enum repair_outcome outcome = repair_send(j, &c, &score);
-	*ms = redis_number(score);
-	if (outcome != REPAIR_DONE || *ms > 0)
-		return outcome;
+	const struct redis_reply *now = NULL;
+	struct trace t = { .number = { j->audit->coupon.id, f->sequence, f->segment }, .user = f->user };
+	if (trace_customer_list(j->svc, j->arena, &t) != STATUS_OK)
+		return unreachable(j);
+	*ms = t.listed_ms;
+	if (*ms > 0)
+		return REPAIR_DONE;
 	sale_clock_command(&c);
-	outcome = repair_send(j, &c, &now);
+	enum repair_outcome outcome = repair_send(j, &c, &now);
 	*ms = sale_clock_ms(now);
 	return outcome;
 }

@@ -1,4 +1,4 @@
-/* Reads the list of every customer on all servers: which orders each customer has. */
+/* On a cluster, reads the list of every customer on all servers: which orders each customer has. */
 #ifndef ORDER_CUSTOMER_LISTS_H
 #define ORDER_CUSTOMER_LISTS_H
 

@@ -43,12 +43,14 @@ enum status trace_customer_list(struct service *svc, struct arena *a, struct tra
 	char text[ORDER_NUMBER_TEXT];
 	struct redis_command c;
 	const struct redis_reply *reply = NULL;
+	t->listed_ms = 0;
+	if (redis_is_single(svc->redis_sync))
+		return STATUS_OK;
 	redis_command(&c, "ZSCORE");
 	key_put(&c, KEY_CUSTOMER, t->user, 0);
 	redis_put(&c, order_number_text(text, t->number.coupon, t->number.segment, t->number.sequence));
 	if (redis_call(svc->redis_sync, a, &c, &reply) != REDIS_ANSWER)
 		return STATUS_UNAVAILABLE;
-	t->listed_ms = 0;
 	redis_number_in(reply, 1, NUMBER_MAX, &t->listed_ms);
 	return STATUS_OK;
 }

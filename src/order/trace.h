@@ -1,5 +1,6 @@
 /*
- * What Redis has of one order: on the list of its segment, among the segment's owners, in its customer's list. Blocks.
+ * What Redis has of one order: on the list of its segment, among the segment's owners, and on a cluster in its
+ * customer's list. Blocks.
  */
 #ifndef ORDER_TRACE_H
 #define ORDER_TRACE_H
@@ -21,7 +22,9 @@ struct trace {
 	int64_t last, base;         /* last: the highest number that was given out; base: -1: it cannot be read */
 
 	/* Set by trace_customer_list. */
-	int64_t listed_ms; /* when it was claimed, as the customer's list has it; 0: the list does not name it */
+	/* when it was claimed, as the customer's list has it; 0: the list does not name it, or there are no such lists
+	 */
+	int64_t listed_ms;
 };
 
 /* STATUS_OK, STATUS_UNAVAILABLE. */

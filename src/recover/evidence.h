@@ -16,7 +16,7 @@ enum evidence_source {
 	SOURCE_DEAD_LETTER,
 	SOURCE_LIST,
 	SOURCE_OWNERS,
-	SOURCE_CUSTOMER, /* the customer's own list */
+	SOURCE_CUSTOMER, /* the customer's own list, on a cluster */
 	SOURCE_OVER,     /* not a source: the order is over, or is recorded as lost and stays lost */
 };
 
@@ -75,7 +75,7 @@ void evidence_note_range(struct evidence *e, struct evidence_range range);
  */
 enum status evidence_read_mysql(struct service *svc, const struct coupon *c, struct evidence *e);
 enum status evidence_read_redis(struct service *svc, const struct coupon *c, struct evidence *e);
-/* `all` has the evidence of each segment. Reads the list of every customer of every coupon, which takes long. */
+/* On a cluster; `all` has the evidence of each segment. Reads every list of a customer, which takes long. */
 enum status evidence_read_customers(struct service *svc, const struct coupon *c, struct evidence *all);
 
 /* For the readers, and tests. */
@@ -87,8 +87,8 @@ void evidence_sort_numbers(struct evidence *e); /* after the last evidence_add_n
 void evidence_merge(struct evidence *e);
 
 /*
- * Reads the claim times of orders that only the owners have from the customers' lists. After evidence_merge. Blocks.
- * STATUS_OK, STATUS_UNAVAILABLE.
+ * On a cluster, reads the claim times of orders that only the owners have from the customers' lists. After
+ * evidence_merge. Blocks. STATUS_OK, STATUS_UNAVAILABLE.
  */
 enum status evidence_read_times(struct service *svc, const struct coupon *c, struct evidence *e);
 

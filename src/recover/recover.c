@@ -147,15 +147,15 @@ static enum status count_missing(struct recovery *r, int64_t *missing)
 }
 
 /*
- * Reading the customers' lists takes long. They are read if the other sources lack orders, and then all servers must
- * answer. On a cluster, where a list may name an order that its segment lost, they are also read if `thoroughly`;
- * unless orders are missing, the lists of a server that is unreachable are then left out.
+ * Customers have lists on a cluster only, where a list may name an order that its segment lost. Reading them takes
+ * long. They are read if the other sources lack orders, and then all servers must answer; and if `thoroughly`: unless
+ * orders are missing, the lists of a server that is unreachable are then left out.
  */
 static enum status read_customers(struct recovery *r, bool thoroughly)
 {
 	int64_t missing;
 	enum status s = count_missing(r, &missing);
-	if (s != STATUS_OK || !(missing || (thoroughly && !redis_is_single(r->svc->redis_sync))))
+	if (s != STATUS_OK || redis_is_single(r->svc->redis_sync) || !(missing || thoroughly))
 		return s;
 	s = evidence_read_customers(r->svc, &r->coupon, r->evidence);
 	return missing && s != STATUS_OK ? s : count_missing(r, &missing);

@@ -58,7 +58,7 @@ static enum status mark_written(struct recovery *r, enum key slot, int segment)
 	return recovery_wait_all(r);
 }
 
-/* Orders: the owner's entry, and the customer's list */
+/* Orders: the owner's entry, and on a cluster the customer's list */
 
 static void list_order(struct recovery *r, int segment, const struct evidence_order *order)
 {
@@ -94,16 +94,22 @@ static void write_owner(struct recovery *r, int segment, const struct evidence_o
 	recovery_send(r, &c);
 }
 
+static void write_list_of_customer(struct recovery *r, int segment, const struct evidence_order *order)
+{
+	unlist_number(r, segment, order, order->owner_number);
+	if (order->acknowledged != order->owner_number)
+		unlist_number(r, segment, order, order->acknowledged);
+	if (order->number)
+		list_order(r, segment, order);
+}
+
 static void write_order(struct recovery *r, int segment, const struct evidence_order *order)
 {
 	if (!recovery_writes_order(order))
 		return;
-	unlist_number(r, segment, order, order->owner_number);
-	if (order->acknowledged != order->owner_number)
-		unlist_number(r, segment, order, order->acknowledged);
 	write_owner(r, segment, order);
-	if (order->number)
-		list_order(r, segment, order);
+	if (!redis_is_single(r->svc->redis_sync))
+		write_list_of_customer(r, segment, order);
 }
 
 static void write_orders(struct recovery *r, const struct evidence *e)

@@ -134,6 +134,8 @@ static void check_keys_of_segment(struct recovery *r, int i)
 {
 	const struct evidence *e = &r->evidence[i];
 	check_key(r, KEY_SEGMENT, r->coupon.id, i);
+	if (redis_is_single(r->svc->redis_sync))
+		return;
 	for (int k = 0; k < e->order_count; k++)
 		if (recovery_writes_order(&e->orders[k]))
 			check_key(r, KEY_CUSTOMER, e->orders[k].user, 0);

@@ -302,6 +302,110 @@ def lost_by_its_servers(it):
     sale.audit()
 
 
+LOST_FOUND = "acknowledged, and lost by the servers that had it"
+
+
+def letters(it, sale):
+    """Dead letters by number: [record, reason, state]."""
+    rows = it.sql(f"SELECT seq, record, reason, state FROM dead_letters WHERE coupon_id = {sale.id}")
+    return {int(seq): [record, reason, int(state)] for seq, record, reason, state in rows}
+
+
+def forget(it, sale, order, user):
+    """An order is gone, as after a failover to a replica that lacks it; the customer's list on another server has it."""
+    it.redis("HDEL", sale.key("o", 0), user.id)
+    forget_row(it, sale, order)
+
+
+def forget_row(it, sale, order):
+    it.sql(f"DELETE FROM orders WHERE coupon_id = {sale.id} AND seq = {order.split('-')[2]}")
+    it.sql(f"UPDATE coupons SET sold = sold - 1 WHERE id = {sale.id}")
+
+
+def suspect(it, *suspicions):
+    it.redis("SADD", "sk:lost", *suspicions)
+    until(lambda: not it.redis("SCARD", "sk:lost"), 10, "the drainers have looked")
+
+
+@on_cluster("an order that only its customer's list has is named as lost, once; others are not")
+def only_listed(it):
+    sale, users = it.sale(amount=20, segments=1), it.users(5)
+    orders = [sale.win(user) for user in users[:4]]
+    sale.drained()
+    for n in (1, 3):
+        forget(it, sale, orders[n], users[n])
+    it.redis("ZREM", list_of(users[3]), orders[3])
+    forget_row(it, sale, orders[2])  # its customer's entry is there
+    with Paused(it):
+        orders.append(sale.win(users[4]))  # is on the list
+        it.redis("SADD", "sk:lost", *(f"{order}:{user.id}" for order, user in zip(orders, users)),
+                 "rubbish", "1-2:3", f"9{sale.id}-0-1:{users[1].id}")
+    for _ in range(2):
+        suspect(it, f"{orders[1]}:{users[1].id}")
+        ms = it.redis("ZSCORE", list_of(users[1]), orders[1])
+        same(letters(it, sale), {2: [f"2|{users[1].id}|{ms}", LOST_FOUND, 0]}, "dead letters")
+    again = sale.win(users[1])  # the unit is not held
+    until(lambda: sale.queued() == 0, 10, "lists are empty")
+    same(sale.rows()[again], users[1].id, "the order of the customer who asked again")
+
+
+@on_cluster("nothing is named as lost while its segment is closed")
+def closed_segment(it):
+    sale, user = it.sale(amount=5, segments=1), it.customer()
+    order, segment = sale.win(user), sale.key("s", 0)
+    sale.drained()
+    forget(it, sale, order, user)
+    fence = it.redis("HGET", segment, "fence")
+    it.redis("HSET", segment, "fence", fence.split("@")[0] + "!")
+    it.redis("SADD", "sk:lost", f"{order}:{user.id}")
+    suspected = it.sale(amount=5, segments=1)
+    suspect_other = suspected.win(user)
+    for _ in range(5):
+        it.redis("SADD", "sk:lost", f"{suspect_other}:{user.id}")
+        until(lambda: it.redis("SMEMBERS", "sk:lost") == [f"{order}:{user.id}"], 10, "the others are looked at")
+    same(letters(it, sale), {}, "dead letters")
+    it.redis("HSET", segment, "fence", fence)
+    until(lambda: not it.redis("SCARD", "sk:lost"), 10, "it is looked at")
+    same([letter[1] for letter in letters(it, sale).values()], [LOST_FOUND], "dead letters")
+
+
+@on_cluster("a customer's list has lost entries: orders and coupons are listed from MySQL all the same")
+def lost_entries(it):
+    user, sales = it.customer(), [it.sale() for _ in range(3)]
+    orders = [sale.win(user) for sale in sales]
+    rows = f"SELECT COUNT(*) FROM orders WHERE user_id = {user.id}"
+    until(lambda: it.sql.number(rows) == len(sales), 10, "all rows")
+    until(lambda: it.redis("ZCARD", list_of(user)) == len(sales), 10, "all entries")
+    it.redis("ZREM", list_of(user), *orders[1:])
+    it.restart("drain")
+    other = it.sale()
+    other.win(it.customer())
+    other.drained()
+    listed = {kind: it.ask("GET", f"{user.path}/{kind}", user).expect(200).json["data"] for kind in ("orders", "coupons")}
+    same({o["order"] for o in listed["orders"]}, set(orders), "orders")
+    same({c["name"] for c in listed["coupons"]}, {sale.name for sale in sales}, "coupons")
+    same(it.redis("ZRANGE", list_of(user), 0, -1), orders[:1], "the list, which drainers do not remove here")
+
+
+@on_cluster("a waiting order is not in its customer's list: the audit says so, and repairs it")
+def not_in_list(it):
+    sale, users = it.sale(amount=10, segments=2), it.users(4)
+    for user in users[:2]:
+        sale.win(user)
+    sale.drained()
+    with Paused(it):
+        orders = {user: sale.win(user) for user in users[2:]}
+        before = it.redis("ZRANGE", list_of(users[3]), 0, -1, "WITHSCORES")
+        for user in (users[0], users[3]):  # the first has a row
+            it.redis("DEL", list_of(user))
+        said = json.loads(it.ctl("--json", "audit", sale.title).stdout)[0]["problems"]
+        same([(p["kind"], f"{sale.id}-{p['segment']}-{p['sequence']}") for p in said], [("no-index", orders[users[3]])], "found")
+        same(it.ctl("audit", "--repair", "--yes", sale.title).returncode, 0, "exit of the repair")
+        same(it.redis("ZRANGE", list_of(users[3]), 0, -1, "WITHSCORES"), before, "the list")
+    sale.drained()
+    sale.audit()
+
+
 @on_cluster("nodes that announce no host, as behind a proxy, are found at the address that answered")
 def unknown_endpoints(it):
     for node in nodes.nodes:

@@ -268,7 +268,7 @@ def reused(it):
         other.drained()
         assert kept(), f"{record} is neither on the list nor a dead letter"
     same(sale.rows()[f"{sale.id}-0-2"], users[1].id, "whose order 2 is")
-    same(it.redis("ZRANGE", "sk:u:{%d}" % users[4].id, 0, -1), [], "orders in the list of one who has none")
+    same(it.ask("GET", users[4].path + "/orders", users[4]).expect(200).json["data"], [], "orders in the list of one who has none")
 
 
 @case("a lease whose holder is gone does not stop the drain")
@@ -309,7 +309,6 @@ def cursor_behind(it):
 
 
 LOST = "given out, and lost by Redis: whose it was is not known"
-LOST_FOUND = "acknowledged, and lost by the servers that had it"
 
 
 def letters(it, sale):
@@ -416,64 +415,6 @@ def named_lost(it):
     it.redis("RPUSH", sale.key("q", 0), *back)
     empty(sale)
     same((sale.rows(), sold(it, sale), len(letters(it, sale))), (orders, 6, 4), "orders, sold, dead letters")
-
-
-def forget(it, sale, order, user):
-    """An order is gone, as after a failover to a replica that lacks it; the customer's list on another server has it."""
-    it.redis("HDEL", sale.key("o", 0), user.id)
-    forget_row(it, sale, order)
-
-
-def forget_row(it, sale, order):
-    it.sql(f"DELETE FROM orders WHERE coupon_id = {sale.id} AND seq = {order.split('-')[2]}")
-    it.sql(f"UPDATE coupons SET sold = sold - 1 WHERE id = {sale.id}")
-
-
-def suspect(it, *suspicions):
-    it.redis("SADD", "sk:lost", *suspicions)
-    until(lambda: not it.redis("SCARD", "sk:lost"), 10, "the drainers have looked")
-
-
-@case("an order that only its customer's list has is named as lost, once; others are not")
-def only_listed(it):
-    sale, users = it.sale(amount=20, segments=1), it.users(5)
-    orders = [sale.win(user) for user in users[:4]]
-    sale.drained()
-    for n in (1, 3):
-        forget(it, sale, orders[n], users[n])
-    it.redis("ZREM", "sk:u:{%d}" % users[3].id, orders[3])
-    forget_row(it, sale, orders[2])  # its customer's entry is there
-    with Paused(it):
-        orders.append(sale.win(users[4]))  # is on the list
-        it.redis("SADD", "sk:lost", *(f"{order}:{user.id}" for order, user in zip(orders, users)),
-                 "rubbish", "1-2:3", f"9{sale.id}-0-1:{users[1].id}")
-    for _ in range(2):
-        suspect(it, f"{orders[1]}:{users[1].id}")
-        ms = it.redis("ZSCORE", "sk:u:{%d}" % users[1].id, orders[1])
-        same(letters(it, sale), {2: [f"2|{users[1].id}|{ms}", LOST_FOUND, 0]}, "dead letters")
-    again = sale.win(users[1])  # the unit is not held
-    empty(sale)
-    same(sale.rows()[again], users[1].id, "the order of the customer who asked again")
-
-
-@case("nothing is named as lost while its segment is closed")
-def closed_segment(it):
-    sale, user = it.sale(amount=5, segments=1), it.customer()
-    order, segment = sale.win(user), sale.key("s", 0)
-    sale.drained()
-    forget(it, sale, order, user)
-    fence = it.redis("HGET", segment, "fence")
-    it.redis("HSET", segment, "fence", fence.split("@")[0] + "!")
-    it.redis("SADD", "sk:lost", f"{order}:{user.id}")
-    suspected = it.sale(amount=5, segments=1)
-    suspect_other = suspected.win(user)
-    for _ in range(5):
-        it.redis("SADD", "sk:lost", f"{suspect_other}:{user.id}")
-        until(lambda: it.redis("SMEMBERS", "sk:lost") == [f"{order}:{user.id}"], 10, "the others are looked at")
-    same(letters(it, sale), {}, "dead letters")
-    it.redis("HSET", segment, "fence", fence)
-    until(lambda: not it.redis("SCARD", "sk:lost"), 10, "it is looked at")
-    same([letter[1] for letter in letters(it, sale).values()], [LOST_FOUND], "dead letters")
 
 
 def commands(it):
