@@ -13,6 +13,7 @@
 #include "order/dead_letter.h"
 #include "order/lost.h"
 #include "store/layout.h"
+#include "store/retired.h"
 #include "store/rights.h"
 
 /* The longest rests: without work; and while a server does not answer, whose return is noticed within AWAY_MAX_MS. */
@@ -42,6 +43,7 @@ struct housekeeping {
 	int64_t due_ms[JOBS]; /* when each job is due */
 	bool layout_recorded;
 	unsigned layout_changes; /* redis_changes when the layout was recorded */
+	struct retired retired;
 	int64_t abandoned_from;
 	struct backlogs swept; /* coupons that the sweep found in this turn */
 	bool all_there;        /* every job of this turn has reached all servers */
@@ -51,13 +53,14 @@ struct housekeeping {
 	int rest_ms;           /* the rest after the last turn */
 };
 
-/* Again whenever a server has another incarnation, because it may have earlier data. */
-static enum job_result record_layout(struct housekeeping *h, struct arena *a)
+/* The layout again whenever a server has another incarnation, because it may have earlier data. */
+static enum job_result bring_up_to_date(struct housekeeping *h, struct arena *a)
 {
 	unsigned changes = redis_changes(h->svc->redis_sync);
 	if (!h->layout_recorded || changes != h->layout_changes)
 		h->layout_recorded = layout_record(h->svc, a);
 	h->layout_changes = changes;
+	retired_remove(h->svc, a, &h->retired);
 	return JOB_DONE;
 }
 
@@ -112,7 +115,7 @@ static enum job_result sweep_acknowledged(struct housekeeping *h, struct arena *
 
 /* The order matters: slots are opened before their orders are drained, and the sweep finds coupons for the drain. */
 static const struct job jobs[] = {
-	{ record_layout, 0 },         /* store */
+	{ bring_up_to_date, 0 },      /* store */
 	{ inspect_some, 0 },          /* inspect */
 	{ look_for_lost, 0 },         /* order */
 	{ sweep_some, 0 },            /* drain */

@@ -182,6 +182,35 @@ def untouched(it):
     sales["gone"].audit()
 
 
+@case("customers' lists, which earlier versions kept on a single server, are removed while a sale goes on; nobody misses them")
+def lists_are_removed(it):
+    load(it, "0375a1f")
+    it.dev("start", "redis")
+    kept = it.redis("KEYS", "sk:u:*")
+    assert kept, "the earlier version has kept none"
+    for first in range(1 << 50, (1 << 50) + 20000, 2000):
+        it.redis("EVAL", "for n = ARGV[1], ARGV[1] + 1999 do redis.call('ZADD', string.format('sk:u:{%d}', n), 1, '7-0-1') end",
+                 0, first)
+    it.redis("ZADD", "sk:u:{7}", *(word for n in range(5000) for word in (n, f"{n}-0-1")))
+    it.redis("SET", "sk:u:{8}", "no list")
+    others = {key for key in it.redis("KEYS", "*") if not key.startswith("sk:u:") and not key.endswith(":q")}
+    it.dev("start")
+    old, sale = Upgraded(it, "0375a1f"), it.sale(amount=400, segments=4)
+    outcomes = sale.rush(it.users(400), connections=8)
+    old_keys = ["sk:u:{7}", "sk:u:{8}", *kept, *("sk:u:{%d}" % n for n in range(1 << 50, (1 << 50) + 20000, 7))]
+    until(lambda: it.redis("EXISTS", *old_keys) == 0, 60, "they are removed")
+    log = until(lambda: "retired_keys_removed" in (text := (it.run / "log/drain.log").read_text()) and text, 10, "a line of the log")
+    assert "retired" not in (it.run / "log/hot.log").read_text(), log
+    same(others - set(it.redis("KEYS", "*")) - {"sk:dirty"}, set(), "keys that are gone besides")
+    sale.prove(outcomes)
+    for name, told in old.told["told"]["open"].items():
+        if told[0].isdigit():
+            user = old.customers[name]
+            listed = {kind: it.ask("GET", f"{user.path}/{kind}", user).expect(200).json["data"] for kind in ("orders", "coupons")}
+            assert told in [o["order"] for o in listed["orders"]], f"{told} of {name}: {listed}"
+            assert "open" in [c["name"] for c in listed["coupons"]], f"{told} of {name}: {listed}"
+
+
 def refused(it, program, settings, *words):
     """What a program says that does not start; a socket is its standard input, as a pool would have it."""
     with socket.socket(socket.AF_UNIX) as listening:
