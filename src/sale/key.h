@@ -1,7 +1,7 @@
 /*
  * All Redis keys are built here, from integers only: nothing that a client sends becomes part of a key. The part in
- * braces decides the hash slot. The texts are in key.c; SCAN patterns in catalog/stray.c and order/customer_lists.c
- * repeat two of them.
+ * braces decides the hash slot. The texts are in key.c; SCAN patterns in catalog/stray.c, order/customer_lists.c and
+ * store/retired.c repeat two of them, and lua/forget.lua a third.
  */
 #ifndef SALE_KEY_H
 #define SALE_KEY_H
@@ -18,7 +18,7 @@ enum key {
 	KEY_LEASE,        /* (coupon)           string: the drainer at work; avoids double work, but is not a lock */
 	KEY_CATALOG,      /* (bucket)           hash: "seller/name" -> coupon */
 	KEY_SELLER_INDEX, /* (bucket)           hash: seller's name -> user */
-	KEY_CUSTOMER,     /* (user)             sorted set by ms: order numbers */
+	KEY_CUSTOMER,     /* (user)             sorted set by ms: order numbers; on a cluster only */
 	KEY_SELLER,       /* (user)             sorted set by ms: coupons */
 	KEY_DIRTY,        /*                    set: coupon:segments of coupons that have orders to drain */
 	KEY_SUSPECTS,     /*                    set: coupon:segments of coupons with a suspect slot */
