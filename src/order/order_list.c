@@ -7,7 +7,10 @@
 #include "order/rowless.h"
 #include "sale/db_status.h"
 
-enum { NEWEST_ROWS = 400 }; /* most orders that were found have one of these rows, and need no search of their own */
+enum {
+	NEWEST_ROWS = 400, /* most orders that were found have one of these rows, and need no search of their own */
+	MERGED = 1000,     /* so many rows may be read for one page */
+};
 
 static bool is_confirmed(const struct db_rows *rows, const struct order *o)
 {
@@ -34,6 +37,8 @@ static enum status add_found(struct service *svc, struct arena *a, const struct 
 		if (is_confirmed(&confirmed, &o))
 			continue;
 		enum status s = order_read_found(svc, a, &o);
+		if (s == STATUS_NO_SUCH_ORDER) /* MySQL may have lost the coupon: Redis has it */
+			s = order_read_queued(svc, a, &o);
 		if (s == STATUS_OK)
 			page->orders[page->count++] = o;
 		else if (s != STATUS_NO_SUCH_ORDER)
@@ -118,6 +123,17 @@ static enum status add_queued(struct service *svc, struct arena *a, const struct
 	return s == STATUS_UNAVAILABLE ? s : STATUS_OK;
 }
 
+/*
+ * The first row to be read, so that the page is right whichever of the orders found are newer. An order that gets its
+ * row meanwhile would count twice, unless all rows before the page are read, too.
+ */
+static int64_t first_row(const struct order_page *page, int64_t skip)
+{
+	if (skip + page->size <= MERGED || skip <= page->count)
+		return 0;
+	return skip - page->count;
+}
+
 enum status order_list(struct service *svc, struct arena *a, struct order_page *page)
 {
 	struct rowless found;
@@ -126,13 +142,13 @@ enum status order_list(struct service *svc, struct arena *a, struct order_page *
 	page->problem = found.problem;
 	if (s != STATUS_OK)
 		return s;
-	page->orders = arena_alloc(a, (size_t)(2 * found.count + page->size) * sizeof *page->orders);
+	int64_t before = skip + page->size <= MERGED ? skip : found.count; /* rows that are read and not shown */
+	page->orders = arena_alloc(a, (size_t)(found.count + before + page->size) * sizeof *page->orders);
 	page->count = 0;
 	s = found.mysql == STATUS_OK ? add_found(svc, a, &found, page) : found.mysql;
 	if (s == STATUS_OK) {
-		/* before the page there are at least so many rows */
-		first = skip > page->count ? skip - page->count : 0;
-		s = add_rows(svc, a, first, page->size + page->count, page);
+		first = first_row(page, skip);
+		s = add_rows(svc, a, first, skip - first + page->size, page);
 	}
 	page->lacks_rows = s == STATUS_UNAVAILABLE && page->may_lack_rows;
 	if (page->lacks_rows) {

@@ -8,9 +8,10 @@
 #include "sale/worklist.h"
 
 enum {
-	RECENT = 200,       /* of a customer's list on a cluster, only so many newest orders are looked at */
-	DIRTY_MAX = 2000,   /* coupons with orders on lists: two commands for each are sent for one answer */
-	LETTERS_MAX = 2000, /* coupons with dead letters; the orders of others are not found */
+	RECENT = 200,      /* of a customer's list on a cluster, only so many newest orders are looked at */
+	DIRTY_MAX = 2000,  /* coupons with orders on lists: two commands for each are sent for one answer */
+	CLOSED_MAX = 1000, /* of closed coupons, and of coupons with dead letters: orders of others may not be found, */
+	LETTERS_MAX = 1000, /* which is better than no answer */
 };
 
 /* On a cluster: the customer's list. */
@@ -60,16 +61,26 @@ static void add_place(struct search *s, int64_t coupon)
 	s->places[s->count++] = (struct place){ .search = s, .coupon = coupon, .home = -1 };
 }
 
-static enum status read_dirty(const struct search *s, const struct redis_reply **members, struct rowless *found)
+static bool read_set(const struct search *s, enum key set, const struct redis_reply **members)
 {
 	struct redis_command c;
 	redis_command(&c, "SMEMBERS");
-	key_put(&c, KEY_DIRTY, 0, 0);
-	if (redis_call(s->svc->redis_sync, s->arena, &c, members) != REDIS_ANSWER)
-		return STATUS_UNAVAILABLE;
-	if (redis_count(*members) <= DIRTY_MAX)
-		return STATUS_OK;
-	log_error_limited("list_too_many_dirty", LOG_INT("coupons", (int64_t)redis_count(*members)));
+	key_put(&c, set, 0, 0);
+	return redis_call(s->svc->redis_sync, s->arena, &c, members) == REDIS_ANSWER;
+}
+
+static void add_set(struct search *s, const struct redis_reply *members, size_t most)
+{
+	int64_t coupon;
+	int segments;
+	for (size_t i = 0; i < redis_count(members) && i < most; i++)
+		if (worklist_read(redis_text_at(members, i), &coupon, &segments))
+			add_place(s, coupon);
+}
+
+static enum status refuse(size_t dirty, struct rowless *found)
+{
+	log_error_limited("list_too_many_dirty", LOG_INT("coupons", (int64_t)dirty));
 	found->problem = "the orders of too many coupons wait for the database: retry later";
 	return STATUS_BUSY;
 }
@@ -83,21 +94,23 @@ static enum status read_letters(const struct search *s, struct db_rows *letters)
 	return STATUS_OK;
 }
 
-/* Letters are read after sk:dirty, because an order can become a letter meanwhile. */
+/*
+ * Coupons with orders on lists; then, because such a coupon can become one of these, coupons that are closed: MySQL may
+ * have lost orders of them, or the whole coupon; and coupons with dead letters.
+ */
 static enum status list_places(struct search *s, struct rowless *found)
 {
-	const struct redis_reply *members = NULL;
+	const struct redis_reply *dirty = NULL, *closed = NULL;
 	struct db_rows letters;
-	int64_t coupon;
-	int segments;
-	enum status status = read_dirty(s, &members, found);
-	if (status != STATUS_OK)
-		return status;
+	if (!read_set(s, KEY_DIRTY, &dirty) || !read_set(s, KEY_QUARANTINED, &closed))
+		return STATUS_UNAVAILABLE;
+	if (redis_count(dirty) > DIRTY_MAX)
+		return refuse(redis_count(dirty), found);
 	found->mysql = read_letters(s, &letters);
-	s->places = arena_alloc(s->arena, (redis_count(members) + (size_t)letters.count + 1) * sizeof *s->places);
-	for (size_t i = 0; i < redis_count(members); i++)
-		if (worklist_read(redis_text_at(members, i), &coupon, &segments))
-			s->places[s->count++] = (struct place){ .search = s, .coupon = coupon, .home = -1 };
+	s->places = arena_alloc(s->arena, (redis_count(dirty) + redis_count(closed) + (size_t)letters.count + 1) *
+						  sizeof *s->places);
+	add_set(s, dirty, DIRTY_MAX);
+	add_set(s, closed, CLOSED_MAX);
 	for (int i = 0; i < letters.count; i++)
 		add_place(s, db_row(&letters, i)[0].number);
 	return STATUS_OK;

@@ -2,8 +2,8 @@
  * Finds a customer's orders that may have no row in MySQL.
  *
  * A cluster keeps a list of order numbers for each customer. A single server has none, because writing it would cost
- * every claim more than reading all of this costs a list: an order without a row is on the list of its segment, so its
- * coupon is in sk:dirty, or it is a dead letter; and the owners of the customer's home segment have its number.
+ * every claim: an order without a row is on the list of its segment, so that its coupon is in sk:dirty; or its coupon
+ * is closed; or it is a dead letter; and the owners of the customer's home segment have its number.
  */
 #ifndef ORDER_ROWLESS_H
 #define ORDER_ROWLESS_H

@@ -8,7 +8,7 @@ import threading
 import faultpoints
 from client import Client
 from harness import main
-from storm import kill
+from storm import Paused, kill
 from tap import case, every, pause, same, until
 
 CUSTOMERS = 24
@@ -145,6 +145,35 @@ def pages(it):
         it.ask("GET", user.path + "/coupons?page=5", user).expect(204)
 
 
+@case("pages are the same while drainers move the orders that are on them")
+def steady_pages(it):
+    seller, user = it.seller(), it.customer()
+    sales = [it.sale(seller, f"steady{i}") for i in range(45)]
+    won, wrong, over = [], [], threading.Event()
+    with Paused(it):
+        for sale in sales:
+            won.append(sale.win(user))
+            pause(0.002, "orders of one millisecond have no order")
+        wanted = [won[::-1][20 * n:20 * n + 20] for n in range(3)]
+
+        def read(number):
+            client = Client(it.port)
+            while not over.is_set():
+                answer = client.ask("GET", f"{user.path}/orders?page={number}", user).expect(200)
+                if [o["order"] for o in answer.json["data"]] != wanted[number - 1]:
+                    wrong.append((number, answer.json["data"]))
+            client.close()
+        readers = [threading.Thread(target=read, args=(n,), daemon=True) for n in (1, 2, 3, 2)]
+        for one in readers:
+            one.start()
+    rows = f"SELECT COUNT(*) FROM orders WHERE user_id = {user.id}"
+    until(lambda: it.sql.number(rows) == len(sales) and it.redis("SCARD", "sk:dirty") == 0, 20, "all rows")
+    over.set()
+    for one in readers:
+        one.join(30)
+    same(wrong[:2], [], "pages that were different")
+
+
 @case("a coupon whose descriptor is gone from Redis hides no win")
 def without_descriptor(it):
     user = it.customer()
@@ -171,6 +200,24 @@ def too_many(it):
             assert "too many coupons" in answer.json["detail"], answer.json
     until(lambda: it.ask("GET", user.path + "/orders", user).status == 200, 15, "drainers tidy up")
     same(orders(it, user), [order], "afterwards")
+
+
+@case("MySQL has lost an order, and all of another coupon: their sales are closed, and the wins are listed as queued")
+def lost_by_mysql(it):
+    user, seller = it.customer(), it.seller()
+    kept, gone = it.sale(seller, segments=4), it.sale(it.seller(), segments=4)
+    order = kept.win(user)
+    kept.drained()
+    with without_drainers(it):
+        other = gone.win(user)
+        it.sql(f"DELETE FROM orders WHERE coupon_id = {kept.id}; DELETE FROM coupons WHERE id = {gone.id}; "
+               f"UPDATE coupons SET sold = 0 WHERE id = {kept.id}")
+        it.redis("DEL", "sk:dirty")
+        it.redis("SADD", "sk:closed", *(f"{sale.id}:4" for sale in (kept, gone)))
+        forget_lists(it)
+        same({(o["order"], o["status"]) for o in data(it, user, "orders")}, {(order, "queued"), (other, "queued")}, "orders")
+        same(set(coupons(it, user)), {kept.name, gone.name}, "coupons")
+        it.redis("DEL", "sk:closed")
 
 
 class Customer(threading.Thread):
