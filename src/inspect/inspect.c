@@ -102,6 +102,15 @@ static enum status recover_lost_slots(const struct inspection *in)
 	return s;
 }
 
+/* A recovery needs every server, and runs once. Until it is done no segment can be opened. */
+static void leave_to_recovery(struct inspection *in)
+{
+	in->needs_recovery = !in->away && !inspection_is_being_recovered(in);
+	in->must_retry = !in->away && !in->needs_recovery;
+	if (!in->must_retry)
+		inspection_finish(in, in->away ? STATUS_UNAVAILABLE : STATUS_BUSY);
+}
+
 /* Steps that decide what later steps do */
 
 static void stop_at_fences(struct inspection *in)
@@ -116,11 +125,7 @@ static void judge_fences(struct inspection *in)
 	if (in->status != STATUS_OK)
 		return;
 	if (needs_recovery(in)) {
-		/* A recovery needs every server, and runs once. Until it is done no segment can be opened. */
-		in->needs_recovery = !in->away && !inspection_is_being_recovered(in);
-		in->must_retry = !in->away && !in->needs_recovery;
-		if (!in->must_retry)
-			inspection_finish(in, in->away ? STATUS_UNAVAILABLE : STATUS_BUSY);
+		leave_to_recovery(in);
 		return;
 	}
 	if (in->hub.problem)
@@ -160,11 +165,19 @@ static void hand_out_numbers(struct inspection *in)
 		inspection_begin_term(in);
 }
 
+/*
+ * On a cluster the keys of a segment may be lost one by one, when its hash slot moves. Orders of a lost list may be
+ * found among the owners or in their customers' lists. Elsewhere nothing explains such a list: an operator must decide.
+ */
 static void judge_numbers(struct inspection *in)
 {
 	inspection_judge_numbers(in);
 	FAULT(inspect_judged);
-	if (!in->must_retry)
+	if (in->must_retry)
+		return;
+	if (in->lost_records && !redis_is_single(in->svc->redis_sync))
+		leave_to_recovery(in);
+	else
 		inspection_read_missing(in);
 }
 

@@ -57,7 +57,8 @@ struct inspection {
 	bool sold_out_expired; /* sold-out notices from before the hub's present epoch have expired in all workers */
 	bool away;             /* a segment's server does not answer */
 	bool must_retry;       /* a slot has changed since it was read, a server is unreachable, or notices are valid */
-	bool needs_recovery;   /* a server lost its data, or the last writes of a recovery */
+	bool lost_records;     /* a list lacks orders that MySQL lacks, too */
+	bool needs_recovery;   /* servers lost what only a recovery finds elsewhere */
 	enum status status;    /* not STATUS_OK: a store has failed */
 	bool finished;
 	enum status result; /* valid if finished */

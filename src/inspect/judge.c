@@ -160,8 +160,6 @@ void inspection_refuse(struct inspection *in, const char *problem)
 static const char *find_list_problem(const struct inspection *in, const struct slot *s)
 {
 	struct cursor cursor = in->numbering.before[inspection_segment_number(in, s)];
-	if (cursor.base < s->now.base)
-		return "has order numbers that MySQL has not handed out: MySQL was restored from an older backup";
 	if (s->list_first < 0 || s->list_last < 0) /* not an order record: a drainer makes it a dead letter */
 		return NULL;
 	if (cursor.base != s->now.base || cursor.next > s->now.last)
@@ -199,16 +197,23 @@ static const char *find_number_problem(const struct inspection *in, const struct
 		return "has a last order number below its base";
 	if (now->sold + now->sent > now->received)
 		return "has sold and returned more units than it received";
-	return find_list_problem(in, s);
+	if (in->numbering.before[inspection_segment_number(in, s)].base < now->base)
+		return "has order numbers that MySQL has not handed out: MySQL was restored from an older backup";
+	return NULL;
 }
 
 static void judge_segment(struct inspection *in, struct slot *s, int i)
 {
 	int64_t base = in->numbering.bases[i];
-	if (s->now.last >= base || s->now.base >= base) /* another inspection has opened it since */
+	if (s->now.last >= base || s->now.base >= base) { /* another inspection has opened it since */
 		in->must_retry = true;
-	else
-		s->problem = find_number_problem(in, s);
+		return;
+	}
+	s->problem = find_number_problem(in, s);
+	if (!s->problem) {
+		s->problem = find_list_problem(in, s);
+		in->lost_records |= s->problem != NULL;
+	}
 }
 
 void inspection_judge_numbers(struct inspection *in)

@@ -255,6 +255,7 @@ static void a_segments_numbers_agree_with_its_list_and_with_mysql(void **state)
 		expect(!in.must_retry, "%s", numbers[i].name);
 		expect(!s->problem == !numbers[i].problem, "%s: %s", numbers[i].name, s->problem);
 		expect(!s->problem || strcmp(s->problem, numbers[i].problem) == 0, "%s: %s", numbers[i].name, s->problem);
+		expect(in.lost_records == (s->problem && strstr(s->problem, " list")), "%s", numbers[i].name);
 	}
 }
 
