@@ -129,12 +129,6 @@ static void on_coupon(void *context, enum status s, struct coupon *c)
 	availability_read(v->ctl->service, c, AVAILABILITY_LISTS, on_stock, v);
 }
 
-static void wait_for_read(struct service *svc)
-{
-	for (redis_wait_all(svc->redis); !availability_is_idle(svc); redis_wait_all(svc->redis))
-		loop_turn(svc->loop, 1); /* a timer of this loop sends the next commands */
-}
-
 static enum status put_named(struct view *v, const char *title)
 {
 	struct service *svc = v->ctl->service;
@@ -142,7 +136,7 @@ static enum status put_named(struct view *v, const char *title)
 	if (!parse_split(&name, '/', &seller) || !parse_is_name(seller) || !parse_is_name(name))
 		return STATUS_NO_SUCH_COUPON;
 	coupon_find(svc, seller, name, on_coupon, v);
-	wait_for_read(svc);
+	availability_wait_all(svc);
 	return v->status;
 }
 
@@ -160,7 +154,7 @@ static enum status put_catalog(struct view *v)
 		end = redis_call(svc->redis, &a, &c, &entries);
 		for (size_t i = 1; end == REDIS_ANSWER && i < redis_count(entries); i += 2) {
 			coupon_find_id(svc, redis_number_at(entries, i), on_coupon, v);
-			wait_for_read(svc);
+			availability_wait_all(svc);
 		}
 		arena_reset(&a);
 	}

@@ -331,6 +331,12 @@ bool availability_is_idle(const struct service *svc)
 	return !turns || (!turns->last && !turns->under_way);
 }
 
+void availability_wait_all(struct service *svc)
+{
+	for (redis_wait_all(svc->redis); !availability_is_idle(svc); redis_wait_all(svc->redis))
+		loop_turn(svc->loop, 1); /* a timer of this loop sends the next commands */
+}
+
 void availability_close(struct service *svc)
 {
 	if (svc->availability_turns)

@@ -46,6 +46,9 @@ void availability_read(struct service *svc, struct coupon *c, enum availability_
 /* Whether no read is under way. */
 bool availability_is_idle(const struct service *svc);
 
+/* Blocks until no read and no command is under way; for a client that has a loop of its own. */
+void availability_wait_all(struct service *svc);
+
 /* Frees the state that the reads of a process share. Only to be called when availability_is_idle. */
 void availability_close(struct service *svc);
 
