@@ -1,13 +1,15 @@
 #!lua
 -- Customers claim one unit each from their home segments; units that the hub granted to the segment are credited first. A
--- call has several claims: KEYS has the keys of each claim in turn, ARGV the number of claims, then the arguments of each.
+-- call has groups of claims. The claims of a group have the segment and everything else in common but their users; they are
+-- decided in their order, as if each were a call of its own, but each key is read and written once.
 -- Fields of a segment: I and O, units received from the hub and sent back in all; t0 and t1, start and end of the sale in ms
 -- Fields of the hub for segment i: Gi and Ri, units granted to it and taken back in all; Bi, the base that it was admitted with
--- KEYS  segment hash, owners hash (user -> sequence), order list; and where one server holds all slots, the indexes in which
---       the script enters a winner: the customer's list, the set of coupons that have orders to drain
--- ARGV  fence, user (0: credit only), the hub's totals for this segment in one argument: granted, taken back, and the base
---       and the term for which they hold ('': none), how many orders may wait on the list ('': any number); for further
---       KEYS: the order's number up to its sequence, the coupon's member of the set
+-- KEYS  of each group in turn: segment hash, owners hash (user -> sequence), order list; and where one server holds all slots,
+--       the set of coupons that have orders to drain
+-- ARGV  the number of groups; then of each group in turn: the number of its claims, the fence, the hub's totals for this
+--       segment in one argument: granted, taken back, and the base and the term for which they hold ('': none), how many
+--       orders may wait on the list ('': any number), where there is the fourth key: the coupon's member of that set; the
+--       user of each claim (0: credit only)
 -- Reply an answer for each claim, as text:
 --       WON sequence left ms n      the order is on the list, and n orders are there now
 --       MINE sequence               the order that this user has already
@@ -19,7 +21,8 @@
 --       FENCED fence                the segment has another fence, or none: nothing was done
 --       REGRESS                     this segment was rolled back: nothing was done
 --       REPLACED                    the totals are for an earlier base or term: nothing was done
---       BROKEN error                a value here has a wrong type or is missing
+--       BROKEN error                a value here has a wrong type or is missing: no unit was sold
+--       The last four are the answers to all claims of their group.
 local call, format = redis.call, string.format -- numbers as text: redis.call would print them as floats
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -55,10 +58,8 @@ end
 -- A reshard moves the keys of a hash slot one by one, so it can lose the owners' hash but keep the segment; selling on would
 -- sell to the same customers twice. `unowned` is how many units had no owner at the last inspection. Closes such a segment
 -- until the next inspection, and returns its new fence; else nil. Not called where one server holds every slot.
-local checked = {}
 local function lost_owners(segment, owners, sold, fence)
-  if sold == 0 or checked[owners] then return nil end
-  checked[owners] = true
+  if sold == 0 then return nil end
   local count = redis.pcall('HLEN', owners) -- an error when the server's ACL, of an earlier version, forbids HLEN
   if count ~= 0 or sold <= tonumber(call('HGET', segment, 'unowned') or 0) then return nil end
   fence = string.match(fence, '^.*@')
@@ -66,59 +67,81 @@ local function lost_owners(segment, owners, sold, fence)
   return fence
 end
 
-local function claim(segment, owners, list, index, dirty, fence, user, totals, most, prefix, member)
-  local s = call('HMGET', segment, 'fence', 'left', 'last', 'state', 't0', 't1', 'sold')
-  if s[1] ~= fence then return 'FENCED ' .. fence_of(segment) end
-  local suspect = not index and lost_owners(segment, owners, tonumber(s[7]), fence)
-  if suspect then return 'FENCED ' .. suspect end
-  local left, refusal = tonumber(s[2]), nil
-  if totals ~= '' then
-    left, refusal = credit(segment, left, totals)
-    if refusal then return refusal end
-  end
-  if user == '0' then
-    local received, sent = hub_fields(segment)
-    return format('OK %d %d %d', left, received, sent)
-  end
-
-  local starts, closes = tonumber(s[5]), tonumber(s[6])
-  local over = closes > 0 and now >= closes
-  local sells = left > 0 and s[4] == 'open' and now >= starts and not over and
-    (most == '' or call('LLEN', list) < tonumber(most))
-  local n, sold = format('%d', s[3] + 1), s[7] + 1
-  if sells and call('HSETNX', owners, user, n) == 1 then
-    local rest = format('%d', left - 1)
-    call('HSET', segment, 'left', rest, 'last', n, 'sold', format('%d', sold))
-    local waiting = call('RPUSH', list, n .. '|' .. user .. '|' .. ms)
-    if index then -- pcall: a claim does not fail when an index cannot be written
-      redis.pcall('ZADD', index, ms, prefix .. n)
-      if waiting == 1 then redis.pcall('SADD', dirty, member) end
-    end
-    return 'WON ' .. n .. ' ' .. rest .. ' ' .. ms .. ' ' .. waiting
-  end
-
-  local mine = call('HGET', owners, user)
-  if mine then return 'MINE ' .. mine end
-  if s[4] == 'paused' then return 'PAUSED' end
-  if s[4] == 'ended' then return 'ENDED' end
+-- The answer to claims that win nothing here, whoever asks.
+local function refusal(segment, left, state, starts, is_over)
+  if state == 'paused' then return 'PAUSED' end
+  if state == 'ended' then return 'ENDED' end
   if now < starts then return format('EARLY %d', starts - now) end
-  if over then
+  if is_over then
     call('HSET', segment, 'state', 'ended') -- so that the sale stays ended when the clock is set back
     return 'ENDED'
   end
   if left > 0 then return 'FULL' end
-  local received, sent, flag_until, epoch, its_base, its_term = hub_fields(segment)
+  local received, sent, flag_until, epoch, base, term = hub_fields(segment)
   -- a flag that lasts longer than a second from now was set before TIME was set back
   if now < flag_until and flag_until <= now + 1000 then return 'SOLDOUT ' .. epoch end
-  return format('NEED %d %d %d %d %s', received, sent, its_base, its_term, ms)
+  return format('NEED %d %d %d %d %s', received, sent, base, term, ms)
 end
 
-local count = tonumber(ARGV[1])
-local keys, arguments, answers = #KEYS / count, (#ARGV - 1) / count, {}
-for i = 1, count do
-  local k, a = (i - 1) * keys, (i - 1) * arguments + 1
-  local is_whole, answer = pcall(claim, KEYS[k + 1], KEYS[k + 2], KEYS[k + 3], keys > 3 and KEYS[k + 4], KEYS[k + 5],
-    unpack(ARGV, a + 1, a + arguments))
-  answers[i] = is_whole and answer or 'BROKEN ' .. tostring(type(answer) == 'table' and answer.err or answer)
+-- Decides the claims of one group, whose users are ARGV[first] to ARGV[last]. Returns their answers; or nil and the answer to
+-- all of them. Whatever may have a wrong type is read before anything is written.
+local function decide(segment, owners, list, dirty, fence, totals, most, member, first, last)
+  local s = call('HMGET', segment, 'fence', 'left', 'last', 'state', 't0', 't1', 'sold')
+  if s[1] ~= fence then return nil, 'FENCED ' .. fence_of(segment) end
+  local left, number, state, starts, closes, sold = s[2] + 0, s[3] + 0, s[4], s[5] + 0, s[6] + 0, s[7] + 0
+  local suspect = not dirty and lost_owners(segment, owners, sold, fence)
+  if suspect then return nil, 'FENCED ' .. suspect end
+  local mine_of, waiting = call('HMGET', owners, unpack(ARGV, first, last)), call('LLEN', list)
+  if totals ~= '' then
+    local units, problem = credit(segment, left, totals)
+    if problem then return nil, problem end
+    left = units
+  end
+
+  local is_over = closes > 0 and now >= closes
+  local sells = state == 'open' and now >= starts and not is_over
+  local room = most == '' and 1 / 0 or most - waiting
+  local answers, won, owned, records, refused = {}, {}, {}, {}, nil
+  for i = 1, last - first + 1 do
+    local user = ARGV[first + i - 1]
+    local mine = mine_of[i] or won[user]
+    if user == '0' then
+      local received, sent = hub_fields(segment)
+      answers[i] = format('OK %d %d %d', left, received, sent)
+    elseif mine then
+      answers[i] = 'MINE ' .. mine
+    elseif sells and left > 0 and room > #records then
+      number, left = number + 1, left - 1
+      local n = format('%d', number)
+      won[user] = n
+      owned[#owned + 1], owned[#owned + 2] = user, n
+      records[#records + 1] = n .. '|' .. user .. '|' .. ms
+      answers[i] = format('WON %s %d %s %d', n, left, ms, waiting + #records)
+    else
+      refused = refused or refusal(segment, left, state, starts, is_over)
+      answers[i] = refused
+    end
+  end
+
+  if #records > 0 then
+    call('HSET', owners, unpack(owned))
+    call('HSET', segment, 'left', format('%d', left), 'last', format('%d', number), 'sold', format('%d', sold + #records))
+    call('RPUSH', list, unpack(records))
+    -- pcall: a claim does not fail when the set cannot be written
+    if dirty and waiting == 0 then redis.pcall('SADD', dirty, member) end
+  end
+  return answers
+end
+
+local groups, answers = tonumber(ARGV[1]), {}
+local keys, a = #KEYS / groups, 2
+for k = 0, #KEYS - keys, keys do
+  local count, first = tonumber(ARGV[a]), a + keys + 1 -- a group has as many words in common as keys
+  local last = first + count - 1
+  local is_whole, its, for_all = pcall(decide, KEYS[k + 1], KEYS[k + 2], KEYS[k + 3], keys > 3 and KEYS[k + 4],
+    ARGV[a + 1], ARGV[a + 2], ARGV[a + 3], ARGV[a + 4], first, last)
+  if not is_whole then its, for_all = nil, 'BROKEN ' .. tostring(type(its) == 'table' and its.err or its) end
+  for i = 1, count do answers[#answers + 1] = its and its[i] or for_all end
+  a = last + 1
 end
 return answers

@@ -37,7 +37,7 @@ static void on_coupon(void *context, enum status s, struct coupon *c)
 	if (s == STATUS_OK)
 		e->coupon = coupon_hold(c);
 	if (s == STATUS_OK)
-		availability_read(p->service, c, false, on_units, e);
+		availability_read(p->service, c, AVAILABILITY_LEFT, on_units, e);
 	else
 		end_part(p, s == STATUS_NO_SUCH_COUPON ? STATUS_OK : s);
 }

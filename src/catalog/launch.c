@@ -17,17 +17,56 @@ static int64_t at_most(int64_t number, int64_t most)
 	return number < most ? number : most;
 }
 
-static int64_t default_segments(const struct conf *conf, int64_t amount)
+/*
+ * Segments divide a sale among the masters of a cluster; several for each, so that there is something to move when a
+ * master is added. One server decides the claims of one segment together, so it needs no more.
+ */
+static int64_t default_segments(struct service *svc, int64_t amount)
 {
-	enum { UNITS_EACH = 10, MOST = 16 };
-	if (conf->segments)
-		return conf->segments;
-	return amount < UNITS_EACH ? 1 : at_most(amount / UNITS_EACH, MOST);
+	enum { EACH_MASTER = 4, UNITS_EACH = 10 };
+	if (svc->conf->segments)
+		return svc->conf->segments;
+	redis_wait_up(svc->redis_sync);
+	int masters = redis_servers(svc->redis_sync);
+	if (masters <= 1 || amount < UNITS_EACH)
+		return masters ? 1 : 0;
+	return at_most(EACH_MASTER * masters, amount / UNITS_EACH);
 }
 
-int launch_segments(const struct conf *conf, int64_t amount, int wanted)
+int launch_segments(struct service *svc, int64_t amount, int wanted)
 {
-	return (int)at_most(wanted ? wanted : default_segments(conf, amount), at_most(amount, conf->segments_max));
+	int64_t most = at_most(amount, svc->conf->segments_max);
+	return (int)at_most(wanted ? wanted : default_segments(svc, amount), most);
+}
+
+/* Of a coupon with this id: how many segments the server with the most of them has. */
+static int most_on_a_server(struct service *svc, struct arena *a, int64_t id, int segments)
+{
+	int *count = arena_alloc(a, ((size_t)redis_servers(svc->redis_sync) + 1) * sizeof *count), most = 0;
+	memset(count, 0, ((size_t)redis_servers(svc->redis_sync) + 1) * sizeof *count);
+	for (int i = 0; i < segments; i++) {
+		char text[KEY_TEXT];
+		int on_server = ++count[redis_server_of(svc->redis_sync, key_text(text, KEY_SEGMENT, id, i)) + 1];
+		most = on_server > most ? on_server : most;
+	}
+	return most;
+}
+
+/* The id decides on which masters of a cluster the segments are: of some random ids, one that spreads them evenly. */
+static int64_t choose_id(struct service *svc, struct arena *a, int segments)
+{
+	enum { DRAWS = 64 };
+	int64_t best = random_id();
+	int servers = redis_servers(svc->redis_sync), best_most = most_on_a_server(svc, a, best, segments);
+	for (int i = 1; i < DRAWS && best_most * servers >= segments + servers; i++) {
+		int64_t id = random_id();
+		int most = most_on_a_server(svc, a, id, segments);
+		if (most < best_most) {
+			best = id;
+			best_most = most;
+		}
+	}
+	return best;
 }
 
 /* Redis */
@@ -130,11 +169,11 @@ static int find_row(struct service *svc, struct arena *a, struct str seller_name
 			rows, DB_S(seller_name), DB_S(name));
 }
 
-static int insert(struct service *svc, struct coupon *c)
+static int insert(struct service *svc, struct arena *a, struct coupon *c)
 {
 	c->generation = 1;
 	c->created_ms = clock_ms();
-	c->id = random_id();
+	c->id = choose_id(svc, a, c->segments);
 	random_bytes(c->hash_key, SIPHASH_KEY);
 	struct str key = { (const char *)c->hash_key, SIPHASH_KEY };
 	if (db_exec(svc->db,
@@ -152,7 +191,7 @@ static int insert(struct service *svc, struct coupon *c)
 static enum status insert_counted(struct service *svc, struct arena *a, struct coupon *c, struct refusal *r)
 {
 	enum status s;
-	if (db_begin(svc->db) || quota_lock(svc->db, a, c->seller) || insert(svc, c))
+	if (db_begin(svc->db) || quota_lock(svc->db, a, c->seller) || insert(svc, a, c))
 		s = db_failure(svc->db) == DB_DUPLICATE ? STATUS_DUPLICATE_COUPON : db_status(svc->db, "create");
 	else
 		s = quota_check(svc, a, c->seller, r);

@@ -10,10 +10,12 @@
 #include "sale/coupon.h"
 
 /*
- * How many segments a coupon with `amount` units gets: `wanted`, or the default of the settings when `wanted` is 0; at
- * most segments_max, and at most one for each unit, because a segment without units only costs memory.
+ * How many segments a coupon with `amount` units gets: `wanted` or, when that is 0, the setting `segments`; when that
+ * is 0, too: 1 on a single server, four for each master of a cluster, but at most one for ten units. In any case at
+ * most segments_max, and at most one for each unit, because a segment without units only costs memory. 0: Redis does
+ * not answer. May block.
  */
-int launch_segments(const struct conf *conf, int64_t amount, int wanted);
+int launch_segments(struct service *svc, int64_t amount, int wanted);
 
 /*
  * Creates a coupon and puts it on sale. The caller sets seller, seller_name, name, description, amount, face_value,

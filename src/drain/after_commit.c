@@ -72,8 +72,8 @@ static void send_entry(struct entry *e)
 }
 
 /*
- * On a cluster, a worker can die after the order was written and before it was entered in the customer's list; on a
- * single server, claim.lua writes both at once. Only committed orders are entered, because an order that is in no other
+ * A worker can die after the order was written and before it was entered in the customer's list, which only a cluster
+ * has. Only committed orders are entered, because an order that is in no other
  * place than a customer's list counts as lost.
  */
 static void enter_orders(struct batch *b, struct candidates *candidates)

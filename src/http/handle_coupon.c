@@ -66,7 +66,9 @@ static enum status make_coupon(struct request *rq, const struct create_request *
 			      .amount = w->amount,
 			      .face_value = w->stock,
 			      .pay_within_s = w->has_pay ? w->pay_within : 0 };
-	c->segments = launch_segments(rq->service->conf, w->amount, w->has_segments ? (int)w->segments : 0);
+	c->segments = launch_segments(rq->service, w->amount, w->has_segments ? (int)w->segments : 0);
+	if (!c->segments)
+		return STATUS_UNAVAILABLE;
 	enum status s = read_time(rq, "starts_at", w->starts_at, w->has_starts, &c->starts_ms);
 	if (s == STATUS_OK)
 		s = read_time(rq, "ends_at", w->ends_at, w->has_ends, &c->ends_ms);

@@ -25,6 +25,7 @@ static struct call *call_get(struct call_pool *pool)
 static void call_keep(struct call *call)
 {
 	struct call_pool *pool = call->pool;
+	redis_common_drop(call->common);
 	if (call->text != call->room)
 		free(call->text);
 	if (pool->spares == SPARES) {
@@ -36,12 +37,12 @@ static void call_keep(struct call *call)
 	pool->spares++;
 }
 
-/* Copies the command as it is sent; of a batch, only its words. */
+/* Copies the command as it is sent; of a call in a batch, only its own words. */
 static void write_text(struct call *call, const struct redis_command *c)
 {
 	char head[1 + BUF_DIGITS + 2] = "*";
 	size_t n = 0;
-	if (!c->batch) {
+	if (!c->common) {
 		n = 1 + buf_digits(head + 1, c->argc);
 		memcpy(head + n, "\r\n", 2);
 		n += 2;
@@ -64,10 +65,8 @@ struct call *call_new(struct call_pool *pool, const struct redis_command *c, red
 	call->server = c->server;
 	call->redirects = 0;
 	call->was_reloaded = call->is_alone = false;
-	call->is_batch = c->batch;
-	call->keys = c->keys;
-	call->arguments = c->argc - c->keys;
-	call->keys_end = c->keys_end;
+	call->common = c->common ? redis_common_hold(c->common) : NULL;
+	call->own = c->argc;
 	call->began_ms = clock_mono_ms();
 	write_text(call, c);
 	pool->outstanding++;
@@ -115,4 +114,12 @@ struct call *call_queue_take(struct call_queue *q)
 	if (call && !(q->first = call->next))
 		q->last = &q->first;
 	return call;
+}
+
+void call_queue_move(struct call_queue *to, struct call_queue *from)
+{
+	if (!from->first)
+		return;
+	*to = *from;
+	call_queue_init(from);
 }

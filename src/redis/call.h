@@ -16,19 +16,19 @@ struct call_pool {
 
 struct call {
 	struct call_pool *pool;
-	struct call *next; /* in its queue */
-	struct call *mate; /* the next one of its batch */
+	struct call *next;         /* in its queue */
+	struct call *mate;         /* the next one of its batch; those of a group follow each other */
+	const struct call *leader; /* the first one of its group */
 	redis_done *done;
 	void *context;
 	const struct redis_script *script;
-	int hash_slot; /* of its key, in a cluster; -1: any server answers */
-	int server;    /* -1, or the number of the server that must answer */
+	struct redis_common *common; /* of a call in a batch; `text` has only its own words then, without a head */
+	int hash_slot;               /* of its key, in a cluster; -1: any server answers */
+	int server;                  /* -1, or the number of the server that must answer */
 	int redirects;
-	bool was_reloaded; /* the script was sent to its server */
-	bool is_batch;     /* `text` has no head, only words; those up to keys_end are keys */
-	bool is_alone;     /* it must not share a batch with other calls */
-	int keys, arguments;
-	size_t keys_end;
+	bool was_reloaded;     /* the script was sent to its server */
+	bool is_alone;         /* it must not share a batch with other calls */
+	int own;               /* how many own words it has */
 	size_t incarnation_at; /* where in `text` the incarnation is, or 0 */
 	int64_t began_ms, sent_ms;
 	char *text; /* kept until the call ends, because it may be sent again; in `room` when it fits */
@@ -49,8 +49,9 @@ struct call_queue {
 	struct call *first, **last;
 };
 
-void call_queue_init(struct call_queue *q);
+void call_queue_init(struct call_queue *q); /* empties it, too */
 void call_queue_put(struct call_queue *q, struct call *call);
-struct call *call_queue_take(struct call_queue *q); /* NULL: it is empty */
+struct call *call_queue_take(struct call_queue *q);                   /* NULL: it is empty */
+void call_queue_move(struct call_queue *to, struct call_queue *from); /* `to` is empty, and `from` will be */
 
 #endif

@@ -47,16 +47,14 @@ struct link {
 	int64_t failed_ms;           /* when a try failed last */
 	int64_t unready_ms;          /* since when the server executes no commands (LOADING, CLUSTERDOWN); 0: it does */
 	struct call_queue in_flight; /* oldest first; a batch is in it as its first call */
-	struct batch batch;          /* queued: leaves with the next link_flush */
+	struct call_queue waiting;   /* to leave as batches */
+	int batches;                 /* in flight */
+	const struct redis_script *loading; /* a SCRIPT LOAD of it is in flight */
+	struct loop_hook turn_end;
 	struct replicate *replicate; /* wait for the next WAIT */
 };
 
-/* Calls */
-
-static void report_reply(struct link *l, struct call *call, const struct redis_reply *reply)
-{
-	l->shared->events.on_reply(l->owner, call, reply);
-}
+/* Replies */
 
 /*
  * A list has a reply for each call of the batch; an error, or NULL for a lost connection, is the reply to all of them.
@@ -67,7 +65,7 @@ static void report_replies(struct link *l, struct call *first, const struct redi
 	for (struct call *next; first; first = next, i++) {
 		next = first->mate;
 		const struct redis_reply *own = redis_at(reply, i);
-		report_reply(l, first, own ? own : reply);
+		l->shared->events.on_reply(l->owner, first, own ? own : reply);
 	}
 }
 
@@ -77,15 +75,18 @@ static void on_reply(redisAsyncContext *ac, void *raw, void *context)
 	struct call *call = context;
 	const struct redis_reply *reply = raw;
 	call_queue_take(&l->in_flight);
+	l->batches -= call->common != NULL;
 	if (!reply)
 		l->is_up = false; /* before the callback, which may send */
 	else if (!redis_is_error(reply))
 		l->unready_ms = 0;
-	if (call->is_batch)
+	if (call->common)
 		report_replies(l, call, reply);
 	else
-		report_reply(l, call, reply);
+		l->shared->events.on_reply(l->owner, call, reply);
 }
+
+/* Sending */
 
 /* Sends the command of a call or, for the first call of a batch, of the batch. */
 static bool write_command(struct link *l, struct call *call, struct str text)
@@ -96,13 +97,13 @@ static bool write_command(struct link *l, struct call *call, struct str text)
 	}
 	call->sent_ms = clock_mono_ms();
 	call_queue_put(&l->in_flight, call);
+	l->batches += call->common != NULL;
 	return true;
 }
 
-static void flush_batch(struct link *l)
+static void send_batch(struct link *l, struct call *first)
 {
-	struct call *first = batch_take(&l->batch);
-	if (!first || (l->is_up && write_command(l, first, batch_write(&l->shared->text, first, l->incarnation))))
+	if (l->is_up && write_command(l, first, batch_write(&l->shared->text, first, l->incarnation)))
 		return;
 	for (struct call *next; first; first = next) {
 		next = first->mate;
@@ -110,39 +111,54 @@ static void flush_batch(struct link *l)
 	}
 }
 
-static bool send_batched(struct link *l, struct call *call, bool alone)
+/*
+ * While a batch is in flight others wait, and leave together when it is answered: so batches become as large as the
+ * server is busy, and a call that is alone waits for nobody. (As Nagle's algorithm does for packets.)
+ */
+static void send_batches(struct link *l)
 {
-	if (!batch_takes(&l->batch, call))
-		flush_batch(l);
-	batch_add(&l->batch, call);
-	if (alone)
-		flush_batch(l);
-	return true;
+	if (l->is_up && l->batches)
+		return;
+	for (struct call *first; (first = batch_take(&l->waiting));)
+		send_batch(l, first);
+}
+
+static void send_alone(struct link *l, struct call *call)
+{
+	call->mate = NULL;
+	call->leader = call;
+	send_batch(l, call);
 }
 
 bool link_send(struct link *l, struct call *call, bool asking)
 {
 	if (!l->is_up)
 		return false;
-	bool alone = asking || call->is_alone;
-	if (alone || !call->is_batch)
-		flush_batch(l); /* commands leave in their order */
-	if (!l->is_up)
-		return false;
 	if (asking)
 		redisAsyncCommand(l->ac, NULL, NULL, "ASKING");
-	if (call->is_batch)
-		return send_batched(l, call, alone);
-	call_put_incarnation(call, l->incarnation);
-	return write_command(l, call, (struct str){ call->text, call->length });
+	if (!call->common) {
+		call_put_incarnation(call, l->incarnation);
+		return write_command(l, call, (struct str){ call->text, call->length });
+	}
+	if (asking || call->is_alone)
+		send_alone(l, call);
+	else
+		call_queue_put(&l->waiting, call);
+	return true;
 }
 
+static void on_loaded(redisAsyncContext *ac, void *reply, void *context)
+{
+	(void)reply, (void)context;
+	((struct link *)ac->data)->loading = NULL;
+}
+
+/* Each call of a batch whose script the server does not know asks for it. */
 void link_load(struct link *l, const struct redis_script *s)
 {
-	const struct call *first = l->batch.first;
-	bool is_on_its_way = first && first->was_reloaded && first->script == s;
-	if (l->is_up && !is_on_its_way)
-		redisAsyncCommand(l->ac, NULL, NULL, "SCRIPT LOAD %s", s->text);
+	if (l->is_up && l->loading != s &&
+	    redisAsyncCommand(l->ac, on_loaded, NULL, "SCRIPT LOAD %s", s->text) == REDIS_OK)
+		l->loading = s;
 }
 
 static void on_map(redisAsyncContext *ac, void *reply, void *context)
@@ -195,12 +211,17 @@ static void watch_writes(struct link *l, bool on)
 
 void link_flush(struct link *l)
 {
-	flush_batch(l);
+	send_batches(l);
 	flush_replicate(l);
 	if (l->ac && l->wants_write && !l->is_connecting)
 		redisAsyncHandleWrite(l->ac);
 	if (l->ac)
 		watch_writes(l, l->wants_write || l->is_connecting);
+}
+
+static void on_turn_end(struct loop_hook *h)
+{
+	link_flush(container_of(h, struct link, turn_end));
 }
 
 static void on_io(struct loop_io *io, uint32_t events)
@@ -538,6 +559,9 @@ struct link *link_open(struct link_shared *shared, const char *address, void *ow
 	l->dial.done = on_dialed;
 	snprintf(l->dial.address, sizeof l->dial.address, "%s", address);
 	call_queue_init(&l->in_flight);
+	call_queue_init(&l->waiting);
+	l->turn_end.fn = on_turn_end;
+	loop_hook_add(shared->loop, &l->turn_end);
 	l->retry_ms = RETRY_MIN_MS;
 	l->retry.fn = on_retry;
 	l->watch.fn = on_watch;
@@ -552,9 +576,10 @@ void link_close(struct link *l)
 	dial_stop(&l->dial);
 	loop_timer_cancel(l->shared->loop, &l->retry);
 	loop_timer_cancel(l->shared->loop, &l->watch);
+	loop_hook_remove(l->shared->loop, &l->turn_end);
 	if (l->ac)
 		redisAsyncFree(l->ac);
-	flush_batch(l);
+	send_batches(l);
 	flush_replicate(l);
 	free(l);
 }
@@ -592,5 +617,5 @@ bool link_has_failed(const struct link *l)
 
 bool link_is_idle(const struct link *l)
 {
-	return !l->in_flight.first && !l->batch.first && !l->replicate;
+	return !l->in_flight.first && !l->waiting.first && !l->replicate;
 }

@@ -1,7 +1,7 @@
 /*
  * A link: the connection to one server. It connects in the background, and again whenever the connection is lost. It
- * reads the server's incarnation before it sends any call, and again five times a second. Commands that are queued in
- * one turn of the loop leave in one write, by link_flush. Nothing blocks.
+ * reads the server's incarnation before it sends any call, and again five times a second. At the end of each turn of
+ * the loop it writes what was queued. Nothing blocks.
  */
 #ifndef REDIS_LINK_H
 #define REDIS_LINK_H
@@ -51,7 +51,8 @@ struct link_shared {
 struct link *link_open(struct link_shared *shared, const char *address, void *owner);
 void link_close(struct link *l); /* calls in flight end with a reply of NULL */
 
-/* Queues a call; asking: behind an ASKING. False: the link is not up, and the call still belongs to the caller. */
+/* Queues a call; batches may leave after calls that were queued later. asking: behind an ASKING. False: the link is not
+ * up, and the call still belongs to the caller. */
 bool link_send(struct link *l, struct call *call, bool asking);
 /* Queues a SCRIPT LOAD, ahead of the calls that are sent next. */
 void link_load(struct link *l, const struct redis_script *s);
@@ -59,7 +60,7 @@ void link_load(struct link *l, const struct redis_script *s);
 bool link_ask_map(struct link *l);
 /* Calls done once so many replicas have what was written before: REDIS_ANSWER; or REDIS_UNKNOWN after wait_ms. */
 void link_replicate(struct link *l, int replicas, redis_done *done, void *context);
-/* Writes what was queued, as much as the socket takes. */
+/* Writes what was queued, as much as the socket takes, before the turn ends. */
 void link_flush(struct link *l);
 
 /* Reads the server's incarnation again, and sends no call before that. */

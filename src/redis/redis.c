@@ -13,7 +13,6 @@ struct redis {
 	const struct conf *conf;
 	struct router router;
 	struct call_pool calls;
-	struct loop_hook flush;
 	struct arena arena; /* the password */
 };
 
@@ -23,11 +22,6 @@ static struct topology *topology_of(const struct redis *r)
 }
 
 /* Life-cycle */
-
-static void on_flush(struct loop_hook *h)
-{
-	redis_push(container_of(h, struct redis, flush));
-}
 
 /* NULL, or a problem whose text is valid after r is freed. */
 static const char *open_router(struct redis *r)
@@ -49,8 +43,6 @@ struct redis *redis_new(struct loop *loop, const struct conf *conf, const char *
 	struct redis *r = alloc_zeroed(1, sizeof *r);
 	r->loop = loop;
 	r->conf = conf;
-	r->flush.fn = on_flush;
-	loop_hook_add(loop, &r->flush);
 	*problem = open_router(r);
 	if (!*problem)
 		return r;
@@ -64,7 +56,6 @@ void redis_free(struct redis *r)
 		return;
 	if (r->router.topology.shared.loop)
 		route_close(&r->router);
-	loop_hook_remove(r->loop, &r->flush);
 	call_pool_release(&r->calls);
 	arena_release(&r->arena);
 	free(r);
@@ -124,6 +115,11 @@ static const struct node *node_of_key(const struct redis *r, struct str key)
 {
 	struct topology *t = topology_of(r);
 	return t->is_cluster ? t->slots[hash_slot(key)] : t->nodes;
+}
+
+int redis_server_of(const struct redis *r, struct str key)
+{
+	return topology_of(r)->is_cluster ? topology_number(topology_of(r), node_of_key(r, key)) : 0;
 }
 
 bool redis_reaches(const struct redis *r, struct str key)

@@ -54,6 +54,9 @@ bool redis_is_single(const struct redis *r);
 /* The number of servers that have keys: 1, or the masters of a cluster; 0 while the cluster's map is not known. */
 int redis_servers(const struct redis *r);
 
+/* The number of the server that has a key now, below redis_servers; -1: not known. */
+int redis_server_of(const struct redis *r, struct str key);
+
 /*
  * Reads the map of a cluster again, and from now on connects to replicas, too: as a command's `server` they have the
  * numbers after the masters. Blocks until every node is connected or a try to connect has failed, at most

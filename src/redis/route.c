@@ -43,10 +43,9 @@ void route_call(struct router *r, struct call *call)
 static void on_unpark(struct loop_timer *timer)
 {
 	struct router *r = container_of(timer, struct router, unpark);
-	struct call_queue parked = { 0 };
+	struct call_queue parked;
 	call_queue_init(&parked);
-	for (struct call *call; (call = call_queue_take(&r->parked));)
-		call_queue_put(&parked, call);
+	call_queue_move(&parked, &r->parked);
 	for (struct call *call; (call = call_queue_take(&parked));)
 		route_call(r, call);
 }

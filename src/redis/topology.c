@@ -305,6 +305,17 @@ static struct node *nth_server(struct topology *t, int server)
 	return server < masters ? nth_node(t, is_master, server) : nth_node(t, is_replica, server - masters);
 }
 
+int topology_number(const struct topology *t, const struct node *n)
+{
+	int number = 0;
+	for (const struct node *other = t->nodes; other; other = other->next) {
+		if (other == n)
+			return is_master(n) ? number : -1;
+		number += is_master(other);
+	}
+	return -1;
+}
+
 struct node *topology_find(struct topology *t, int hash_slot, int server)
 {
 	if (!t->is_cluster)

@@ -43,6 +43,8 @@ void topology_close(struct topology *t);
 
 /* The server with this number or, when server is -1, the one for a hash slot (-1: any that is up). NULL: not known. */
 struct node *topology_find(struct topology *t, int hash_slot, int server);
+/* The number of a master; -1 for any other node, and for NULL. */
+int topology_number(const struct topology *t, const struct node *n);
 /* The node with this address, which a map or a redirection names; a new node if none has it. NULL: too many nodes. */
 struct node *topology_get_or_add(struct topology *t, const char *address);
 /* Notes that the node has the hash slot. */

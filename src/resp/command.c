@@ -1,6 +1,7 @@
 /* Words are written in RESP when they are put, so that sending a command only copies it. */
 #include <stdlib.h>
 
+#include "base/alloc.h"
 #include "base/buf.h"
 #include "resp/command.h"
 
@@ -68,10 +69,11 @@ void redis_put_incarnation(struct redis_command *c, struct str before)
 static void command_begin(struct redis_command *c, const struct redis_script *s)
 {
 	c->script = s;
+	c->common = NULL;
 	c->key = (struct str){ 0 };
 	c->server = -1;
 	c->incarnation_at = 0;
-	c->batch = c->overlong = false;
+	c->overlong = false;
 	c->keys = c->argc = 0;
 	c->keys_end = c->used = 0;
 }
@@ -93,5 +95,43 @@ void redis_script(struct redis_command *c, const struct redis_script *s, int key
 void redis_batch(struct redis_command *c, const struct redis_script *s)
 {
 	command_begin(c, s);
-	c->batch = true;
+}
+
+void redis_batch_call(struct redis_command *c, struct redis_common *common)
+{
+	command_begin(c, common->script);
+	c->common = common;
+	c->key = common->key;
+	c->overlong = common->overlong;
+}
+
+/* Common words */
+
+struct redis_common *redis_common_new(const struct redis_command *c)
+{
+	struct redis_common *common = alloc(sizeof *common + c->used);
+	*common = (struct redis_common){ .script = c->script,
+					 .keys = c->keys,
+					 .words = c->argc,
+					 .keys_end = c->keys_end,
+					 .length = c->used,
+					 .incarnation_at = c->incarnation_at,
+					 .overlong = c->overlong,
+					 .holders = 1 };
+	memcpy(common->text, c->text, c->used);
+	if (c->key.p)
+		common->key = (struct str){ common->text + (c->key.p - c->text), c->key.n };
+	return common;
+}
+
+struct redis_common *redis_common_hold(struct redis_common *common)
+{
+	common->holders++;
+	return common;
+}
+
+void redis_common_drop(struct redis_common *common)
+{
+	if (common && --common->holders == 0)
+		free(common);
 }

@@ -20,7 +20,7 @@ enum { SEGMENTS_MAX = 256 };
 struct coupon_state {
 	void (*release)(struct coupon_state *state);
 };
-enum coupon_state_key { COUPON_REFILLS, COUPON_SOLD_OUT, COUPON_AVAILABILITY, COUPON_STATES };
+enum coupon_state_key { COUPON_CLAIM_WORDS, COUPON_REFILLS, COUPON_SOLD_OUT, COUPON_AVAILABILITY, COUPON_STATES };
 
 struct coupon {
 	int64_t id, seller, generation;

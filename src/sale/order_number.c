@@ -17,7 +17,7 @@ struct str order_number_of_coupon(char text[ORDER_NUMBER_TEXT], int64_t coupon)
 	return append((struct str){ text, 0 }, coupon, '-');
 }
 
-struct str order_number_of_segment(char text[ORDER_NUMBER_TEXT], int64_t coupon, int segment)
+static struct str order_number_of_segment(char text[ORDER_NUMBER_TEXT], int64_t coupon, int segment)
 {
 	return append(order_number_of_coupon(text, coupon), segment, '-');
 }

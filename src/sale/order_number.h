@@ -17,8 +17,7 @@ struct order_number {
 /* Writes "12-3-45" to text, with a final '\0'; the result points there. */
 struct str order_number_text(char text[ORDER_NUMBER_TEXT], int64_t coupon, int segment, int64_t sequence);
 
-/* The beginning that all orders of a segment have, "12-3-", and all orders of a coupon, "12-". */
-struct str order_number_of_segment(char text[ORDER_NUMBER_TEXT], int64_t coupon, int segment);
+/* The beginning that the numbers of all orders of a coupon have, "12-". */
 struct str order_number_of_coupon(char text[ORDER_NUMBER_TEXT], int64_t coupon);
 
 /* Reads an order number. False: order_number_text would not write this text, and *n is undefined. */

@@ -27,6 +27,7 @@ struct claim {
 	struct refill_waiter waiter;
 	int64_t deadline_ms;     /* of all its waits, by clock_mono_ms; 0: it has not waited yet */
 	struct loop_timer retry; /* set while the claim waits for an inspection or an opening of the hub */
+	struct totals credit;    /* what it carries to the segment; granted is 0: nothing */
 	int64_t acknowledged;    /* this host's highest number in the segment when the claim was sent */
 	int64_t claimed_ms;      /* of an order that was won */
 	enum status won;         /* the status of a winner, once the order is replicated */

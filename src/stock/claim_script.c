@@ -1,24 +1,17 @@
 #include "stock/claim_script.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
+#include "base/alloc.h"
 #include "base/buf.h"
 #include "base/parse.h"
 #include "sale/fence.h"
 #include "sale/key.h"
-#include "sale/order_number.h"
 #include "sale/scripts.h"
 #include "sale/worklist.h"
 
 enum { NUMBERS = 5 };
-
-static void put_segment(struct redis_command *cmd, int64_t coupon, int segment)
-{
-	redis_batch(cmd, &script_claim);
-	key_put(cmd, KEY_SEGMENT, coupon, segment);
-	key_put(cmd, KEY_OWNERS, coupon, segment);
-	key_put(cmd, KEY_ORDERS, coupon, segment);
-}
 
 static void put_totals(struct redis_command *cmd, const struct totals *t)
 {
@@ -38,34 +31,78 @@ static void put_queue_max(struct redis_command *cmd, int64_t most, int segments)
 		redis_put_text(cmd, "");
 }
 
-void claim_script_credit(struct redis_command *cmd, const struct coupon *coupon, int segment,
-			 const struct totals *credit)
+/* What claims of a segment have in common */
+
+static struct redis_common *common_new(const struct claim_call *call, bool is_single)
 {
-	put_segment(cmd, coupon->id, segment);
-	fence_put(cmd, coupon->generation);
-	redis_put_int(cmd, 0);
-	put_totals(cmd, credit);
-	put_queue_max(cmd, 0, 1);
+	const struct coupon *c = call->coupon;
+	const struct conf *conf = call->service->conf;
+	struct redis_command cmd;
+	char text[WORKLIST_TEXT];
+	redis_batch(&cmd, &script_claim);
+	key_put(&cmd, KEY_SEGMENT, c->id, call->segment);
+	key_put(&cmd, KEY_OWNERS, c->id, call->segment);
+	key_put(&cmd, KEY_ORDERS, c->id, call->segment);
+	if (is_single)
+		key_put(&cmd, KEY_DIRTY, 0, 0);
+	fence_put(&cmd, c->generation);
+	put_totals(&cmd, call->credit);
+	put_queue_max(&cmd, conf ? conf->queue_max : 0, c->segments);
+	if (is_single)
+		redis_put(&cmd, worklist_member(text, c->id, c->segments));
+	return redis_common_new(&cmd);
 }
 
-void claim_script_claim(struct redis_command *cmd, const struct claim_call *call)
+/* The state that this file keeps with a coupon: the common words of claims without a credit, made when first needed. */
+struct common_words {
+	struct coupon_state state;
+	int count;
+	struct redis_common *of[]; /* two for each segment: for a cluster and for a single server */
+};
+
+static void release_words(struct coupon_state *state)
 {
-	const struct coupon *coupon = call->coupon;
-	char text[WORKLIST_TEXT];
-	put_segment(cmd, coupon->id, call->segment);
-	if (call->is_single) {
-		key_put(cmd, KEY_CUSTOMER, call->user, 0);
-		key_put(cmd, KEY_DIRTY, 0, 0);
-	}
-	fence_put(cmd, coupon->generation);
-	redis_put_int(cmd, call->user);
-	put_totals(cmd, call->credit);
-	put_queue_max(cmd, call->queue_max, coupon->segments);
-	if (call->is_single) {
-		redis_put(cmd, order_number_of_segment(text, coupon->id, call->segment));
-		redis_put(cmd, worklist_member(text, coupon->id, coupon->segments));
-	}
+	struct common_words *all = container_of(state, struct common_words, state);
+	for (int i = 0; i < all->count; i++)
+		redis_common_drop(all->of[i]);
+	free(all);
 }
+
+static struct common_words *words_of(struct coupon *c)
+{
+	if (!c->states[COUPON_CLAIM_WORDS]) {
+		int count = 2 * c->segments;
+		struct common_words *all = alloc_zeroed(1, sizeof *all + (size_t)count * sizeof *all->of);
+		all->state.release = release_words;
+		all->count = count;
+		c->states[COUPON_CLAIM_WORDS] = &all->state;
+	}
+	return container_of(c->states[COUPON_CLAIM_WORDS], struct common_words, state);
+}
+
+static struct redis_common *common_of(const struct claim_call *call)
+{
+	bool is_single = redis_is_single(call->service->redis);
+	if (call->credit)
+		return common_new(call, is_single);
+	struct redis_common **common = &words_of(call->coupon)->of[2 * call->segment + is_single];
+	if (!*common)
+		*common = common_new(call, is_single);
+	return redis_common_hold(*common);
+}
+
+void claim_script_send(const struct claim_call *call, redis_done *done, void *context)
+{
+	struct redis_common *common = common_of(call);
+	struct redis_command cmd;
+	redis_batch_call(&cmd, common);
+	redis_put_int(&cmd, call->user);
+	stats_add(call->service->stats, COUNT_scripts_total__claim, 1);
+	redis_send(call->service->redis, &cmd, done, context);
+	redis_common_drop(common);
+}
+
+/* Answers */
 
 /* The words of the script; how many numbers must follow each word, and the least value of the first number. */
 static const struct {

@@ -9,20 +9,16 @@ struct totals {
 	int64_t granted, taken, base, term;
 };
 
-/* One claim. */
 struct claim_call {
-	const struct coupon *coupon;
+	struct service *service;
+	struct coupon *coupon;
 	int segment;
-	int64_t user;
-	const struct totals *credit; /* the hub's totals, credited to the segment first; NULL: none */
-	int64_t queue_max;           /* orders of the coupon that may wait for MySQL; 0: any number */
-	bool is_single; /* one server holds all slots, so the script also enters the order in the indexes */
+	int64_t user;                /* 0: no claim, only a credit */
+	const struct totals *credit; /* credited to the segment first; NULL: none */
 };
-void claim_script_claim(struct redis_command *cmd, const struct claim_call *call);
 
-/* Credits the hub's totals to a segment, without a claim. */
-void claim_script_credit(struct redis_command *cmd, const struct coupon *coupon, int segment,
-			 const struct totals *credit);
+/* Sends a call of the script. Does not block; done is called as redis_send says. */
+void claim_script_send(const struct claim_call *call, redis_done *done, void *context);
 
 enum claim_word {
 	CLAIM_UNREADABLE, /* not an answer as the script documents it */

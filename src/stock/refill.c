@@ -240,11 +240,9 @@ static void on_credited(void *context, enum redis_outcome end, const struct redi
 static void resend_totals(struct probe *p)
 {
 	struct refill *r = p->refill;
-	struct redis_command cmd;
+	const struct claim_call call = { r->service, r->coupon, p->segment, 0, &p->totals };
 	FAULT(refill_missed);
-	claim_script_credit(&cmd, r->coupon, p->segment, &p->totals);
-	stats_add(r->service->stats, COUNT_scripts_total__claim, 1);
-	redis_send(r->service->redis, &cmd, on_credited, p);
+	claim_script_send(&call, on_credited, p);
 }
 
 static void on_debited(void *context, enum redis_outcome end, const struct redis_reply *reply)

@@ -279,6 +279,13 @@ def coupon_read(it):
     same(fresh["hub"] + sum(s["left"] for s in fresh["segments"]), 100, "hub and segments")
 
 
+@case("a single Redis has one segment a coupon, unless its seller asks for more")
+def default_segments(it):
+    for asked, given in ((None, 1), (7, 7), (64, 12)):
+        sale = it.sale(amount=12, segments=asked)
+        same(sale.segments, given, f"segments when {asked} are asked for")
+
+
 @case("a public page is at most a quarter of a second old; with a token it is current")
 def public_page(it):
     sale, users = it.sale(amount=3, segments=2), it.users(3)

@@ -96,14 +96,16 @@ def experiment(it):
         sale.prove(outcomes)
 
 
-@on_cluster("a coupon's segments are spread over all masters, and all keys of a segment are in one hash slot")
+@on_cluster("a coupon's segments, four for a master, as evenly as can be, are spread over all masters; all keys of a segment are in one hash slot")
 def spread(it):
-    sale = it.sale(amount=100, segments=10)
-    sale.prove(sale.rush(it.users(130)))
+    sale = it.sale(amount=250, segments=None)
+    same((sale.segments, it.sale(amount=57, segments=None).segments), (12, 5), "segments")
+    sale.prove(sale.rush(it.users(280)))
     slots = {part: {nodes.slot(key) for key in keys} for part, keys in keys_of(sale).items()}
     same([(part, s) for part, s in slots.items() if len(s) != 1], [], "parts in several slots")
     tag = "sk:{%d:" % sale.id
     found = [[key for key in master.keys() if key.startswith(tag)] for master in nodes.masters()]
+    same([len([key for key in keys if key.endswith(":s")]) for keys in found], [4, 4, 4], "segments on each master")
     comment(f"keys of the coupon on each master: {[len(keys) for keys in found]}")
     assert len(found) == 3 and all(found), f"a master has no key of the coupon: {found}"
 
@@ -251,6 +253,25 @@ def owners_lost(it):
     sale.drained()
     sale.audit()
     same((len(sale.rows()), it.sql(f"SELECT COUNT(*) FROM dead_letters WHERE coupon_id = {sale.id}")[0][0]), (30, "0"), "rows, dead letters")
+
+
+@on_cluster("the list of a segment is lost alone, or with its owners: the drainers recover the sale, with all orders")
+def list_lost(it):
+    for lost in ("q", "oq"):
+        sale, users = it.sale(amount=30, segments=2), it.users(24)
+        with Paused(it):
+            told = {user: sale.win(user) for user in users[:12]}
+            for kind in lost:  # as when a slot is half moved, and the server that has this part dies
+                it.redis("DEL", sale.key(kind, 0))
+            it.redis("HSET", sale.key("s", 0), "fence", "2:1@")
+            it.redis("SADD", "sk:doubt", f"{sale.id}:2")
+        for user, order in told.items():
+            again = until(lambda u=user: (a := sale.claim(u)).status in (200, 201) and a, 15, "its order")
+            same((again.status, again.json["order"]), (200, order), f"{user}, after the loss of {lost}")
+        sale.drained()
+        sale.audit()
+        same(sale.rows(), {order: user.id for user, order in told.items()}, "rows")
+        same(it.ask("GET", "/readyz").expect(200).json["closed"], [], "closed sales")
 
 
 @on_cluster("a failover takes back the end of a recovery: the drainers recover the sale once more")

@@ -367,36 +367,6 @@ class Burying(Way):
         return [] if got == wanted else [f"{got}, not {wanted}"]
 
 
-class Losing(Way):
-    """A sale whose server has lost six of twelve orders, which their customers' lists still name; drainers look at all twelve."""
-
-    SALE = {"amount": 40, "segments": 3}
-
-    def prepare(self):
-        self.insist(people(self.it, 12))
-        self.sale.drained()
-        orders = {e.order: e.user for e in self.history.events}
-        self.lost = dict(dice.sample(sorted(orders.items()), 6))
-        self.kept = {order: user for order, user in orders.items() if order not in self.lost}
-        for order, user in self.lost.items():
-            _, segment, number = order.split("-")
-            self.it.redis("HDEL", self.sale.key("o", segment), user)
-            self.it.sql(f"DELETE FROM orders WHERE coupon_id = {self.sale.id} AND segment = {segment} AND seq = {number}")
-        self.entries = [f"{order}:{user}" for order, user in orders.items()]
-
-    def begin(self):
-        self.it.redis("SADD", "sk:lost", *self.entries)
-
-    def finish(self):
-        until(lambda: not self.it.redis("SCARD", "sk:lost"), 15, f"{self.what}: all orders were looked at")
-
-    def judge(self, final):
-        letters = [f"{self.sale.id}-{segment}-{number}" for segment, number in self.it.sql(
-            f"SELECT segment, seq FROM dead_letters WHERE coupon_id = {self.sale.id}")]
-        got, wanted = (final.rows, sorted(letters)), (self.kept, sorted(self.lost))
-        return [] if got == wanted else [f"{got}, not {wanted}"]
-
-
 class Inspecting(Way):
     """Redis has restarted. One drainer reads; another opens the slots, and units move between them at once."""
 

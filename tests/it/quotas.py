@@ -96,7 +96,7 @@ def few_segments(it):
     has(1, amount=1, segments=4)
     has(SEGMENTS_MAX, amount=SEGMENTS_MAX, segments=SEGMENTS_MAX)
     has(1, amount=9)
-    has(16, amount=1000000000)
+    has(1, amount=1000000000)  # on a single server
     for more in (SEGMENTS_MAX + 1, 256):
         create(it, it.seller(), segments=more).expect(400, "bad-field").names("segments").names(str(SEGMENTS_MAX))
 

@@ -104,14 +104,18 @@ class Coupon:
 
     def batch(self, *claims):
         """Each of them: segment, user, granted, taken, base, term, fence. An answer each: a word, and numbers."""
-        keys = [self.key(i, kind) for i, *_ in claims for kind in "soq"]
-        arguments = [word for claim in claims for word in self.arguments(*claim[1:])]
-        return [words(answer) for answer in self.redis.run("claim", keys, len(claims), *arguments)]
+        return self.groups(*((i, [user], *rest) for i, user, *rest in claims))
+
+    def groups(self, *groups):
+        """Each of them: segment, users, granted, taken, base, term, fence. An answer for each user: a word, and numbers."""
+        keys = [self.key(i, kind) for i, *_ in groups for kind in "soq"]
+        arguments = [word for _, users, *rest in groups for word in (len(users), *self.common(*rest), *users)]
+        return [words(answer) for answer in self.redis.run("claim", keys, len(groups), *arguments)]
 
     @staticmethod
-    def arguments(user, granted="", taken="", base=0, term=0, fence=FENCE):
+    def common(granted="", taken="", base=0, term=0, fence=FENCE, most=""):
         totals = "" if granted == "" else f"{granted} {taken} {base} {term}"
-        return [fence, user, totals, ""]
+        return [fence, totals, most]
 
     def debit(self, i, take=1, term="", fence=FENCE):
         return self.redis.run("debit", [self.key(i)], fence, take, term)
@@ -133,6 +137,9 @@ class Coupon:
 
     def segment(self, i):
         return self.fields(self.key(i))
+
+    def segment_as_text(self, i):
+        return sorted(self.redis("HGETALL", self.key(i)))
 
     def fields(self, key):
         flat = self.redis("HGETALL", key)
@@ -203,42 +210,99 @@ def claims(redis):
     same({k: c.segment(0)[k] for k in ("left", "sold", "last")}, {"left": 0, "sold": 2, "last": 2}, "segment")
 
 
-@case("a batch: each claim is answered for itself, in its order, whatever becomes of the others")
+@case("a batch: each group is decided for itself, and each claim in its order, whatever becomes of the others")
 def batches(redis):
     c = Coupon(redis, 5, 3, each=1)
     redis("DEL", c.key(1, "o"))
     redis("SET", c.key(1, "o"), "no hash")
     before = c.segment(1)
-    asked = [(0, 42), (0, 43), (1, 44), (0, 42, 3, 0), (2, 45, "", "", 0, 0, "2:9@life"),
-             (2, 7, 0, 9)]  # the last one: it went back in time
-    answers = redis.run("claim", [c.key(i, kind) for i, *_ in asked for kind in "soq"], len(asked),
-                        *(word for claim in asked for word in c.arguments(*claim[1:])))
-    same([a.split(" ")[0] for a in answers], ["WON", "NEED", "BROKEN", "MINE", "FENCED", "REGRESS"], "answers")
-    assert "WRONGTYPE" in answers[2], answers[2]
-    same((c.segment(0)["left"], c.segment(0)["sold"]), (2, 1), "left and sold where the batch won and was credited")
+    answers = c.groups((0, [42, 43, 42]), (1, [44, 48]), (0, [42, 46], 3, 0), (2, [45], "", "", 0, 0, "2:9@life"),
+                       (2, [7, 8], 0, 9))  # the last one: it went back in time
+    same([a[0] for a in answers], ["WON", "NEED", "MINE", "BROKEN", "BROKEN", "MINE", "WON", "FENCED", "REGRESS", "REGRESS"],
+         "answers")
+    assert "WRONGTYPE" in answers[3][1], answers[3]
+    same((c.segment(0)["left"], c.segment(0)["sold"]), (1, 2), "left and sold where the batch won and was credited")
     same(c.segment(1), before, "the segment that is broken")
     same(c.batch((2, 45), (2, 46), (0, 43))[1][0], "NEED", "the second of two")
-    same([len(c.orders(i)) for i in range(3)], [2, 0, 1], "orders")
+    same([len(c.orders(i)) for i in range(3)], [3, 0, 1], "orders")
 
 
-@case("where one server holds every slot, a winner's indexes are written with the claim; they cannot make it fail")
-def indexes(redis):
-    c = Coupon(redis, 3, 1, each=3)
+@case("a list, owners or a number of a wrong type: nothing is written, and every claim of the group is told so")
+def broken_groups(redis):
+    for key, value in ((("s", 0), "left"), (("s", 0), "sold"), (("o", 0), None), (("q", 0), None)):
+        c = Coupon(redis, 5, 1, each=5)
+        if value:
+            redis("HSET", c.key(0), value, "many")
+        else:
+            redis("SET", c.key(0, key[0]), "a text")
+        before = c.segment_as_text(0)
+        same({a[0] for a in c.groups((0, [42, 43]))}, {"BROKEN"}, f"answers with a broken {key[0]} {value or ''}")
+        same(c.segment_as_text(0), before, "segment")
 
-    def claim(user):
-        keys = [c.key(0), c.key(0, "o"), c.key(0, "q"), f"sk:u:{{{user}}}", "sk:dirty"]
-        return words(*redis.run("claim", keys, 1, *c.arguments(user), "7-0-", "7:1"))
-    won = claim(42)
-    same(redis("ZRANGE", "sk:u:{42}", 0, -1, "WITHSCORES"), ["7-0-1", str(won[3])], "the customer's index")
+
+def random_groups(dice, segments):
+    """Claims of few users, some of them twice, in groups of all kinds."""
+    users = [0, *range(1, 9)]
+    kinds = [(), (), (), ("", "", 0, 0, OTHER), (dice.randint(0, 9), 0), (dice.randint(0, 9), dice.randint(0, 2)),
+             ("", "", 0, 0, FENCE, dice.randint(0, 3))]
+    return [(dice.randrange(segments), [dice.choice(users) for _ in range(dice.randint(1, 6))], *dice.choice(kinds))
+            for _ in range(dice.randint(1, 5))]
+
+
+def without_moments(c, answers):
+    """Answers and keys, without what the clock says."""
+    orders = [[record.rsplit("|", 1)[0] for record in c.orders(i)] for i in range(c.segments)]
+    owners = [c.fields(c.key(i, "o")) for i in range(c.segments)]
+    return [[*a[:3], *a[4:]] if a[0] == "WON" else a[:1] if a[0] == "EARLY" else a for a in answers], \
+        [c.segment(i) for i in range(c.segments)], owners, orders
+
+
+@case("groups of claims do what their claims do one by one, in any state")
+def groups_are_their_claims(redis):
+    seed = os.environ.get("SEED") or random.randrange(10**6)
+    comment(f"SEED={seed}")
+    dice, kinds = random.Random(seed), set()
+    for _ in range(600):
+        now = int(time.time() * 1000)
+        opening = dict(amount=30, segments=2, each=dice.randint(0, 5), starts=dice.choice([0, 0, 0, now + 60_000]),
+                       ends=dice.choice([0, 0, 0, now - 5]))
+        state, hint = dice.choice(["open"] * 4 + ["paused", "ended"]), dice.choice([0, 0, now + 900, now + 9_000])
+        groups, seen = [random_groups(dice, 2) for _ in range(3)], []
+        for at_once in (True, False):
+            c = Coupon(redis, **opening)
+            for i in range(2):
+                redis("HSET", c.key(i), "state", state, "until", hint)
+            answers = []
+            for batch in groups:
+                if at_once:
+                    answers += c.groups(*batch)
+                else:
+                    answers += [c.groups((i, [user], *rest))[0] for i, users, *rest in batch for user in users]
+            kinds |= {a[0] for a in answers}
+            seen.append(without_moments(c, answers))
+        if time.time() * 1000 < now + 800:  # else the flag may have ended in between
+            same(seen[0], seen[1], f"{opening} {state} {hint} {groups}, at once and one by one")
+    same(kinds, {"WON", "MINE", "FULL", "NEED", "SOLDOUT", "EARLY", "ENDED", "PAUSED", "OK", "FENCED", "REGRESS"}, "answers")
+
+
+@case("where one server holds every slot, a coupon with orders is noted with its first one")
+def noted(redis):
+    c = Coupon(redis, 5, 1, each=4)
+
+    def claim(*users):
+        keys = [c.key(0), c.key(0, "o"), c.key(0, "q"), "sk:dirty"]
+        return [words(a) for a in redis.run("claim", keys, 1, len(users), *c.common(), "7:1", *users)]
+    same([a[0] for a in claim(42, 42, 41)], ["WON", "MINE", "WON"], "answers")
     same(redis("SMEMBERS", "sk:dirty"), ["7:1"], "coupons with orders")
-    unchanged(c, lambda: claim(42), ["MINE", 1])
+    unchanged(c, lambda: claim(42)[0], ["MINE", 1])
     redis("DEL", "sk:dirty")
-    same(claim(43)[:3], ["WON", 2, 1], "won, the second on the list")
-    same(redis("EXISTS", "sk:dirty"), 0, "woken once")
-    redis("SET", "sk:u:{44}", "no index")
-    same(claim(44)[:3], ["WON", 3, 0], "won, with an index that is none")
-    same(len(c.orders(0)), 3, "orders on the list")
-    unchanged(c, lambda: claim(45), ["NEED", 3, 0, 0, 0])
+    same(claim(43)[0][:3], ["WON", 3, 1], "won, the third on the list")
+    same(redis("EXISTS", "sk:dirty"), 0, "noted once")
+    redis("DEL", c.key(0, "q"))
+    redis("SET", "sk:dirty", "no set")
+    same(claim(44)[0][:3], ["WON", 4, 0], "won, with a set that is none")
+    same(len(c.orders(0)), 1, "orders on the list")
+    unchanged(c, lambda: claim(45)[0], ["NEED", 4, 0, 0, 0])
 
 
 @case("a coupon leaves the set of those with orders only if no order waits in any of its segments")

@@ -194,3 +194,22 @@ class Link:
         kept = found[:(ends[0] + ends[1]) // 2 + 1]
         self.how = None
         self.client.sendall(b"".join(kept) + error(kept[-1][3] + 1 & 255, 1317))
+
+
+# The proxy of a file's instance
+
+_proxies = []
+
+
+def behind_proxy(run):
+    """As a setting of harness.main: MySQL's socket. Begins the proxy."""
+    _proxies.append(Proxy(run / "mysql.sock", run / "proxy.sock"))
+    return the_proxy().path
+
+
+def the_proxy():
+    return _proxies[0]
+
+
+def fails(*words, **more):
+    return the_proxy().fails(*words, **more)

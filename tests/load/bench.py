@@ -18,7 +18,7 @@ import books
 import growth
 import overload
 import report
-from bench_cases import drain, login_flood, long_list, oldest, rounds
+from bench_cases import drain, engine, login_flood, long_list, oldest, rounds
 from bench_run import Bench
 
 COMMANDS = {"growth": growth.measure, "overload": overload.measure}
@@ -30,7 +30,7 @@ def options():
     parser.add_argument("what", nargs="?", choices=("all", *COMMANDS), default="all")
     parser.add_argument("--quick", action="store_true", help="one round of a second, to check that it works")
     parser.add_argument("--json", action="store_true", help="JSON on standard output")
-    parser.add_argument("--only", default="", help="cases to measure, with commas between; and drain, flood, lists")
+    parser.add_argument("--only", default="", help="cases to measure, with commas between; and drain, flood, lists, engine")
     parser.add_argument("--seconds", type=int, help="of each case in each round (2; quick: 1)")
     parser.add_argument("--rounds", type=int, help="(5; quick: 1)")
     parser.add_argument("--connections", type=int, default=64)
@@ -55,6 +55,8 @@ def measure_all(bench):
         result["login_flood"] = login_flood(bench)
     if bench.wants("lists"):
         result["long_list"] = long_list(bench)
+    if bench.wants("engine"):
+        result["engine"] = engine(bench)
     return result
 
 

@@ -214,7 +214,8 @@ def login_flood(b):
         return [round(m.per_second) for m in runs]
     return {"p99_us": [m.p99_us for m in quiet], "p99_us_flooded": [m.p99_us for m in flooded],
             "p99_to_quiet": [round(a.p99_us / b.p99_us, 3) for a, b in zip(flooded, quiet)],
-            "per_second": rates(quiet), "per_second_flooded": rates(flooded), "logins_per_second": rates(logins)}
+            "per_second": rates(quiet), "per_second_flooded": rates(flooded),
+            "logins_per_second": [round(rate) for rate in logins]}
 
 
 # the readers
@@ -234,8 +235,30 @@ def long_list(b):
         pause(1, "the readers are under way")
         beside.append(paced_claims(b))
         pages.append(round(refused(b, readers.done(), "long list", False).per_second, 1))
-    return {"p50_us": alone, "p50_us_beside_readers": beside, "pages_per_second": pages}
+    return {"p50_us": alone, "p50_us_beside_readers": beside, "pages_per_second": pages,
+            "p50_to_alone": [b / a for a, b in zip(alone, beside)]}
 
 
 def paced_claims(b):
     return b.load(b.sale("paced"), "--rate", 400, "--seconds", b.o.seconds)["latency"]["p50_us"]
+
+
+# without HTTP
+
+def engine(b):
+    """In turn: one Redis with a file, by both ways of fsync; one without a file, and three masters without files."""
+    segments = {1: b.sale("engine", amount=b.o.backlog).segments, 3: 3 * 4}  # as the service chooses them
+    with servers(1, "--appendonly", "yes") as file, servers(1) as single, servers(3) as masters:
+        rounds = [engine_once(b, segments, file, single, masters) for _ in range(b.o.rounds)]
+    return {"segments": segments[1]} | {name: [r[name] for r in rounds] for name in rounds[0]}
+
+
+def engine_once(b, segments, file, single, masters):
+    measured = {}
+    for policy in ("everysec", "always"):
+        file[0].ask("CONFIG", "SET", "appendfsync", policy)
+        done = sell(file, segments[1], b.o.backlog)
+        measured[policy] = round(done["won"] / done["seconds"])
+    alone, busiest = (max(sell(started, segments[len(started)], b.o.backlog)["cpu_s"]) for started in (single, masters))
+    b.say(f"without HTTP: {measured['everysec']:,} wins a second, {measured['always']:,} with fsync always")
+    return measured | {"busiest_to_single": round(busiest / alone, 3)}

@@ -61,10 +61,10 @@ class Bench:
         assert done.returncode == 0, done
         return path
 
-    def sale(self, name, amount=None, book=None, **more):
-        """A new sale. Its orders are counted in a book of their own, unless it shares one."""
+    def sale(self, name, amount=None, book=None, segments=None, **more):
+        """A new sale, in as many segments as the service chooses. Its orders have a book of their own, unless it shares one."""
         exactly = name if book else self.it.name(name)
-        sale = self.fresh().sale(self.seller, exactly, amount or self.o.tokens, **more)
+        sale = self.fresh().sale(self.seller, exactly, amount or self.o.tokens, segments=segments, **more)
         self.books.setdefault(book or sale.name, {"sales": [], "least": 0, "most": 0})["sales"].append(sale.name)
         return sale
 

@@ -81,8 +81,8 @@ class Replay(real.Trace):
     def open_segment(self, at, units):
         return self.fenced("open_segment", self.keys(at)[:1], 0, 0, units)
 
-    def batch_of_one(self, segment, *args):
-        return self.script("claim", self.keys(segment), 1, FENCE, *args, "")
+    def batch_of_one(self, segment, user, totals):
+        return self.script("claim", self.keys(segment), 1, 1, FENCE, totals, "", user)
 
     def claim(self, at, granted, taken):
         return self.batch_of_one(self.sale["homes"][at], at + 1, "" if granted < 0 else self.totals(granted, taken))

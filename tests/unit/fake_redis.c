@@ -28,27 +28,69 @@ static struct str word(const char **at)
 	return w;
 }
 
+/* Words, of a fence only the generation. The incarnation is where it is to be written, or NULL. */
+static char *put_words(char *text, const char **at, int count, const char *incarnation)
+{
+	while (count--) {
+		struct str w = word(at);
+		if (incarnation && w.p + w.n == incarnation + REDIS_INCARNATION)
+			w.n -= REDIS_INCARNATION + 1;
+		text += sprintf(text, " %.*s", (int)w.n, w.p);
+	}
+	return text;
+}
+
+/* Keys, and behind a stroke the other words. */
+static char *put_script_words(char *text, const char *at, int keys, int words, const char *incarnation)
+{
+	text = put_words(text, &at, keys, NULL);
+	text += sprintf(text, " |");
+	return put_words(text, &at, words - keys, incarnation);
+}
+
+/* Leaves one blank where several are. Returns the new end. */
+static char *squeeze(char *text)
+{
+	char *to = text;
+	for (const char *at = text; *at; at++)
+		if (*at != ' ' || at[1] != ' ')
+			*to++ = *at;
+	*to = '\0';
+	return to;
+}
+
+/* Empty words are left out. */
+static char *describe_call(const struct redis_command *c, char *all)
+{
+	const struct redis_common *m = c->common;
+	const char *own = c->text;
+	char *text = all + sprintf(all, "%s", c->script->name);
+	text = put_script_words(text, m->text, m->keys, m->words, m->incarnation_at ? m->text + m->incarnation_at : NULL);
+	text += sprintf(text, " |");
+	put_words(text, &own, c->argc, NULL);
+	return squeeze(all);
+}
+
+static char *describe_command(const struct redis_command *c, char *text)
+{
+	const char *at = c->text, *incarnation = c->incarnation_at ? c->text + c->incarnation_at : NULL;
+	struct str name = word(&at);
+	if (!c->script) {
+		text += sprintf(text, "%.*s", (int)name.n, name.p);
+		return put_words(text, &at, c->argc - 1, incarnation);
+	}
+	word(&at); /* its SHA1 */
+	int keys = atoi(word(&at).p);
+	text += sprintf(text, "%s", c->script->name);
+	return put_script_words(text, at, keys, c->argc - 3, incarnation);
+}
+
 /* A script's name instead of EVALSHA, its SHA1, and the number of keys; no blanks at the end. */
 static void describe(const struct redis_command *c, char *text)
 {
-	const char *at = c->text;
-	struct str name = c->batch ? str_of(c->script->name) : word(&at);
-	int i = !c->batch, keys = c->keys;
-	if (c->script && !c->batch) {
-		word(&at);
-		keys = atoi(word(&at).p);
-		name = str_of(c->script->name);
-		i = 3;
-	}
-	text += sprintf(text, "%.*s", (int)name.n, name.p);
-	for (int first_word = i; i < c->argc; i++) {
-		struct str w = word(&at);
-		if (c->incarnation_at && w.p + w.n == c->text + c->incarnation_at + REDIS_INCARNATION) /* of a fence the generation only */
-			w.n -= REDIS_INCARNATION + 1;
-		text += sprintf(text, "%s%.*s", c->script && i == first_word + keys ? " | " : " ", (int)w.n, w.p);
-	}
-	while (text[-1] == ' ')
-		*--text = '\0';
+	char *end = c->common ? describe_call(c, text) : describe_command(c, text);
+	while (end[-1] == ' ')
+		*--end = '\0';
 }
 
 void redis_send(struct redis *r, const struct redis_command *c, redis_done *done, void *context)
@@ -59,9 +101,9 @@ void redis_send(struct redis *r, const struct redis_command *c, redis_done *done
 			done(context, REDIS_REFUSED, NULL);
 		return;
 	}
-	struct waiting *w = malloc(sizeof *w + c->used + 64);
+	struct waiting *w = malloc(sizeof *w + (c->common ? c->common->length : 0) + c->used + 64);
 	assert(w);
-	*w = (struct waiting){ .done = done, .context = context, .batch = c->batch };
+	*w = (struct waiting){ .done = done, .context = context, .batch = c->common };
 	describe(c, w->text);
 	*last = w;
 	last = &w->next;
@@ -126,6 +168,12 @@ bool redis_is_up(const struct redis *r)
 {
 	(void)r;
 	return !is_down;
+}
+
+int redis_server_of(const struct redis *r, struct str key)
+{
+	(void)r, (void)key;
+	return 0;
 }
 
 int redis_servers(const struct redis *r)

@@ -55,12 +55,23 @@ static int start(void **state)
 	return coupon->segments == 4 ? 0 : -1;
 }
 
+/* A credit whose server did not answer is tried again a fifth of a second later. */
+static void let_credits_arrive(void)
+{
+	for (int64_t end = now_ms + 250; now_ms < end; now_ms += 10) {
+		loop_turn(service.loop, 0);
+		while (fake_redis_waiting()) /* or the hub is asked, for a sold-out notice */
+			fake_redis_answer(strncmp(fake_redis_oldest(), "claim", 5) == 0 ? "OK 9 9 0" : "!refused");
+	}
+}
+
 /* No command is left, and no reference to the coupon but the cache's and the test's; a refill would have one. */
 static int stop(void **state)
 {
 	(void)state;
 	fake_redis_down(false);
 	assert_int_equal(fake_redis_waiting(), 0);
+	let_credits_arrive();
 	assert_int_equal(coupon->holders, coupon->cached ? 2 : 1);
 	coupon_drop(coupon);
 	coupons_free(service.coupons);
@@ -127,6 +138,13 @@ static const char *shorthand(const char *sent, int64_t user)
 	return text;
 }
 
+/* The two commands that enter an order in its customer's list, of so many winners. */
+static void answer_entries(int winners)
+{
+	for (int i = 0; i < 2 * winners; i++)
+		fake_redis_answer("1");
+}
+
 struct step {
 	const char *sent, *reply; /* a reply that begins with +N comes N milliseconds later */
 };
@@ -180,32 +198,33 @@ static void play(const struct conversation *c, struct asked *a)
 #define HOME   BASE TERM
 #define AT     " 4000" /* when the segment was empty */
 
-#define CLAIM "claim s0 o0 q0 | 2:5 U"
+#define CLAIM "claim s0 o0 q0 | 2:5 | U"
 #define FOUND(id)                                                                                                      \
 	{                                                                                                              \
 		"HGET sk:n:{749} s/n", id                                                                              \
 	}
-#define CREDITED(granted, taken)    "claim s0 o0 q0 | 2:5 U " granted " " taken "" HOME
+#define CREDITED(granted, taken)    "claim s0 o0 q0 | 2:5 " granted " " taken "" HOME " | U"
 #define SUSPECT                     "SADD sk:doubt 7:4"
-#define INDEX(order)                "enter sk:u:{U} | 1700 " order " 7-"
+#define INDEX(order)                "ZADD sk:u:{U} 1700 " order
+#define NEWEST                      "ZRANGE sk:u:{U} -200 -1"
 #define CONFIRM(number)             "confirm s0 o0 | 2:5 U " number
 #define ASK(received, sent, probes) "exchange hub | 2:5 0 " received " " sent " 0" HOME " 1 " probes
 
 static const struct conversation conversations[] = {
-	{ "won", STATUS_CREATED, { { CLAIM, "WON 3 9 1700" }, { INDEX("7-0-3"), "[]" } } },
+	{ "won", STATUS_CREATED, { { CLAIM, "WON 3 9 1700" }, { INDEX("7-0-3"), "1" }, { NEWEST, "[]" } } },
 	{ "won, and the list entry is refused",
 	  STATUS_CREATED,
-	  { { CLAIM, "WON 3 9 1700" }, { INDEX("7-0-3"), "!refused" } } },
+	  { { CLAIM, "WON 3 9 1700" }, { INDEX("7-0-3"), "1" }, { NEWEST, "!refused" } } },
 	{ "won, and the list entry is lost",
 	  STATUS_CREATED,
-	  { { CLAIM, "WON 3 9 1700" }, { INDEX("7-0-3"), "!unknown" } } },
+	  { { CLAIM, "WON 3 9 1700" }, { INDEX("7-0-3"), "1" }, { NEWEST, "!unknown" } } },
 	{ "won, the first order on the list: the worklist is written",
 	  STATUS_CREATED,
-	  { { CLAIM, "WON 3 9 1700 1" }, { "SADD sk:dirty 7:4", "1" }, { INDEX("7-0-3"), "[]" } } },
-	{ "won, the second on a list", STATUS_CREATED, { { CLAIM, "WON 3 9 1700 2" }, { INDEX("7-0-3"), "[]" } } },
+	  { { CLAIM, "WON 3 9 1700 1" }, { "SADD sk:dirty 7:4", "1" }, { INDEX("7-0-3"), "1" }, { NEWEST, "[]" } } },
+	{ "won, the second on a list", STATUS_CREATED, { { CLAIM, "WON 3 9 1700 2" }, { INDEX("7-0-3"), "1" }, { NEWEST, "[]" } } },
 	{ "won, and the worklist is not written",
 	  STATUS_CREATED,
-	  { { CLAIM, "WON 3 9 1700 1" }, { "SADD sk:dirty 7:4", "!unknown" }, { INDEX("7-0-3"), "[]" } } },
+	  { { CLAIM, "WON 3 9 1700 1" }, { "SADD sk:dirty 7:4", "!unknown" }, { INDEX("7-0-3"), "1" }, { NEWEST, "[]" } } },
 	{ "won before", STATUS_ALREADY_CLAIMED, { { CLAIM, "MINE 2" } } },
 	{ "sold out by the flag", STATUS_SOLD_OUT, { { CLAIM, "SOLDOUT 1" } } },
 	{ "too early", STATUS_NOT_STARTED, { { CLAIM, "EARLY 1500" } } },
@@ -225,7 +244,7 @@ static const struct conversation conversations[] = {
 	  { { CLAIM, "NEED 25 0" HOME AT },
 	    { ASK("25", "0", "1"), "GRANT 30 0" HOME },
 	    { CREDITED("30", "0"), "WON 26 4 1700" },
-	    { INDEX("7-0-26"), "[]" } } },
+	    { INDEX("7-0-26"), "1" }, { NEWEST, "[]" } } },
 	{ "units were added a moment ago",
 	  STATUS_CREATED,
 	  { { CLAIM, "NEED 25 0" HOME AT },
@@ -233,7 +252,7 @@ static const struct conversation conversations[] = {
 	    { CLAIM, "NEED 25 0" HOME AT },
 	    { ASK("25", "0", "1"), "GRANT 30 0" HOME },
 	    { CREDITED("30", "0"), "WON 26 4 1700" },
-	    { INDEX("7-0-26"), "[]" } } },
+	    { INDEX("7-0-26"), "1" }, { NEWEST, "[]" } } },
 	{ "the hub grants, and others were faster",
 	  STATUS_CREATED,
 	  { { CLAIM, "NEED 25 0" HOME AT },
@@ -241,13 +260,13 @@ static const struct conversation conversations[] = {
 	    { CREDITED("26", "0"), "NEED 26 0" HOME AT },
 	    { ASK("26", "0", "1"), "GRANT 27 0" HOME },
 	    { CREDITED("27", "0"), "WON 27 0 1700" },
-	    { INDEX("7-0-27"), "[]" } } },
+	    { INDEX("7-0-27"), "1" }, { NEWEST, "[]" } } },
 	{ "an earlier grant was never credited",
 	  STATUS_CREATED,
 	  { { CLAIM, "NEED 25 3" HOME AT },
 	    { ASK("25", "3", "1"), "NONE 30 3" HOME },
 	    { CREDITED("30", "3"), "WON 26 4 1700" },
-	    { INDEX("7-0-26"), "[]" } } },
+	    { INDEX("7-0-26"), "1" }, { NEWEST, "[]" } } },
 	{ "sold out",
 	  STATUS_SOLD_OUT,
 	  { { CLAIM, "NEED 25 0" HOME AT },
@@ -273,7 +292,7 @@ static const struct conversation conversations[] = {
 	    { "debit s2 | 2:5 1", "OK 0 25 5" OTHERS TERM },
 	    { ASK("25", "0", "2") " 2 25 5 0" OTHERS TERM, "GRANT 26 0" HOME },
 	    { CREDITED("26", "0"), "WON 26 0 1700" },
-	    { INDEX("7-0-26"), "[]" } } },
+	    { INDEX("7-0-26"), "1" }, { NEWEST, "[]" } } },
 	{ "rounds of 1, 2 and 4 segments, then sold out",
 	  STATUS_SOLD_OUT,
 	  { { CLAIM, "NEED 25 0" HOME AT },
@@ -290,12 +309,12 @@ static const struct conversation conversations[] = {
 	  { { CLAIM, "NEED 25 0" HOME AT },
 	    { ASK("25", "0", "1"), "NONE 25 0" HOME " 1 28 0" OTHERS },
 	    { "debit s1 | 2:5 1", "OK 0 25 0" OTHERS TERM },
-	    { "claim s1 o1 q1 | 2:5 0 28 0" OTHERS TERM, "OK 3 28 0" },
+	    { "claim s1 o1 q1 | 2:5 28 0" OTHERS TERM " | 0", "OK 3 28 0" },
 	    { ASK("25", "0", "2") " 1 25 0 0" OTHERS TERM, "NONE 25 0" HOME " 1 28 0" OTHERS },
 	    { "debit s1 | 2:5 1", "OK 0 28 3" OTHERS TERM },
 	    { ASK("25", "0", "4") " 1 28 3 0" OTHERS TERM, "GRANT 26 0" HOME },
 	    { CREDITED("26", "0"), "WON 26 0 1700" },
-	    { INDEX("7-0-26"), "[]" } } },
+	    { INDEX("7-0-26"), "1" }, { NEWEST, "[]" } } },
 	{ "the hub does not decide in time",
 	  STATUS_BUSY,
 	  { { CLAIM, "NEED 25 0" HOME AT },
@@ -314,7 +333,7 @@ static const struct conversation conversations[] = {
 	  { { CLAIM, "NEED 25 0" HOME AT },
 	    { ASK("25", "0", "1"), "+5000 GRANT 30 0" HOME },
 	    { CREDITED("30", "0"), "WON 26 4 1700" },
-	    { INDEX("7-0-26"), "[]" } } },
+	    { INDEX("7-0-26"), "1" }, { NEWEST, "[]" } } },
 	{ "a grant, and the base or the term has changed meanwhile",
 	  STATUS_ALREADY_CLAIMED,
 	  { { CLAIM, "NEED 25 0" HOME AT },
@@ -327,7 +346,7 @@ static const struct conversation conversations[] = {
 	  { { CLAIM, "NEED 25 0" HOME AT },
 	    { ASK("25", "0", "1"), "NONE 25 0" HOME " 1 28 0" OTHERS },
 	    { "debit s1 | 2:5 1", "OK 0 25 0" OTHERS TERM },
-	    { "claim s1 o1 q1 | 2:5 0 28 0" OTHERS TERM, "[REPLACED" },
+	    { "claim s1 o1 q1 | 2:5 28 0" OTHERS TERM " | 0", "[REPLACED" },
 	    { SUSPECT, "1" },
 	    { "exchange hub | 2:5 0 25 0 0" HOME " 0 2 1 25 0 0" OTHERS TERM, "OK 25 0" },
 	    { CLAIM, "MINE 2" } } },
@@ -342,7 +361,7 @@ static const struct conversation conversations[] = {
 	    { CLAIM, "NEED 25 0" HOME AT },
 	    { ASK("25", "0", "1"), "GRANT 30 0" HOME },
 	    { CREDITED("30", "0"), "WON 26 4 1700" },
-	    { INDEX("7-0-26"), "[]" } } },
+	    { INDEX("7-0-26"), "1" }, { NEWEST, "[]" } } },
 	{ "the hub is away", STATUS_BUSY, { { CLAIM, "NEED 25 0" HOME AT }, { ASK("25", "0", "1"), "!refused" } } },
 	{ "the hub's answer is lost",
 	  STATUS_BUSY,
@@ -414,14 +433,14 @@ static const struct conversation conversations[] = {
 	  { { CLAIM, "FENCED 2:6@run" },
 	    FOUND("7"),
 	    { "HGETALL d", DESCRIPTOR("6") },
-	    { "claim s0 o0 q0 | 2:6 U", "WON 1 9 1700" },
-	    { INDEX("7-0-1"), "[]" } } },
+	    { "claim s0 o0 q0 | 2:6 | U", "WON 1 9 1700" },
+	    { INDEX("7-0-1"), "1" }, { NEWEST, "[]" } } },
 	{ "an old generation, and the next one too",
 	  STATUS_FENCED,
 	  { { CLAIM, "FENCED 2:6@run" },
 	    FOUND("7"),
 	    { "HGETALL d", DESCRIPTOR("6") },
-	    { "claim s0 o0 q0 | 2:6 U", "FENCED 2:7@run" } } },
+	    { "claim s0 o0 q0 | 2:6 | U", "FENCED 2:7@run" } } },
 	{ "fenced, and there is no newer one",
 	  STATUS_FENCED,
 	  { { CLAIM, "FENCED 2:6@run" }, FOUND("7"), { "HGETALL d", DESCRIPTOR("5") } } },
@@ -437,7 +456,7 @@ static const struct conversation conversations[] = {
 	    { SUSPECT, "1" },
 	    FOUND("8"),
 	    { "HGETALL sk:{8:h}:d", "id 8" DESCRIPTOR_OF("1") },
-	    { "claim sk:{8:0}:s sk:{8:0}:o sk:{8:0}:q | 2:1 U", "FENCED 2:1!" },
+	    { "claim sk:{8:0}:s sk:{8:0}:o sk:{8:0}:q | 2:1 | U", "FENCED 2:1!" },
 	    { "SADD sk:doubt 8:4", "1" } } },
 	{ "the segment is gone",
 	  STATUS_FENCED,
@@ -451,7 +470,7 @@ static const struct conversation conversations[] = {
 	    { SUSPECT, "1" },
 	    { CLAIM, "FENCED 2:5@other" },
 	    { CLAIM, "WON 3 9 1700" },
-	    { INDEX("7-0-3"), "[]" } } },
+	    { INDEX("7-0-3"), "1" }, { NEWEST, "[]" } } },
 	{ "suspect for too long",
 	  STATUS_BUSY,
 	  { { CLAIM, "FENCED 2:5@other" }, { SUSPECT, "+251 1" }, { CLAIM, "FENCED 2:5@other" } } },
@@ -519,10 +538,10 @@ static const struct conversation mutations[] = {
 	  { { CLAIM, "FENCED 2:6@run" },
 	    FOUND("7"),
 	    { "HGETALL d", FEWER },
-	    { "claim s0 o0 q0 | 2:6 U", "NEED 25 0" HOME AT },
+	    { "claim s0 o0 q0 | 2:6 | U", "NEED 25 0" HOME AT },
 	    { "exchange hub | 2:6 0 25 0 0" HOME " 1 1", "GRANT 26 0" HOME },
-	    { "claim s0 o0 q0 | 2:6 U 26 0" HOME, "WON 26 0 1700" },
-	    { INDEX("7-0-26"), "[]" } } },
+	    { "claim s0 o0 q0 | 2:6 26 0" HOME " | U", "WON 26 0 1700" },
+	    { INDEX("7-0-26"), "1" }, { NEWEST, "[]" } } },
 };
 
 static void an_impossible_reply_is_an_error_of_the_claim(void **state)
@@ -658,6 +677,7 @@ static void the_answer_names_the_order(void **state)
 	char text[ORDER_NUMBER_TEXT];
 	submit(&a, user_of(3, 0));
 	fake_redis_answer("WON 45 1 1700");
+	fake_redis_answer("1");
 	assert_int_equal(a.ends, 0);
 	fake_redis_answer("1");
 	assert_int_equal(a.claim.segment, 3);
@@ -676,7 +696,7 @@ static void the_answer_names_the_order(void **state)
 static void a_winner_waits_for_the_replicas(void **state)
 {
 	static const struct conversation confirmed[] = {
-		{ "won", STATUS_CREATED, { { CLAIM, "WON 3 9 1700" }, { "WAIT", "1" }, { INDEX("7-0-3"), "[]" } } },
+		{ "won", STATUS_CREATED, { { CLAIM, "WON 3 9 1700" }, { "WAIT", "1" }, { INDEX("7-0-3"), "1" }, { NEWEST, "[]" } } },
 		{ "won, and too few have it",
 		  STATUS_NOT_REPLICATED,
 		  { { CLAIM, "WON 4 9 1700" }, { "WAIT", "!unknown" } } },
@@ -695,7 +715,7 @@ static void a_winner_waits_for_the_replicas(void **state)
 		    { CONFIRM("3"), "[OTHER" },
 		    { CLAIM, "WON 1048577 9 1700" },
 		    { "WAIT", "1" },
-		    { INDEX("7-0-1048577"), "[]" },
+		    { INDEX("7-0-1048577"), "1" }, { NEWEST, "[]" },
 		    { "SADD sk:lost 7-0-3:0", "1" } } },
 		{ "mine, and gone, and again",
 		  STATUS_BUSY,
@@ -725,8 +745,8 @@ static void a_winner_waits_for_the_replicas(void **state)
 	}
 }
 
-/* Where one server holds all keys, the script enters a winner in the indexes, and no command follows. */
-#define WHOLE_CLAIM(credit) "claim s0 o0 q0 sk:u:{U} sk:dirty | 2:5 U " credit "  7-0- 7:4"
+/* Where one server holds all keys, the script notes that the coupon has orders, and no command follows. */
+#define WHOLE_CLAIM(credit) "claim s0 o0 q0 sk:dirty | 2:5 " credit "7:4 | U"
 
 static void one_server_takes_all_of_a_claim(void **state)
 {
@@ -737,7 +757,7 @@ static void one_server_takes_all_of_a_claim(void **state)
 		  STATUS_CREATED,
 		  { { WHOLE_CLAIM(""), "NEED 25 0" HOME AT },
 		    { ASK("25", "0", "1"), "GRANT 30 0" HOME },
-		    { WHOLE_CLAIM("30 0" HOME), "WON 26 4 1700" } } },
+		    { WHOLE_CLAIM("30 0" HOME " "), "WON 26 4 1700" } } },
 	};
 	(void)state;
 	fake_redis_is_single = true;
@@ -751,11 +771,11 @@ static void one_server_takes_all_of_a_claim(void **state)
 static void an_acknowledged_number_quarantines_the_segment(void **state)
 {
 	static const struct conversation below[] = {
-		{ "won", STATUS_CREATED, { { CLAIM, "WON 3 9 1700" }, { INDEX("7-0-3"), "[]" } } },
+		{ "won", STATUS_CREATED, { { CLAIM, "WON 3 9 1700" }, { INDEX("7-0-3"), "1" }, { NEWEST, "[]" } } },
 		{ "won again with that number",
 		  STATUS_FENCED,
 		  { { CLAIM, "WON 3 9 1700" }, { "fence s0 | 2:5 2:5!", "[OK" }, { SUSPECT, "1" } } },
-		{ "won with the next number", STATUS_CREATED, { { CLAIM, "WON 4 9 1700" }, { INDEX("7-0-4"), "[]" } } },
+		{ "won with the next number", STATUS_CREATED, { { CLAIM, "WON 4 9 1700" }, { INDEX("7-0-4"), "1" }, { NEWEST, "[]" } } },
 	};
 	(void)state;
 	for (size_t i = 0; i < COUNT_OF(below); i++) {
@@ -822,8 +842,7 @@ static void one_question_serves_a_crowd(void **state)
 		assert_string_equal(sent, i ? CLAIM : CREDITED("30", "0"));
 		fake_redis_answer("WON 1 1 1700");
 	}
-	for (int i = 0; i < CROWD; i++)
-		fake_redis_answer("1");
+	answer_entries(CROWD);
 	for (int i = 0; i < CROWD; i++)
 		assert_true(asked[i].ends == 1 && asked[i].status == STATUS_CREATED);
 }
@@ -882,8 +901,7 @@ static void a_claim_joins_the_refill_that_runs(void **state)
 	fake_redis_answer("GRANT 27 0" HOME);
 	fake_redis_answer("WON 26 1 1700");
 	fake_redis_answer("WON 27 0 1700");
-	fake_redis_answer("1");
-	fake_redis_answer("1");
+	answer_entries(2);
 	assert_true(one.ends == 1 && one.status == STATUS_CREATED);
 	assert_true(two.ends == 1 && two.status == STATUS_CREATED);
 }
@@ -902,8 +920,7 @@ static void a_grant_sends_as_many_as_it_has_units_for(void **state)
 	expect(strncmp(shorthand(fake_redis_oldest(), 0), "exchange hub | 2:5 0 27 0 1 ", 28) == 0, "'%s'",
 	       shorthand(fake_redis_oldest(), 0));
 	fake_redis_answer("NONE 27 0" HOME " 1 25 0" OTHERS);
-	fake_redis_answer("1");
-	fake_redis_answer("1");
+	answer_entries(2);
 	assert_int_equal(fake_redis_waiting(), CROWD - 2);
 	for (int i = 2; i < CROWD; i++) {
 		assert_string_equal(shorthand(fake_redis_oldest(), user_of(0, i)), CLAIM);
@@ -947,8 +964,31 @@ static void a_sale_opens_for_a_worker_that_has_waited(void **state)
 	expect_question("");
 	fake_redis_answer("GRANT 30 0" HOME);
 	fake_redis_answer("WON 26 4 1700");
-	fake_redis_answer("1");
+	answer_entries(1);
 	assert_int_equal(b.status, STATUS_CREATED);
+}
+
+/* Units that were granted arrive, although the claim that was to bring them has ended and nobody claims any more. */
+static void a_credit_is_sent_until_it_is_answered(void **state)
+{
+	static const char *const replies[] = { "!unknown", "!refused", "OK 30 30 0" };
+	(void)state;
+	struct asked a;
+	submit(&a, user_of(0, 0));
+	fake_redis_answer("NEED 25 0" HOME AT);
+	fake_redis_answer("GRANT 30 0" HOME);
+	fake_redis_answer("!unknown");
+	assert_true(a.ends == 1 && a.status == STATUS_OUTCOME_UNKNOWN);
+	for (size_t i = 0; i < COUNT_OF(replies); i++) {
+		assert_int_equal(fake_redis_waiting(), 0);
+		now_ms += 200;
+		loop_turn(service.loop, 0);
+		assert_string_equal(shorthand(fake_redis_oldest(), a.claim.user), "claim s0 o0 q0 | 2:5 30 0" HOME " | 0");
+		fake_redis_answer(replies[i]);
+	}
+	now_ms += 1000;
+	loop_turn(service.loop, 0);
+	assert_int_equal(fake_redis_waiting(), 0);
 }
 
 static void segments_refill_side_by_side(void **state)
@@ -967,7 +1007,7 @@ static void segments_refill_side_by_side(void **state)
 	fake_redis_answer("OK 1"); /* the flag */
 	fake_redis_answer("SOLDOUT 1");
 	assert_int_equal(two.status, STATUS_SOLD_OUT);
-	fake_redis_answer("1");
+	answer_entries(1);
 	assert_int_equal(one.status, STATUS_CREATED);
 }
 
@@ -981,7 +1021,7 @@ static void a_coupon_outlives_its_place_in_the_cache(void **state)
 	coupon_forget(service.coupons, coupon);
 	fake_redis_answer("GRANT 26 0" HOME);
 	fake_redis_answer("WON 26 0 1700");
-	fake_redis_answer("1");
+	answer_entries(1);
 	assert_int_equal(a.status, STATUS_CREATED);
 }
 
@@ -1070,7 +1110,8 @@ static void older_orders_of_a_winner_are_looked_for(void **state)
 	struct asked a;
 	submit(&a, user_of(0, 0));
 	fake_redis_answer("WON 1048577 9 1700");
-	fake_redis_answer("7-0-3 7-0-9");
+	fake_redis_answer("1");
+	fake_redis_answer("7-0-3 7-0-1048577 8-0-5 7-0-9 none");
 	assert_true(a.ends == 1 && a.status == STATUS_CREATED);
 	char wanted[80];
 	static const char *const orders[] = { "7-0-3", "7-0-9" };
@@ -1154,7 +1195,7 @@ static void a_full_cache_is_emptied_under_live_claims(void **state)
 			fake_redis_answer("OK :0");
 		else
 			fake_redis_answer(strncmp(sent, "exchange", 8) == 0 ? "GRANT 26 0" HOME
-					  : strncmp(sent, "enter", 5) == 0  ? "1"
+					  : *sent == 'Z'                    ? "1"
 									    : "WON 26 1 1700");
 	}
 	assert_true(one.ends == 1 && one.status == STATUS_CREATED);
@@ -1233,6 +1274,7 @@ static void random_replies_end_every_claim_once(void **state)
 		for (now_ms += 1000, fake_redis_down(true); submitted--;)
 			loop_turn(service.loop, 0);
 		fake_redis_down(false);
+		let_credits_arrive();
 		for (int i = 0; i < CLAIMS; i++)
 			expect(asked[i].ends == 1, "round %d: claim %d ended %d times", round, i, asked[i].ends);
 		expect(coupon->holders == (coupon->cached ? 2 : 1), "round %d: %d holders", round, coupon->holders);
@@ -1291,6 +1333,7 @@ int main(void)
 		CASE(nobody_is_sold_out_without_a_last_question),
 		CASE(a_grant_sends_as_many_as_it_has_units_for),
 		CASE(a_sale_opens_for_a_worker_that_has_waited),
+		CASE(a_credit_is_sent_until_it_is_answered),
 		CASE(segments_refill_side_by_side),
 		CASE(a_coupon_outlives_its_place_in_the_cache),
 		CASE(a_cached_coupon_is_small),

@@ -31,6 +31,8 @@ void log_line(const char *level, const char *event, const struct log_pair *pairs
 /* The servers */
 
 static const char *map, *first_reply, *reply; /* to CLUSTER SLOTS; to the first other command; to all others */
+static char received[1024];                   /* the last other command */
+static int received_count;
 
 static void server_answer(const char *address, struct str command, struct buf *out)
 {
@@ -44,6 +46,8 @@ static void server_answer(const char *address, struct str command, struct buf *o
 		snprintf(asking, sizeof asking, "+%s\r\n", address);
 		buf_puts(out, asking);
 	} else {
+		snprintf(received, sizeof received, "%.*s", (int)command.n, command.p);
+		received_count++;
 		buf_puts(out, first_reply ? first_reply : reply);
 		first_reply = NULL;
 	}
@@ -88,6 +92,7 @@ static int start(void **state)
 	map = ALL_AT(LOOPBACK, "7000");
 	first_reply = NULL;
 	reply = "+OK\r\n";
+	received_count = 0;
 	peer_start(loop, server_answer);
 	return 0;
 }
@@ -518,6 +523,124 @@ static void a_word_that_is_too_long_is_an_error_of_its_call(void **state)
 	arena_release(&a);
 }
 
+/* Batches */
+
+#define SHA1 "0123456789012345678901234567890123456789"
+static const struct redis_script script = { "sell", "return 1", SHA1 };
+
+static void send_batched(struct said *s, const char *key, const char *common, const char *own)
+{
+	struct redis_command c;
+	redis_batch(&c, &script);
+	redis_put_key(&c, str_of(key));
+	redis_put_text(&c, common);
+	struct redis_common *m = redis_common_new(&c);
+	redis_batch_call(&c, m);
+	redis_put_text(&c, own);
+	redis_send(redis, &c, on_said, s);
+	redis_common_drop(m);
+}
+
+static void calls_with_equal_words_are_a_group(void **state)
+{
+	(void)state;
+	struct said s[4] = { 0 };
+	open_at("tcp:127.0.0.1:7000");
+	first_reply = "*4\r\n+first\r\n+second\r\n+third\r\n+fourth\r\n";
+	send_batched(&s[0], "{a}", "x", "1");
+	send_batched(&s[2], "{a}", "y", "2");
+	send_batched(&s[1], "{a}", "x", "3");
+	send_batched(&s[3], "{b}", "x", "4");
+	turn();
+	assert_string_equal(received, "EVALSHA " SHA1 " 3 {a} {a} {b} 3 2 x 1 3 1 y 2 1 x 4");
+	static const char *const answers[] = { "first", "second", "third", "fourth" };
+	for (int i = 0; i < 4; i++)
+		expect(s[i].ends == 1 && strcmp(s[i].text, answers[i]) == 0, "%d: %s", i, s[i].text);
+}
+
+static void a_batch_waits_for_the_one_before_it(void **state)
+{
+	(void)state;
+	struct said s[3] = { 0 };
+	open_at("tcp:127.0.0.1:7000");
+	reply = "";
+	send_batched(&s[0], "{a}", "x", "1");
+	turn();
+	send_batched(&s[1], "{a}", "x", "2");
+	turn();
+	send_batched(&s[2], "{a}", "x", "3");
+	turn();
+	assert_int_equal(received_count, 1);
+	reply = "*2\r\n+two\r\n+three\r\n";
+	peer_send("127.0.0.1:7000", STR("*1\r\n+one\r\n"));
+	turn();
+	assert_string_equal(received, "EVALSHA " SHA1 " 1 {a} 1 2 x 2 3");
+	assert_true(received_count == 2 && strcmp(s[0].text, "one") == 0 && strcmp(s[2].text, "three") == 0);
+}
+
+static void a_batch_has_one_hash_slot_of_a_cluster(void **state)
+{
+	(void)state;
+	struct said s[3] = { 0 };
+	open_at("cluster:127.0.0.1:7000");
+	reply = "*1\r\n+one\r\n";
+	first_reply = "*2\r\n+one\r\n+two\r\n";
+	send_batched(&s[0], "{a}", "x", "1");
+	send_batched(&s[1], "{b}", "x", "2");
+	send_batched(&s[2], "{a}", "x", "3");
+	turn();
+	assert_string_equal(received, "EVALSHA " SHA1 " 1 {b} 1 1 x 2");
+	assert_true(received_count == 2 && strcmp(s[2].text, "two") == 0 && strcmp(s[1].text, "one") == 0);
+}
+
+static void a_lost_connection_ends_what_was_sent_and_what_waited(void **state)
+{
+	(void)state;
+	struct said s[2] = { 0 };
+	open_at("tcp:127.0.0.1:7000");
+	reply = "";
+	send_batched(&s[0], "{a}", "x", "1");
+	turn();
+	send_batched(&s[1], "{a}", "x", "2");
+	peer_absent("127.0.0.1:7000");
+	peer_send("127.0.0.1:7000", STR("?\r\n"));
+	pass(10);
+	assert_true(s[0].ends == 1 && s[0].end == REDIS_UNKNOWN);
+	assert_true(s[1].ends == 1 && s[1].end == REDIS_REFUSED);
+}
+
+/* More calls than a batch may have leave as several batches; an error is the answer to each call of its batch. */
+static void a_batch_is_bounded(void **state)
+{
+	(void)state;
+	enum { CALLS = 300 };
+	static struct said s[CALLS];
+	memset(s, 0, sizeof s);
+	open_at("tcp:127.0.0.1:7000");
+	reply = "-OOM\r\n";
+	for (int i = 0; i < CALLS; i++)
+		send_batched(&s[i], "{a}", "x", "1");
+	turn();
+	assert_int_equal(received_count, 3);
+	for (int i = 0; i < CALLS; i++)
+		assert_true(s[i].ends == 1 && s[i].end == REDIS_REFUSED);
+}
+
+/* Whichever call finds that the server does not know the script, it is loaded once. */
+static void a_script_is_loaded_once_for_a_batch(void **state)
+{
+	(void)state;
+	struct said s[2] = { 0 };
+	open_at("tcp:127.0.0.1:7000");
+	first_reply = "-NOSCRIPT\r\n";
+	reply = "*2\r\n+one\r\n+two\r\n"; /* also to SCRIPT LOAD */
+	send_batched(&s[0], "{a}", "x", "1");
+	send_batched(&s[1], "{a}", "x", "2");
+	turn();
+	assert_int_equal(received_count, 3);
+	assert_true(strcmp(s[0].text, "one") == 0 && strcmp(s[1].text, "two") == 0);
+}
+
 #define EACH(name) cmocka_unit_test_setup_teardown(name, start, stop)
 
 UNIT_MAIN(EACH(a_node_without_a_host_is_the_one_that_was_asked), EACH(a_map_that_cannot_be_read_names_nobody),
@@ -530,4 +653,7 @@ UNIT_MAIN(EACH(a_node_without_a_host_is_the_one_that_was_asked), EACH(a_map_that
 	  EACH(a_node_of_the_settings_that_left_is_tried_now_and_then), EACH(a_replica_stays_while_the_map_names_it),
 	  EACH(a_replica_that_cannot_be_read_is_left_out), EACH(a_server_that_stays_away_is_refused_at_once),
 	  EACH(a_server_whose_name_is_looked_up_is_not_away), EACH(numbers_are_bounded),
-	  EACH(a_word_that_is_too_long_is_an_error_of_its_call))
+	  EACH(a_word_that_is_too_long_is_an_error_of_its_call), EACH(calls_with_equal_words_are_a_group),
+	  EACH(a_batch_waits_for_the_one_before_it), EACH(a_batch_has_one_hash_slot_of_a_cluster),
+	  EACH(a_lost_connection_ends_what_was_sent_and_what_waited), EACH(a_batch_is_bounded),
+	  EACH(a_script_is_loaded_once_for_a_batch))

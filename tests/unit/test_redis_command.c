@@ -69,8 +69,8 @@ static void the_first_key_decides(void **state)
 	assert_true(!c.key.p && !c.script && c.argc == 1 && c.server == -1);
 }
 
-/* Of a batch, the words only: the keys, then the other words of each call. */
-static void a_batch_knows_where_its_keys_end(void **state)
+/* Common words: the keys, then others. A call has its own words, and the first key decides for it, too. */
+static void calls_have_words_in_common(void **state)
 {
 	(void)state;
 	static const struct redis_script script = { "name", "return 1", "0123456789012345678901234567890123456789" };
@@ -78,14 +78,36 @@ static void a_batch_knows_where_its_keys_end(void **state)
 	redis_batch(&c, &script);
 	redis_put_key(&c, STR("one"));
 	redis_put_key(&c, STR("another"));
-	redis_put_text(&c, "argument");
-	assert_true(c.batch && c.script == &script && c.keys == 2 && c.argc == 3 && str_eq(c.key, STR("one")));
+	redis_put_incarnation(&c, STR("7"));
+	struct redis_common *common = redis_common_new(&c);
 	struct str keys = STR("$3\r\none\r\n$7\r\nanother\r\n"),
-		   all = STR("$3\r\none\r\n$7\r\nanother\r\n$8\r\nargument\r\n");
-	assert_true(str_eq((struct str){ c.text, c.keys_end }, keys));
-	assert_true(str_eq((struct str){ c.text, c.used }, all));
+		   all = STR("$3\r\none\r\n$7\r\nanother\r\n$18\r\n7@0000000000000000\r\n");
+	assert_true(common->keys == 2 && common->words == 3 && str_eq(common->key, STR("one")));
+	assert_true(str_eq((struct str){ common->text, common->keys_end }, keys));
+	assert_true(str_eq((struct str){ common->text, common->length }, all));
+	assert_memory_equal(common->text + common->incarnation_at - 2, "7@0000", 6);
+	redis_batch_call(&c, common);
+	redis_put_text(&c, "mine");
+	assert_true(c.common == common && c.script == &script && c.argc == 1 && str_eq(c.key, STR("one")));
+	assert_true(str_eq((struct str){ c.text, c.used }, STR("$4\r\nmine\r\n")));
 	redis_command(&c, "PING");
-	assert_true(!c.batch && !c.keys && !c.keys_end);
+	assert_true(!c.common && !c.keys);
+	redis_common_drop(common);
+}
+
+static void a_common_word_may_be_too_long(void **state)
+{
+	(void)state;
+	static const struct redis_script script = { "name", "return 1", "0123456789012345678901234567890123456789" };
+	static char large[REDIS_TEXT_MAX + 1];
+	struct redis_command c;
+	memset(large, 'x', sizeof large);
+	redis_batch(&c, &script);
+	redis_put(&c, (struct str){ large, sizeof large });
+	struct redis_common *common = redis_common_new(&c);
+	redis_batch_call(&c, common);
+	assert_true(c.overlong && !c.key.p);
+	redis_common_drop(common);
 }
 
 /* The incarnation is written at c.incarnation_at, over zeros, at the end of the word. */
@@ -143,6 +165,6 @@ static void keys_have_their_names(void **state)
 }
 
 UNIT_MAIN(cmocka_unit_test(a_command_is_what_hiredis_would_write), cmocka_unit_test(as_much_as_was_promised),
-	  cmocka_unit_test(the_first_key_decides), cmocka_unit_test(a_batch_knows_where_its_keys_end),
+	  cmocka_unit_test(the_first_key_decides), cmocka_unit_test(calls_have_words_in_common), cmocka_unit_test(a_common_word_may_be_too_long),
 	  cmocka_unit_test(a_fence_leaves_room_for_the_run),
 	  cmocka_unit_test(numbers_are_written_as_the_c_library_writes_them), cmocka_unit_test(keys_have_their_names))

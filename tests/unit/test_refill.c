@@ -104,7 +104,7 @@ static void answer(const char *sent, const char *reply)
 #define EXCHANGE     "exchange " HUB " | 2:5 0 25 0 0" OF_HOME
 #define DEBIT(s)     "debit sk:{7:" s "}:s | 2:5 1"
 #define INSPECT      "SADD sk:doubt 7:4"
-#define CREDIT(s, t) "claim sk:{7:" s "}:s sk:{7:" s "}:o sk:{7:" s "}:q | 2:5 0 " t
+#define CREDIT(s, t) "claim sk:{7:" s "}:s sk:{7:" s "}:o sk:{7:" s "}:q | 2:5 " t " | 0"
 
 /* One waiter */
 

@@ -127,7 +127,7 @@ class Replay(real.Trace):
     def claim(self, segment, user, *totals):
         """totals: granted, taken, base, term."""
         keys = self.keys(segment)
-        answer = words(*self.run("claim", keys, 1, self.incarnation(segment), user, " ".join(map(str, totals)), ""))
+        answer = words(*self.run("claim", keys, 1, 1, self.incarnation(segment), " ".join(map(str, totals)), "", user))
         if answer[0] == "REGRESS":
             self.close(segment, self.incarnation(segment))
         return answer
