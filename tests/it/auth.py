@@ -200,7 +200,7 @@ class Knocker:
     def __init__(self, it, user):
         self.it, self.user, self.stop = it, user, threading.Event()
         self.let_in, self.refused, self.problems = {}, {}, []  # by path: the last time; how often
-        paths = [user.path + "/coupons"] * 12 + [user.path + "/orders"] * 4
+        paths = [it.seller().path + "/coupons"] * 12 + [user.path + "/orders"] * 4  # hot and cold
         self.threads = [threading.Thread(target=self._knock, args=(path,), daemon=True) for path in paths]
         for thread in self.threads:
             thread.start()

@@ -325,8 +325,9 @@ def added_beside_the_hanging(it):
     with gone(lost, signal.SIGSTOP):
         took = seconds_of(lambda: it.ask("PATCH", sale.path + "/stock", sale.seller, {"add": 4}).expect(200))
         answers = [not_refused(sale, user) for user in elsewhere[:3]]
-    answers.append(not_refused(sale, there[0]))
-    same([a.status for a in answers], [201] * 4, "answers to those who ask now")
+    same([a.status for a in answers], [201] * 3, "answers to those who ask now")
+    last = not_refused(sale, there[0])
+    assert last.status in (200, 201), last  # 200: the first answer came too late, because the master hung
     comment(f"the seller was answered after {took:.2f} s")
     assert 1.25 <= took < allowed(3), f"{took:.2f} s"
     nodes.until_whole()
