@@ -327,17 +327,19 @@ MOST = 350  # commands a second of all programs: two drainers send some 100 each
 
 @case("idle programs send Redis few commands, however many coupons are on sale")
 def idle(it):
-    def rate_in(seconds):
+    def watch():
         before, began = calls(it), time.monotonic()
-        pause(seconds, "the measured period")
+        pause(WATCHED_S, "the measured period")
         return (calls(it) - before) / (time.monotonic() - began)
 
     def rate(what):
+        """Once the rounds at full speed are over, which follow a restart, or MySQL's return in the case before."""
         until(lambda: it.redis("SCARD", "sk:dirty") == 0, 20, "all is drained")
-        until(lambda: rate_in(1) < MOST, 20, "a round at full speed, as after a restart, is over")
-        found = rate_in(WATCHED_S)
-        comment(f"{found:.0f} commands a second with {what}")
-        return found
+        seen = []
+        while not seen or seen[-1] >= MOST and len(seen) < 5:
+            seen.append(watch())
+        comment(f"{seen[-1]:.0f} commands a second with {what}; before: {seen[:-1]}")
+        return seen[-1]
     def publish(count, segments):
         return [it.sale(seller=seller, amount=256, segments=segments) for _ in range(count)]
     seller = it.seller()
