@@ -267,7 +267,7 @@ static int limit_idle(struct db *db, int seconds)
 	return failed;
 }
 
-/* Called when a transaction or a lock has ended, so an error here is no error of it. */
+/* The transaction or the lock has ended before, so an error closes the connection and is not reported. */
 static void reset_wait_timeout(struct db *db)
 {
 	char sql[TIMEOUT_SQL];

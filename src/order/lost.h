@@ -1,8 +1,8 @@
 /*
  * Lost orders: an order was acknowledged, and the servers that had it lost it, in a cluster that did not wait for a
  * replica, or that lost the replica, too. Only the customer's list still names it. An order that is in a customer's
- * list and not in MySQL is a candidate; a drainer searches all other places, and if the order is in none of them, names
- * it as lost: it writes a dead letter with REASON_LOST_FOUND, which holds no unit. Blocks.
+ * list and not in MySQL is a candidate. A drainer searches all other places. If the order is in none of them, the
+ * drainer names it as lost: it writes a dead letter with REASON_LOST_FOUND, which holds no unit. Blocks.
  */
 #ifndef ORDER_LOST_H
 #define ORDER_LOST_H

@@ -56,7 +56,7 @@ void topology_refresh_soon(struct topology *t);
 void topology_add_replicas(struct topology *t);
 /* Connects at once to nodes that are not up, for a caller that waits. */
 void topology_hurry(struct topology *t);
-void topology_flush(struct topology *t); /* link_flush for every node */
+void topology_flush(struct topology *t); /* calls link_flush for every node */
 
 bool topology_is_up(const struct topology *t);
 bool topology_is_trying(const struct topology *t);  /* a connection is being made, or the map is being read */

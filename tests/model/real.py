@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -170,6 +171,7 @@ def expect_difference(kind, read, name, *broken):
 def main(kind, name):
     """usage: replay.py [TRACES [SEED]]"""
     need_all("redis-server")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server ends, too
     count = int(sys.argv[1]) if len(sys.argv) > 1 else kind.LENGTH[os.environ.get("SECKILL_SOAK") == "1"]
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else int.from_bytes(os.urandom(4), "big")
     program = os.environ.get("MODEL") or str(BUILD / "tests/model" / kind.PROGRAM)
