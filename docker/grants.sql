@@ -8,12 +8,23 @@ GRANT SELECT ON seckill.* TO seckill@localhost;
 GRANT INSERT, UPDATE (password) ON seckill.users TO seckill@localhost;
 GRANT INSERT, UPDATE (published, amount) ON seckill.coupons TO seckill@localhost;
 GRANT INSERT ON seckill.revocations TO seckill@localhost;
+GRANT UPDATE (sold, cancelled, final, final_cancelled, hub_told) ON seckill.coupons TO seckill@localhost;
+GRANT UPDATE (status) ON seckill.orders TO seckill@localhost;
+GRANT INSERT ON seckill.order_events TO seckill@localhost;
+GRANT INSERT, UPDATE (refunded, pays_segment, pays_seq, late) ON seckill.payments TO seckill@localhost;
+GRANT INSERT ON seckill.refunds TO seckill@localhost;
+GRANT DELETE ON seckill.unpaid_orders TO seckill@localhost;
+GRANT INSERT, DELETE ON seckill.returned_orders TO seckill@localhost;
 
 -- seckill_drain: the drainers, and these commands of seckillctl. It sees no password.
 GRANT SELECT ON seckill.schema_migrations TO seckill_drain@localhost;
 GRANT SELECT (id, name) ON seckill.users TO seckill_drain@localhost;
-GRANT SELECT, UPDATE (sold, generation, amount, cancelled, withdrawn, published, hub_term) ON seckill.coupons TO seckill_drain@localhost;
-GRANT SELECT, INSERT ON seckill.orders TO seckill_drain@localhost;
+GRANT SELECT, UPDATE (sold, generation, amount, cancelled, withdrawn, published, hub_term, final, final_cancelled, hub_told) ON seckill.coupons TO seckill_drain@localhost;
+GRANT SELECT, INSERT, UPDATE (status) ON seckill.orders TO seckill_drain@localhost;
+GRANT SELECT, INSERT ON seckill.order_events TO seckill_drain@localhost;
+GRANT SELECT, UPDATE (pays_segment, pays_seq, late) ON seckill.payments TO seckill_drain@localhost;
+GRANT SELECT, INSERT, DELETE ON seckill.unpaid_orders TO seckill_drain@localhost;
+GRANT SELECT, INSERT, DELETE ON seckill.returned_orders TO seckill_drain@localhost;
 GRANT SELECT, INSERT, UPDATE ON seckill.drain_cursors TO seckill_drain@localhost;
 GRANT SELECT, INSERT, UPDATE ON seckill.number_ranges TO seckill_drain@localhost;
 GRANT SELECT, INSERT, UPDATE (state, ended_at_ms, end_reason) ON seckill.dead_letters TO seckill_drain@localhost;

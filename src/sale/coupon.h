@@ -27,7 +27,12 @@ struct coupon {
 	struct str seller_name, name, description;
 	int64_t amount, face_value;       /* units at creation; money, in the smallest unit of the currency */
 	int64_t starts_ms, ends_ms;       /* since 1970 by the sale clock; 0: on sale at once, without end */
-	int64_t created_ms, pay_within_s; /* 0: no limit */
+	int64_t created_ms;
+	int64_t pay_within_s;    /* an order expires when it is not paid within it; 0: no payment is asked for */
+	int64_t price;           /* of one unit, in the smallest unit of the currency */
+	struct str currency;     /* ISO 4217, or empty */
+	struct str checkout_url; /* where a customer pays; {order} stands for the order number; may be empty */
+	int64_t late_payment;    /* 1: a payment after an order has expired gets a unit, if one is left */
 	int segments;
 	uint8_t hash_key[SIPHASH_KEY];
 
