@@ -6,7 +6,7 @@
 #include "audit/audit.h"
 #include "base/clock.h"
 #include "base/parse.h"
-#include "bin/ctl.h"
+#include "ctl/ctl.h"
 #include "catalog/stray.h"
 #include "recover/recover.h"
 #include "stock/sold_out.h"

@@ -6,7 +6,7 @@
 #include "audit/repair.h"
 #include "base/clock.h"
 #include "base/parse.h"
-#include "bin/ctl.h"
+#include "ctl/ctl.h"
 #include "catalog/stray.h"
 
 struct audit_request {

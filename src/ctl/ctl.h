@@ -1,6 +1,6 @@
-/* The commands of seckillctl, and functions that they share. The table of commands is in ctl_main.c. */
-#ifndef BIN_CTL_H
-#define BIN_CTL_H
+/* The commands of seckillctl, and functions that they share. The table of commands is in main.c. */
+#ifndef CTL_CTL_H
+#define CTL_CTL_H
 
 #include "base/buf.h"
 #include "bin/program.h"

@@ -9,7 +9,7 @@
 #include "account/token.h"
 #include "account/user.h"
 #include "base/parse.h"
-#include "bin/ctl.h"
+#include "ctl/ctl.h"
 
 struct token_request {
 	int64_t count; /* 0: the users are named */

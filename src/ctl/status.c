@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "base/parse.h"
-#include "bin/ctl.h"
+#include "ctl/ctl.h"
 #include "catalog/availability.h"
 #include "host/stats.h"
 #include "order/dead_letter.h"

@@ -8,7 +8,7 @@
 #include "account/password.h"
 #include "account/user.h"
 #include "base/parse.h"
-#include "bin/ctl.h"
+#include "ctl/ctl.h"
 #include "sale/seller_index.h"
 
 struct user_request {

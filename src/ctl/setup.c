@@ -3,7 +3,7 @@
 #include <unistd.h>
 
 #include "base/embed.h"
-#include "bin/ctl.h"
+#include "ctl/ctl.h"
 #include "host/fault.h"
 #include "host/shared.h"
 #include "http/route.h"

@@ -1,7 +1,7 @@
 /*
  * seckillctl: the operator's command. Options may stand before, between and after the words of a command; -- ends them.
  */
-#include "bin/ctl.h"
+#include "ctl/ctl.h"
 
 #include <errno.h>
 #include <getopt.h>
