@@ -3,7 +3,8 @@
 -- Fields of a segment: I and O, units received from the hub and sent back in all; t0 and t1, start and end of the sale in ms
 -- Fields of the hub for segment i: Gi and Ri, units granted to it and taken back in all; Bi, the base that it was admitted with
 -- KEYS  hub hash
--- ARGV  fence, amount, segments, units granted to every segment, how many of the first segments get one more
+-- ARGV  fence, amount, segments, units granted to every segment, how many of the first segments get one more; 1 where an order
+--       that is not paid in time gives its unit back, else 0
 -- Reply {'OK', 1 when the hub was created, 0 when it existed}
 --       {'FENCED', fence}   there is a hub of another generation
 local function generation(fence) return string.match(fence, '^[^@!]*') end
@@ -16,7 +17,7 @@ for i = 0, segments - 1 do
   redis.call('HSET', KEYS[1], 'G' .. i, units, 'R' .. i, 0, 'B' .. i, 0)
 end
 redis.call('HSET', KEYS[1], 'amount', ARGV[2], 'withdrawn', 0, 'cancelled', 0, 'final', 0, 'final_cancelled', 0,
-  'segments', segments, 'avail', ARGV[2] - each * segments - extra, 'term', 0, 'heard', string.rep('1', segments),
-  'empty', string.rep('0', segments), 'sold_out', 0, 'epoch', 0)
+  'pays', ARGV[6], 'pay_by', 0, 'segments', segments, 'avail', ARGV[2] - each * segments - extra, 'term', 0,
+  'heard', string.rep('1', segments), 'empty', string.rep('0', segments), 'sold_out', 0, 'epoch', 0)
 redis.call('HSET', KEYS[1], 'fence', ARGV[1])
 return { 'OK', 1 }

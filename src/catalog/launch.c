@@ -106,6 +106,7 @@ static enum status open_hub(struct service *svc, struct arena *a, const struct c
 	redis_put_int(&cmd, c->segments);
 	redis_put_int(&cmd, first_share(c) / c->segments);
 	redis_put_int(&cmd, first_share(c) % c->segments);
+	redis_put_int(&cmd, c->pay_within_s > 0);
 	return run_open(svc, a, &cmd);
 }
 

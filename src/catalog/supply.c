@@ -13,13 +13,17 @@
 
 enum { AMOUNT_MAX = 1000000000 };
 
+/* What MySQL has of a coupon. */
 struct supply {
-	int64_t coupon, generation, amount, cancelled;
+	int64_t coupon, generation;
+	struct supply_totals totals;
+	int64_t sold, ends_ms;
 	int segments;
-	int64_t ends_ms;
 };
 
-#define SUPPLY_COLUMNS "SELECT id, generation, amount, cancelled, segments, ends_at_ms FROM coupons "
+#define SUPPLY_COLUMNS                                                                                                 \
+	"SELECT c.id, c.generation, c.amount, c.cancelled, c.final, c.final_cancelled, c.pay_within_s, c.sold, "       \
+	"c.ends_at_ms, c.segments FROM coupons c "
 
 static enum status first_row(struct db *db, const struct db_rows *rows, struct supply *s)
 {
@@ -27,16 +31,25 @@ static enum status first_row(struct db *db, const struct db_rows *rows, struct s
 	int64_t segments;
 	if (!rows->count)
 		return STATUS_NO_SUCH_COUPON;
-	if (db_int(db, &v[4], 1, SEGMENTS_MAX, &segments))
+	if (db_int(db, &v[9], 1, SEGMENTS_MAX, &segments))
 		return db_status(db, "supply");
-	*s = (struct supply){ v[0].number, v[1].number, v[2].number, v[3].number, (int)segments, v[5].number };
+	*s = (struct supply){ .coupon = v[0].number,
+			      .generation = v[1].number,
+			      .totals = { .amount = v[2].number,
+					  .cancelled = v[3].number,
+					  .final = v[4].number,
+					  .final_cancelled = v[5].number,
+					  .pays = v[6].number > 0 },
+			      .sold = v[7].number,
+			      .ends_ms = v[8].number,
+			      .segments = (int)segments };
 	return STATUS_OK;
 }
 
 static enum status read_named(struct service *svc, struct arena *a, const struct supply_request *rq, struct supply *s)
 {
 	struct db_rows rows;
-	if (db_query(svc->db, a, SUPPLY_COLUMNS "WHERE seller_id = ? AND name = ? AND published = 1", &rows,
+	if (db_query(svc->db, a, SUPPLY_COLUMNS "WHERE c.seller_id = ? AND c.name = ? AND c.published = 1", &rows,
 		     DB_N(rq->seller), DB_S(rq->name)))
 		return db_status(svc->db, "supply");
 	return first_row(svc->db, &rows, s);
@@ -45,30 +58,54 @@ static enum status read_named(struct service *svc, struct arena *a, const struct
 static enum status read_published(struct service *svc, struct arena *a, int64_t coupon, struct supply *s)
 {
 	struct db_rows rows;
-	if (db_query(svc->db, a, SUPPLY_COLUMNS "WHERE id = ? AND published = 1", &rows, DB_N(coupon)))
+	if (db_query(svc->db, a, SUPPLY_COLUMNS "WHERE c.id = ? AND c.published = 1", &rows, DB_N(coupon)))
 		return db_status(svc->db, "supply");
 	return first_row(svc->db, &rows, s);
 }
 
-/*
- * Raises the totals of the hub. Sold-out flags of epochs before the one it returns in o->epoch are not valid any more.
- */
-static enum status raise_hub(struct service *svc, struct arena *a, const struct supply *s, struct supply_opening *o)
+/* What supply.lua is told. */
+struct word {
+	struct supply_totals totals;
+	int64_t pay_by_ms; /* -1: as before */
+	int64_t epoch;     /* for which the caller has waited; 0: none */
+};
+
+static void put_word(struct redis_command *c, int64_t coupon, int64_t generation, const struct word *w)
+{
+	const struct supply_totals *t = &w->totals;
+	redis_script(c, &script_supply, 1);
+	key_put(c, KEY_HUB, coupon, 0);
+	fence_put(c, generation);
+	redis_put_int(c, t->amount);
+	redis_put_int(c, t->cancelled);
+	redis_put_int(c, t->final);
+	redis_put_int(c, t->final_cancelled);
+	redis_put_int(c, t->pays);
+	if (w->pay_by_ms < 0)
+		redis_put_text(c, "");
+	else
+		redis_put_int(c, w->pay_by_ms);
+	redis_put_int(c, w->epoch);
+}
+
+/* Raises the totals of the hub. Sold-out flags of epochs before o->epoch are not valid any more. */
+static enum status raise_hub(struct service *svc, struct arena *a, const struct supply *s, int64_t pay_by_ms,
+			     struct supply_opening *o)
 {
 	struct redis_command c;
 	const struct redis_reply *reply = NULL;
-	redis_script(&c, &script_supply, 1);
-	key_put(&c, KEY_HUB, s->coupon, 0);
-	fence_put(&c, s->generation);
-	redis_put_int(&c, s->amount);
-	redis_put_int(&c, s->cancelled);
+	put_word(&c, s->coupon, s->generation, &(struct word){ .totals = s->totals, .pay_by_ms = pay_by_ms });
 	stats_add(svc->stats, COUNT_scripts_total__supply, 1);
+	*o = (struct supply_opening){ .coupon = s->coupon, .generation = s->generation, .amount = s->totals.amount };
 	if (redis_call(svc->redis_sync, a, &c, &reply) != REDIS_ANSWER)
 		return STATUS_UNAVAILABLE;
 	o->epoch = redis_number_at(reply, 1);
 	o->wait_ms = redis_number_at(reply, 3) ? SOLD_OUT_NOTICE_MS : 0;
-	if (str_eq(redis_text_at(reply, 0), STR("OK")))
+	o->epoch_rose = redis_number_at(reply, 4) == 1;
+	if (str_eq(redis_text_at(reply, 0), STR("OK"))) {
+		FAULT(supply_told);
 		return STATUS_OK;
+	}
 	worklist_inspect(svc->redis_sync, s->coupon, s->segments);
 	return fence_read(redis_text_at(reply, 1), s->generation) == FENCE_SUSPECT ? STATUS_UNAVAILABLE : STATUS_FENCED;
 }
@@ -107,25 +144,17 @@ void supply_open(struct service *svc, struct arena *a, const struct supply_openi
 	struct redis_command c;
 	if (!o->epoch)
 		return;
-	redis_script(&c, &script_supply, 1);
-	key_put(&c, KEY_HUB, o->coupon, 0);
-	fence_put(&c, o->generation);
-	redis_put_int(&c, 0);
-	redis_put_int(&c, 0);
-	redis_put_int(&c, o->epoch);
+	put_word(&c, o->coupon, o->generation, &(struct word){ .pay_by_ms = -1, .epoch = o->epoch });
 	stats_add(svc->stats, COUNT_scripts_total__supply, 1);
 	redis_call(svc->redis_sync, a, &c, NULL);
 }
 
 static enum status put_on_sale(struct service *svc, struct arena *a, const struct supply *s, struct supply_opening *o)
 {
-	*o = (struct supply_opening){ .coupon = s->coupon, .generation = s->generation, .amount = s->amount };
-	enum status status = raise_hub(svc, a, s, o);
-	if (status != STATUS_OK)
-		return status;
-	FAULT(supply_told);
-	clear_flags(svc, s, o);
-	return STATUS_OK;
+	enum status status = raise_hub(svc, a, s, -1, o);
+	if (status == STATUS_OK)
+		clear_flags(svc, s, o);
+	return status;
 }
 
 static enum status check_open(struct service *svc, struct arena *a, const struct supply *s)
@@ -160,21 +189,23 @@ enum status supply_add(struct service *svc, struct arena *a, const struct supply
 	return status;
 }
 
-enum status supply_read_hub(struct service *svc, struct arena *a, int64_t coupon, int64_t *amount, int64_t *cancelled)
+/* Reads the hub's totals. Numbers that this service did not write are read as 0. */
+static enum status read_hub(struct service *svc, struct arena *a, int64_t coupon, struct supply_totals *t)
 {
+	static const char *const fields[] = { "amount", "cancelled", "final", "final_cancelled", "pays" };
+	int64_t *const numbers[] = { &t->amount, &t->cancelled, &t->final, &t->final_cancelled, &t->pays };
 	struct redis_command c;
 	const struct redis_reply *reply = NULL;
 	redis_command(&c, "HMGET");
 	key_put(&c, KEY_HUB, coupon, 0);
-	redis_put_text(&c, "amount");
-	redis_put_text(&c, "cancelled");
+	for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
+		redis_put_text(&c, fields[i]);
 	enum redis_outcome end = redis_call(svc->redis_sync, a, &c, &reply);
 	if (end != REDIS_ANSWER && end != REDIS_BROKEN)
 		return STATUS_UNAVAILABLE;
-	*amount = redis_number_at(reply, 0);
-	*cancelled = redis_number_at(reply, 1);
-	if (*amount < 0 || *amount > AMOUNT_MAX || *cancelled < 0 || *cancelled > AMOUNT_MAX)
-		*amount = *cancelled = 0; /* these numbers were not written by this service */
+	for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
+		if (!redis_number_in(redis_at(reply, i), 0, AMOUNT_MAX, numbers[i]))
+			*numbers[i] = 0;
 	return STATUS_OK;
 }
 
@@ -186,20 +217,69 @@ int supply_raise(struct service *svc, int64_t coupon, int64_t amount, int64_t ca
 		NULL, DB_N(amount), DB_N(cancelled), DB_N(coupon));
 }
 
+bool supply_knows(const struct supply_totals *hub, const struct supply_totals *totals)
+{
+	return hub->amount >= totals->amount && hub->cancelled >= totals->cancelled && hub->final >= totals->final &&
+	       hub->final_cancelled >= totals->final_cancelled && hub->pays >= totals->pays;
+}
+
 enum status supply_redo(struct service *svc, struct arena *a, int64_t coupon, struct supply_opening *o)
 {
 	struct supply s;
-	int64_t amount = 0, cancelled = 0;
+	struct supply_totals hub;
 	*o = (struct supply_opening){ .coupon = coupon };
 	enum status status = read_published(svc, a, coupon, &s);
 	if (status == STATUS_OK)
-		status = supply_read_hub(svc, a, coupon, &amount, &cancelled);
+		status = read_hub(svc, a, coupon, &hub);
 	if (status != STATUS_OK)
 		return status;
-	if ((amount > s.amount || cancelled > s.cancelled) && supply_raise(svc, coupon, amount, cancelled))
+	if ((hub.amount > s.totals.amount || hub.cancelled > s.totals.cancelled) &&
+	    supply_raise(svc, coupon, hub.amount, hub.cancelled))
 		return db_status(svc->db, "supply");
-	if (amount >= s.amount && cancelled >= s.cancelled)
+	if (supply_knows(&hub, &s.totals))
 		return STATUS_OK;
 	FAULT(supply_found);
 	return put_on_sale(svc, a, &s, o);
+}
+
+/* When the first unpaid order of the coupon is due; 0: there is none. */
+static int read_pay_by(struct service *svc, struct arena *a, int64_t coupon, int64_t *pay_by_ms)
+{
+	struct db_rows rows;
+	if (db_query(svc->db, a, "SELECT pay_by_ms FROM unpaid_orders WHERE coupon_id = ? ORDER BY pay_by_ms LIMIT 1",
+		     &rows, DB_N(coupon)))
+		return -1;
+	*pay_by_ms = rows.count ? db_row(&rows, 0)[0].number : 0;
+	return 0;
+}
+
+/* Whatever has changed since has set hub_told to 0 as well: every change of orders raises a total or `sold`. */
+static enum status note_told(struct service *svc, const struct supply *s)
+{
+	const struct supply_totals *t = &s->totals;
+	if (db_exec(svc->db,
+		    "UPDATE coupons SET hub_told = 1 WHERE id = ? AND amount = ? AND cancelled = ? AND final = ? AND "
+		    "final_cancelled = ? AND sold = ?",
+		    NULL, DB_N(s->coupon), DB_N(t->amount), DB_N(t->cancelled), DB_N(t->final),
+		    DB_N(t->final_cancelled), DB_N(s->sold)))
+		return db_status(svc->db, "supply");
+	return STATUS_OK;
+}
+
+enum status supply_tell(struct service *svc, struct arena *a, int64_t coupon, struct supply_opening *o)
+{
+	struct supply s;
+	int64_t pay_by_ms = 0;
+	*o = (struct supply_opening){ .coupon = coupon };
+	enum status status = read_published(svc, a, coupon, &s);
+	if (status != STATUS_OK)
+		return status;
+	if (read_pay_by(svc, a, coupon, &pay_by_ms))
+		return db_status(svc->db, "supply");
+	status = raise_hub(svc, a, &s, pay_by_ms, o);
+	if (status != STATUS_OK)
+		return status;
+	if (o->epoch_rose)
+		clear_flags(svc, &s, o);
+	return note_told(svc, &s);
 }

@@ -1,9 +1,9 @@
 /*
- * Adds units to a coupon that is on sale: in MySQL first, then at the hub; then the sold-out flags of the segments are
- * cleared. While a sold-out flag or notice is still valid, a claim may be refused because of it, so the hub grants no
- * unit before the last of them has run out. These functions do not wait for that: the caller waits, calls supply_open,
- * and only then acknowledges the units. If the caller dies before that, a worker waits as long and opens the sale
- * (stock/refill.c).
+ * Units that go on sale after the opening of a sale: a seller adds them, or orders that are over give them back. MySQL
+ * has them first, then the hub; then the sold-out flags of the segments are cleared. While a sold-out flag or notice is
+ * still valid, a claim may be refused because of it, so the hub grants no unit before the last of them has run out.
+ * These functions do not wait for that: the caller waits, calls supply_open, and only then acknowledges the units. If
+ * the caller dies before that, a worker waits as long and opens the sale (stock/refill.c).
  */
 #ifndef CATALOG_SUPPLY_H
 #define CATALOG_SUPPLY_H
@@ -13,7 +13,15 @@
 /* What is left to do after units were added: wait for wait_ms (0 to 1251), call supply_open, acknowledge the units. */
 struct supply_opening {
 	int64_t coupon, generation, epoch, wait_ms;
-	int64_t amount; /* the new total */
+	int64_t amount;  /* the new total */
+	bool epoch_rose; /* the coupon was sold out, and this call has ended that */
+};
+
+/* What MySQL tells the hub. None of these ever gets lower. */
+struct supply_totals {
+	int64_t amount, cancelled;      /* units put on sale; units given back by orders that are over */
+	int64_t final, final_cancelled; /* units that became final; of these, units that were given back */
+	int64_t pays;                   /* 1: an order that is not paid in time gives its unit back */
 };
 
 /* Units to be added to a coupon of the seller. */
@@ -37,14 +45,22 @@ enum status supply_add(struct service *svc, struct arena *a, const struct supply
 void supply_open(struct service *svc, struct arena *a, const struct supply_opening *o);
 
 /*
- * Raises the totals of MySQL and of the hub to the higher of both. They differ if a worker was killed after it had
- * changed MySQL, or if MySQL was restored from an older backup. The drainers' sweep calls this for each coupon. Sets *o
- * and returns as supply_add; STATUS_OK also when the totals are equal.
+ * Tells the hub the totals of MySQL, and when the next unpaid order is due; and notes that in MySQL (coupons.hub_told),
+ * unless something has changed meanwhile. Sets *o and returns as supply_add; where it fails, hub_told stays as it is.
+ * Where o->wait_ms is 0, nobody is refused any more because of a sold-out flag or notice from before the units came
+ * back. Safe to repeat. Blocks for MySQL and Redis.
+ */
+enum status supply_tell(struct service *svc, struct arena *a, int64_t coupon, struct supply_opening *o);
+
+/*
+ * Raises `amount` and `cancelled` of MySQL and all totals of the hub to the higher of both. They differ if a worker was
+ * killed after it had changed MySQL, or if MySQL was restored from an older backup. The drainers' sweep calls this for
+ * each coupon. Sets *o and returns as supply_add; STATUS_OK also when there is nothing to raise.
  */
 enum status supply_redo(struct service *svc, struct arena *a, int64_t coupon, struct supply_opening *o);
 
-/* Reads the hub's totals of units put on sale and given back; 0 without a hub. STATUS_OK, STATUS_UNAVAILABLE. */
-enum status supply_read_hub(struct service *svc, struct arena *a, int64_t coupon, int64_t *amount, int64_t *cancelled);
+/* Whether a hub with these totals has all that MySQL has. */
+bool supply_knows(const struct supply_totals *hub, const struct supply_totals *totals);
 
 /* Raises MySQL's totals to these; never lowers them. 0, or -1 as db_run. */
 int supply_raise(struct service *svc, int64_t coupon, int64_t amount, int64_t cancelled) MUST_CHECK;

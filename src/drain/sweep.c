@@ -40,9 +40,10 @@ struct sweep {
 /* A coupon of this step: what MySQL has of it, and how its hub compares. */
 struct look {
 	struct service *svc;
-	int64_t coupon, generation, amount, cancelled;
+	int64_t coupon, generation;
+	struct supply_totals totals;
 	bool is_sound;    /* the hub is open, and has the reports of all segments */
-	bool is_supplied; /* the hub has the units that MySQL has */
+	bool is_supplied; /* hub and MySQL have the same units, and the hub has the other totals */
 	bool is_away;     /* the hub's server does not answer */
 };
 
@@ -69,8 +70,8 @@ static int read_coupons(const struct sweep *s, struct arena *a, const struct wal
 {
 	return db_query(
 		s->svc->db, a,
-		"SELECT id, segments, generation, amount, cancelled FROM coupons WHERE id > ? AND published = 1 "
-		"ORDER BY id LIMIT ?",
+		"SELECT id, segments, generation, amount, cancelled, final, final_cancelled, pay_within_s FROM coupons "
+		"WHERE id > ? AND published = 1 ORDER BY id LIMIT ?",
 		rows, DB_N(w->after), DB_N(most));
 }
 
@@ -95,8 +96,7 @@ static bool add_coupon(struct sweep *s, const struct db_value *v, struct looks *
 	l->at[i] = (struct look){ .svc = s->svc,
 				  .coupon = v[0].number,
 				  .generation = v[2].number,
-				  .amount = v[3].number,
-				  .cancelled = v[4].number };
+				  .totals = { v[3].number, v[4].number, v[5].number, v[6].number, v[7].number > 0 } };
 	l->backlogs.at[i] = (struct backlog){ .coupon = v[0].number, .segments = (int)segments };
 	l->backlogs.count++;
 	return true;
@@ -139,12 +139,16 @@ static void on_hub(void *context, enum redis_outcome outcome, const struct redis
 	if (outcome != REDIS_ANSWER)
 		return;
 	l->is_sound = is_sound(l, hub);
-	l->is_supplied = redis_number_at(hub, 2) == l->amount && redis_number_at(hub, 3) == l->cancelled;
+	const struct supply_totals at_hub = { redis_number_at(hub, 2), redis_number_at(hub, 3), redis_number_at(hub, 4),
+					      redis_number_at(hub, 5), redis_number_at(hub, 6) };
+	l->is_supplied = supply_knows(&at_hub, &l->totals) && at_hub.amount == l->totals.amount &&
+			 at_hub.cancelled == l->totals.cancelled;
 }
 
 static void read_hubs(struct sweep *s, struct looks *l)
 {
-	static const char *const fields[] = { "fence", "heard", "amount", "cancelled" };
+	static const char *const fields[] = { "fence", "heard",           "amount", "cancelled",
+					      "final", "final_cancelled", "pays" };
 	for (int i = 0; i < l->backlogs.count; i++) {
 		struct redis_command c;
 		redis_command(&c, "HMGET");

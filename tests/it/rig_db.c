@@ -46,12 +46,14 @@ static const struct {
 	{ "SELECT id FROM users WHERE id = ? FOR UPDATE", change, 1 },
 	{ "UPDATE coupons SET published = 1", change, 0 },
 	{ "UPDATE coupons SET amount = amount + ?", add, 0 },
-	{ "SELECT id, generation, amount, cancelled, segments, ends_at_ms FROM coupons", change, 6 },
+	{ "SELECT c.id, c.generation, c.amount, c.cancelled, ", change, 10 },
 };
 
 static void put_row(struct arena *a, struct db_rows *rows, int columns)
 {
-	const int64_t coupon_row[] = { coupon.id, 1, coupon.amount, coupon.cancelled, coupon.segments, coupon.ends_ms };
+	const int64_t coupon_row[] = {
+		coupon.id, 1, coupon.amount, coupon.cancelled, 0, 0, 0, 0, coupon.ends_ms, coupon.segments
+	};
 	*rows = (struct db_rows){ .count = 1, .columns = columns };
 	struct db_value *values = arena_alloc(a, DB_COLUMNS * sizeof *values);
 	rows->values = values;

@@ -89,8 +89,8 @@ class Coupon:
         for i in range(segments):
             self.open_segment(i, each, starts, ends)
 
-    def open_hub(self, amount, each, extra=0, fence=FENCE):
-        return self.redis.run("open_hub", [HUB], fence, amount, self.segments, each, extra)
+    def open_hub(self, amount, each, extra=0, fence=FENCE, pays=0):
+        return self.redis.run("open_hub", [HUB], fence, amount, self.segments, each, extra, pays)
 
     def open_segment(self, i, units, starts=0, ends=0, fence=FENCE):
         return self.redis.run("open_segment", [self.key(i)], fence, starts, ends, units)
@@ -127,10 +127,17 @@ class Coupon:
         return self.redis.run("flag", [self.key(i)], fence, epoch, moment)
 
     def supply(self, amount, cancelled=0, fence=FENCE):
-        reply = self.redis.run("supply", [HUB], fence, amount, cancelled)
+        reply = self.tell(amount, cancelled, fence=fence)
         if self.at_once and self.redis("HGET", HUB, "opening") == "1":
             self.redis("HSET", HUB, "opening", 0)  # as if workers had forgotten already
-        return reply[:3]  # then whether it is opening
+        return reply[:3]  # then whether it is opening, and whether the epoch rose
+
+    def tell(self, amount, cancelled=0, final=0, final_cancelled=0, pays=0, pay_by="", waited=0, fence=FENCE):
+        return self.redis.run("supply", [HUB], fence, amount, cancelled, final, final_cancelled, pays, pay_by, waited)
+
+    def release(self, i, *orders, fence=FENCE):
+        """Each of them: user, number, 1 for an entry that stays."""
+        return self.redis.run("release", [self.key(i), self.key(i, "o")], fence, *(word for order in orders for word in order))
 
     def hub(self):
         return self.fields(HUB)
@@ -167,7 +174,7 @@ def unchanged(coupon, call, wanted):
 def opening(redis):
     c = Coupon(redis, 100, 3, each=10)
     same(c.hub(), {"fence": FENCE, "amount": 100, "withdrawn": 0, "cancelled": 0, "final": 0, "final_cancelled": 0,
-                   "segments": 3, "avail": 70, "empty": "000", "heard": "111", "sold_out": 0, "epoch": 0, "term": 0,
+                   "pays": 0, "pay_by": 0, "segments": 3, "avail": 70, "empty": "000", "heard": "111", "sold_out": 0, "epoch": 0, "term": 0,
                    "G0": 10, "G1": 10, "G2": 10, "R0": 0, "R1": 0, "R2": 0, "B0": 0, "B1": 0, "B2": 0}, "hub")
     same(c.segment(1), {"fence": FENCE, "state": "open", "t0": 0, "t1": 0, "left": 10, "sold": 0, "last": 0, "base": 0,
                         "term": 0, "I": 10, "O": 0, "epoch": 0, "until": 0}, "segment")
@@ -366,7 +373,7 @@ def fenced(redis):
     c = Coupon(redis, 100, 2, each=10)
     calls = [lambda: c.claim(0, 42, fence=OTHER), lambda: c.claim(0, 0, 50, 0, fence=OTHER), lambda: c.debit(0, fence=OTHER),
              lambda: c.exchange(0, 10, 0, 0, 1, fence=OTHER), lambda: c.flag(0, 1, FOREVER, fence=OTHER),
-             lambda: c.supply(200, fence=OTHER)]
+             lambda: c.supply(200, fence=OTHER), lambda: c.release(0, (42, 1, 0), fence=OTHER)]
     for call in calls:
         unchanged(c, call, ["FENCED", FENCE])
     redis("HSET", c.key(0), "fence", "2:5@")  # in doubt
@@ -541,11 +548,67 @@ def supplies(redis):
         unchanged(c, lambda: c.exchange(0, 12, 0, 0, 1, 64, *waited), ["LATER", 2])
     same(c.exchange(0, 12, 0, 0, 1, 64, "", 2), ["GRANT", 15, 0, 0, 0], "to a worker that has waited for this opening")
     same(c.exchange(0, 15, 0, 0, 1)[:2], ["SOLDOUT", 3], "and sold")
-    same(c.redis.run("supply", [HUB], FENCE, 14, 2), ["OK", 4, 1, 1], "one more")
+    same(c.tell(14, 2), ["OK", 4, 1, 1, 1], "one more")
     for waited in (0, 2, 3):
-        unchanged(c, lambda: c.redis.run("supply", [HUB], FENCE, 0, 0, waited), ["OK", 4, 0, 1])
-    same(c.redis.run("supply", [HUB], FENCE, 0, 0, 4), ["OK", 4, 0, 0], "the supplier has waited")
+        unchanged(c, lambda: c.tell(0, waited=waited), ["OK", 4, 0, 1, 0])
+    same(c.tell(0, waited=4), ["OK", 4, 0, 0, 0], "the supplier has waited")
     same(c.exchange(0, 15, 0, 0, 1), ["GRANT", 16, 0, 0, 0], "for all")
+
+
+@case("what else MySQL counts: totals that never get lower, a moment that is the last one told")
+def other_totals(redis):
+    c = Coupon(redis, 10, 1, each=5)
+    read = lambda: redis("HMGET", HUB, "final", "final_cancelled", "pays", "pay_by")
+    same(c.tell(10, 0, 3, 1, 1, 5000), ["OK", 0, 0, 0, 0], "nothing new on sale")
+    same(read(), ["3", "1", "1", "5000"], "told")
+    unchanged(c, lambda: c.tell(10, 0, 2, 0, 0), ["OK", 0, 0, 0, 0])
+    same(c.tell(10, 1, 4, 1, 0, 4000), ["OK", 0, 1, 0, 0], "a unit came back")
+    same(read(), ["4", "1", "1", "4000"], "told")
+    redis("HDEL", HUB, "pays", "pay_by")  # a hub of an earlier program
+    same(c.tell(10, 1, 4, 1, 1), ["OK", 0, 0, 0, 0], "told again")
+    same(read(), ["4", "1", "1", None], "told")
+
+
+@case("an order that is over is released: its customer may claim again; only by its number, once, and where the fence is open")
+def releases(redis):
+    c = Coupon(redis, 10, 2, each=5)
+    for user in (41, 42, 43):
+        c.claim(0, user)
+    same(c.release(0, (42, 2, 0), (43, 3, 0)), ["OK", 2], "two")
+    same(redis("HGETALL", c.key(0, "o")), ["41", "1"], "owners")
+    same(c.segment(0)["unowned"], 2, "units without an owner")
+    same(c.claim(0, 42)[:2], ["WON", 4], "a new order")
+    unchanged(c, lambda: c.release(0, (42, 2, 0), (43, 3, 1), (44, 1, 0)), ["OK", 0])
+    same(c.release(0, (42, 4, 0), (42, 4, 0)), ["OK", 1], "named twice")
+    same(c.segment(0)["unowned"], 3, "units without an owner")
+    unchanged(c, lambda: c.release(0), ["OK", 0])
+    redis("HSET", c.key(0), "fence", DOUBT)
+    unchanged(c, lambda: c.release(0, (41, 1, 0)), ["FENCED", DOUBT])
+
+
+@case("a customer whose orders ended too often: the entry stays, and no claim changes it")
+def tombstones(redis):
+    c = Coupon(redis, 10, 1, each=5)
+    c.claim(0, 42)
+    same(c.release(0, (42, 1, 1)), ["OK", 1], "released")
+    same(redis("HGETALL", c.key(0, "o")), ["42", "-1"], "owners")
+    unchanged(c, lambda: c.release(0, (42, 1, 1), (42, 1, 0)), ["OK", 0])
+    unchanged(c, lambda: c.claim(0, 42), ["MINE", -1])
+    same(c.release(0, (42, -1, 0)), ["OK", 1], "an operator lifts it")
+    same(c.claim(0, 42)[:2], ["WON", 2], "a new order")
+
+
+@case("all released: the owners that are missing were not lost")
+def all_released(redis):
+    c = Coupon(redis, 10, 1, each=5)
+    for user in (41, 42):
+        c.claim(0, user)
+    c.release(0, (41, 1, 0), (42, 2, 0))
+    same(redis("EXISTS", c.key(0, "o")), 0, "no owners")
+    same(redis.run("winners", [c.key(0), c.key(0, "o")], FENCE, 0, 10), ["OK", "0"], "winners")
+    same(c.claim(0, 43)[:2], ["WON", 3], "a claim")
+    redis("DEL", c.key(0, "o"))
+    same(c.claim(0, 44), ["FENCED", DOUBT], "these were lost")
 
 
 # Lists
@@ -826,8 +889,8 @@ def terms(redis):
     c.doubt("hub")
     same((c.term(most), c.hub()["epoch"], c.hub()["heard"]), (["OK", most << 20], most << 20, "0" * 256), "the highest")
     unchanged(c, lambda: c.term(most + 1), ["FENCED", FENCE])
-    same(c.redis.run("supply", [HUB], FENCE, 10, 0), ["OK", most << 20, 0, 1], "opening")
-    same(c.redis.run("supply", [HUB], FENCE, 10, 0, most << 20), ["OK", most << 20, 0, 0], "somebody has waited")
+    same(c.tell(10), ["OK", most << 20, 0, 1, 0], "opening")
+    same(c.tell(10, waited=most << 20), ["OK", most << 20, 0, 0, 0], "somebody has waited")
     redis("DEL", HUB)
     unchanged(c, lambda: c.term(9), ["FENCED", None])
 
@@ -873,7 +936,7 @@ def admissions_of_sold_out(redis):
     same(c.exchange(0, 1, 0, 0, 1, 64, "1 1 0 0 0 0")[:2], ["SOLDOUT", 1], "sold out")
     same(c.admit(0, BASE, 0, 0, 0), ["OK", 1, 0, 0, 2, 1], "admitted")
     unchanged(c, lambda: c.admit(0, BASE, 0, 0, 0), ["OK", 1, 0, 0, 2, 1])
-    same(c.redis.run("supply", [HUB], FENCE, 2, 0, 2), ["OK", 2, 0, 0], "somebody has waited")
+    same(c.tell(2, waited=2), ["OK", 2, 0, 0, 0], "somebody has waited")
     same(c.admit(0, 2 * BASE, 0, 0, 0), ["OK", 1, 0, 0, 2, 0], "admitted once more")
 
 

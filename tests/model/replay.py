@@ -39,13 +39,13 @@ BROKEN = (
     ("a credit keeps the flag", "claim", ", 'until', 0)", ")"),
     ("no look for the owner", "claim", "if mine then", "if false then"),
     ("one unit is kept", "debit", "local units = left\n", "local units = math.max(1, left - 1)\n"),
-    ("the epoch stays", "supply", "epoch = epoch + 1", "epoch = epoch"),
+    ("the epoch stays", "supply", "epoch, rose = epoch + 1, 1", "rose = 1"),
     ("grants before sold-out notices have expired", "exchange", "tonumber(ARGV[11]) ~= epoch", "false"),
     ("no wait for an opening counts", "exchange", "tonumber(ARGV[11]) ~= epoch", "true"),
     ("a wait for an earlier opening counts", "exchange", "tonumber(ARGV[11]) ~= epoch", "not tonumber(ARGV[11])"),
-    ("the supplier's wait does not count", "supply", " and tonumber(ARGV[4]) ~= epoch", ""),
-    ("the hub does not keep that it is opening", "supply", "    opening = true\n", ""),
-    ("a late total counts", "supply", "math.max(tonumber(h[2]), tonumber(ARGV[2]))", "tonumber(ARGV[2])"),
+    ("the supplier's wait does not count", "supply", " and tonumber(ARGV[8]) ~= epoch", ""),
+    ("the hub does not keep that it is opening", "supply", "opening = opening or sold_out == '1'", ""),
+    ("a late total counts", "supply", "if told > had then", "if told ~= had then"),
 )
 
 
@@ -59,7 +59,7 @@ class Replay(real.Trace):
     def __init__(self, redis, shas, sale):
         super().__init__(redis, shas, sale)
         self.clock = 0
-        redis.all([self.fenced("open_hub", [self.hub], sale["amount"], sale["segments"], sale["each"], sale["extra"])])
+        redis.all([self.fenced("open_hub", [self.hub], sale["amount"], sale["segments"], sale["each"], sale["extra"], 0)])
         if not sale["opening"]:
             redis.all([self.open_segment(i, sale["each"] + (i < sale["extra"])) for i in range(sale["segments"])])
 
@@ -105,7 +105,7 @@ class Replay(real.Trace):
         return self.fenced("flag", self.keys(at)[:1], epoch, self.moment(until))
 
     def supply(self, _, amount, cancelled, waited):
-        return self.fenced("supply", [self.hub], amount, cancelled, waited)
+        return self.fenced("supply", [self.hub], amount, cancelled, 0, 0, 0, "", waited)
 
     def tick(self, step):
         """The leases move, not the clock."""

@@ -226,6 +226,7 @@ struct reply supply_lua(struct state *s, int amount, int cancelled, int waited)
 	int units = amount + cancelled - h->amount - h->cancelled;
 	if (!keeps(SUPPLY_AMOUNTS))
 		units = 1;
+	bool rose = units > 0 && h->sold_out;
 	if (ends_opening(h, waited))
 		h->opening = 0;
 	if (units > 0) {
@@ -238,5 +239,5 @@ struct reply supply_lua(struct state *s, int amount, int cancelled, int waited)
 		h->avail += units;
 		h->sold_out = 0;
 	}
-	return REPLY(OK, h->epoch, units, h->opening);
+	return REPLY(OK, h->epoch, units, h->opening, rose);
 }

@@ -81,7 +81,7 @@ class Replay(real.Trace):
     def __init__(self, redis, shas, sale):
         super().__init__(redis, shas, sale)
         self.before, self.copies, self.job, self.others = sale["state"], {}, None, []
-        self.run("open_hub", [self.hub], fence(0), sale["units"], self.segments, 0, 0)
+        self.run("open_hub", [self.hub], fence(0), sale["units"], self.segments, 0, 0, 0)
         for i, units in enumerate(sale["first"]):
             self.run("open_segment", self.keys(i)[:1], fence(0), 0, 0, units)
             self.all([("HINCRBY", self.hub, f"G{i}", units), ("HINCRBY", self.hub, "avail", -units)])
