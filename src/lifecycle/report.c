@@ -1,0 +1,320 @@
+#include "lifecycle/report.h"
+
+#include "host/fault.h"
+#include "host/log.h"
+#include "lifecycle/attempt.h"
+
+struct reporting {
+	struct service *svc;
+	struct arena *arena;
+	struct report *report;
+	int64_t now_ms;
+	struct order_row row; /* status ORDER_LOST: there is none */
+	struct terms terms;
+};
+
+static int add_event(const struct reporting *g, enum event_kind kind, struct str reason, struct str source)
+{
+	const struct report *r = g->report;
+	const struct event e = { r->order, kind, r->actor, g->now_ms, reason, source };
+	if (event_add(g->svc, &e))
+		return -1;
+	FAULT(life_event);
+	return 0;
+}
+
+/* An order that becomes paid */
+
+/* `from` is the status that the locked row has. The totals of the coupon are written last, by count_final. */
+static int set_paid(struct service *svc, const struct order_number *n, const struct order_row *row)
+{
+	int64_t changed = 0;
+	if (db_exec(svc->db,
+		    "UPDATE orders SET status = ? WHERE coupon_id = ? AND segment = ? AND seq = ? AND status = ?",
+		    &changed, DB_N(ORDER_PAID), DB_N(n->coupon), DB_N(n->segment), DB_N(n->sequence),
+		    DB_N(row->status)) ||
+	    changed != 1)
+		return -1;
+	FAULT(life_paid);
+	if (row->status == ORDER_PENDING &&
+	    db_exec(svc->db,
+		    "DELETE FROM unpaid_orders WHERE coupon_id = ? AND pay_by_ms = ? AND segment = ? AND seq = ?", NULL,
+		    DB_N(n->coupon), DB_N(row->pay_by_ms), DB_N(n->segment), DB_N(n->sequence)))
+		return -1;
+	FAULT(life_not_unpaid);
+	return 0;
+}
+
+static int count_final(struct service *svc, int64_t coupon, const struct terms *t)
+{
+	if (!t->must_pay)
+		return 0;
+	if (db_exec(svc->db, "UPDATE coupons SET final = final + 1, hub_told = 0 WHERE id = ?", NULL, DB_N(coupon)))
+		return -1;
+	FAULT(life_counted);
+	return 0;
+}
+
+/* Payments */
+
+static bool is_payable(enum order_status s)
+{
+	return s == ORDER_PENDING || s == ORDER_CONFIRMED;
+}
+
+static bool is_over(enum order_status s)
+{
+	return s == ORDER_CANCELLED || s == ORDER_EXPIRED;
+}
+
+/* NULL, or why this payment is not one of the price. */
+static const char *wrong_amount(const struct reporting *g)
+{
+	const struct report *r = g->report;
+	const struct terms *t = &g->terms;
+	if (r->amount == t->price && (!t->price || str_eq(r->currency, t->currency)))
+		return NULL;
+	return arena_printf(g->arena, "payment %.*s is of %lld %.*s, the price is %lld %.*s", (int)r->payment.n,
+			    r->payment.p, (long long)r->amount, (int)r->currency.n, r->currency.p, (long long)t->price,
+			    (int)t->currency.n, t->currency.p);
+}
+
+static const char *refusal(const struct reporting *g)
+{
+	const char *wrong = wrong_amount(g);
+	enum order_status s = g->row.status;
+	if (wrong || is_payable(s))
+		return wrong;
+	return arena_printf(g->arena, "payment %.*s came when the order was %s", (int)g->report->payment.n,
+			    g->report->payment.p, s == ORDER_LOST ? "lost" : order_status_text(s));
+}
+
+static struct payment new_payment(const struct reporting *g, const char *refused)
+{
+	const struct report *r = g->report;
+	struct payment p = {
+		.id = r->payment, .order = r->order, .amount = r->amount, .currency = r->currency, .at_ms = g->now_ms
+	};
+	if (!refused)
+		p.pays = r->order;
+	else
+		p.late = is_over(g->row.status) && g->terms.late_payment && !wrong_amount(g);
+	return p;
+}
+
+/* Refunds may have come before their payment. One that has its money back takes no unit. */
+static int record_payment(const struct reporting *g, const struct payment *p)
+{
+	if (payment_insert(g->svc, p))
+		return -1;
+	FAULT(life_recorded);
+	return payment_sum_refunds(g->svc, p->id);
+}
+
+static enum status take_payment(struct reporting *g)
+{
+	const char *refused = refusal(g);
+	struct payment p = new_payment(g, refused);
+	int failed = record_payment(g, &p);
+	if (!failed && p.pays.sequence)
+		failed = set_paid(g->svc, &p.order, &g->row) || add_event(g, EVENT_PAID, STR(""), STR("")) ||
+			 count_final(g->svc, p.order.coupon, &g->terms);
+	else if (!failed && !p.late)
+		failed = add_event(g, EVENT_PAYMENT_REFUSED, str_of(refused), STR(""));
+	if (!failed && p.pays.sequence)
+		g->row.status = ORDER_PAID;
+	return failed ? STATUS_INTERNAL : STATUS_OK;
+}
+
+static void compare(const struct report *r, const struct payment *p)
+{
+	bool same_order = r->order.coupon == p->order.coupon && r->order.segment == p->order.segment &&
+			  r->order.sequence == p->order.sequence;
+	if (!same_order || (r->kind == REPORT_PAID && (r->amount != p->amount || !str_eq(r->currency, p->currency))))
+		log_warn_limited("payment_differs", LOG_STR("payment", r->payment), LOG_STR("message", r->source),
+				 LOG_INT("amount", r->amount), LOG_INT("recorded", p->amount),
+				 LOG_INT("coupon", r->order.coupon), LOG_INT("sequence", r->order.sequence));
+}
+
+/* Sets the outcome from the row of the payment, which may have been recorded long ago. */
+static enum status conclude(struct reporting *g)
+{
+	struct payment p;
+	bool found;
+	if (payment_lock(g->svc, g->arena, g->report->payment, &p, &found))
+		return STATUS_INTERNAL;
+	g->report->outcome = found ? payment_text(&p) : "refunded";
+	if (found)
+		compare(g->report, &p);
+	return STATUS_OK;
+}
+
+static enum status report_paid(struct reporting *g)
+{
+	struct payment p;
+	bool known;
+	if (payment_lock(g->svc, g->arena, g->report->payment, &p, &known))
+		return STATUS_INTERNAL;
+	enum status s = known ? STATUS_OK : take_payment(g);
+	return s == STATUS_OK ? conclude(g) : s;
+}
+
+/* Refunds and failures */
+
+static enum status report_refunded(struct reporting *g)
+{
+	const struct report *r = g->report;
+	const struct refund refund = { r->refund, r->payment, r->amount, r->currency, g->now_ms };
+	const char *reason = arena_printf(g->arena, "%lld %.*s of payment %.*s", (long long)r->amount,
+					  (int)r->currency.n, r->currency.p, (int)r->payment.n, r->payment.p);
+	bool is_new;
+	if (payment_insert_refund(g->svc, &refund, &is_new))
+		return STATUS_INTERNAL;
+	FAULT(life_recorded);
+	if (payment_sum_refunds(g->svc, r->payment) ||
+	    (is_new && add_event(g, EVENT_REFUNDED, str_of(reason), STR(""))))
+		return STATUS_INTERNAL;
+	return conclude(g);
+}
+
+static enum status report_failed(struct reporting *g)
+{
+	const struct report *r = g->report;
+	const char *reason =
+		r->payment.n ? arena_printf(g->arena, "payment %.*s", (int)r->payment.n, r->payment.p) : "";
+	g->report->outcome = "failed";
+	return add_event(g, EVENT_PAYMENT_FAILED, str_of(reason), r->source) ? STATUS_INTERNAL : STATUS_OK;
+}
+
+/*
+ * Locks the order's row. Reports about an order without a row lock the coupon's row instead, so that a payment and its
+ * refund come one after the other there, too.
+ */
+static enum status lock(struct reporting *g)
+{
+	struct db_rows rows;
+	enum status s = order_row_lock(g->svc, g->arena, &g->report->order, &g->row);
+	if (s != STATUS_PENDING || !g->report->lacks_row)
+		return s;
+	g->row = (struct order_row){ .status = ORDER_LOST };
+	return db_query(g->svc->db, g->arena, "SELECT id FROM coupons WHERE id = ? FOR UPDATE", &rows,
+			DB_N(g->report->order.coupon))
+		       ? STATUS_INTERNAL
+		       : STATUS_OK;
+}
+
+static enum status report_once(struct service *svc, struct arena *a, void *context)
+{
+	static enum status (*const steps[])(struct reporting *) = {
+		[REPORT_PAID] = report_paid,
+		[REPORT_FAILED] = report_failed,
+		[REPORT_REFUNDED] = report_refunded,
+	};
+	struct reporting *g = context;
+	enum status s = lock(g);
+	if (s == STATUS_OK)
+		s = terms_read(svc, a, g->report->order.coupon, &g->terms);
+	if (s == STATUS_OK)
+		s = steps[g->report->kind](g);
+	g->report->status = g->row.status;
+	return s;
+}
+
+enum status order_report(struct service *svc, struct arena *a, struct report *r)
+{
+	struct reporting g = { svc, a, r, attempt_clock_ms(svc, a), { 0 }, { 0 } };
+	return attempt(svc, a, "payment", report_once, &g);
+}
+
+/* Late payments */
+
+struct settling {
+	const struct payment *late;
+	struct order_number order; /* that it is to pay; sequence 0: none */
+	struct str reason;
+	int64_t now_ms;
+};
+
+static enum status check_payable(const struct order_row *row, int64_t customer)
+{
+	if (row->user != customer)
+		return STATUS_NO_SUCH_ORDER;
+	return row->status == ORDER_PAID        ? STATUS_ALREADY_PAID
+	       : row->status == ORDER_CANCELLED ? STATUS_ALREADY_CANCELLED
+	       : row->status == ORDER_EXPIRED   ? STATUS_ALREADY_EXPIRED
+						: STATUS_OK;
+}
+
+static enum status read_customer(struct service *svc, struct arena *a, const struct order_number *n, int64_t *user)
+{
+	struct db_rows rows;
+	if (db_query(svc->db, a, "SELECT user_id FROM orders WHERE coupon_id = ? AND segment = ? AND seq = ?", &rows,
+		     DB_N(n->coupon), DB_N(n->segment), DB_N(n->sequence)))
+		return STATUS_INTERNAL;
+	*user = rows.count ? db_row(&rows, 0)->number : 0;
+	return rows.count ? STATUS_OK : STATUS_NO_SUCH_ORDER;
+}
+
+static int write_paid_late(struct service *svc, const struct settling *g, const struct order_row *row,
+			   const struct terms *t)
+{
+	char text[ORDER_NUMBER_TEXT];
+	struct str number = order_number_text(text, g->order.coupon, g->order.segment, g->order.sequence);
+	const struct event paid = { g->order, EVENT_PAID, ACTOR_SERVICE, g->now_ms, STR(""), STR("") };
+	const struct event late = { g->late->order, EVENT_PAID_LATE, ACTOR_SERVICE, g->now_ms, number, STR("") };
+	return set_paid(svc, &g->order, row) || event_add(svc, &paid) || event_add(svc, &late) ||
+			       count_final(svc, g->order.coupon, t)
+		       ? -1
+		       : 0;
+}
+
+static enum status pay_late_once(struct service *svc, struct arena *a, void *context)
+{
+	const struct settling *g = context;
+	struct order_row row;
+	struct terms terms;
+	int64_t customer;
+	bool was_late = false;
+	enum status s = order_row_lock(svc, a, &g->order, &row);
+	if (s == STATUS_OK)
+		s = terms_read(svc, a, g->order.coupon, &terms);
+	if (s == STATUS_OK)
+		s = read_customer(svc, a, &g->late->order, &customer);
+	if (s != STATUS_OK)
+		return s;
+	if (payment_settle_late(svc, g->late->id, &g->order, &was_late))
+		return STATUS_INTERNAL;
+	if (!was_late)
+		return STATUS_OK;
+	FAULT(life_recorded);
+	s = check_payable(&row, customer);
+	if (s != STATUS_OK)
+		return s;
+	return write_paid_late(svc, g, &row, &terms) ? STATUS_INTERNAL : STATUS_OK;
+}
+
+enum status order_pay_late(struct service *svc, struct arena *a, const struct payment *late,
+			   const struct order_number *order)
+{
+	struct settling g = { late, *order, STR(""), attempt_clock_ms(svc, a) };
+	return attempt(svc, a, "late payment", pay_late_once, &g);
+}
+
+static enum status refuse_late_once(struct service *svc, struct arena *a, void *context)
+{
+	const struct settling *g = context;
+	const struct event refused = { g->late->order, EVENT_PAYMENT_REFUSED, ACTOR_SERVICE, g->now_ms, g->reason,
+				       STR("") };
+	bool was_late = false;
+	(void)a;
+	if (payment_settle_late(svc, g->late->id, &g->order, &was_late))
+		return STATUS_INTERNAL;
+	FAULT(life_recorded);
+	return was_late && event_add(svc, &refused) ? STATUS_INTERNAL : STATUS_OK;
+}
+
+enum status order_refuse_late(struct service *svc, struct arena *a, const struct payment *late, struct str reason)
+{
+	struct settling g = { late, { 0 }, reason, attempt_clock_ms(svc, a) };
+	return attempt(svc, a, "late payment", refuse_late_once, &g);
+}
