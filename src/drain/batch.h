@@ -57,10 +57,11 @@ struct batch {
 	struct order_record *records;
 	int count, capacity;
 
-	bool coupon_exists; /* in MySQL; false also while MySQL was not asked */
-	bool stray;         /* MySQL does not have the coupon: it gets closed, and its orders stay on their lists */
-	bool replaced;      /* a segment has another base than its cursor: the coupon must be inspected */
-	bool away;          /* a list could not be read: its orders wait, and those of the other lists are moved */
+	bool coupon_exists;   /* in MySQL; false also while MySQL was not asked */
+	int64_t pay_within_s; /* of the coupon, when it exists */
+	bool stray;           /* MySQL does not have the coupon: it gets closed, and its orders stay on their lists */
+	bool replaced;        /* a segment has another base than its cursor: the coupon must be inspected */
+	bool away;            /* a list could not be read: its orders wait, and those of the other lists are moved */
 	int committed, dead;
 	int64_t oldest_ms; /* when the oldest order of the batch was claimed; 0: the batch is empty */
 };

@@ -24,9 +24,10 @@ int transaction_find_coupon(struct batch *b)
 	struct db_rows rows;
 	if (b->coupon_exists)
 		return 0;
-	if (db_query(b->svc->db, b->arena, "SELECT 1 FROM coupons WHERE id = ?", &rows, DB_N(b->coupon)))
+	if (db_query(b->svc->db, b->arena, "SELECT pay_within_s FROM coupons WHERE id = ?", &rows, DB_N(b->coupon)))
 		return -1;
 	b->coupon_exists = rows.count > 0;
+	b->pay_within_s = rows.count ? db_row(&rows, 0)->number : 0;
 	b->stray = !b->coupon_exists;
 	return b->coupon_exists ? 0 : -1;
 }
@@ -50,8 +51,6 @@ static int take_cursor(struct transaction *t, int i)
 	s->next = s->cursor.next;
 	if (!s->waits)
 		return 0;
-	if (!s->cursor.exists && transaction_find_coupon(b))
-		return -1;
 	s->skip = s->base != s->cursor.base;
 	b->replaced |= s->skip;
 	return s->cursor.exists || s->skip ? 0 : insert_cursor(t, i);
@@ -61,7 +60,7 @@ static int lock_cursors(struct transaction *t)
 {
 	struct batch *b = t->batch;
 	struct cursor *cursors = arena_alloc(b->arena, (size_t)b->segments * sizeof *cursors);
-	if (cursors_lock(b->svc, b->arena, b->coupon, b->segments, cursors))
+	if (cursors_lock(b->svc, b->arena, b->coupon, b->segments, cursors) || transaction_find_coupon(b))
 		return -1;
 	for (int i = 0; i < b->segments; i++) {
 		b->segment[i].cursor = cursors[i];
@@ -154,7 +153,7 @@ static int insert_orders(struct transaction *t)
 	for (int i = 0; i < t->count; i++)
 		if (t->decisions[i].fate != FATE_NAME)
 			orders[n++] = t->decisions[i].record;
-	return order_insert(b->svc, b->arena, b->coupon, orders, n);
+	return order_insert(b->svc, b->arena, &(struct order_rows){ b->coupon, b->pay_within_s, orders, n });
 }
 
 static int put_letter(struct transaction *t, const struct order_record *r, const char *reason)
@@ -228,14 +227,13 @@ static int write_decisions(struct transaction *t)
 static int count_sold(struct transaction *t)
 {
 	struct batch *b = t->batch;
-	int64_t changed = 0;
+	bool counted;
 	if (!t->orders)
 		return 0;
-	if (db_exec(b->svc->db, "UPDATE coupons SET sold = sold + ? WHERE id = ? AND sold + ? <= amount", &changed,
-		    DB_N(t->orders), DB_N(b->coupon), DB_N(t->orders)))
+	if (order_count_sold(b->svc, b->coupon, t->orders, &counted))
 		return -1;
 	FAULT(drain_counted);
-	t->oversold = changed != 1;
+	t->oversold = !counted;
 	return t->oversold ? -1 : 0;
 }
 

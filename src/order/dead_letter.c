@@ -12,7 +12,7 @@
 
 #define COLUMNS                                                                                                        \
 	"d.id, d.coupon_id, d.seq, d.segment, d.state, d.at_ms, d.ended_at_ms, d.record, d.reason, d.end_reason, "     \
-	"u.name, c.name"
+	"u.name, c.name, c.pay_within_s"
 
 static int read_row(struct db *db, const struct db_value *v, struct dead_letter *d)
 {
@@ -30,7 +30,8 @@ static int read_row(struct db *db, const struct db_value *v, struct dead_letter 
 				   .reason = v[8].text,
 				   .end_reason = v[9].text,
 				   .seller_name = v[10].text,
-				   .coupon_name = v[11].text };
+				   .coupon_name = v[11].text,
+				   .pay_within_s = v[12].number };
 	return 0;
 }
 
@@ -160,17 +161,15 @@ static enum status check_owner(struct service *svc, struct arena *a, const struc
 static int insert_order(struct service *svc, struct arena *a, const struct dead_letter *d, const struct order_record *r,
 			const char **refusal)
 {
-	int64_t changed = 0;
-	int result = order_insert(svc, a, d->coupon, &r, 1);
-	if (!result)
-		result = db_exec(svc->db, "UPDATE coupons SET sold = sold + 1 WHERE id = ? AND sold + 1 <= amount",
-				 &changed, DB_N(d->coupon));
-	if (!result && !changed)
+	bool counted = false;
+	int result = order_insert(svc, a, &(struct order_rows){ d->coupon, d->pay_within_s, &r, 1 }) ||
+		     order_count_sold(svc, d->coupon, 1, &counted);
+	if (!result && !counted)
 		*refusal = "MySQL counts as many orders as there are units";
 	enum db_failure f = db_failure(svc->db);
 	if (result && (f == DB_DUPLICATE || f == DB_DATA))
 		*refusal = arena_printf(a, "%.200s", db_error(svc->db));
-	return result || !changed ? -1 : 0;
+	return result || !counted ? -1 : 0;
 }
 
 enum status dead_letter_retry(struct service *svc, struct arena *a, int64_t id, const char **refusal)

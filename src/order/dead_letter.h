@@ -36,6 +36,7 @@ struct dead_letter {
 	int64_t at_ms, ended_ms; /* ended_ms: 0 while the letter is open */
 	struct str record, reason, end_reason;
 	struct str seller_name, coupon_name; /* empty when MySQL does not have the coupon */
+	int64_t pay_within_s;                /* of the coupon */
 };
 
 /* A page: the next `limit` letters after an id, oldest first; only the open ones unless `all`. */

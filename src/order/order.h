@@ -7,21 +7,10 @@
 
 #include "account/token.h"
 #include "base/arena.h"
+#include "order/order_status.h"
 #include "sale/coupon.h"
 #include "sale/service.h"
 #include "sale/status.h"
-
-/* The numbers from ORDER_PENDING to ORDER_CONFIRMED are those of the column `status`. */
-enum order_status {
-	ORDER_QUEUED,
-	ORDER_PENDING,
-	ORDER_PAID,
-	ORDER_CANCELLED,
-	ORDER_EXPIRED,
-	ORDER_CONFIRMED,
-	ORDER_FAILED, /* MySQL refused the order */
-	ORDER_LOST    /* the servers that had the order lost it */
-};
 
 struct order {
 	int64_t coupon, sequence, user, seller;

@@ -6,12 +6,27 @@
 #include "sale/order_record.h"
 #include "sale/service.h"
 
+/* Orders of one coupon. */
+struct order_rows {
+	int64_t coupon;
+	int64_t pay_within_s; /* of the coupon; 0: no payment is asked for */
+	const struct order_record *const *records;
+	int count;
+};
+
 /*
- * Inserts a pending order for each record of a coupon, in the caller's transaction. The caller counts the units as
- * sold. 0; -1: the database has failed, for example with DB_DUPLICATE when the number or the customer has an order
- * already. Blocks.
+ * Inserts an order for each record, in the caller's transaction: it is confirmed, or it is pending until its payment.
+ * It may be paid until pay_within_s after its claim; when its row comes late, the customer still has a minute from now
+ * by the clock of this host, or pay_within_s if that is shorter. 0; -1: the database has failed, for example with
+ * DB_DUPLICATE when the number or the customer has an order already. Blocks.
  */
-int order_insert(struct service *svc, struct arena *a, int64_t coupon, const struct order_record *const *records,
-		 int count) MUST_CHECK;
+int order_insert(struct service *svc, struct arena *a, const struct order_rows *rows) MUST_CHECK;
+
+/*
+ * Counts as sold what order_insert has inserted, in the same transaction, and marks that the hub must be told when the
+ * orders must be paid. Locks the coupon's row. False in *counted: MySQL counts fewer units than there would be orders,
+ * or has no such coupon; nothing was done. 0; -1: the database has failed. Blocks.
+ */
+int order_count_sold(struct service *svc, int64_t coupon, int64_t orders, bool *counted) MUST_CHECK;
 
 #endif

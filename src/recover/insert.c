@@ -125,7 +125,8 @@ static int insert_order(struct recovery *r, int segment, const struct evidence_o
 {
 	const struct order_record record = record_of(segment, order), *records[] = { &record };
 	arena_reset(&r->order_arena);
-	return order_insert(r->svc, &r->order_arena, r->coupon.id, records, 1);
+	const struct order_rows rows = { r->coupon.id, r->coupon.pay_within_s, records, 1 };
+	return order_insert(r->svc, &r->order_arena, &rows);
 }
 
 /* The order has a row now, so its dead letter, if there is one, is ended. */
@@ -207,7 +208,7 @@ static int count_units(struct recovery *r)
 {
 	struct db *db = r->svc->db;
 	struct db_rows orders, letters;
-	if (db_exec(db, "UPDATE coupons SET sold = sold + ? WHERE id = ?", NULL, DB_N(r->out->rescued),
+	if (db_exec(db, "UPDATE coupons SET sold = sold + ?, hub_told = 0 WHERE id = ?", NULL, DB_N(r->out->rescued),
 		    DB_N(r->coupon.id)) ||
 	    db_query(db, r->arena, "SELECT segment, COUNT(*) FROM orders WHERE coupon_id = ? GROUP BY segment", &orders,
 		     DB_N(r->coupon.id)) ||

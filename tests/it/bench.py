@@ -70,7 +70,7 @@ def wrong(it, statement, undo):
 
 @case("an order that MySQL lost fails a run")
 def _(it):
-    which = "WHERE status = 1 ORDER BY coupon_id DESC, segment, seq LIMIT 1"
+    which = "WHERE status = 5 ORDER BY coupon_id DESC, segment, seq LIMIT 1"
     columns = "coupon_id, segment, seq, user_id, status, claimed_at_ms, confirmed_at_ms"
     row = ", ".join(it.sql(f"SELECT {columns} FROM orders {which}")[0])
     problems = wrong(it, f"DELETE FROM orders {which}", f"INSERT INTO orders ({columns}) VALUES ({row})")

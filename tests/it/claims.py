@@ -170,7 +170,7 @@ def sellers_do_not_claim(it):
     same(sale.claimed(), 0, "units claimed")
 
 
-@case("an order is queued, then pending, for its customer and its seller; others get 404")
+@case("an order is queued, then confirmed, for its customer and its seller; others get 404")
 def order_read(it):
     sale, user, stranger, other = it.sale(stock=77), it.customer(), it.customer(), it.seller()
     it.dev("stop", "drain")
@@ -185,7 +185,7 @@ def order_read(it):
     for who in (stranger, other):
         it.ask("GET", path, who).expect(404, "no-such-order")
     it.dev("start", "drain")
-    until(lambda: it.ask("GET", path, user).expect(200).json["status"] == "pending", 10, "the order is pending")
+    until(lambda: it.ask("GET", path, user).expect(200).json["status"] == "confirmed", 10, "the order is confirmed")
     confirmed = it.ask("GET", path, user).json
     same({k: v for k, v in confirmed.items() if k not in ("status", "confirmed_at")},
          {k: v for k, v in order.items() if k not in ("status", "confirmed_at")}, "the rest of the order")

@@ -127,7 +127,7 @@ def customer(it):
     it.ask("GET", f"/api/orders/{c.order}", it.customer()).expect(404, "no-such-order")
     c.clear()
     decide(it, 0, "retry", c.id)
-    same(c.status()["status"], "pending", "the order, retried")
+    same(c.status()["status"], "confirmed", "the order, retried")
 
 
 @case("MySQL's constraints hold for a retry, too")

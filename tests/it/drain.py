@@ -41,9 +41,42 @@ def plain(it):
     cursors = it.sql(f"SELECT segment, next_number FROM drain_cursors WHERE coupon_id = {sale.id}")
     same({int(s): int(n) for s, n in cursors}, {i: 1 + int(it.redis("HGET", sale.key("s", i), "last")) for i in range(7)},
          "cursors")
-    odd = f"coupon_id = {sale.id} AND (status <> 1 OR confirmed_at_ms < claimed_at_ms)"
+    odd = f"coupon_id = {sale.id} AND (status <> 5 OR confirmed_at_ms < claimed_at_ms)"
     same(it.sql(f"SELECT * FROM orders WHERE {odd}"), [], "odd rows")
     sale.audit()
+
+
+def deadlines(it, sale):
+    """The moments until which the sale's orders can be paid, of each table: number -> ms."""
+    return [{f"{sale.id}-{row[0]}-{row[1]}": int(row[2]) for row in it.sql(query)} for query in (
+        f"SELECT segment, seq, pay_by_ms FROM orders WHERE coupon_id = {sale.id} AND status = 1",
+        f"SELECT segment, seq, pay_by_ms FROM unpaid_orders WHERE coupon_id = {sale.id}")]
+
+
+@case("where payment is asked for, orders wait for it until pay_within after the claim, and the hub is to be told")
+def unpaid(it):
+    sale, users = it.sale(amount=40, segments=3, pay_within=900), it.users(20)
+    orders = {o.order for o in sale.rush(users)}
+    sale.drained()
+    of_orders, of_unpaid = deadlines(it, sale)
+    same((set(of_orders), of_unpaid), (orders, of_orders), "pending orders, and their deadlines")
+    odd = f"SELECT * FROM orders WHERE coupon_id = {sale.id} AND pay_by_ms <> claimed_at_ms + 900000"
+    same(it.sql(odd), [], "orders with other deadlines")
+    sale.audit()
+
+
+@case("an order that reaches MySQL late can still be paid for a minute, or for pay_within if that is shorter")
+def late_row(it):
+    def check(pay_within, least):
+        sale, user = it.sale(amount=3, segments=1, pay_within=pay_within), it.customer()
+        with Paused(it):
+            order = sale.win(user)
+            number, who, ms = it.redis("LINDEX", sale.key("q", 0), 0).split("|")
+            it.redis("LSET", sale.key("q", 0), 0, f"{number}|{who}|{int(ms) - 890000}")  # so long ago
+        sale.drained()
+        inserted = it.sql.number(f"SELECT confirmed_at_ms FROM orders WHERE coupon_id = {sale.id}")
+        same(deadlines(it, sale), [{order: inserted + least * 1000}] * 2, "deadlines")
+    every([(900, 60), (20, 20)], check)
 
 
 POISON = {"a word": b"garbage", "nothing": b"", "a number": b"7", "two parts": b"7|8", "words for numbers": b"a|b|c",

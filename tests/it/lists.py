@@ -74,7 +74,7 @@ def at_once(it):
         until(lambda: it.ask("GET", users[0].path + "/orders", users[0]).status == 200, 10, "Redis is back")
         shown(it, sale, won, "queued")
     sale.drained()
-    shown(it, sale, won, "pending")
+    shown(it, sale, won, "confirmed")
 
 
 @case("MySQL is away: wins that wait are listed as coupons, with a word that older ones are missing; orders are 503")
@@ -114,14 +114,14 @@ def committed_and_listed(it):
         both = {user: order for user, order in won.items() if order in rows}
         assert both and it.redis("LLEN", sale.key("q", 0)) == CUSTOMERS, (rows, "the list is as long as before")
         forget_lists(it)
-        shown(it, sale, both, "pending")
+        shown(it, sale, both, "confirmed")
         shown(it, sale, {u: o for u, o in won.items() if u not in both}, "queued")
     finally:
         kill(it.workers("drain"))
         it.environment["SECKILL_DRAINERS"] = "2"
         it.restart("drain")
     sale.drained()
-    shown(it, sale, won, "pending")
+    shown(it, sale, won, "confirmed")
 
 
 @case("rows and waiting orders together make pages: newest first, each once, also behind many waiting ones")

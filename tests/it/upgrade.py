@@ -125,7 +125,7 @@ def still(old, name, sale):
     for user, told in old.told["told"][name].items():
         if told[0].isdigit():
             answer = old.it.ask("GET", f"/api/orders/{told}", old.customers[user]).expect(200)
-            assert answer.json["status"] in ("pending", "queued"), f"{told} of {user}: {answer}"
+            assert answer.json["status"] in ("confirmed", "queued"), f"{told} of {user}: {answer}"
 
 
 def is_of_this_layout(it, name, sale):
