@@ -54,18 +54,18 @@ static enum status read_coupon(struct service *svc, struct arena *a, int64_t id,
 		return db_status(svc->db, "audit");
 	if (!rows.count)
 		return STATUS_NO_SUCH_COUPON;
-	const struct db_value *v = db_row(&rows, 0);
-	if (coupon_row_read(svc->db, &out->coupon, v, &out->published))
+	const struct db_value *row = db_row(&rows, 0), *v = row + COUPON_COLUMN_COUNT;
+	if (coupon_row_read(svc->db, &out->coupon, row, &out->published))
 		return db_status(svc->db, "audit");
-	out->counted = v[15].number;
-	out->cancelled = v[16].number;
-	out->rows = v[17].number;
-	out->withdrawn = v[20].number;
+	out->counted = v[0].number;
+	out->cancelled = v[1].number;
+	out->rows = v[2].number;
+	out->withdrawn = v[5].number;
 	out->segments = arena_alloc(a, (size_t)out->coupon.segments * sizeof *out->segments);
 	findings_expect_equal(f, FINDING_SOLD_COUNT, 0, out->counted, out->rows);
-	findings_expect_equal(f, FINDING_CANCELLED_COUNT, 0, out->cancelled, v[18].number - out->rows);
+	findings_expect_equal(f, FINDING_CANCELLED_COUNT, 0, out->cancelled, v[3].number - out->rows);
 	findings_expect_at_most(f, FINDING_OVERSOLD, 0, out->rows, out->coupon.amount - out->withdrawn);
-	findings_expect_equal(f, FINDING_STRAY_ROWS, 0, v[19].number, 0);
+	findings_expect_equal(f, FINDING_STRAY_ROWS, 0, v[4].number, 0);
 	return STATUS_OK;
 }
 

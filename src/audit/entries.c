@@ -22,10 +22,8 @@ static void add_finding(struct entries *e, struct finding one)
 static bool is_same_coupon(const struct coupon *d, const struct coupon *c)
 {
 	return d->id == c->id && d->seller == c->seller && d->generation == c->generation &&
-	       d->face_value == c->face_value && d->starts_ms == c->starts_ms && d->ends_ms == c->ends_ms &&
-	       d->created_ms == c->created_ms && d->pay_within_s == c->pay_within_s && d->segments == c->segments &&
-	       memcmp(d->hash_key, c->hash_key, SIPHASH_KEY) == 0 && str_eq(d->seller_name, c->seller_name) &&
-	       str_eq(d->name, c->name) && str_eq(d->description, c->description);
+	       d->created_ms == c->created_ms && memcmp(d->hash_key, c->hash_key, SIPHASH_KEY) == 0 &&
+	       str_eq(d->seller_name, c->seller_name) && str_eq(d->name, c->name) && coupon_same_terms(d, c);
 }
 
 static void check_descriptor(struct entries *e)

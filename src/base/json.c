@@ -259,15 +259,26 @@ static const char *read_int(struct arena *a, const struct json_field *f, json_ob
 	return NULL;
 }
 
+static const char *read_bool(struct arena *a, const struct json_field *f, json_object *value)
+{
+	if (!json_object_is_type(value, json_type_boolean))
+		return arena_printf(a, "%s must be true or false", f->name);
+	*f->number = json_object_get_boolean(value);
+	return NULL;
+}
+
 static const char *read_field(struct arena *a, const struct json_field *f, json_object *object)
 {
 	json_object *value = NULL;
+	static const char *(*const readers[])(struct arena *, const struct json_field *, json_object *) = {
+		[JSON_TEXT] = read_text, [JSON_INT] = read_int, [JSON_BOOL] = read_bool
+	};
 	bool present = json_object_object_get_ex(object, f->name, &value) && value;
 	if (f->present)
 		*f->present = present;
 	if (!present)
 		return f->required ? arena_printf(a, "%s is missing", f->name) : NULL;
-	return f->kind == JSON_TEXT ? read_text(a, f, value) : read_int(a, f, value);
+	return readers[f->kind](a, f, value);
 }
 
 bool json_read(struct arena *a, struct str body, const struct json_field *fields, int count, bool *is_json,

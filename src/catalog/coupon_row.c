@@ -19,5 +19,9 @@ int coupon_row_read(struct db *db, struct coupon *c, const struct db_value *row,
 	memcpy(c->hash_key, row[11].text.p, row[11].text.n < SIPHASH_KEY ? row[11].text.n : SIPHASH_KEY);
 	c->created_ms = row[13].number;
 	*published = row[14].number != 0;
+	c->price = row[15].number;
+	c->currency = row[16].text;
+	c->checkout_url = row[17].text;
+	c->late_payment = row[18].number;
 	return 0;
 }

@@ -7,7 +7,9 @@
 /* The columns that coupon_row_read expects, of coupons c joined with users u. */
 #define COUPON_COLUMNS                                                                                                 \
 	"c.id, c.seller_id, u.name, c.name, c.description, c.amount, c.stock, c.starts_at_ms, c.ends_at_ms, "          \
-	"c.segments, c.pay_within_s, c.hash_key, c.generation, c.created_at_ms, c.published"
+	"c.segments, c.pay_within_s, c.hash_key, c.generation, c.created_at_ms, c.published, "                         \
+	"c.price, c.currency, c.checkout_url, c.late_payment"
+enum { COUPON_COLUMN_COUNT = 19 };
 
 /* Texts are in the arena of the row. 0; -1: a value is out of bounds, which counts as a failure of the database. */
 int coupon_row_read(struct db *db, struct coupon *c, const struct db_value *row, bool *published) MUST_CHECK;

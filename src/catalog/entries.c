@@ -29,14 +29,18 @@ static enum status describe(struct service *svc, struct arena *a, const struct c
 			{ "t1", c->ends_ms },
 			{ "created", c->created_ms },
 			{ "pay", c->pay_within_s },
-			{ "segments", c->segments } };
+			{ "segments", c->segments },
+			{ "price", c->price },
+			{ "late", c->late_payment } };
 	const struct {
 		const char *name;
 		struct str value;
 	} texts[] = { { "seller_name", c->seller_name },
 		      { "name", c->name },
 		      { "key", { (const char *)c->hash_key, SIPHASH_KEY } },
-		      { "description", c->description } };
+		      { "description", c->description },
+		      { "currency", c->currency },
+		      { "checkout", c->checkout_url } };
 	struct redis_command cmd;
 	redis_script(&cmd, &script_describe, 1);
 	key_put(&cmd, KEY_DESCRIPTOR, c->id, 0);

@@ -179,11 +179,12 @@ static int insert(struct service *svc, struct arena *a, struct coupon *c)
 	struct str key = { (const char *)c->hash_key, SIPHASH_KEY };
 	if (db_exec(svc->db,
 		    "INSERT INTO coupons (id, seller_id, name, amount, stock, description, starts_at_ms, ends_at_ms, "
-		    "segments, pay_within_s, hash_key, generation, created_at_ms) "
-		    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		    "segments, pay_within_s, price, currency, checkout_url, late_payment, hash_key, generation, "
+		    "created_at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 		    NULL, DB_N(c->id), DB_N(c->seller), DB_S(c->name), DB_N(c->amount), DB_N(c->face_value),
 		    DB_S(c->description), DB_N(c->starts_ms), DB_N(c->ends_ms), DB_N(c->segments),
-		    DB_N(c->pay_within_s), DB_S(key), DB_N(c->generation), DB_N(c->created_ms)))
+		    DB_N(c->pay_within_s), DB_N(c->price), DB_S(c->currency), DB_S(c->checkout_url),
+		    DB_N(c->late_payment), DB_S(key), DB_N(c->generation), DB_N(c->created_ms)))
 		return -1;
 	return 0;
 }
@@ -220,14 +221,6 @@ static enum status check_hub(struct service *svc, struct arena *a, const struct 
 	return STATUS_FENCED;
 }
 
-/* Whether two coupons are equal in every member of the request. */
-static bool is_same(const struct coupon *a, const struct coupon *b)
-{
-	return a->amount == b->amount && a->face_value == b->face_value && a->starts_ms == b->starts_ms &&
-	       a->ends_ms == b->ends_ms && a->segments == b->segments && a->pay_within_s == b->pay_within_s &&
-	       str_eq(a->description, b->description);
-}
-
 /*
  * The name or the id exists. Finishes the creation of this name if it was interrupted. STATUS_NO_SUCH_COUPON: the name
  * does not exist: another coupon has the id, or a drainer has just removed the row.
@@ -245,7 +238,7 @@ static enum status resume(struct service *svc, struct arena *a, const struct cou
 		return db_status(svc->db, "create");
 	if (published && check_hub(svc, a, &c) == STATUS_OK)
 		entries_write(svc, a, &c); /* the creation may have been interrupted before the entries were written */
-	if (published || !is_same(&c, wanted))
+	if (published || c.amount != wanted->amount || !coupon_same_terms(&c, wanted))
 		return STATUS_DUPLICATE_COUPON;
 	return publish(svc, a, &c);
 }

@@ -19,10 +19,11 @@ int launch_segments(struct service *svc, int64_t amount, int wanted);
 
 /*
  * Creates a coupon and puts it on sale. The caller sets seller, seller_name, name, description, amount, face_value,
- * starts_ms, ends_ms, pay_within_s and segments. STATUS_CREATED; STATUS_DUPLICATE_COUPON; STATUS_QUOTA_EXCEEDED:
- * nothing was created; STATUS_UNAVAILABLE: if the request is repeated, it goes on where this one has stopped;
- * STATUS_BUSY: another process creates a coupon of this name, or a drainer has removed this creation, because it took
- * too long; STATUS_FENCED; STATUS_INTERNAL. *r is set with STATUS_QUOTA_EXCEEDED and perhaps with STATUS_UNAVAILABLE.
+ * starts_ms, ends_ms, pay_within_s, price, currency, checkout_url, late_payment and segments. STATUS_CREATED;
+ * STATUS_DUPLICATE_COUPON; STATUS_QUOTA_EXCEEDED: nothing was created; STATUS_UNAVAILABLE: if the request is repeated,
+ * it goes on where this one has stopped; STATUS_BUSY: another process creates a coupon of this name, or a drainer has
+ * removed this creation, because it took too long; STATUS_FENCED; STATUS_INTERNAL. *r is set with STATUS_QUOTA_EXCEEDED
+ * and perhaps with STATUS_UNAVAILABLE.
  */
 enum status launch_create(struct service *svc, struct arena *a, struct coupon *c, struct refusal *r);
 

@@ -7,6 +7,7 @@
 #include "catalog/launch.h"
 #include "catalog/supply.h"
 #include "http/handlers.h"
+#include "sale/price.h"
 #include "sale/sale_clock.h"
 #include "stock/nginx_marker.h"
 
@@ -15,9 +16,9 @@
 /* Creating */
 
 struct create_request {
-	struct str name, description, starts_at, ends_at;
-	int64_t amount, stock, segments, pay_within;
-	bool has_starts, has_ends, has_segments, has_pay;
+	struct str name, description, starts_at, ends_at, currency, checkout_url;
+	int64_t amount, stock, segments, pay_within, price, late_payment;
+	bool has_starts, has_ends, has_segments, has_currency, has_checkout;
 };
 
 static enum status read_create(struct request *rq, struct create_request *w)
@@ -31,7 +32,11 @@ static enum status read_create(struct request *rq, struct create_request *w)
 		{ "ends_at", JSON_TEXT, false, 1, 40, &w->ends_at, NULL, &w->has_ends },
 		{ "segments", JSON_INT, false, 1, rq->service->conf->segments_max, NULL, &w->segments,
 		  &w->has_segments },
-		{ "pay_within", JSON_INT, false, 1, 30 * 86400, NULL, &w->pay_within, &w->has_pay },
+		{ "pay_within", JSON_INT, false, 1, 30 * 86400, NULL, &w->pay_within, NULL },
+		{ "price", JSON_INT, false, 0, PRICE_MAX, NULL, &w->price, NULL },
+		{ "currency", JSON_TEXT, false, 0, 60, &w->currency, NULL, &w->has_currency },
+		{ "checkout_url", JSON_TEXT, false, 0, CHECKOUT_URL_MAX, &w->checkout_url, NULL, &w->has_checkout },
+		{ "late_payment", JSON_BOOL, false, 0, 1, NULL, &w->late_payment, NULL },
 	};
 	return request_read(rq, fields, sizeof fields / sizeof fields[0]);
 }
@@ -54,6 +59,17 @@ static enum status check_end(struct request *rq, const struct coupon *c)
 	return s;
 }
 
+static enum status check_price(struct request *rq, const struct create_request *w)
+{
+	if (w->has_currency && !price_is_currency(w->currency))
+		return request_fail(rq, STATUS_BAD_FIELD, "currency " PRICE_CURRENCY_RULE);
+	if (w->price && !w->has_currency)
+		return request_fail(rq, STATUS_BAD_FIELD, "currency is missing: it " PRICE_CURRENCY_RULE);
+	if (w->has_checkout && !price_is_checkout_url(w->checkout_url))
+		return request_fail(rq, STATUS_BAD_FIELD, "checkout_url " PRICE_CHECKOUT_RULE);
+	return STATUS_OK;
+}
+
 static enum status make_coupon(struct request *rq, const struct create_request *w, struct coupon *c)
 {
 	const char *rule = parse_new_name(rq->arena, w->name);
@@ -65,7 +81,11 @@ static enum status make_coupon(struct request *rq, const struct create_request *
 			      .description = w->description,
 			      .amount = w->amount,
 			      .face_value = w->stock,
-			      .pay_within_s = w->has_pay ? w->pay_within : 0 };
+			      .pay_within_s = w->pay_within,
+			      .price = w->price,
+			      .currency = w->currency,
+			      .checkout_url = w->checkout_url,
+			      .late_payment = w->late_payment };
 	c->segments = launch_segments(rq->service, w->amount, w->has_segments ? (int)w->segments : 0);
 	if (!c->segments)
 		return STATUS_UNAVAILABLE;
@@ -88,12 +108,14 @@ static void put_location(struct request *rq, const struct coupon *c)
 
 enum status handle_coupon_create(struct request *rq)
 {
-	struct create_request w = { 0 };
+	struct create_request w = { .late_payment = 1 };
 	struct coupon c;
 	struct refusal refusal = { 0 };
 	if (!str_eq(rq->part[PART_USER], rq->token.name))
 		return request_fail(rq, STATUS_UNAUTHORIZED, OTHER_SELLER);
 	enum status s = read_create(rq, &w);
+	if (s == STATUS_OK)
+		s = check_price(rq, &w);
 	if (s == STATUS_OK)
 		s = make_coupon(rq, &w, &c);
 	if (s == STATUS_OK)
@@ -250,8 +272,13 @@ static void put_coupon(struct buf *body, const struct coupon *c, const struct av
 	json_str(body, "state", str_of(state_text(c, st)));
 	json_time(body, "starts_at", c->starts_ms);
 	json_time(body, "ends_at", c->ends_ms);
+	json_int(body, "price", c->price);
+	if (c->currency.n)
+		json_str(body, "currency", c->currency);
 	if (c->pay_within_s)
 		json_int(body, "pay_within", c->pay_within_s);
+	if (c->checkout_url.n)
+		json_str(body, "checkout_url", c->checkout_url);
 }
 
 static void on_availability(void *context, enum status s, const struct availability *st)

@@ -13,6 +13,7 @@
 #include "host/log.h"
 #include "sale/catalog_index.h"
 #include "sale/key.h"
+#include "sale/price.h"
 
 enum { CACHE_MAX = 16384, BLOCK_SIZE = 256 /* names and a short description */ };
 
@@ -36,6 +37,14 @@ int coupon_home(const struct coupon *c, int64_t user)
 {
 	uint64_t le = (uint64_t)user;
 	return (int)(siphash(c->hash_key, &le, sizeof le) % (uint64_t)c->segments);
+}
+
+bool coupon_same_terms(const struct coupon *a, const struct coupon *b)
+{
+	return a->face_value == b->face_value && a->starts_ms == b->starts_ms && a->ends_ms == b->ends_ms &&
+	       a->segments == b->segments && a->pay_within_s == b->pay_within_s && a->price == b->price &&
+	       a->late_payment == b->late_payment && str_eq(a->currency, b->currency) &&
+	       str_eq(a->checkout_url, b->checkout_url) && str_eq(a->description, b->description);
 }
 
 struct coupons *coupons_new(void)
@@ -138,26 +147,32 @@ static void cache_coupon(struct coupons *cs, struct coupon *c)
 
 /*
  * The fields of a descriptor. A number has a least value; a text has a rule, because names become names of files, and
- * all texts become parts of answers.
+ * all texts become parts of answers. Descriptors of earlier versions lack the optional fields; an optional text may be
+ * empty.
  */
 static const struct {
 	const char *name;
 	size_t offset;
 	int64_t least;
 	bool (*rule)(struct str text);
+	bool is_optional;
 } fields[] = {
-	{ "id", offsetof(struct coupon, id), 1, NULL },
-	{ "seller", offsetof(struct coupon, seller), 1, NULL },
-	{ "gen", offsetof(struct coupon, generation), 1, NULL },
-	{ "amount", offsetof(struct coupon, amount), 0, NULL },
-	{ "stock", offsetof(struct coupon, face_value), 0, NULL },
-	{ "t0", offsetof(struct coupon, starts_ms), 0, NULL },
-	{ "t1", offsetof(struct coupon, ends_ms), 0, NULL },
-	{ "created", offsetof(struct coupon, created_ms), 0, NULL },
-	{ "pay", offsetof(struct coupon, pay_within_s), 0, NULL },
-	{ "seller_name", offsetof(struct coupon, seller_name), 0, parse_is_name },
-	{ "name", offsetof(struct coupon, name), 0, parse_is_name },
-	{ "description", offsetof(struct coupon, description), 0, parse_is_utf8 },
+	{ "id", offsetof(struct coupon, id), 1, NULL, false },
+	{ "seller", offsetof(struct coupon, seller), 1, NULL, false },
+	{ "gen", offsetof(struct coupon, generation), 1, NULL, false },
+	{ "amount", offsetof(struct coupon, amount), 0, NULL, false },
+	{ "stock", offsetof(struct coupon, face_value), 0, NULL, false },
+	{ "t0", offsetof(struct coupon, starts_ms), 0, NULL, false },
+	{ "t1", offsetof(struct coupon, ends_ms), 0, NULL, false },
+	{ "created", offsetof(struct coupon, created_ms), 0, NULL, false },
+	{ "pay", offsetof(struct coupon, pay_within_s), 0, NULL, false },
+	{ "seller_name", offsetof(struct coupon, seller_name), 0, parse_is_name, false },
+	{ "name", offsetof(struct coupon, name), 0, parse_is_name, false },
+	{ "description", offsetof(struct coupon, description), 0, parse_is_utf8, false },
+	{ "price", offsetof(struct coupon, price), 0, NULL, true },
+	{ "currency", offsetof(struct coupon, currency), 0, price_is_currency, true },
+	{ "checkout", offsetof(struct coupon, checkout_url), 0, price_is_checkout_url, true },
+	{ "late", offsetof(struct coupon, late_payment), 0, NULL, true },
 };
 
 static bool read_text(struct coupon *c, const struct redis_reply *value, bool (*rule)(struct str), struct str *text)
@@ -166,6 +181,15 @@ static bool read_text(struct coupon *c, const struct redis_reply *value, bool (*
 		return false;
 	*text = arena_str(&c->arena, redis_text(value));
 	return true;
+}
+
+static bool read_field(struct coupon *c, size_t i, const struct redis_reply *value)
+{
+	void *at = (char *)c + fields[i].offset;
+	if (fields[i].is_optional && !redis_text(value).n)
+		return true;
+	return fields[i].rule ? read_text(c, value, fields[i].rule, at)
+			      : redis_number_in(value, fields[i].least, NUMBER_MAX, at);
 }
 
 static bool read_hash_key(struct coupon *c, struct str key)
@@ -178,14 +202,11 @@ static bool read_hash_key(struct coupon *c, struct str key)
 
 bool coupon_read(struct coupon *c, const struct redis_reply *descriptor)
 {
-	for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
-		const struct redis_reply *value = redis_member(descriptor, fields[i].name);
-		void *at = (char *)c + fields[i].offset;
-		if (fields[i].rule ? !read_text(c, value, fields[i].rule, at)
-				   : !redis_number_in(value, fields[i].least, NUMBER_MAX, at))
-			return false;
-	}
 	int64_t segments;
+	c->late_payment = 1;
+	for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
+		if (!read_field(c, i, redis_member(descriptor, fields[i].name)))
+			return false;
 	if (!redis_number_in(redis_member(descriptor, "segments"), 1, SEGMENTS_MAX, &segments))
 		return false;
 	c->segments = (int)segments;

@@ -25,8 +25,8 @@ enum coupon_state_key { COUPON_CLAIM_WORDS, COUPON_REFILLS, COUPON_SOLD_OUT, COU
 struct coupon {
 	int64_t id, seller, generation;
 	struct str seller_name, name, description;
-	int64_t amount, face_value;       /* units at creation; money, in the smallest unit of the currency */
-	int64_t starts_ms, ends_ms;       /* since 1970 by the sale clock; 0: on sale at once, without end */
+	int64_t amount, face_value; /* units at creation; money, in the smallest unit of the currency */
+	int64_t starts_ms, ends_ms; /* since 1970 by the sale clock; 0: on sale at once, without end */
 	int64_t created_ms;
 	int64_t pay_within_s;    /* an order expires when it is not paid within it; 0: no payment is asked for */
 	int64_t price;           /* of one unit, in the smallest unit of the currency */
@@ -45,6 +45,9 @@ struct coupon {
 	bool cached;
 	int holders;
 };
+
+/* Whether two coupons are equal in all that their seller chose, except names and amount. */
+bool coupon_same_terms(const struct coupon *a, const struct coupon *b);
 
 /* The home segment of a user. */
 int coupon_home(const struct coupon *c, int64_t user);
@@ -72,7 +75,10 @@ void coupon_drop(struct coupon *c);
 /* Takes a coupon out of the cache, because its generation may be old. The next coupon_find reads it from Redis. */
 void coupon_forget(struct coupons *cs, struct coupon *c);
 
-/* Reads a descriptor, the reply of HGETALL. False: a field is missing or not allowed. Texts are in c->arena. */
+/*
+ * Reads a descriptor, the reply of HGETALL. False: a field is missing or not allowed. Descriptors of earlier versions
+ * have no price, currency, checkout_url and late_payment: they get the defaults. Texts are in c->arena.
+ */
 bool coupon_read(struct coupon *c, const struct redis_reply *descriptor);
 
 #endif

@@ -275,7 +275,7 @@ WAYS = {
         "./dev soak": known, "seckillctl audit": ctl, "seckillctl recover": known, CONFIGURE: BARE,
         "curl -s http://127.0.0.1:8080/api/users/shop1/coupons/tea; echo": walk,
         '{"errMsg":"","seller":"shop1","name":"tea","description":"a sale to try","stock":500,"amount":1000,"left":1000,'
-        '"state":"open","starts_at":null,"ends_at":null}': shown},
+        '"state":"open","starts_at":null,"ends_at":null,"price":0}': shown},
     "docs/operations.md": {
         "./dev up": dev, "./dev help": run,
         r"awk '/^\[/ { wanted = /build|run/ } /^[a-z]/ && wanted { print $1 }' docker/packages.txt |": bare,

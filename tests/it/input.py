@@ -156,6 +156,12 @@ def optional_fields(it):
             assert answer.code == "bad-json" or field in answer.json["detail"], f"{field} {text}: {answer}"
     for text in ("0", "257"):
         coupons.refuses(it, with_field(COUPON, "segments", text), 400, "bad-field", "segments")
+    for text in NOT_INTS:
+        if text not in ("null", "1e10", "1000000001", "2147483648", "4294967297"):
+            coupons.refuses(it, with_field(COUPON | {"currency": "EUR"}, "price", text), 400, None)
+    coupons.refuses(it, with_field(COUPON | {"currency": "EUR"}, "price", "1000000000001"), 400, "bad-field", "price")
+    for text in ['"true"', '"yes"', "1", "0", "[]", "{}", '""']:
+        coupons.refuses(it, with_field(COUPON, "late_payment", text), 400, "bad-field", "late_payment")
     for field in ("starts_at", "ends_at"):
         for text in ["1", "true", "[]", '""', '"now"', '"2030-01-01"', '"2030-01-01T00:00:00"',
                      '"2030-13-01T00:00:00Z"', '"2030-02-30T00:00:00Z"', '"2030-01-01T25:00:00Z"',
@@ -166,6 +172,33 @@ def optional_fields(it):
                    {"starts_at": "2035-01-02T00:00:00Z", "ends_at": "2035-01-01T00:00:00Z"},
                    {"starts_at": "2035-01-01T00:00:00Z", "ends_at": "2035-01-01T00:00:00Z"}):
         coupons.refuses(it, json.dumps(COUPON | window).encode(), 400, "bad-field", "ends_at")
+
+
+CHECKOUT = "https://shop.example/pay?order={order}"
+BAD_CURRENCIES = ['""', '"EU"', '"EURO"', '"eur"', '"E R"', '"E1R"', '"\u00c9UR"', '"EU\\n"', "1", "true", "[]"]
+BAD_CHECKOUTS = ["", "{order}", "/pay/{order}", "//shop.example/{order}", "ftp://shop.example/{order}", "javascript:alert('{order}')",
+                 "data:text/html,{order}", "HTTPS:shop.example/{order}", "https:{order}", "https:///{order}", "https://?{order}",
+                 "https://#{order}", "https://", "https://shop.example/", "https://shop.example/{ORDER}", "https://shop.example/{order",
+                 "https://shop.example/%7Border%7D", "https://shop.example/ {order}", "https://shop.example/{order}\n",
+                 "https://shop.example/{order}\r\nSet-Cookie: a=b", "https://shop.example/{order}\t", "https://shop.example/{order}\x7f",
+                 "https://shop.example/{order}\u0085", "https://shop.example/{order}\u202e", "https://sh\u00f6p.example/{order}",
+                 "https://shop.example/{order}\"><script>", "https://shop.example/{order}\\x", " https://shop.example/{order}",
+                 "https://shop.example/{order}/{other}", "https://shop.example/{order}/" + "x" * 1972]
+
+
+@case("prices without a currency, currencies and addresses that are none: the field is named")
+@unchanged
+def bad_prices(it):
+    coupons = askers(it)["coupons"]
+    for price in ("1", "500", "1000000000000"):
+        coupons.refuses(it, with_field(COUPON, "price", price), 400, "bad-field", "currency")
+    for text in BAD_CURRENCIES:
+        for price in (0, 500):
+            coupons.refuses(it, with_field(COUPON | {"price": price}, "currency", text), 400, "bad-field", "currency")
+    for url in BAD_CHECKOUTS:
+        coupons.refuses(it, json.dumps(COUPON | {"checkout_url": url}).encode(), 400, "bad-field", "checkout_url")
+    for text in ("1", "true", "[]", "{}"):
+        coupons.refuses(it, with_field(COUPON, "checkout_url", text), 400, "bad-field", "checkout_url")
 
 
 @case("numbers out of bounds: the field is named")
@@ -472,7 +505,12 @@ def said_right(it):
                            "ends_at": "2035-01-02T00:00:00.125Z"},
                  COUPON | {"name": "a float", "amount": 5.0, "stock": 1e3},
                  COUPON | {"name": "8 levels", "x": [[[[[[[1]]]]]]]},
-                 COUPON | {"name": "nulls", "starts_at": None, "ends_at": None, "segments": None, "pay_within": None}):
+                 COUPON | {"name": "dear", "price": 1000000000000, "currency": "EUR", "late_payment": False,
+                           "checkout_url": CHECKOUT + "/" + "x" * (1999 - len(CHECKOUT))},
+                 COUPON | {"name": "free", "price": 0, "currency": "JPY", "pay_within": 60, "late_payment": True,
+                           "checkout_url": "http://127.0.0.1:8080/{order}?{order}#{order}"},
+                 COUPON | {"name": "nulls", "starts_at": None, "ends_at": None, "segments": None, "pay_within": None, "price": None,
+                           "currency": None, "late_payment": None, "checkout_url": None}):
         askers(it)["coupons"].post(it, body).expect(201)
         it.ask("GET", f"/api/users/judge/coupons/{quote(body['name'])}").expect(200)
     for password in ("123456", "ééé", "x" * 128, "é" * 64, " \t\n ☃"):

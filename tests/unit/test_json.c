@@ -15,7 +15,7 @@
 /* The result of a body. */
 struct wish {
 	struct str name, note;
-	int64_t amount, limit;
+	int64_t amount, limit, late;
 	bool has_note, has_limit;
 };
 
@@ -34,6 +34,7 @@ static void read_body(struct reading *r, struct str body)
 		{ "amount", JSON_INT, true, 1, 1000000000, NULL, &w->amount, NULL },
 		{ "note", JSON_TEXT, false, 0, 20, &w->note, NULL, &w->has_note },
 		{ "limit", JSON_INT, false, -5, INT64_MAX / 2, NULL, &w->limit, &w->has_limit },
+		{ "late", JSON_BOOL, false, 0, 1, NULL, &w->late, NULL },
 	};
 	*r = (struct reading){ .ok = false };
 	arena_init(&r->arena);
@@ -76,6 +77,22 @@ static void null_is_absent(void **state)
 	assert_false(r.ok);
 	assert_non_null(strstr(r.problem, "name"));
 	release(&r);
+}
+
+static void true_and_false_are_numbers(void **state)
+{
+	(void)state;
+	static const struct {
+		struct str body;
+		int64_t value;
+	} rows[] = { { BYTES("{\"name\":\"x\",\"amount\":1,\"late\":true}"), 1 },
+		     { BYTES("{\"late\":false,\"name\":\"x\",\"amount\":1}"), 0 } };
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		struct reading r;
+		read_body(&r, rows[i].body);
+		expect(r.ok && r.wish.late == rows[i].value, "%s", r.problem);
+		release(&r);
+	}
 }
 
 /* A good body with one mistake. */
@@ -204,6 +221,9 @@ static void what_json_c_lets_pass_is_refused(void **state)
 		{ "a string for a number", BYTES(AMOUNT("\"12\"")) },
 		{ "12abc for a number", BYTES(AMOUNT("\"12abc\"")) },
 		{ "true for a number", BYTES(AMOUNT("true")) },
+		{ "a number for true", BYTES(WITH("\"late\":1")) },
+		{ "a string for true", BYTES(WITH("\"late\":\"true\"")) },
+		{ "a list for true", BYTES(WITH("\"late\":[true]")) },
 		{ "a fraction", BYTES(AMOUNT("1.5")) },
 		{ "a small fraction", BYTES(AMOUNT("1.0000000001")) },
 		{ "a fraction by its exponent", BYTES(AMOUNT("15e-1")) },
@@ -402,7 +422,7 @@ static void random_bodies_do_no_harm(void **state)
 	}
 }
 
-UNIT_MAIN(cmocka_unit_test(a_body_fills_the_fields), cmocka_unit_test(null_is_absent),
+UNIT_MAIN(cmocka_unit_test(a_body_fills_the_fields), cmocka_unit_test(null_is_absent), cmocka_unit_test(true_and_false_are_numbers),
 	  cmocka_unit_test(what_is_good_passes), cmocka_unit_test(what_is_no_json_is_refused),
 	  cmocka_unit_test(what_json_c_lets_pass_is_refused), cmocka_unit_test(ignored_members_must_be_json_too),
 	  cmocka_unit_test(a_problem_names_the_member), cmocka_unit_test(numbers_are_those_of_rfc_8259),
