@@ -32,15 +32,15 @@ result "mariadb.cnf sets nothing but what is demanded" "$(grep -vE '^(#.*|\[mysq
 # "INSERT users seckill": rights to write, a column each where columns are named.
 given=$(sed -nE 's/^GRANT (.*) ON seckill\.([a-z_]+) TO ([a-z_]+)@localhost;$/\1|\2|\3/p' docker/grants.sql |
 	awk -F '|' '{ rest = $1
-		while (match(rest, /(SELECT|INSERT|UPDATE)( \([a-z_, ]*\))?/)) {
+		while (match(rest, /(SELECT|INSERT|UPDATE|DELETE)( \([a-z_, ]*\))?/)) {
 			word = substr(rest, RSTART, RLENGTH); rest = substr(rest, RSTART + RLENGTH)
 			kind = substr(word, 1, 6); columns = substr(word, 9); gsub(/[(),]/, " ", columns)
-			if (kind == "INSERT") print kind, $2, $3
+			if (kind == "INSERT" || kind == "DELETE") print kind, $2, $3
 			else if (kind == "UPDATE") { n = split(columns, c, " "); if (!n) print kind, $2, $3
 				for (i = 1; i <= n; i++) print kind, $2 "." c[i], $3 } } }' | sort)
-looked=$(sed -nE 's/^.*RIGHTS_(WORKERS|DRAINERS), "(INSERT INTO|UPDATE) ([a-z_]+) (.*)/\1|\2|\3|\4/p' src/store/rights.c |
+looked=$(sed -nE 's/^.*RIGHTS_(WORKERS|DRAINERS), "(INSERT INTO|UPDATE|DELETE FROM) ([a-z_]+) (.*)/\1|\2|\3|\4/p' src/store/rights.c |
 	awk -F '|' '{ who = $1 == "WORKERS" ? "seckill" : "seckill_drain" }
-		$2 == "INSERT INTO" { print "INSERT", $3, who }
+		$2 == "INSERT INTO" { print "INSERT", $3, who } $2 == "DELETE FROM" { print "DELETE", $3, who }
 		$2 == "UPDATE" { n = split($4, c, /[, ]/); for (i = 1; i <= n; i++) if (c[i + 1] == "=") print "UPDATE", $3 "." c[i], who }' | sort)
 # Where a whole table may be updated any column stands for it.
 looked=$(while read -r kind what who; do
