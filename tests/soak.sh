@@ -17,7 +17,7 @@ check() {
 	return 1
 }
 
-step_model() { SECKILL_SOAK=1 check "$build" "tests/model/model tests/model/lossy/lossy tests/model/replay.py tests/model/lossy/replay.py tests/it/rig.py"; }
+step_model() { SECKILL_SOAK=1 check "$build" "tests/model/model tests/model/lossy/lossy tests/model/life/life tests/model/replay.py tests/model/lossy/replay.py tests/it/rig.py"; }
 step_points() { IT_SOAK=${IT_SOAK:-4} check "$build" tests/it/killpoints.py; }
 
 step_storms() {
