@@ -166,6 +166,32 @@ bool parse_base64url(struct arena *a, struct str text, struct str *bytes)
 	return rest != 1 && seen <= 63 && unused == 0;
 }
 
+/* Above 15: not a hexadecimal digit. */
+static unsigned hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return (unsigned)(c - '0');
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? (unsigned)(c - 'a' + 10) : 16;
+}
+
+bool parse_percent(struct arena *a, struct str text, struct str *decoded)
+{
+	char *start = arena_alloc(a, text.n + 1), *to = start;
+	for (size_t i = 0; i < text.n; i++) {
+		unsigned byte = (unsigned char)text.p[i];
+		if (text.p[i] == '%') {
+			if (text.n - i < 3 || hex_digit(text.p[i + 1]) > 15 || hex_digit(text.p[i + 2]) > 15)
+				return false;
+			byte = hex_digit(text.p[i + 1]) << 4 | hex_digit(text.p[i + 2]);
+			i += 2;
+		}
+		*to++ = (char)byte;
+	}
+	*decoded = (struct str){ start, (size_t)(to - start) };
+	return true;
+}
+
 bool parse_split(struct str *rest, char separator, struct str *piece)
 {
 	if (!rest->p)

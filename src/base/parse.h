@@ -37,6 +37,9 @@ const char *parse_new_name(struct arena *a, struct str text);
 /* Reads base64url without padding (RFC 4648 section 5). Unused bits must be zero, so bytes have only one spelling. */
 bool parse_base64url(struct arena *a, struct str text, struct str *bytes);
 
+/* Decodes %XX (RFC 3986), in the arena. False: two hexadecimal digits do not follow a %. */
+bool parse_percent(struct arena *a, struct str text, struct str *decoded);
+
 /* Takes the text before the next `separator`, and the separator, from *rest. False: nothing is left (p is NULL). */
 bool parse_split(struct str *rest, char separator, struct str *piece);
 

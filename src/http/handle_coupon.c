@@ -11,8 +11,6 @@
 #include "sale/sale_clock.h"
 #include "stock/nginx_marker.h"
 
-#define OTHER_SELLER "this is another seller's coupon: use that seller's token"
-
 /* Creating */
 
 struct create_request {

@@ -151,7 +151,9 @@ static void put_won(struct buf *body, const struct order_page *p)
 
 static enum status list_won(struct request *rq)
 {
-	struct order_page page = { .user = rq->token.user, .size = COUPON_PAGE_SIZE, .may_lack_rows = true };
+	struct order_page page = {
+		.user = rq->token.user, .size = COUPON_PAGE_SIZE, .statuses = ORDER_ANY, .may_lack_rows = true
+	};
 	enum status s = request_page(rq, &page.number);
 	if (s == STATUS_OK)
 		s = order_list(rq->service, rq->arena, &page);

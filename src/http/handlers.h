@@ -4,6 +4,8 @@
 
 #include "http/request.h"
 
+#define OTHER_SELLER "this is another seller's coupon: use that seller's token"
+
 /* handle_auth.c */
 handler handle_user_create, handle_login, handle_logout;
 
@@ -20,7 +22,7 @@ handler handle_coupon_list, handle_list_unknown;
 void worker_release(struct worker *w);
 
 /* handle_order.c */
-handler handle_order_read, handle_order_list;
+handler handle_order_read, handle_order_list, handle_coupon_orders;
 
 /* handle_ops.c */
 handler handle_time, handle_health, handle_ready, handle_metrics;

@@ -67,19 +67,22 @@ enum status request_split_path(struct request *rq)
 	return STATUS_OK;
 }
 
+struct str request_query(const struct request *rq, struct str name)
+{
+	struct str rest = rq->query, pair, value = STR("");
+	while (parse_split(&rest, '&', &pair))
+		if (str_starts(pair, name))
+			value = (struct str){ pair.p + name.n, pair.n - name.n };
+	return value;
+}
+
 enum status request_page(struct request *rq, int64_t *page)
 {
-	struct str rest = rq->query, pair;
+	struct str value = request_query(rq, STR("page="));
 	*page = 1;
-	while (parse_split(&rest, '&', &pair)) {
-		if (!str_starts(pair, STR("page=")))
-			continue;
-		struct str value = { pair.p + 5, pair.n - 5 };
-		*page = 1;
-		if (value.n && !parse_int(value, INT64_MIN, INT64_MAX, page))
-			return request_fail(rq, STATUS_BAD_PAGE, "page must be a whole number from %lld to %lld",
-					    (long long)INT64_MIN, (long long)INT64_MAX);
-	}
+	if (value.n && !parse_int(value, INT64_MIN, INT64_MAX, page))
+		return request_fail(rq, STATUS_BAD_PAGE, "page must be a whole number from %lld to %lld",
+				    (long long)INT64_MIN, (long long)INT64_MAX);
 	*page = *page < 1 ? 1 : *page > PAGE_LAST ? PAGE_LAST : *page;
 	return STATUS_OK;
 }

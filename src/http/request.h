@@ -72,6 +72,9 @@ enum status request_split_path(struct request *rq);
  */
 enum status request_page(struct request *rq, int64_t *page);
 
+/* The value of a query parameter as received: the last one; empty if there is none. `name` ends with '='. */
+struct str request_query(const struct request *rq, struct str name);
+
 /*
  * Checks an Idempotency-Key. It need not be stored, because the routes that call this are idempotent anyway. STATUS_OK,
  * also without a key; STATUS_BAD_REQUEST: the key is malformed.

@@ -14,13 +14,6 @@
 #include "sale/order_number.h"
 #include "sale/worklist.h"
 
-const char *order_status_text(enum order_status s)
-{
-	static const char *const texts[] = { "queued",  "pending",   "paid",   "cancelled",
-					     "expired", "confirmed", "failed", "lost" };
-	return texts[s];
-}
-
 bool order_parse(struct str no, struct order *o)
 {
 	struct order_number n;
@@ -32,29 +25,54 @@ bool order_parse(struct str no, struct order *o)
 	return true;
 }
 
+int order_take_row(struct db *db, const struct db_value *row, struct order *o)
+{
+	int64_t segment, status;
+	if (db_int(db, &row[1], 0, SEGMENTS_MAX - 1, &segment) ||
+	    db_int(db, &row[4], ORDER_PENDING, ORDER_CONFIRMED, &status))
+		return -1;
+	o->coupon = row[0].number;
+	o->segment = (int)segment;
+	o->sequence = row[2].number;
+	o->user = row[3].number;
+	o->status = (enum order_status)status;
+	o->claimed_ms = row[5].number;
+	o->confirmed_ms = row[6].number;
+	o->pay_by_ms = row[7].number;
+	return 0;
+}
+
+void order_take_coupon(const struct db_value *row, struct order *o)
+{
+	o->seller = row[0].number;
+	o->seller_name = row[1].text;
+	o->coupon_name = row[2].text;
+	o->stock = row[3].number;
+	o->description = row[4].text;
+	o->price = row[5].number;
+	o->currency = row[6].text;
+	o->checkout_url = row[7].text;
+}
+
 enum status order_read_coupon(struct service *svc, struct arena *a, struct order *o, struct coupon *c)
 {
 	struct db_rows rows;
 	int64_t segments;
 	if (db_query(svc->db, a,
-		     "SELECT c.seller_id, u.name, c.name, c.stock, c.segments, c.generation, c.hash_key, c.description "
+		     "SELECT " ORDER_COUPON_COLUMNS ", c.segments, c.generation, c.hash_key "
 		     "FROM coupons c JOIN users u ON u.id = c.seller_id WHERE c.id = ?",
 		     &rows, DB_N(o->coupon)))
 		return db_status(svc->db, "order");
 	if (!rows.count)
 		return STATUS_NO_SUCH_ORDER;
-	const struct db_value *v = db_row(&rows, 0);
-	if (db_int(svc->db, &v[4], 1, SEGMENTS_MAX, &segments))
+	const struct db_value *v = db_row(&rows, 0), *more = v + ORDER_COUPON_COLUMN_COUNT;
+	if (db_int(svc->db, &more[0], 1, SEGMENTS_MAX, &segments))
 		return db_status(svc->db, "order");
-	if (o->segment >= segments || v[6].text.n != SIPHASH_KEY)
+	if (o->segment >= segments || more[2].text.n != SIPHASH_KEY)
 		return STATUS_NO_SUCH_ORDER;
-	o->seller = v[0].number;
-	o->seller_name = v[1].text;
-	o->coupon_name = v[2].text;
-	o->stock = v[3].number;
-	o->description = v[7].text;
-	*c = (struct coupon){ .id = o->coupon, .segments = (int)segments, .generation = v[5].number };
-	memcpy(c->hash_key, v[6].text.p, SIPHASH_KEY);
+	order_take_coupon(v, o);
+	*c = (struct coupon){ .id = o->coupon, .segments = (int)segments, .generation = more[1].number };
+	memcpy(c->hash_key, more[2].text.p, SIPHASH_KEY);
 	return STATUS_OK;
 }
 
@@ -62,21 +80,12 @@ static enum status read_row(struct service *svc, struct arena *a, struct order *
 {
 	struct db_rows rows;
 	if (db_query(svc->db, a,
-		     "SELECT user_id, status, claimed_at_ms, confirmed_at_ms FROM orders "
-		     "WHERE coupon_id = ? AND segment = ? AND seq = ?",
+		     "SELECT " ORDER_COLUMNS " FROM orders o WHERE o.coupon_id = ? AND o.segment = ? AND o.seq = ?",
 		     &rows, DB_N(o->coupon), DB_N(o->segment), DB_N(o->sequence)))
 		return db_status(svc->db, "order");
 	if (!rows.count)
 		return STATUS_NO_SUCH_ORDER;
-	const struct db_value *v = db_row(&rows, 0);
-	int64_t status;
-	if (db_int(svc->db, &v[1], ORDER_PENDING, ORDER_CONFIRMED, &status))
-		return db_status(svc->db, "order");
-	o->user = v[0].number;
-	o->status = (enum order_status)status;
-	o->claimed_ms = v[2].number;
-	o->confirmed_ms = v[3].number;
-	return STATUS_OK;
+	return order_take_row(svc->db, db_row(&rows, 0), o) ? db_status(svc->db, "order") : STATUS_OK;
 }
 
 /* An order has a dead letter when MySQL has refused it, or when it is lost. */
@@ -204,13 +213,24 @@ static bool is_for(const struct reading *r, const struct token *who)
 	       (nobodys && who->kind == KIND_CUSTOMER && coupon_home(&r->coupon, who->user) == o->segment);
 }
 
+static enum status name_customer(struct service *svc, struct arena *a, struct order *o)
+{
+	struct db_rows rows;
+	if (db_query(svc->db, a, "SELECT name FROM users WHERE id = ?", &rows, DB_N(o->user)))
+		return db_status(svc->db, "order");
+	o->customer_name = rows.values[0].text;
+	return STATUS_OK;
+}
+
 enum status order_read_for(struct service *svc, struct arena *a, const struct token *who, struct order *o)
 {
 	struct reading r = start(svc, a, o, who->user);
 	enum status s = read_known(&r);
 	if (s == STATUS_NO_SUCH_ORDER && r.coupon.id)
 		s = read_nowhere(&r, who);
-	return s == STATUS_OK && !is_for(&r, who) ? STATUS_NO_SUCH_ORDER : s;
+	if (s == STATUS_OK && !is_for(&r, who))
+		s = STATUS_NO_SUCH_ORDER;
+	return s == STATUS_OK && who->user == o->seller && o->user != o->seller ? name_customer(svc, a, o) : s;
 }
 
 /* MySQL's row is asked for last, because a drainer may have moved the order while Redis was asked. */
@@ -266,6 +286,8 @@ static enum status read_descriptor(struct service *svc, struct arena *a, struct 
 		o->coupon_name = arena_str(a, c.name);
 		o->description = arena_str(a, c.description);
 		o->stock = c.face_value;
+		o->price = c.price;
+		o->currency = arena_str(a, c.currency);
 	}
 	arena_release(&c.arena);
 	return is_read ? STATUS_OK : STATUS_NO_SUCH_ORDER;

@@ -39,9 +39,9 @@ static enum status add_found(struct service *svc, struct arena *a, const struct 
 		enum status s = order_read_found(svc, a, &o);
 		if (s == STATUS_NO_SUCH_ORDER) /* MySQL may have lost the coupon: Redis has it */
 			s = order_read_queued(svc, a, &o);
-		if (s == STATUS_OK)
+		if (s == STATUS_OK && order_statuses_have(page->statuses, o.status))
 			page->orders[page->count++] = o;
-		else if (s != STATUS_NO_SUCH_ORDER)
+		else if (s != STATUS_OK && s != STATUS_NO_SUCH_ORDER)
 			return s;
 	}
 	return STATUS_OK;
@@ -61,41 +61,35 @@ static enum status add_rows(struct service *svc, struct arena *a, int64_t offset
 			    struct order_page *page)
 {
 	struct db_rows rows;
-	if (db_query(
-		    svc->db, a,
-		    "SELECT o.coupon_id, o.segment, o.seq, o.status, o.claimed_at_ms, o.confirmed_at_ms, u.name, c.name, "
-		    "c.stock, c.description FROM orders o JOIN coupons c ON c.id = o.coupon_id JOIN users u ON u.id = c.seller_id "
-		    "WHERE o.user_id = ? ORDER BY o.claimed_at_ms DESC, o.coupon_id DESC LIMIT ? OFFSET ?",
-		    &rows, DB_N(page->user), DB_N(limit), DB_N(offset)))
+	if (db_query(svc->db, a,
+		     "SELECT " ORDER_COLUMNS ", " ORDER_COUPON_COLUMNS
+		     " FROM orders o JOIN coupons c ON c.id = o.coupon_id "
+		     "JOIN users u ON u.id = c.seller_id WHERE o.user_id = ? AND (? >> o.status) & 1 "
+		     "ORDER BY o.claimed_at_ms DESC, o.coupon_id DESC, o.segment DESC, o.seq DESC LIMIT ? OFFSET ?",
+		     &rows, DB_N(page->user), DB_N(page->statuses), DB_N(limit), DB_N(offset)))
 		return db_status(svc->db, "orders");
 	for (int i = 0; i < rows.count && i < limit; i++) {
-		const struct db_value *v = db_row(&rows, i);
-		int64_t segment, status;
-		if (db_int(svc->db, &v[1], 0, SEGMENTS_MAX - 1, &segment) ||
-		    db_int(svc->db, &v[3], ORDER_PENDING, ORDER_CONFIRMED, &status))
+		struct order row = { 0 };
+		if (order_take_row(svc->db, db_row(&rows, i), &row))
 			return db_status(svc->db, "orders");
-		const struct order row = { .coupon = v[0].number,
-					   .segment = (int)segment,
-					   .sequence = v[2].number,
-					   .user = page->user,
-					   .status = (enum order_status)status,
-					   .claimed_ms = v[4].number,
-					   .confirmed_ms = v[5].number,
-					   .seller_name = v[6].text,
-					   .coupon_name = v[7].text,
-					   .stock = v[8].number,
-					   .description = v[9].text };
+		order_take_coupon(db_row(&rows, i) + ORDER_COLUMN_COUNT, &row);
 		put_row(page, &row);
 	}
 	return STATUS_OK;
 }
 
+/* As the index of customers has them, backwards. */
 static int newer_first(const void *a, const void *b)
 {
 	const struct order *x = a, *y = b;
-	if (x->claimed_ms != y->claimed_ms)
-		return x->claimed_ms < y->claimed_ms ? 1 : -1;
-	return (x->coupon < y->coupon) - (x->coupon > y->coupon);
+	const int64_t keys[][2] = { { x->claimed_ms, y->claimed_ms },
+				    { x->coupon, y->coupon },
+				    { x->segment, y->segment },
+				    { x->sequence, y->sequence } };
+	for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+		if (keys[i][0] != keys[i][1])
+			return keys[i][0] < keys[i][1] ? 1 : -1;
+	return 0;
 }
 
 /* Sorts the orders, and leaves those of the page. */
@@ -105,7 +99,8 @@ static void cut_page(struct order_page *page, int64_t skip)
 	skip = skip < page->count ? skip : page->count;
 	page->orders += skip;
 	page->count -= (int)skip;
-	if (page->count > page->size)
+	page->has_more = page->count > page->size;
+	if (page->has_more)
 		page->count = page->size;
 }
 
@@ -143,12 +138,12 @@ enum status order_list(struct service *svc, struct arena *a, struct order_page *
 	if (s != STATUS_OK)
 		return s;
 	int64_t before = skip + page->size <= MERGED ? skip : found.count; /* rows that are read and not shown */
-	page->orders = arena_alloc(a, (size_t)(found.count + before + page->size) * sizeof *page->orders);
+	page->orders = arena_alloc(a, (size_t)(found.count + before + page->size + 1) * sizeof *page->orders);
 	page->count = 0;
 	s = found.mysql == STATUS_OK ? add_found(svc, a, &found, page) : found.mysql;
 	if (s == STATUS_OK) {
 		first = first_row(page, skip);
-		s = add_rows(svc, a, first, skip - first + page->size, page);
+		s = add_rows(svc, a, first, skip - first + page->size + 1, page); /* one shows that there is more */
 	}
 	page->lacks_rows = s == STATUS_UNAVAILABLE && page->may_lack_rows;
 	if (page->lacks_rows) {

@@ -180,7 +180,7 @@ def order_read(it):
          ("queued", sale.seller.name, sale.name, 77), "the order")
     same(order["order"], path.split("/")[-1], "its number")
     assert abs(clock_ms(it) - ms_of(order["claimed_at"])) < 5000, order
-    same(it.ask("GET", path, sale.seller).expect(200).json, order, "what the seller sees")
+    same(it.ask("GET", path, sale.seller).expect(200).json, order | {"customer": user.name}, "what the seller sees")
     same([o["status"] for o in data(it, user.path + "/orders", user)], ["queued"], "list")
     for who in (stranger, other):
         it.ask("GET", path, who).expect(404, "no-such-order")
