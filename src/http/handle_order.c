@@ -1,4 +1,5 @@
 #include "http/handlers.h"
+#include "lifecycle/history.h"
 #include "order/coupon_orders.h"
 #include "sale/price.h"
 
@@ -42,6 +43,8 @@ enum status handle_order_read(struct request *rq)
 	put_order(body, &o);
 	if (o.status == ORDER_PENDING && o.checkout_url.n)
 		json_str(body, "checkout_url", price_checkout_url(rq->arena, o.checkout_url, number_text(no, &o).p));
+	s = history_put(rq->service, body, &(struct order_number){ o.coupon, o.sequence, o.segment },
+			rq->token.user == o.seller);
 	json_end(body, '}');
 	return s;
 }

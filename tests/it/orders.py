@@ -126,6 +126,50 @@ def one_order(it):
     it.sql(f"DELETE FROM orders WHERE coupon_id IN ({sale.id}, {plain.id})")
 
 
+@case("what happened to an order, oldest first; ids of payments, and reasons that name them, are for its seller")
+def history(it):
+    sale, user = it.sale(**PRICED), it.customer()
+    put_rows(it, sale, [(0, 1000, user.id, "expired"), (0, 1001, user.id, "paid")])
+    old, new = (f"{sale.id}-0-{seq}" for seq in (1000, 1001))
+    it.sql("INSERT INTO order_events (coupon_id, segment, seq, at_ms, kind, actor, reason, source) VALUES "
+           f"({sale.id}, 0, 1000, 1700000001000, 4, 3, 'payment p0', 'm0'), "
+           f"({sale.id}, 0, 1000, 1700000000900, 3, 5, '', NULL), ({sale.id}, 0, 1000, 1700000002000, 6, 5, '{new}', NULL), "
+           f"({sale.id}, 0, 1001, 1700000002000, 1, 5, '', NULL), ({sale.id}, 0, 1001, 1700000003000, 5, 3, 'payment p2 is late', NULL), "
+           f"({sale.id}, 0, 1001, 1700000004000, 2, 2, 'é \\\\\"', NULL)")
+    it.sql("INSERT INTO payments (payment_id, coupon_id, segment, seq, amount, currency, refunded, at_ms, pays_segment, pays_seq, late) "
+           f"VALUES ('p1', {sale.id}, 0, 1000, 500, 'EUR', 100, 1700000001500, 0, 1001, NULL), "
+           f"('p2', {sale.id}, 0, 1001, 7, 'USD', 0, 1700000003000, NULL, NULL, NULL), "
+           f"('p3', {sale.id}, 0, 1000, 500, 'EUR', 0, 1700000002500, NULL, NULL, 1)")
+
+    def seen(no, who):
+        order = it.ask("GET", f"/api/orders/{no}", who).expect(200).json
+        return order["events"], order["payments"]
+
+    def event(kind, second, by, reason=""):
+        return {"kind": kind, "at": f"2023-11-14T22:13:{second}Z", "by": by, "reason": reason}
+
+    def payment(id, status, amount, refunded, currency, second, **more):
+        return {"payment": id, "status": status, "amount": amount, "refunded": refunded, "currency": currency,
+                "at": f"2023-11-14T22:13:{second}Z"} | more
+    events = [event("payment-failed", "21.000", "provider", "payment p0"), event("expired", "20.900", "service"),
+              event("paid-late", "22.000", "service", new)]
+    p1, p2 = payment("p1", "paid", 500, 100, "EUR", "21.500", order=old, pays=new), payment("p2", "refund-due", 7, 0, "USD", "23.000", order=new)
+    payments = [p1, payment("p3", "late", 500, 0, "EUR", "22.500", order=old)]
+    same(seen(old, sale.seller), (events, payments), "the old order, for its seller")
+    bare = [{k: v for k, v in p.items() if k != "payment"} for p in payments]
+    same(seen(old, user), ([events[0] | {"reason": ""}] + events[1:], bare), "the old order, for its customer")
+    events, payments = seen(new, user)
+    same([e["kind"] for e in events], ["paid", "payment-refused", "cancelled"], "events of the new order")
+    same(events[2], event("cancelled", "24.000", "seller", '\u00e9 \\"'), "a reason")
+    same(payments, [{k: v for k, v in p.items() if k != "payment"} for p in (p1, p2)], "payments of the new order")
+    assert not re.search(r'"p[0-3]"|payment p', it.ask("GET", f"/api/orders/{new}", user).body.decode()), "an id of a payment"
+    rows = ", ".join(f"({sale.id}, 0, 1001, {1700000005000 + n}, 4, 3, '', 'again{n}')" for n in range(120))
+    it.sql(f"INSERT INTO order_events (coupon_id, segment, seq, at_ms, kind, actor, reason, source) VALUES {rows}")
+    same([len(list) for list in seen(new, user)], [100, 2], "at most 100 events")
+    for table in ("orders", "order_events", "payments"):
+        it.sql(f"DELETE FROM {table} WHERE coupon_id = {sale.id}")
+
+
 @case("an order that is queued has a price and no pay_by yet")
 def queued_order(it):
     sale, user = it.sale(**PRICED), it.customer()
@@ -134,7 +178,7 @@ def queued_order(it):
         order = it.ask("GET", f"/api/orders/{sale.win(user)}", user).expect(200).json
         same((order["status"], order["price"], order["currency"], order["pay_by"], "checkout_url" in order),
              ("queued", 500, "EUR", None, False), "a queued order")
-        same(it.ask("GET", user.path + "/orders?status=queued", user).json["data"], [{k: v for k, v in order.items() if k != "errMsg"}],
+        same(it.ask("GET", user.path + "/orders?status=queued", user).json["data"], [{k: v for k, v in order.items() if k not in ("errMsg", "events", "payments")}],
              "the list of queued ones")
         same(it.ask("GET", user.path + "/orders?status=pending,confirmed", user).json["data"], [], "the list of others")
         it.ask("GET", sale.path + "/orders", sale.seller).expect(200)
