@@ -6,6 +6,7 @@
 #
 #   docs/seckill.conf.5     settings         src/host/conf.def
 #   docs/openapi.yaml       error codes      src/sale/status.def
+#                           events           src/lifecycle/event.def
 #   nginx/seckill.conf.in   error bodies     src/sale/status.def, titles from src/http/response.c
 #   docs/operations.md      metrics          src/host/stats.def, src/http/handle_ops.c
 #   docs/seckillctl.8       findings         src/audit/finding.def
@@ -67,8 +68,12 @@ errors() { rows src/sale/status.def | awk -F '\t' '$2 >= 400'; }
 openapi() {
 	errors | awk -F '\t' '{ print "            | " $3 " | " $2 " | " $4 " |" }' >"$tmp/rows"
 	errors | awk -F '\t' '{ print "            - " $3 }' >"$tmp/codes"
+	rows src/lifecycle/event.def | awk -F '\t' '{ print "                  | " $3 " | " $4 " |" }' >"$tmp/events"
+	rows src/lifecycle/event.def | awk -F '\t' '{ print "                - " $3 }' >"$tmp/kinds"
 	table "$tmp/rows" '            | --- | --- | --- |' '^ *[^ |]' <docs/openapi.yaml |
-		table "$tmp/codes" 'enum: # made by make docs' '^ *[^ -]' >"$tmp/new"
+		table "$tmp/codes" 'enum: # made by make docs' '^ *[^ -]' |
+		table "$tmp/events" '                  | --- | --- |' '^ *[^ |]' |
+		table "$tmp/kinds" 'enum: # events, made by make docs' '^ *[^ -]' >"$tmp/new"
 	write docs/openapi.yaml
 }
 
