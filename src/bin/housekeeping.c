@@ -12,6 +12,7 @@
 #include "order/acknowledged_sweep.h"
 #include "order/dead_letter.h"
 #include "order/lost.h"
+#include "resale/work.h"
 #include "store/layout.h"
 #include "store/retired.h"
 #include "store/rights.h"
@@ -31,13 +32,14 @@ struct job {
 	int every_ms; /* 0: due in every turn */
 };
 
-enum { JOBS = 9 };
+enum { JOBS = 10 };
 
 struct housekeeping {
 	struct service *svc;
 	struct inspector *inspector;
 	struct sweep *sweep;
 	struct drain *drain;
+	struct work *work;
 	struct acknowledged_sweep *acknowledged;
 	struct revocation_sync *revocations;
 	int64_t due_ms[JOBS]; /* when each job is due */
@@ -95,6 +97,14 @@ static enum job_result remove_abandoned(struct housekeeping *h, struct arena *a)
 	return h->abandoned_from ? JOB_CONTINUE : JOB_DONE;
 }
 
+static enum job_result end_orders(struct housekeeping *h, struct arena *a)
+{
+	static const enum job_result results[] = {
+		[STEP_DONE] = JOB_DONE, [STEP_MORE] = JOB_RUSH, [STEP_AWAY] = JOB_AWAY
+	};
+	return results[work_step(h->work, a)];
+}
+
 static enum job_result drain_some(struct housekeeping *h, struct arena *a)
 {
 	h->moved = drain_pass(h->drain, a, &h->swept, h->all_there);
@@ -121,6 +131,7 @@ static const struct job jobs[] = {
 	{ sweep_some, 0 },            /* drain */
 	{ count_dead_letters, 5000 }, /* order */
 	{ remove_abandoned, 60000 },  /* catalog */
+	{ end_orders, 0 },            /* resale */
 	{ drain_some, 0 },            /* drain */
 	{ sync_revocations, 0 },      /* account */
 	{ sweep_acknowledged, 0 },    /* order */
@@ -139,6 +150,7 @@ struct housekeeping *housekeeping_new(struct service *svc)
 	h->inspector = inspector_new(svc);
 	h->sweep = sweep_new(svc, inspect_swept, h->inspector);
 	h->drain = drain_new(svc);
+	h->work = work_new(svc);
 	h->acknowledged = acknowledged_sweep_new(svc);
 	h->revocations = revocation_sync_new(svc);
 	return h;
@@ -150,6 +162,7 @@ void housekeeping_free(struct housekeeping *h)
 		return;
 	revocation_sync_free(h->revocations);
 	acknowledged_sweep_free(h->acknowledged);
+	work_free(h->work);
 	drain_free(h->drain);
 	sweep_free(h->sweep);
 	inspector_free(h->inspector);
@@ -202,5 +215,5 @@ int housekeeping_turn(struct housekeeping *h)
 	arena_release(&a);
 	h->may_write &= h->moved >= 0;
 	h->rest_ms = next_rest_ms(h->svc->conf, h->may_write ? h->moved : -1, h->rest_ms);
-	return h->rush ? 0 : h->rest_ms;
+	return h->rush ? 0 : work_rest_ms(h->work, h->rest_ms);
 }

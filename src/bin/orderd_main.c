@@ -25,7 +25,7 @@ int main(int argc, char **argv)
 				    .usage = "[-c FILE] [-s NAME=VALUE]... [-t] [-h] [-V]",
 				    .flags = "" };
 	program_start(&p, argc, argv);
-	program_open(&p, WITH_REDIS | WITH_DB | WITH_MARKS);
+	program_open(&p, WITH_REDIS | WITH_DB | WITH_MARKS | WITH_SYNC_ENGINE);
 	program_signals(&p);
 	program_check_versions(&p);
 	if (!durable_at_start(&p.service, true))

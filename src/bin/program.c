@@ -174,6 +174,13 @@ static void open_shared(struct program *p, int parts)
 	report_private(p, parts, &marks, problem);
 }
 
+static void share_loop(struct service *s)
+{
+	loop_free(s->loop);
+	s->loop = s->loop_sync;
+	s->redis = s->redis_sync;
+}
+
 void program_open(struct program *p, int parts)
 {
 	struct service *s = &p->service;
@@ -191,6 +198,8 @@ void program_open(struct program *p, int parts)
 		program_fail(p, EXIT_CONFIG, problem);
 	if ((parts & WITH_REDIS) && !(s->redis_sync = redis_new(s->loop_sync = loop_new(), s->conf, &problem)))
 		program_fail(p, EXIT_CONFIG, problem);
+	if (parts & WITH_SYNC_ENGINE)
+		share_loop(s);
 	if (parts & WITH_DB)
 		s->db = db_new(s->conf);
 	if ((parts & WITH_DB) && !(parts & WITH_ANY_VERSION))
@@ -211,7 +220,8 @@ void program_check_versions(struct program *p)
 void program_close(struct program *p)
 {
 	struct service *s = &p->service;
-	redis_free(s->redis);
+	if (s->redis != s->redis_sync)
+		redis_free(s->redis);
 	redis_free(s->redis_sync);
 	if (s->db)
 		db_free(s->db);
@@ -224,7 +234,8 @@ void program_close(struct program *p)
 	stats_close(s->stats);
 	high_water_close(s->high_water);
 	permits_close(s->hashing);
-	loop_free(s->loop);
+	if (s->loop != s->loop_sync)
+		loop_free(s->loop);
 	loop_free(s->loop_sync);
 	arena_release(&p->arena);
 	conf_release(&p->conf);

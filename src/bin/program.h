@@ -34,7 +34,8 @@ void program_start(struct program *p, int argc, char **argv);
 /*
  * Opens the parts that the program needs, and always the stats. Exits on bad settings. Does not ask servers yet.
  * JOIN_SHARED: the files of stats and high-water table are used if they exist, but not created, because they would
- * belong to the operator's account.
+ * belong to the operator's account. WITH_SYNC_ENGINE: the process may claim (stock/claim.h), through redis_sync and on
+ * its loop, so that its claims go on while it waits for a reply or rests.
  */
 enum {
 	WITH_LOOP_REDIS = 1,
@@ -43,7 +44,8 @@ enum {
 	WITH_TOKENS = 8,
 	WITH_ANY_VERSION = 16,
 	WITH_MARKS = 32,
-	JOIN_SHARED = 64
+	JOIN_SHARED = 64,
+	WITH_SYNC_ENGINE = 128
 };
 void program_open(struct program *p, int parts);
 void program_close(struct program *p);

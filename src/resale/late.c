@@ -1,0 +1,165 @@
+#include "resale/late.h"
+
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "host/fault.h"
+#include "lifecycle/report.h"
+#include "resale/purchase.h"
+
+enum {
+	SEARCHES = 16,
+	WALK_MS = 500,      /* from one look at all late payments to the next */
+	ROW_WAIT_MS = 5000, /* how long the row of a new order is waited for, before its customer claims again */
+};
+
+/* A search for a unit, for one late payment. */
+struct search {
+	struct purchase *purchase; /* NULL: there is no search */
+	int64_t began_ms;
+	struct arena arena;
+	struct payment payment;
+};
+
+struct late {
+	struct service *svc;
+	struct search searches[SEARCHES];
+	char after[PAYMENT_ID_MAX]; /* the last payment of the walk */
+	size_t after_length;
+	int64_t due_ms; /* when the next walk is due, by clock_mono_ms */
+};
+
+struct late *late_new(struct service *svc)
+{
+	struct late *l = alloc_zeroed(1, sizeof *l);
+	l->svc = svc;
+	return l;
+}
+
+static void end_search(struct search *s)
+{
+	purchase_free(s->purchase);
+	arena_release(&s->arena);
+	*s = (struct search){ 0 };
+}
+
+void late_free(struct late *l)
+{
+	for (int i = 0; l && i < SEARCHES; i++)
+		end_search(&l->searches[i]);
+	free(l);
+}
+
+bool late_is_busy(const struct late *l)
+{
+	for (int i = 0; i < SEARCHES; i++)
+		if (l->searches[i].purchase)
+			return true;
+	return false;
+}
+
+/* Beginning */
+
+/* True: a search for this payment is under way. *place is set to one that is free, if there is one. */
+static bool is_searched_for(struct late *l, struct str payment, struct search **place)
+{
+	*place = NULL;
+	for (int i = 0; i < SEARCHES; i++) {
+		struct search *s = &l->searches[i];
+		if (s->purchase && str_eq(s->payment.id, payment))
+			return true;
+		if (!s->purchase)
+			*place = s;
+	}
+	return false;
+}
+
+/* The customer of the order that the payment names. 0: MySQL does not answer, or has no such order. */
+static int64_t customer_of(struct late *l, struct arena *a, const struct payment *p)
+{
+	struct db_rows rows;
+	if (db_query(l->svc->db, a, "SELECT user_id FROM orders WHERE coupon_id = ? AND segment = ? AND seq = ?", &rows,
+		     DB_N(p->order.coupon), DB_N(p->order.segment), DB_N(p->order.sequence)))
+		return 0;
+	return rows.count ? db_row(&rows, 0)->number : 0;
+}
+
+/* False: as many searches as there may be are under way. */
+static bool begin_search(struct late *l, struct arena *a, const struct payment *p)
+{
+	struct search *s;
+	if (is_searched_for(l, p->id, &s))
+		return true;
+	if (!s)
+		return false;
+	int64_t user = customer_of(l, a, p);
+	if (!user)
+		return true;
+	s->began_ms = clock_mono_ms();
+	s->payment = *p;
+	s->payment.id = arena_str(&s->arena, p->id);
+	s->payment.currency = arena_str(&s->arena, p->currency);
+	s->purchase = purchase_begin(l->svc, p->order.coupon, user);
+	return true;
+}
+
+/* Settling */
+
+/* Whether no unit can be had. */
+static bool is_refusal(enum status s)
+{
+	return s == STATUS_SOLD_OUT || s == STATUS_ALL_HELD || s == STATUS_ENDED || s == STATUS_LIMIT_REACHED ||
+	       s == STATUS_NO_SUCH_COUPON || s == STATUS_ALREADY_PAID;
+}
+
+/*
+ * Where nothing can be settled, a later walk begins another search; only a row that is not in MySQL yet is waited for.
+ */
+static void settle(struct late *l, struct arena *a, struct search *search)
+{
+	enum status s;
+	struct order_number order;
+	if (!purchase_has_ended(search->purchase, &s, &order))
+		return;
+	if (s == STATUS_CREATED || s == STATUS_ALREADY_CLAIMED)
+		s = order_pay_late(l->svc, a, &search->payment, &order);
+	if (s == STATUS_PENDING && clock_mono_ms() - search->began_ms < ROW_WAIT_MS)
+		return;
+	if (is_refusal(s) &&
+	    order_refuse_late(l->svc, a, &search->payment, str_of(status_code(s))) == STATUS_UNAVAILABLE)
+		return;
+	FAULT(late_settled);
+	end_search(search);
+}
+
+/* Walks */
+
+static enum step look_for_more(struct late *l, struct arena *a)
+{
+	struct payment *payments;
+	int count, i = 0;
+	if (payment_late(l->svc, a, (struct str){ l->after, l->after_length }, SEARCHES, &payments, &count) !=
+	    STATUS_OK)
+		return STEP_AWAY;
+	while (i < count && begin_search(l, a, &payments[i]))
+		i++;
+	if (i > 0) {
+		struct str last = payments[i - 1].id;
+		l->after_length = last.n < sizeof l->after ? last.n : sizeof l->after;
+		memcpy(l->after, last.p, l->after_length);
+	}
+	if (i == count && count < SEARCHES) { /* the walk is over */
+		l->after_length = 0;
+		l->due_ms = clock_mono_ms() + WALK_MS;
+	}
+	return STEP_DONE;
+}
+
+enum step late_step(struct late *l, struct arena *a, bool any)
+{
+	for (int i = 0; i < SEARCHES; i++)
+		if (l->searches[i].purchase)
+			settle(l, a, &l->searches[i]);
+	return any && clock_mono_ms() >= l->due_ms ? look_for_more(l, a) : STEP_DONE;
+}

@@ -1,0 +1,216 @@
+#include "resale/release.h"
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "host/fault.h"
+#include "host/log.h"
+#include "sale/fence.h"
+#include "sale/key.h"
+#include "sale/scripts.h"
+
+enum {
+	ORDERS_MAX = 500,  /* of one step */
+	CALL_MAX = 12,     /* of one call of the script: three words each, and a command has 48 */
+	LAST_CHANCE = 3,   /* so many orders of a customer and coupon end; then the customer gets no other one */
+	REFUSED_MS = 1000, /* from a walk with a refusal to the next walk */
+};
+
+struct returned {
+	struct order_number order;
+	int64_t user, generation;
+	bool stays; /* the owner's entry, under a negative number */
+	bool done;
+};
+
+struct returned_list {
+	struct returned *at;
+	int count;
+};
+
+/* Orders of one segment, next to each other. */
+struct group {
+	struct returned *first;
+	int count;
+};
+
+/*
+ * The order of joins and the index are fixed, because the tables grow and shrink by all their rows within seconds, so
+ * that estimates of the server may be wrong by as much.
+ */
+#define RETURNED                                                                                                       \
+	"SELECT STRAIGHT_JOIN r.coupon_id, r.segment, r.seq, r.user_id, c.generation, "                                \
+	"(SELECT COUNT(*) FROM orders o FORCE INDEX (orders_user_claimed) WHERE o.user_id = r.user_id "                \
+	"AND o.coupon_id = r.coupon_id AND o.status IN (3, 4)) "                                                       \
+	"FROM returned_orders r JOIN coupons c ON c.id = r.coupon_id WHERE "
+
+static int read_rows(struct service *svc, struct arena *a, const struct db_rows *rows, struct returned_list *l)
+{
+	l->at = arena_alloc(a, (size_t)(rows->count + 1) * sizeof *l->at);
+	for (l->count = 0; l->count < rows->count; l->count++) {
+		const struct db_value *v = db_row(rows, l->count);
+		int64_t segment;
+		if (db_int(svc->db, &v[1], 0, SEGMENTS_MAX - 1, &segment))
+			return -1;
+		l->at[l->count] = (struct returned){ .order = { v[0].number, v[2].number, (int)segment },
+						     .user = v[3].number,
+						     .generation = v[4].number,
+						     .stays = v[5].number >= LAST_CHANCE };
+	}
+	return 0;
+}
+
+/* Redis */
+
+static void on_released(void *context, enum redis_outcome end, const struct redis_reply *reply)
+{
+	const struct group *g = context;
+	bool done = end == REDIS_ANSWER && str_eq(redis_text_at(reply, 0), STR("OK"));
+	for (int i = 0; i < g->count; i++)
+		g->first[i].done = done;
+}
+
+static void send_group(struct service *svc, struct group *g)
+{
+	struct redis_command c;
+	const struct order_number *n = &g->first->order;
+	redis_script(&c, &script_release, 2);
+	key_put(&c, KEY_SEGMENT, n->coupon, n->segment);
+	key_put(&c, KEY_OWNERS, n->coupon, n->segment);
+	fence_put(&c, g->first->generation);
+	for (int i = 0; i < g->count; i++) {
+		redis_put_int(&c, g->first[i].user);
+		redis_put_int(&c, g->first[i].order.sequence);
+		redis_put_int(&c, g->first[i].stays);
+	}
+	redis_send(svc->redis_sync, &c, on_released, g);
+}
+
+static bool is_same_segment(const struct returned *one, const struct returned *other)
+{
+	return one->order.coupon == other->order.coupon && one->order.segment == other->order.segment;
+}
+
+static void remove_owners(struct service *svc, struct arena *a, const struct returned_list *l)
+{
+	struct group *groups = arena_alloc(a, (size_t)(l->count + 1) * sizeof *groups);
+	for (int i = 0, n = 0; i < l->count; i += groups[n++].count) {
+		struct group *g = &groups[n];
+		g->first = &l->at[i];
+		while (i + g->count < l->count && g->count < CALL_MAX && is_same_segment(g->first, g->first + g->count))
+			g->count++;
+		send_group(svc, g);
+	}
+	redis_wait_all(svc->redis_sync);
+	FAULT(release_removed);
+}
+
+/* MySQL */
+
+/* The list of numbers is padded with repeats to a power of two, so that few different statements are prepared. */
+static int delete_rows(struct service *svc, struct arena *a, const struct returned *const *orders, int count)
+{
+	enum { HEAD = 2 };
+	struct buf sql;
+	int size = 1;
+	while (size < count)
+		size *= 2;
+	struct db_value *values = arena_alloc(a, (size_t)(HEAD + size) * sizeof *values);
+	values[0] = DB_N(orders[0]->order.coupon);
+	values[1] = DB_N(orders[0]->order.segment);
+	buf_init(&sql, a);
+	buf_puts(&sql, "DELETE FROM returned_orders WHERE coupon_id = ? AND segment = ? AND seq IN (");
+	for (int i = 0; i < size; i++) {
+		buf_puts(&sql, i ? ", ?" : "?");
+		values[HEAD + i] = DB_N(orders[i < count ? i : count - 1]->order.sequence);
+	}
+	buf_puts(&sql, ")");
+	return db_exec_params(svc->db, sql.p, NULL, values, HEAD + size);
+}
+
+static int delete_released(struct service *svc, struct arena *a, const struct returned_list *l)
+{
+	const struct returned **some = arena_alloc(a, (size_t)(l->count + 1) * sizeof *some);
+	int count = 0;
+	for (int i = 0; i < l->count; i++) {
+		if (l->at[i].done)
+			some[count++] = &l->at[i];
+		bool ends = i + 1 == l->count || !is_same_segment(&l->at[i], &l->at[i + 1]);
+		if (ends && count && delete_rows(svc, a, some, count))
+			return -1;
+		count = ends ? 0 : count;
+	}
+	FAULT(release_deleted);
+	return 0;
+}
+
+/* 0; -1: MySQL has failed, and the rows are left. */
+static int release(struct service *svc, struct arena *a, const struct returned_list *l)
+{
+	if (!l->count)
+		return 0;
+	FAULT(release_read);
+	remove_owners(svc, a, l);
+	int failed = db_begin(svc->db) || delete_released(svc, a, l) || db_commit(svc->db);
+	db_rollback(svc->db);
+	return failed ? -1 : 0;
+}
+
+/* Walks */
+
+static int read_next(struct service *svc, struct arena *a, const struct order_number *after, struct returned_list *l)
+{
+	struct db_rows rows;
+	if (db_query(svc->db, a,
+		     RETURNED
+		     "(r.coupon_id > ? OR (r.coupon_id = ? AND (r.segment > ? OR (r.segment = ? AND r.seq > ?)))) "
+		     "ORDER BY r.coupon_id, r.segment, r.seq LIMIT ?",
+		     &rows, DB_N(after->coupon), DB_N(after->coupon), DB_N(after->segment), DB_N(after->segment),
+		     DB_N(after->sequence), DB_N(ORDERS_MAX)))
+		return -1;
+	return read_rows(svc, a, &rows, l);
+}
+
+/* A segment that has refused its orders would refuse those behind them, so the walk goes on with the next segment. */
+static struct order_number place_behind(const struct returned *last)
+{
+	struct order_number place = last->order;
+	if (!last->done)
+		place.sequence = INT64_MAX;
+	return place;
+}
+
+static bool any_refused(const struct returned_list *l)
+{
+	for (int i = 0; i < l->count; i++)
+		if (!l->at[i].done)
+			return true;
+	return false;
+}
+
+enum step release_step(struct service *svc, struct arena *a, struct release_walk *w)
+{
+	struct returned_list l;
+	if (clock_mono_ms() < w->due_ms)
+		return STEP_DONE;
+	if (read_next(svc, a, &w->after, &l) || release(svc, a, &l)) {
+		log_warn_limited("release_failed", LOG_TEXT("error", db_error(svc->db)));
+		return STEP_AWAY;
+	}
+	w->refused |= any_refused(&l);
+	if (l.count == ORDERS_MAX) {
+		w->after = place_behind(&l.at[l.count - 1]);
+		return STEP_MORE;
+	}
+	*w = (struct release_walk){ .due_ms = w->refused ? clock_mono_ms() + REFUSED_MS : 0 };
+	return redis_is_up(svc->redis_sync) ? STEP_DONE : STEP_AWAY;
+}
+
+void release_order(struct service *svc, struct arena *a, const struct order_number *order)
+{
+	struct db_rows rows;
+	struct returned_list l;
+	if (db_query(svc->db, a, RETURNED "r.coupon_id = ? AND r.segment = ? AND r.seq = ?", &rows, DB_N(order->coupon),
+		     DB_N(order->segment), DB_N(order->sequence)) ||
+	    read_rows(svc, a, &rows, &l) || release(svc, a, &l))
+		log_warn_limited("release_failed", LOG_TEXT("error", db_error(svc->db)));
+}

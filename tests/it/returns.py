@@ -1,0 +1,204 @@
+#!/usr/bin/env -S python3 -B
+"""A unit's way back: its order is cancelled or expires, and another customer wins it."""
+
+import signal
+import time
+
+from ended import PAY_GRACE, Chasing, cancel, owner, settled, statuses, unreleased
+from harness import main
+from storm import Paused, kill
+from tap import allowed, case, comment, every, pause, same, until
+
+
+def sold(it, amount=10, segments=3, **more):
+    """A sale of which every unit is sold, and MySQL has the orders: order -> user."""
+    sale, users = it.sale(amount=amount, segments=segments, **more), it.users(amount)
+    orders = {sale.win(user): user for user in users}
+    sale.drained()
+    return sale, orders
+
+
+def p99(seconds):
+    seconds = sorted(seconds)
+    return seconds[min(len(seconds) - 1, len(seconds) * 99 // 100)]
+
+
+@case("an order is cancelled while units are left: its customer is an owner no more, and may claim again")
+def cancelled(it):
+    sale, user = it.sale(amount=10, segments=2), it.customer()
+    order = sale.win(user)
+    sale.drained()
+    same(owner(it, sale, user), order.split("-")[2], "owner")
+    cancel(it, order)
+    settled(it, sale)
+    same(owner(it, sale, user), None, "owner")
+    again = sale.win(user)
+    assert again != order
+    sale.drained()
+    same((statuses(it, sale), sale.read()["left"]), ({3: 1, 5: 1}, 9), "orders, units left")
+    sale.audit()
+
+
+@case("a sold-out sale: a unit that comes back is won by another customer within a second, again and again")
+def resold(it):
+    sale, orders = sold(it)
+    seconds, losers = [], it.users(40)
+    sale.claim(losers[0]).expect(410, "sold-out")
+    for n in range(25):
+        order = next(iter(orders))
+        del orders[order]
+        chasing = Chasing(it, sale, [losers.pop()])
+        pause(0.05 * (n % 9), "at another moment of the drainers' turns")
+        cancel(it, order)
+        chasing.began = time.monotonic()
+        seconds += chasing.wait(1)
+        orders |= {order: None for order in chasing.orders.values()}
+        sale.drained()
+    comment(f"from the cancellation to the order: {sorted(round(s, 2) for s in seconds)}")
+    same(len(sale.rows()), 35, "orders")
+    settled(it, sale)
+    sale.audit()
+    assert p99(seconds) < allowed(1), seconds
+
+
+@case("orders that are not paid in time expire, and their units are won within a second")
+def expired(it):
+    sale, orders = sold(it, amount=30, segments=3, pay_within=2)
+    chasing = Chasing(it, sale, it.users(30), every=0.03)
+    due = it.sql.number(f"SELECT MAX(pay_by_ms) FROM orders WHERE coupon_id = {sale.id}")
+    until(lambda: not it.sql.number(f"SELECT COUNT(*) FROM unpaid_orders WHERE pay_by_ms <= {due}"), 20, "all have expired")
+    chasing.wait(30)
+    sale.drained()
+    won = it.sql(f"SELECT claimed_at_ms FROM orders WHERE coupon_id = {sale.id} ORDER BY claimed_at_ms LIMIT 30, 30")
+    took = [(int(row[0]) - due) / 1000 for row in won]
+    comment(f"from the last expiry to the order: {min(took):.2f} to {max(took):.2f} s")
+    until(lambda: statuses(it, sale) == {4: 60}, 10, "the other orders expire, too")
+    settled(it, sale)
+    same(sale.read()["left"], 30, "units left")
+    sale.audit()
+    assert p99(took) < allowed(1), took
+
+
+@case("600 orders of four sales expire in the same second: every unit goes back, every customer may claim again")
+def many(it):
+    sales = [it.sale(amount=150, segments=4, pay_within=3) for _ in range(4)]
+    users = it.users(150)
+    with Paused(it):
+        for sale in sales:
+            sale.rush(users, connections=10)
+    for sale in sales:
+        until(lambda: statuses(it, sale) == {4: 150}, 20, "all orders have expired")
+        settled(it, sale)
+        same([owner(it, sale, user) for user in users], [None] * 150, "owners")
+        same(it.sql(f"SELECT sold, cancelled FROM coupons WHERE id = {sale.id}"), [["0", "150"]], "sold, cancelled")
+        same(it.sql.number(f"SELECT COUNT(*) FROM order_events WHERE coupon_id = {sale.id} AND kind = 3"), 150, "events")
+        sale.audit()
+    orders = {o.order for o in sales[0].rush(users, connections=10)}
+    same(len(orders), 150, "orders of those who claim again")
+
+
+@case("whose third order of a sale ended gets no other one; of another sale they do")
+def third(it):
+    sale, other, user = it.sale(amount=20, segments=2), it.sale(amount=20, segments=2), it.customer()
+    for n in range(3):
+        order = sale.win(user)
+        sale.drained()
+        cancel(it, order)
+        settled(it, sale)
+    same(owner(it, sale, user), "-" + order.split("-")[2], "owner")
+    other.win(user)
+    sale.win(it.customer())
+    sale.drained()
+    same((statuses(it, sale), sale.read()["left"]), ({3: 3, 5: 1}, 19), "orders, units left")
+
+
+@case("a segment that is not open keeps its owners, and holds up no other one; it is released once it is open")
+def closed(it):
+    def orders_of(sale):
+        orders = {sale.win(user): user for user in it.users(20)}
+        sale.drained()
+        return orders
+    broken, sound = it.sale(amount=20, segments=2), it.sale(amount=20, segments=2)
+    orders = {sale: orders_of(sale) for sale in (broken, sound)}
+    fence = it.redis("HGET", broken.key("s", 1), "fence")
+    it.redis("HSET", broken.key("s", 1), "fence", fence.split("@")[0] + "!")
+    for sale in (broken, sound):
+        for order in orders[sale]:
+            cancel(it, order)
+    settled(it, sound)
+    in_one = {order: user for order, user in orders[broken].items() if order.split("-")[1] == "1"}
+    until(lambda: unreleased(it, broken) == len(in_one), 5, "the other segment is released")
+    same([owner(it, broken, user) for user in in_one.values()], [order.split("-")[2] for order in in_one], "owners")
+    it.redis("HSET", broken.key("s", 1), "fence", fence)
+    settled(it, broken)
+    same([owner(it, broken, user) for user in in_one.values()], [None] * len(in_one), "owners")
+
+
+@case("Redis was away when orders ended: they are released, and their units sold, when it is back")
+def redis_away(it):
+    sale, orders = sold(it)
+    it.dev("stop", "redis")
+    for order in list(orders)[:5]:
+        cancel(it, order)
+    pause(1, "drainers try it without Redis")
+    it.redis.close()
+    it.dev("start", "redis")
+    began = time.monotonic()
+    Chasing(it, sale, it.users(5)).wait(5)
+    comment(f"{time.monotonic() - began:.2f} s after Redis was back")
+    settled(it, sale)
+    sale.drained()
+    sale.audit()
+
+
+@case("MySQL was away when orders were due: they expire when it is back")
+def mysql_away(it):
+    sale, _ = sold(it, amount=6, segments=2, pay_within=2)
+    others = it.users(6)
+    it.dev("stop", "mysql")
+    pause(2.5, "the orders are due")
+    chasing = Chasing(it, sale, others, every=0.05)
+    it.dev("start", "mysql")
+    chasing.began = time.monotonic()
+    chasing.wait(6)
+    comment(f"{max(chasing.seconds):.2f} s after MySQL was back")
+    assert max(chasing.seconds) < allowed(3), chasing.seconds
+    until(lambda: statuses(it, sale) == {4: 12}, 20, "the new orders expire, too")
+    settled(it, sale)
+    sale.audit()
+
+
+@case("a drainer that stands still holds up another one for a few seconds at most")
+def stopped(it):
+    sale, orders = sold(it)
+    victims = it.full("drain")
+    for victim in victims:
+        kill([victim], signal.SIGSTOP)
+        order = orders.popitem()[0]
+        cancel(it, order)
+        chasing = Chasing(it, sale, [it.customer()])
+        chasing.wait(1)
+        comment(f"{chasing.seconds[0]:.2f} s")
+        kill([victim], signal.SIGCONT)
+        sale.drained()
+    settled(it, sale)
+    sale.audit()
+
+
+@case("drainers that are killed again and again beside expiries and claims lose no unit")
+def killed(it):
+    sale, users = it.sale(amount=60, segments=4, pay_within=2), it.users(200)
+    chasing = Chasing(it, sale, users, every=0.05)
+    for _ in range(12):
+        pause(0.4, "the pace of the kills")
+        kill(it.workers("drain")[:1])
+    chasing.wait(180, 40)
+    it.full("drain")
+    until(lambda: set(statuses(it, sale)) == {4}, 20, "the last orders expire")
+    settled(it, sale)
+    same(sale.read()["left"], 60, "units left")
+    sale.audit()
+
+
+if __name__ == "__main__":
+    main(**PAY_GRACE)
