@@ -39,17 +39,69 @@ void audit_release(struct audit *a)
 
 /* MySQL */
 
+/* What read_coupon reads besides the coupon. */
+#define COUNT_ORDERS(which) "(SELECT COUNT(*) FROM orders o WHERE o.coupon_id = c.id AND " which ")"
+#define COUNTS(X)                                                                                                      \
+	X(SOLD, "c.sold")                                                                                              \
+	X(CANCELLED, "c.cancelled")                                                                                    \
+	X(WITHDRAWN, "c.withdrawn")                                                                                    \
+	X(FINAL, "c.final")                                                                                            \
+	X(FINAL_CANCELLED, "c.final_cancelled")                                                                        \
+	X(TOLD, "c.hub_told")                                                                                          \
+	X(PENDING, COUNT_ORDERS("status = 1"))                                                                         \
+	X(PAID, COUNT_ORDERS("status = 2"))                                                                            \
+	X(CONFIRMED, COUNT_ORDERS("status = 5"))                                                                       \
+	X(OVER, COUNT_ORDERS("status IN (3, 4)"))                                                                      \
+	X(STRAY, COUNT_ORDERS("segment >= c.segments"))                                                                \
+	X(HELD,                                                                                                        \
+	  "(SELECT COUNT(DISTINCT segment, seq) FROM dead_letters WHERE coupon_id = c.id AND " DEAD_LETTER_HOLDS_UNIT  \
+	  ")")                                                                                                         \
+	X(UNPAID, "(SELECT COUNT(*) FROM unpaid_orders n WHERE n.coupon_id = c.id)")
+#define COUNT_NAME(name, sql) name,
+#define COUNT_SQL(name, sql)  ", " sql
+
+enum { COUNTS(COUNT_NAME) };
+
+/* What the tables of MySQL say of each other. */
+static void judge_counts(const struct db_value *v, const struct audit *a, struct findings *f)
+{
+	int64_t final = v[PAID].number + v[CONFIRMED].number + v[HELD].number;
+	findings_expect_equal(f, FINDING_SOLD_COUNT, 0, a->counted, a->rows);
+	findings_expect_equal(f, FINDING_CANCELLED_COUNT, 0, a->cancelled, v[OVER].number);
+	findings_expect_equal(f, FINDING_FINAL_COUNT, 0, v[FINAL].number - v[FINAL_CANCELLED].number,
+			      a->coupon.pay_within_s ? final : 0);
+	findings_expect_at_most(f, FINDING_OVERSOLD, 0, a->rows, a->coupon.amount - a->withdrawn);
+	findings_expect_equal(f, FINDING_STRAY_ROWS, 0, v[STRAY].number, 0);
+}
+
+/* Rows of unpaid_orders that stand for no order; at most SOME. */
+static enum status find_awaited(struct service *svc, struct arena *a, struct audit *out)
+{
+	enum { SOME = 500 };
+	struct db_rows rows;
+	if (db_query(svc->db, a,
+		     "SELECT n.segment, n.seq, n.pay_by_ms FROM unpaid_orders n LEFT JOIN orders o ON "
+		     "o.coupon_id = n.coupon_id AND o.segment = n.segment AND o.seq = n.seq AND o.status = 1 AND "
+		     "o.pay_by_ms = n.pay_by_ms WHERE n.coupon_id = ? AND o.seq IS NULL LIMIT ?",
+		     &rows, DB_N(out->coupon.id), DB_N(SOME)))
+		return db_status(svc->db, "audit");
+	for (int i = 0; i < rows.count; i++) {
+		const struct db_value *v = db_row(&rows, i);
+		findings_add(&out->findings, (struct finding){ .kind = FINDING_AWAITED,
+							       .segment = (int)v[0].number,
+							       .sequence = v[1].number,
+							       .is = v[2].number });
+	}
+	return STATUS_OK;
+}
+
 /* Uses one statement, so that all counts are of the same moment. */
 static enum status read_coupon(struct service *svc, struct arena *a, int64_t id, struct audit *out)
 {
 	struct db_rows rows;
-	struct findings *f = &out->findings;
 	if (db_query(svc->db, a,
-		     "SELECT " COUPON_COLUMNS ", c.sold, c.cancelled, (SELECT COUNT(*) FROM orders o WHERE "
-		     "o.coupon_id = c.id AND o.live_user IS NOT NULL), (SELECT COUNT(*) FROM orders o WHERE "
-		     "o.coupon_id = c.id), (SELECT COUNT(*) FROM orders o WHERE o.coupon_id = c.id AND "
-		     "o.segment >= c.segments), c.withdrawn FROM coupons c JOIN users u ON u.id = c.seller_id "
-		     "WHERE c.id = ?",
+		     "SELECT " COUPON_COLUMNS COUNTS(
+			     COUNT_SQL) " FROM coupons c JOIN users u ON u.id = c.seller_id WHERE c.id = ?",
 		     &rows, DB_N(id)))
 		return db_status(svc->db, "audit");
 	if (!rows.count)
@@ -57,16 +109,16 @@ static enum status read_coupon(struct service *svc, struct arena *a, int64_t id,
 	const struct db_value *row = db_row(&rows, 0), *v = row + COUPON_COLUMN_COUNT;
 	if (coupon_row_read(svc->db, &out->coupon, row, &out->published))
 		return db_status(svc->db, "audit");
-	out->counted = v[0].number;
-	out->cancelled = v[1].number;
-	out->rows = v[2].number;
-	out->withdrawn = v[5].number;
+	out->counted = v[SOLD].number;
+	out->cancelled = v[CANCELLED].number;
+	out->withdrawn = v[WITHDRAWN].number;
+	out->rows = v[PENDING].number + v[PAID].number + v[CONFIRMED].number;
+	out->unpaid = v[UNPAID].number;
+	out->totals = (struct audit_totals){ v[CANCELLED].number, v[FINAL].number, v[FINAL_CANCELLED].number,
+					     v[TOLD].number != 0 };
 	out->segments = arena_alloc(a, (size_t)out->coupon.segments * sizeof *out->segments);
-	findings_expect_equal(f, FINDING_SOLD_COUNT, 0, out->counted, out->rows);
-	findings_expect_equal(f, FINDING_CANCELLED_COUNT, 0, out->cancelled, v[3].number - out->rows);
-	findings_expect_at_most(f, FINDING_OVERSOLD, 0, out->rows, out->coupon.amount - out->withdrawn);
-	findings_expect_equal(f, FINDING_STRAY_ROWS, 0, v[4].number, 0);
-	return STATUS_OK;
+	judge_counts(v, out, &out->findings);
+	return out->unpaid == v[PENDING].number ? STATUS_OK : find_awaited(svc, a, out);
 }
 
 static enum status read_dead_letters(struct service *svc, struct arena *a, struct audit *out)
@@ -89,6 +141,30 @@ static enum status read_cursors(struct service *svc, struct arena *a, struct aud
 	return s;
 }
 
+/* At the hub a total is at least what it was told, and at most what MySQL has after Redis was read. */
+static void judge_total(struct audit *out, enum finding_kind kind, int64_t hub, int64_t before, int64_t after)
+{
+	if (out->totals.told && hub < before)
+		findings_expect_equal(&out->findings, kind, 0, hub, before);
+	findings_expect_at_most(&out->findings, kind, 0, hub, after);
+}
+
+static enum status judge_totals(struct service *svc, struct arena *a, struct audit *out)
+{
+	struct db_rows rows;
+	const struct audit_totals *hub = &out->told, *before = &out->totals;
+	if (db_query_row(svc->db, a, "SELECT cancelled, final, final_cancelled FROM coupons WHERE id = ?", &rows,
+			 DB_N(out->coupon.id)))
+		return db_status(svc->db, "audit");
+	const struct db_value *v = db_row(&rows, 0);
+	judge_total(out, FINDING_CANCELLED, hub->cancelled, before->cancelled, v[0].number);
+	judge_total(out, FINDING_FINAL, hub->final, before->final, v[1].number);
+	judge_total(out, FINDING_FINAL_CANCELLED, hub->final_cancelled, before->final_cancelled, v[2].number);
+	if (before->told)
+		findings_expect_equal(&out->findings, FINDING_PAYS, 0, out->pays, out->coupon.pay_within_s > 0);
+	return STATUS_OK;
+}
+
 enum status audit_read(struct service *svc, struct arena *a, int64_t coupon, struct audit *out)
 {
 	*out = (struct audit){ 0 };
@@ -97,7 +173,10 @@ enum status audit_read(struct service *svc, struct arena *a, int64_t coupon, str
 		s = read_dead_letters(svc, a, out);
 	if (s == STATUS_OK)
 		s = read_cursors(svc, a, out);
-	return s == STATUS_OK && out->published ? audit_units(svc, a, out) : s;
+	if (s != STATUS_OK || !out->published)
+		return s;
+	s = audit_units(svc, a, out);
+	return s == STATUS_OK ? judge_totals(svc, a, out) : s;
 }
 
 /* Everything */

@@ -13,7 +13,9 @@ enum seen {
 	OVER = 16,  /* a row of an order that is cancelled or expired */
 	NAMED = 32, /* recorded as lost on the list or in a dead letter: the number holds a unit */
 	LETTER = 64,
-	FREE = 128, /* a dead letter whose number holds no unit */
+	FREE = 128,      /* a dead letter whose number holds no unit */
+	RETURNED = 256,  /* a row that is over, and in returned_orders */
+	TOMBSTONE = 512, /* its customer cannot claim again, because of this order and earlier ones that are over */
 };
 
 struct compare {
@@ -34,7 +36,7 @@ struct compare {
 	int64_t total;        /* numbers in all ranges */
 	int64_t first, count; /* index of the window's first number, and how many it has */
 	int64_t *user;        /* by index - first: the owner, else the user that another source has */
-	unsigned char *seen;  /* by index - first: enum seen */
+	uint16_t *seen;       /* by index - first: enum seen */
 
 	int64_t last_owner, last_listed, last_row; /* the highest number in each place */
 	int64_t behind;                            /* of the list, read from its end: the number read last */

@@ -32,6 +32,10 @@ static void judge_order(struct compare *c, int64_t i, int64_t number, int64_t li
 	} else if (listed && f.user && f.user != listed) {
 		f.is = listed;
 		f.kind = FINDING_OTHER_IN_INDEX;
+	} else if ((seen & TOMBSTONE) && !(seen & OVER)) {
+		f.kind = FINDING_TOMBSTONE;
+	} else if ((seen & OWNED) && (seen & OVER) && !(seen & RETURNED)) {
+		f.kind = FINDING_STALE_OWNER;
 	} else if ((seen & (QUEUED | ROW)) && !(seen & (OWNED | OVER))) {
 		f.kind = FINDING_NO_OWNER;
 	} else if (seen == OWNED || seen == (OWNED | TWICE)) {
@@ -44,7 +48,7 @@ static void judge_order(struct compare *c, int64_t i, int64_t number, int64_t li
 
 static void count_unit(struct compare *c, unsigned seen, int64_t number)
 {
-	bool certain = seen & (OWNED | ROW | OVER | NAMED);
+	bool certain = seen & (OWNED | ROW | OVER | NAMED | TOMBSTONE);
 	if (number > c->segment->own.last)
 		return;
 	c->certain += certain;

@@ -1,7 +1,7 @@
 /*
  * Compares one segment, order by order. Owners are read first, then the list, dead letters and rows. Orders move
  * through the places in this order only, so an order that is in none of the places that are read later is lost, also
- * during the sale. Each order takes nine bytes of memory; a window limits how many orders are compared at a time, and
+ * during the sale. Each order takes ten bytes of memory; a window limits how many orders are compared at a time, and
  * all places are read again for the next window.
  *
  * The numbers compared are those of the segment's ranges. The last range ends with the segment's last number; MySQL has
@@ -110,8 +110,20 @@ static void add_stranger(struct compare *c, const struct scanned_order *o, int h
 	if (redis_call(c->svc->redis_sync, &c->arena, &cmd, &reply) != REDIS_ANSWER)
 		c->status = STATUS_UNAVAILABLE;
 	struct finding f = { .sequence = o->sequence, .user = o->user, .is = redis_number(reply), .want = home };
-	f.kind = f.is ? FINDING_TWO_ORDERS : FINDING_STRANGER;
+	f.kind = f.is > 0 ? FINDING_TWO_ORDERS : FINDING_STRANGER;
 	compare_add(c, f);
+}
+
+static void note_owner(struct compare *c, int64_t i, const struct scanned_order *o)
+{
+	bool twice = (c->seen[i] & OWNED) && c->user[i] != o->user;
+	if (twice)
+		compare_add(c, (struct finding){ .kind = FINDING_TWO_OWNERS,
+						 .sequence = o->sequence,
+						 .user = o->user,
+						 .is = c->user[i] });
+	c->user[i] = o->user;
+	c->seen[i] |= twice ? OWNED | TWICE : OWNED;
 }
 
 static void on_owner(void *context, const struct scanned_order *o)
@@ -122,14 +134,12 @@ static void on_owner(void *context, const struct scanned_order *o)
 	int64_t i = note_number(c, o, &c->last_owner);
 	if (i < 0)
 		return;
-	bool twice = (c->seen[i] & OWNED) && c->user[i] != o->user;
-	if (twice)
-		compare_add(c, (struct finding){ .kind = FINDING_TWO_OWNERS,
-						 .sequence = o->sequence,
-						 .user = o->user,
-						 .is = c->user[i] });
-	c->user[i] = o->user;
-	c->seen[i] |= twice ? OWNED | TWICE : OWNED;
+	if (o->over) {
+		c->user[i] = c->user[i] ? c->user[i] : o->user;
+		c->seen[i] |= TOMBSTONE;
+		return;
+	}
+	note_owner(c, i, o);
 	int home = coupon_home(&c->audit->coupon, o->user);
 	if (home != c->segment_number)
 		add_stranger(c, o, home);
@@ -195,6 +205,25 @@ static void on_letter(void *context, const struct scanned_order *o)
 	c->seen[i] |= seen_of_letter(o);
 }
 
+/* What MySQL's own tables say of an order; one statement has read them. */
+static void judge_row(struct compare *c, const struct scanned_order *o)
+{
+	const bool is_paid = o->status == ORDER_PAID;
+	const struct {
+		bool wrong;
+		enum finding_kind kind;
+	} judged[] = { { o->not_awaited, FINDING_NOT_AWAITED },
+		       { o->payments && !is_paid, FINDING_WRONG_PAYMENT },
+		       { o->payments > 1 && is_paid, FINDING_TWO_PAYMENTS },
+		       { !o->payments && is_paid && c->audit->coupon.price, FINDING_NO_PAYMENT } };
+	for (size_t i = 0; i < sizeof judged / sizeof judged[0]; i++)
+		if (judged[i].wrong)
+			compare_add(c, (struct finding){ .kind = judged[i].kind,
+							 .sequence = o->sequence,
+							 .user = o->user,
+							 .is = o->payments });
+}
+
 static void on_row(void *context, const struct scanned_order *o)
 {
 	struct compare *c = context;
@@ -207,6 +236,8 @@ static void on_row(void *context, const struct scanned_order *o)
 	if (!o->over)
 		note_user(c, i, o, FINDING_OTHER_IN_ROW);
 	c->seen[i] |= o->over ? OVER : ROW;
+	c->seen[i] |= o->returned ? RETURNED : 0;
+	judge_row(c, o);
 }
 
 /* Also reads rows whose numbers are between two ranges. */
@@ -232,7 +263,7 @@ static void read_place(struct compare *c, const char *place, enum status (*scan)
 static void compare_window(struct compare *c)
 {
 	memset(c->user, 0, (size_t)c->count * sizeof *c->user);
-	memset(c->seen, 0, (size_t)c->count);
+	memset(c->seen, 0, (size_t)c->count * sizeof *c->seen);
 	read_place(c, "owners", order_scan_owners, on_owner);
 	read_place(c, "list", order_scan_list, on_listed);
 	read_place(c, "dead letters", order_scan_letters, on_letter);
@@ -247,7 +278,7 @@ static void compare_windows(struct compare *c)
 	c->total = ranges_total(&c->ranges);
 	int64_t window = c->total < most ? c->total : most;
 	c->user = alloc((size_t)(window + 1) * sizeof *c->user);
-	c->seen = alloc((size_t)(window + 1));
+	c->seen = alloc((size_t)(window + 1) * sizeof *c->seen);
 	c->has_grown = false;
 	c->last_owner = c->last_listed = c->last_row = c->behind = c->certain = c->possible = 0;
 	c->first = 0;

@@ -251,10 +251,101 @@ static enum repair_outcome move_cursor(struct repair_job *j)
 	return needs_operator(j, "the cursor has moved since the audit: run the audit again");
 }
 
+/* Changes MySQL by a statement whose conditions say that the finding is still true; ends with the order's numbers. */
+static enum repair_outcome change_row(struct repair_job *j, const char *sql)
+{
+	const struct finding *f = j->finding;
+	int64_t changed = 0;
+	if (j->dry)
+		return REPAIR_DONE;
+	if (db_exec(j->svc->db, sql, &changed, DB_N(j->audit->coupon.id), DB_N(f->segment), DB_N(f->sequence)) &&
+	    db_failure(j->svc->db) != DB_DUPLICATE)
+		return unreachable(j);
+	return REPAIR_DONE;
+}
+
+static enum repair_outcome return_order(struct repair_job *j)
+{
+	return change_row(
+		j, "INSERT INTO returned_orders (coupon_id, segment, seq, user_id) SELECT coupon_id, segment, seq, "
+		   "user_id FROM orders WHERE coupon_id = ? AND segment = ? AND seq = ? AND live_user IS NULL");
+}
+
+static enum repair_outcome await_payment(struct repair_job *j)
+{
+	return change_row(j,
+			  "INSERT INTO unpaid_orders (coupon_id, pay_by_ms, segment, seq) SELECT coupon_id, pay_by_ms, "
+			  "segment, seq FROM orders WHERE coupon_id = ? AND segment = ? AND seq = ? AND status = 1 AND "
+			  "pay_by_ms > 0");
+}
+
+static enum repair_outcome await_no_payment(struct repair_job *j)
+{
+	return change_row(
+		j,
+		"DELETE FROM unpaid_orders WHERE coupon_id = ? AND segment = ? AND seq = ? AND NOT EXISTS (SELECT 1 "
+		"FROM orders o WHERE o.coupon_id = unpaid_orders.coupon_id AND o.segment = unpaid_orders.segment AND "
+		"o.seq = unpaid_orders.seq AND o.status = 1 AND o.pay_by_ms = unpaid_orders.pay_by_ms)");
+}
+
+/* The payment of an order that is over is to be refunded. An order that is live and not paid needs an operator. */
+static enum repair_outcome release_payment(struct repair_job *j)
+{
+	const struct finding *f = j->finding;
+	struct db_rows rows;
+	if (db_query(j->svc->db, j->arena,
+		     "SELECT 1 FROM orders WHERE coupon_id = ? AND segment = ? AND seq = ? AND live_user IS NULL",
+		     &rows, DB_N(j->audit->coupon.id), DB_N(f->segment), DB_N(f->sequence)))
+		return unreachable(j);
+	if (!rows.count)
+		return needs_operator(j, "the order is not over: find out who changed its row");
+	return change_row(
+		j, "UPDATE payments SET pays_segment = NULL, pays_seq = NULL WHERE coupon_id = ? AND pays_segment = ? "
+		   "AND pays_seq = ?");
+}
+
+/* Totals only grow, so the lower one of both is raised. */
+static enum repair_outcome count_final(struct repair_job *j)
+{
+	const int64_t lacking = j->finding->want - j->finding->is;
+	const struct db_value v[] = { DB_N(lacking > 0 ? lacking : 0), DB_N(lacking < 0 ? -lacking : 0),
+				      DB_N(j->audit->coupon.id), DB_N(j->audit->totals.final),
+				      DB_N(j->audit->totals.final_cancelled) };
+	int64_t changed = 0;
+	if (j->dry)
+		return REPAIR_DONE;
+	if (db_exec(j->svc->db,
+		    "UPDATE coupons SET final = final + ?, final_cancelled = final_cancelled + ?, hub_told = 0 WHERE id = ? "
+		    "AND final = ? AND final_cancelled = ?",
+		    &changed, v[0], v[1], v[2], v[3], v[4]))
+		return unreachable(j);
+	return changed ? REPAIR_DONE
+		       : needs_operator(j, "the totals have changed since the audit: run the audit again");
+}
+
+static enum repair_outcome tell_hub(struct repair_job *j)
+{
+	if (j->finding->kind != FINDING_PAYS && j->finding->is > j->finding->want)
+		return needs_operator(j, "MySQL has lost the ends of orders: run seckillctl recover");
+	bool failed = !j->dry && db_exec(j->svc->db, "UPDATE coupons SET hub_told = 0 WHERE id = ?", NULL,
+					 DB_N(j->audit->coupon.id));
+	return failed ? unreachable(j) : REPAIR_DONE;
+}
+
 static const struct {
 	enum repair_outcome (*run)(struct repair_job *j);
 	const char *text;
 } repairs[FINDINGS] = {
+	[FINDING_CANCELLED] = { tell_hub, "ask the drainers to tell the hub the totals" },
+	[FINDING_FINAL] = { tell_hub, "ask the drainers to tell the hub the totals" },
+	[FINDING_FINAL_CANCELLED] = { tell_hub, "ask the drainers to tell the hub the totals" },
+	[FINDING_PAYS] = { tell_hub, "ask the drainers to tell the hub the totals" },
+	[FINDING_FINAL_COUNT] = { count_final, "raise the total that is too low" },
+	[FINDING_AWAITED] = { await_no_payment, "remove the row of unpaid_orders" },
+	[FINDING_NOT_AWAITED] = { await_payment, "enter the order in unpaid_orders" },
+	[FINDING_STALE_OWNER] = { return_order,
+				  "enter the order in returned_orders, so that the drainers remove its owner" },
+	[FINDING_WRONG_PAYMENT] = { release_payment, "the payment pays no order any more, so its refund is due" },
 	[FINDING_NO_DESCRIPTOR] = { write_entries, "write the descriptor again from MySQL" },
 	[FINDING_NO_CATALOG] = { write_entries, "enter the coupon in the catalog again" },
 	[FINDING_NO_SELLER_LIST] = { write_entries, "enter the coupon in its seller's list again" },

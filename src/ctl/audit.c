@@ -6,8 +6,8 @@
 #include "audit/repair.h"
 #include "base/clock.h"
 #include "base/parse.h"
-#include "ctl/ctl.h"
 #include "catalog/stray.h"
+#include "ctl/ctl.h"
 
 struct audit_request {
 	bool compare;     /* look for findings; false: only print the numbers */

@@ -6,8 +6,8 @@
 #include "audit/audit.h"
 #include "base/clock.h"
 #include "base/parse.h"
-#include "ctl/ctl.h"
 #include "catalog/stray.h"
+#include "ctl/ctl.h"
 #include "recover/recover.h"
 #include "stock/sold_out.h"
 

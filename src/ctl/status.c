@@ -5,8 +5,8 @@
 #include <stdio.h>
 
 #include "base/parse.h"
-#include "ctl/ctl.h"
 #include "catalog/availability.h"
+#include "ctl/ctl.h"
 #include "host/stats.h"
 #include "order/dead_letter.h"
 #include "sale/db_status.h"

@@ -20,8 +20,10 @@ static void pass_owners(const struct order_scan *s, const struct redis_reply *fi
 {
 	for (size_t i = 0; i + 1 < redis_count(fields); i += 2) {
 		struct scanned_order o = { 0 };
+		struct str number = redis_text_at(fields, i + 1);
+		o.over = number.n && number.p[0] == '-';
 		if (!parse_int(redis_text_at(fields, i), 1, NUMBER_MAX, &o.user) ||
-		    !parse_int(redis_text_at(fields, i + 1), 1, NUMBER_MAX, &o.sequence))
+		    !parse_int((struct str){ number.p + o.over, number.n - o.over }, 1, NUMBER_MAX, &o.sequence))
 			o.sequence = 0;
 		s->on_order(s->context, &o);
 	}
@@ -131,8 +133,9 @@ static int pass_rows(const struct order_scan *s, const struct db_rows *rows, int
 {
 	for (int i = 0; i < rows->count; i++) {
 		const struct db_value *v = db_row(rows, i);
-		int64_t sequence;
-		if (db_int(s->svc->db, &v[0], *first, NUMBER_MAX, &sequence))
+		int64_t sequence, status;
+		if (db_int(s->svc->db, &v[0], *first, NUMBER_MAX, &sequence) ||
+		    db_int(s->svc->db, &v[6], ORDER_PENDING, ORDER_CONFIRMED, &status))
 			return -1;
 		*first = sequence + 1;
 		s->on_order(s->context, &(struct scanned_order){ .sequence = sequence,
@@ -140,7 +143,11 @@ static int pass_rows(const struct order_scan *s, const struct db_rows *rows, int
 								 .claimed_ms = v[2].number,
 								 .over = v[3].number != 0,
 								 .unknown_user = v[4].number != 0,
-								 .unit = v[5].number });
+								 .unit = v[5].number,
+								 .status = (enum order_status)status,
+								 .not_awaited = v[7].number != 0,
+								 .returned = v[8].number != 0,
+								 .payments = v[9].number });
 	}
 	return 0;
 }
@@ -153,11 +160,17 @@ enum status order_scan_rows(const struct order_scan *s, int64_t first, int64_t l
 	enum status status = STATUS_OK;
 	do {
 		arena_reset(&page);
-		if (db_query(s->svc->db, &page,
-			     "SELECT o.seq, o.user_id, o.claimed_at_ms, o.live_user IS NULL, u.id IS NULL, o.unit FROM "
-			     "orders o LEFT JOIN users u ON u.id = o.user_id WHERE o.coupon_id = ? AND o.segment = ? "
-			     "AND o.seq >= ? AND o.seq <= ? ORDER BY o.seq LIMIT ?",
-			     &rows, DB_N(s->coupon), DB_N(s->segment), DB_N(first), DB_N(last), DB_N(PAGE)) ||
+		if (db_query(
+			    s->svc->db, &page,
+			    "SELECT o.seq, o.user_id, o.claimed_at_ms, o.live_user IS NULL, u.id IS NULL, o.unit, o.status, "
+			    "o.status = 1 AND NOT EXISTS (SELECT 1 FROM unpaid_orders n WHERE n.coupon_id = o.coupon_id AND "
+			    "n.pay_by_ms = o.pay_by_ms AND n.segment = o.segment AND n.seq = o.seq), "
+			    "o.live_user IS NULL AND EXISTS (SELECT 1 FROM returned_orders r WHERE r.coupon_id = o.coupon_id "
+			    "AND r.segment = o.segment AND r.seq = o.seq), "
+			    "(SELECT COUNT(*) FROM payments p WHERE p.coupon_id = o.coupon_id AND p.pays_segment = o.segment "
+			    "AND p.pays_seq = o.seq) FROM orders o LEFT JOIN users u ON u.id = o.user_id WHERE o.coupon_id = ? "
+			    "AND o.segment = ? AND o.seq >= ? AND o.seq <= ? ORDER BY o.seq LIMIT ?",
+			    &rows, DB_N(s->coupon), DB_N(s->segment), DB_N(first), DB_N(last), DB_N(PAGE)) ||
 		    pass_rows(s, &rows, &first)) {
 			status = db_status(s->svc->db, "order_scan");
 			break;

@@ -8,6 +8,7 @@
 #define ORDER_ORDER_SCAN_H
 
 #include "order/dead_letter.h"
+#include "order/order.h"
 #include "sale/service.h"
 #include "sale/status.h"
 
@@ -16,9 +17,15 @@ struct scanned_order {
 	int64_t sequence; /* 0: the entry is not an order, or the letter has no number */
 	int64_t user;     /* 0: not known; from the list, 0 means that the order is lost */
 	int64_t claimed_ms;
-	bool over;         /* a row: it is cancelled or expired; a dead letter: it is not open */
-	int64_t unit;      /* a row: the column `unit` */
-	bool unknown_user; /* a row: the table users does not have its customer */
+	bool over; /* a row: it is cancelled or expired; a dead letter: it is not open; an owner: a tombstone, see below
+		    */
+	/* Set for a row. */
+	enum order_status status;
+	int64_t unit;      /* the column `unit` */
+	bool unknown_user; /* the table users does not have its customer */
+	bool returned;     /* it is over and in returned_orders */
+	bool not_awaited;  /* it is pending and not in unpaid_orders */
+	int64_t payments;  /* that pay it */
 	/* Set for a dead letter. If the letter has no number of its own, sequence is the number in its record. */
 	int64_t id, recorded; /* recorded: the number in the record; 0: it cannot be read */
 	enum dead_letter_state state;
@@ -36,7 +43,10 @@ struct order_scan {
 
 /* Each calls on_order for all orders of one place, and blocks. STATUS_OK, STATUS_UNAVAILABLE, STATUS_INTERNAL. */
 
-/* In no particular order; some owners perhaps twice. */
+/*
+ * In no particular order; some owners perhaps twice. A tombstone stands for a customer whose orders of the coupon have
+ * ended too often, so that the customer cannot claim again; it has the number of the last of these orders.
+ */
 enum status order_scan_owners(const struct order_scan *s);
 
 /*

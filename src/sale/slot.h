@@ -27,6 +27,8 @@ struct slot_share {
 struct slot_hub {
 	struct str fence; /* as in struct slot_segment */
 	int64_t amount, cancelled, withdrawn, skipped, avail;
+	int64_t final, final_cancelled; /* of a sale with pay_within, as in coupons */
+	bool pays;                      /* it is such a sale */
 	int64_t term, epoch;
 	bool sold_out;
 	bool is_opening;           /* no longer sold out, but sold-out notices of workers may still be valid */

@@ -102,8 +102,8 @@ def members(it):
 # report, and whether a repair leaves it clean.
 
 class Faulty:
-    def __init__(self, it, users, segments=1):
-        self.it, self.users, self.sale = it, users, it.sale(amount=20 * segments ** 2, segments=segments)
+    def __init__(self, it, users, segments=1, **more):
+        self.it, self.users, self.sale = it, users, it.sale(amount=20 * segments ** 2, segments=segments, **more)
         self.id, self.redis, self.sql = self.sale.id, it.redis, it.sql
         if segments == 1:
             self.seg, self.own, self.list = (self.sale.key(kind, 0) for kind in "soq")
@@ -136,7 +136,7 @@ class Faulty:
         self.redis("SADD", "sk:dirty", self.member)
 
 
-def row(f, segment, sequence, user, status=1):
+def row(f, segment, sequence, user, status=5):
     f.sql("INSERT INTO orders (coupon_id, segment, seq, user_id, status, claimed_at_ms, confirmed_at_ms) "
           f"VALUES ({f.id}, {segment}, {sequence}, {user}, {status}, 1700000000000, 1700000000001)")
 
@@ -243,7 +243,7 @@ FAULTS = {
     "units given back by nobody": (
         lambda f: several(f, ("HINCRBY", f.hub, "cancelled", 1), ("HINCRBY", f.hub, "avail", 1)), {"cancelled"}, False),
     "sold, miscounted": (lambda f: f.update("coupons SET sold = 4"), {"sold-count"}, False),
-    "cancelled, miscounted": (lambda f: f.update("coupons SET cancelled = 1"), {"cancelled-count", "cancelled"}, False),
+    "cancelled, miscounted": (lambda f: f.update("coupons SET cancelled = 1"), {"cancelled-count", "cancelled"}, None),
     "more rows than units": (give_up_rows, {"amount", "sold-count", "oversold"}, False),
     "rows of a segment that is not there": (lambda f: row(f, 200, 1, f.users[9].id), {"stray-rows", "sold-count"},
                                             False),
@@ -258,6 +258,80 @@ FAULTS = {
                                            {"no-directory"}, True),
     "no hint that orders wait": (lambda f: f.redis("SREM", "sk:dirty", f.member), {"not-dirty"}, True),
 }
+
+
+# The same for a sale whose orders are paid. In MySQL order 1 is pending, 2 pending, 3 paid.
+
+def end(f, n, status=4, told=True, returned=False, owner=None):
+    """Order n is over. owner: what the owners have of it: None: nothing was changed, '': no entry."""
+    f.update(f"orders SET status = {status}", f" AND seq = {n}")
+    f.sql(f"DELETE FROM unpaid_orders WHERE coupon_id = {f.id} AND seq = {n}")
+    f.update("coupons SET sold = sold - 1, cancelled = cancelled + 1")
+    if told:
+        several(f, ("HINCRBY", f.hub, "cancelled", 1), ("HINCRBY", f.hub, "avail", 1))
+    if returned:
+        f.sql(f"INSERT INTO returned_orders VALUES ({f.id}, 0, {n}, {f.users[n - 1].id})")
+    if owner == "":
+        several(f, ("HDEL", f.own, f.users[n - 1].id), ("HINCRBY", f.seg, "unowned", 1))
+    elif owner:
+        f.redis("HSET", f.own, f.users[n - 1].id, owner)
+
+
+def payment(f, id, n):
+    f.sql("INSERT INTO payments (payment_id, coupon_id, segment, seq, amount, currency, at_ms, pays_segment, pays_seq) VALUES "
+          f"('{f.id}-{id}', {f.id}, 0, {n}, 500, 'EUR', 1700000000000, 0, {n})")
+
+
+def waits(f, n):
+    f.sql(f"INSERT INTO unpaid_orders SELECT coupon_id, pay_by_ms, segment, seq FROM orders WHERE coupon_id = {f.id} AND seq = {n}")
+
+
+PAY_FAULTS = {
+    "nothing": (lambda f: None, set(), True),
+    "an order is over, and its owner stays": (lambda f: end(f, 2), {"stale-owner"}, True),
+    "an order is over, and its owner is to be removed": (lambda f: end(f, 2, returned=True), set(), True),
+    "an order is over, and its owner is gone": (lambda f: end(f, 2, owner=""), set(), True),
+    "an order is over, and its owner is gone first": (lambda f: end(f, 2, owner="", returned=True), set(), True),
+    "an order is over, and its customer cannot claim again": (lambda f: end(f, 2, owner="-2"), set(), True),
+    "a customer with a live order cannot claim again":
+        (lambda f: f.redis("HSET", f.own, f.users[1].id, "-2"), {"tombstone"}, False),
+    "an order that never expires":
+        (lambda f: f.sql(f"DELETE FROM unpaid_orders WHERE coupon_id = {f.id} AND seq = 2"), {"not-awaited"}, True),
+    "a paid order is to expire": (lambda f: waits(f, 3), {"awaited"}, True),
+    "an order that is over is to expire": (lambda f: (end(f, 2, owner=""), waits(f, 2)), {"awaited"}, True),
+    "an order is to expire at another time":
+        (lambda f: f.update("unpaid_orders SET pay_by_ms = 1", " AND seq = 2"), {"not-awaited"}, None),
+    "the payment of a paid order is gone": (lambda f: f.sql(f"DELETE FROM payments WHERE coupon_id = {f.id}"), {"no-payment"}, False),
+    "a payment pays a pending order": (lambda f: payment(f, 2, 2), {"wrong-payment"}, False),
+    "a payment pays an order that is over": (lambda f: (end(f, 2, owner=""), payment(f, 2, 2)), {"wrong-payment"}, True),
+    "two payments": (lambda f: payment(f, 2, 3), {"two-payments"}, False),
+    "final, miscounted": (lambda f: f.update("coupons SET final = final + 1"), {"final", "final-count"}, True),
+    "final, too low": (lambda f: f.update("coupons SET final = 0"), {"final", "final-count"}, None),
+    "the hub lacks a unit that came back": (lambda f: end(f, 2, owner="", told=False), {"cancelled"}, True),
+    "the hub is about to get a unit that came back":
+        (lambda f: (end(f, 2, owner="", told=False), f.update("coupons SET hub_told = 0")), set(), True),
+    "the hub has more final units": (lambda f: f.redis("HSET", f.hub, "final", 5), {"final"}, False),
+    "the hub has more that were final": (lambda f: f.redis("HSET", f.hub, "final_cancelled", 5), {"final-cancelled"}, False),
+    "the hub lacks what was final": (
+        lambda f: f.update("coupons SET final = 2, final_cancelled = 1"), {"final", "final-cancelled"}, True),
+    "the hub expects no payments": (lambda f: f.redis("HSET", f.hub, "pays", 0), {"pays"}, True),
+}
+
+
+def with_payments(it, users):
+    """Rows as the programs leave them: 1 and 2 wait for their payment, 3 is paid."""
+    f = Faulty(it, users, pay_within=3600, price=500, currency="EUR")
+    f.win(users[:3])
+    f.sale.drained()
+    f.update("coupons SET final = 1, hub_told = 1")
+    f.update("orders SET status = 1, pay_by_ms = claimed_at_ms + 3600000")
+    f.sql(f"DELETE FROM unpaid_orders WHERE coupon_id = {f.id}")
+    waits(f, 1)
+    waits(f, 2)
+    f.update("orders SET status = 2", " AND seq = 3")
+    payment(f, 1, 3)
+    several(f, ("HSET", f.hub, "pays", 1), ("HSET", f.hub, "final", 1))
+    return f
 
 
 def prove(it, f, expected, repaired):
@@ -300,6 +374,24 @@ def planted(it):
         if FAULTS[what][2]:
             f.sale.drained()
     every([what for what in FAULTS if FAULTS[what][2]], lambda what: audit(it, faulty[what].sale, code=0))
+
+
+@case("the same of orders that are paid or over: what waits, what came back, payments and totals")
+def planted_ends(it):
+    users = it.users(10)
+    faulty = {what: with_payments(it, users) for what in PAY_FAULTS}
+    with Paused(it):
+        for f in faulty.values():
+            f.win(f.users[3:6])
+        for what, f in faulty.items():
+            PAY_FAULTS[what][0](f)
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            ends = {what: pool.submit(prove, it, f, *PAY_FAULTS[what][1:]) for what, f in faulty.items()}
+        every(list(PAY_FAULTS), lambda what: ends[what].result())
+    for what, f in faulty.items():
+        if PAY_FAULTS[what][2]:
+            f.sale.drained()
+    every([what for what in PAY_FAULTS if PAY_FAULTS[what][2]], lambda what: audit(it, faulty[what].sale, code=0))
 
 
 @case("a customer with orders in two segments is named, and so is one in a segment that is not the home")
@@ -508,7 +600,7 @@ def fill(it, sale, many):
     it.sql("INSERT INTO users (id, name, kind, password) "
            f"SELECT {first - 1} + seq, CONCAT('many-', {sale.id}, '-', seq), 1, '!' FROM seq_1_to_{many}")
     it.sql("INSERT INTO orders (coupon_id, segment, seq, user_id, status, claimed_at_ms, confirmed_at_ms) "
-           f"SELECT {sale.id}, 0, SUBSTRING_INDEX(name, '-', -1), id, 1, 1700000000000, 1700000000001 FROM users "
+           f"SELECT {sale.id}, 0, SUBSTRING_INDEX(name, '-', -1), id, 5, 1700000000000, 1700000000001 FROM users "
            f"WHERE name LIKE 'many-{sale.id}-%' AND SUBSTRING_INDEX(name, '-', -1) + 0 <= {many // 2}")
     it.sql("INSERT INTO drain_cursors (coupon_id, segment, next_number) "
            f"VALUES ({sale.id}, 0, {many // 2 + 1}) ON DUPLICATE KEY UPDATE next_number = {many // 2 + 1}; UPDATE coupons SET sold = {many // 2} WHERE id = {sale.id}")
