@@ -75,7 +75,7 @@ CREATE TABLE IF NOT EXISTS refunds (
 SET @change = IF((SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = DATABASE()
 	AND table_name = 'coupons' AND column_name = 'hub_told') > 0, 'DO 0',
 	'ALTER TABLE coupons
-		ADD COLUMN final INT UNSIGNED NOT NULL DEFAULT 0 COMMENT ''units whose order was paid, or that a dead letter holds, ever'',
+		ADD COLUMN final INT UNSIGNED NOT NULL DEFAULT 0 COMMENT ''units whose order was paid or confirmed, or that a dead letter holds, ever'',
 		ADD COLUMN final_cancelled INT UNSIGNED NOT NULL DEFAULT 0 COMMENT ''of these, units that are not final any more'',
 		ADD COLUMN hub_told TINYINT UNSIGNED NOT NULL DEFAULT 1 COMMENT ''0: the totals have changed since the hub got them'',
 		ADD KEY coupons_hub_told (hub_told)');
@@ -83,7 +83,16 @@ PREPARE coupons_change FROM @change;
 EXECUTE coupons_change;
 DEALLOCATE PREPARE coupons_change;
 
--- Until now no order was paid: those that exist are confirmed.
+-- Until now no order was paid: those that exist are confirmed, and their units final. The hub has not been told.
+SET @change = IF((SELECT COUNT(*) FROM information_schema.statistics WHERE table_schema = DATABASE()
+	AND table_name = 'orders' AND index_name = 'orders_coupon_status') > 0, 'DO 0',
+	'UPDATE coupons SET hub_told = 0, final = sold + (SELECT COUNT(DISTINCT segment, seq) FROM dead_letters WHERE
+		coupon_id = coupons.id AND seq IS NOT NULL AND state NOT IN (1, 3)
+		AND reason <> ''acknowledged, and lost by the servers that had it'') WHERE pay_within_s > 0');
+PREPARE coupons_change FROM @change;
+EXECUTE coupons_change;
+DEALLOCATE PREPARE coupons_change;
+
 SET @change = IF((SELECT COUNT(*) FROM information_schema.statistics WHERE table_schema = DATABASE()
 	AND table_name = 'orders' AND index_name = 'orders_coupon_status') > 0, 'DO 0',
 	'UPDATE orders SET status = 5 WHERE status = 1');

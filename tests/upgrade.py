@@ -23,7 +23,7 @@ from nodes import Cluster  # noqa: E402
 from tap import case, comment, need_all, run_cases, same, until  # noqa: E402
 
 NEW, NEW_BUILD = harness.SOURCE, harness.BUILD
-VERSIONS = {"c034750": None, "3600dfe": None, "0375a1f": 78}  # each of another layout or schema; how its drainer ends
+VERSIONS = {"c034750": None, "3600dfe": None, "0375a1f": 78, "165c73a": 78}  # each of another layout or schema; how its drainer ends
 
 
 def build(version):

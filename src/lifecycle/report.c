@@ -45,9 +45,10 @@ static int set_paid(struct service *svc, const struct order_number *n, const str
 	return 0;
 }
 
-static int count_final(struct service *svc, int64_t coupon, const struct terms *t)
+/* In a sale with payment, an order that was confirmed without one, before the sale had any, is final already. */
+static int count_final(struct service *svc, int64_t coupon, const struct terms *t, const struct order_row *row)
 {
-	if (!t->must_pay)
+	if (!t->must_pay || row->status != ORDER_PENDING)
 		return 0;
 	if (db_exec(svc->db, "UPDATE coupons SET final = final + 1, hub_told = 0 WHERE id = ?", NULL, DB_N(coupon)))
 		return -1;
@@ -118,7 +119,7 @@ static enum status take_payment(struct reporting *g)
 	int failed = record_payment(g, &p);
 	if (!failed && p.pays.sequence)
 		failed = set_paid(g->svc, &p.order, &g->row) || add_event(g, EVENT_PAID, STR(""), STR("")) ||
-			 count_final(g->svc, p.order.coupon, &g->terms);
+			 count_final(g->svc, p.order.coupon, &g->terms, &g->row);
 	else if (!failed && !p.late)
 		failed = add_event(g, EVENT_PAYMENT_REFUSED, str_of(refused), STR(""));
 	if (!failed && p.pays.sequence)
@@ -263,7 +264,7 @@ static int write_paid_late(struct service *svc, const struct settling *g, const 
 	const struct event paid = { g->order, EVENT_PAID, ACTOR_SERVICE, g->now_ms, STR(""), STR("") };
 	const struct event late = { g->late->order, EVENT_PAID_LATE, ACTOR_SERVICE, g->now_ms, number, STR("") };
 	return set_paid(svc, &g->order, row) || event_add(svc, &paid) || event_add(svc, &late) ||
-			       count_final(svc, g->order.coupon, t)
+			       count_final(svc, g->order.coupon, t, row)
 		       ? -1
 		       : 0;
 }

@@ -31,7 +31,7 @@ static enum status write_cancelled(struct service *svc, struct arena *a, const s
 				  .at_ms = g->now_ms,
 				  .from = g->row.status,
 				  .to = ORDER_CANCELLED,
-				  .was_final = g->row.status == ORDER_PAID && g->terms.must_pay,
+				  .was_final = g->row.status != ORDER_PENDING && g->terms.must_pay,
 				  .kind = EVENT_CANCELLED,
 				  .actor = c->actor,
 				  .reason = c->reason,

@@ -17,7 +17,7 @@ from tap import case, pause, same, until
 
 LAYOUT, RANGE = 2, 1 << 20
 EARLIER = SOURCE / "tests/it/earlier"
-VERSIONS = {"c034750": 0, "3600dfe": 1, "0375a1f": 1}  # name -> layout of its slots
+VERSIONS = {"c034750": 0, "3600dfe": 1, "0375a1f": 1, "165c73a": 2}  # name -> layout of its slots
 
 
 class Upgraded:
@@ -103,6 +103,8 @@ def goes_on(it, version):
         sales[name].audit()
     found = json.loads(it.ctl("--json", "audit", sales["open"].title).stdout)[0]["problems"]
     same({f["kind"] for f in found}, {"dead-letter"}, "findings of the open sale")
+    rows = it.sql(f"SELECT DISTINCT status, pay_by_ms FROM orders WHERE coupon_id IN ({sales['open'].id}, {sales['gone'].id})")
+    same(rows, [["5", "0"]], "statuses and times to pay of orders without payment")
     # units may be added, and new sales and users come
     it.ask("PATCH", sales["gone"].path + "/stock", old.seller, {"add": 1}).expect(200)
     insist(sales["gone"], fresh[0]).expect(201)
@@ -153,6 +155,33 @@ def version_case(version):
 
 for _version in VERSIONS:
     version_case(_version)
+
+
+@case("a sale of 165c73a with pay_within: its orders of before are confirmed, those on its lists are to be paid, and so are new ones")
+def pay_within(it):
+    old = upgraded(it, "165c73a")
+    sale = old.sale("paid", 8)
+    keeps(old, "paid", sale)
+    fresh = [u for u in old.customers.values() if u.name not in old.told["told"]["paid"]]
+    new = insist(sale, fresh[0]).expect(201).json["order"]
+    sale.drained()
+    rows = it.sql(f"SELECT seq > {RANGE}, status, COUNT(*), MIN(pay_by_ms > claimed_at_ms), MAX(pay_by_ms > 0) FROM orders "
+                  f"WHERE coupon_id = {sale.id} GROUP BY 1, 2 ORDER BY 1, 2")
+    same(rows, [["0", "1", "2", "1", "1"], ["0", "5", "4", "0", "0"], ["1", "1", "1", "1", "1"]], "orders")
+    same(it.sql.number(f"SELECT COUNT(*) FROM unpaid_orders WHERE coupon_id = {sale.id}"), 3, "orders that may expire")
+    for user, number in old.told["told"]["paid"].items():
+        said = it.ask("GET", f"/api/orders/{number}", old.customers[user]).expect(200).json["status"]
+        assert said in ("confirmed", "pending"), f"{number}: {said}"
+    same(it.ask("GET", f"/api/orders/{new}", fresh[0]).expect(200).json["status"], "pending", "the new one")
+    until(lambda: it.redis("HMGET", sale.key("hub"), "pays", "final") == ["1", "4"], 20, "the hub is told")
+    sale.audit()
+    it.dev("stop", "redis", "-9")
+    it.redis.close()
+    it.dev("start", "redis")
+    keeps(old, "paid", sale)
+    insist(sale, fresh[1]).expect(201)
+    sale.drained()
+    sale.audit()
 
 
 @case("before a drainer has upgraded sales of layout 1 they are busy, not fenced, and their orders can be read; recover upgrades them, too")

@@ -45,15 +45,17 @@ def fill(it):
     sold_out = it.sale(seller, "gone", amount=6, segments=2)
     it.sale(seller, "upcoming", amount=10, segments=2, starts_at=FAR)
     it.sale(seller, "untouched", amount=10, segments=3)
+    paid = it.sale(seller, "paid", amount=8, segments=2, pay_within=3600)
     dead = {customers[39].name: bury(it, sale, customers[39])}
     it.redis("RPUSH", sale.key("q", 1), "no order")
     it.redis("SADD", "sk:dirty", f"{sale.id}:{sale.segments}")
     until(lambda: it.sql.number("SELECT COUNT(*) FROM dead_letters") == 2, 15, "a second dead letter")
-    told = {"open": sell(it, sale, customers[:12]), "gone": sell(it, sold_out, customers[:3])}
-    until(lambda: len(sale.rows()) == 12 and len(sold_out.rows()) == 3, 15, "rows")
+    told = {"open": sell(it, sale, customers[:12]), "gone": sell(it, sold_out, customers[:3]), "paid": sell(it, paid, customers[:4])}
+    until(lambda: (len(sale.rows()), len(sold_out.rows()), len(paid.rows())) == (12, 3, 4), 15, "rows")
     it.dev("stop", "drain")
     told["open"] |= sell(it, sale, customers[12:22])
     told["gone"] |= sell(it, sold_out, customers[3:9])
+    told["paid"] |= sell(it, paid, customers[4:6])
     return {"told": told, "dead": dead, "password": PASSWORD,
             "users": {user.name: user.id for user in customers}, "queued": {"open": 10, "gone": 3}}
 
