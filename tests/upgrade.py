@@ -24,6 +24,7 @@ from tap import case, comment, need_all, run_cases, same, until  # noqa: E402
 
 NEW, NEW_BUILD = harness.SOURCE, harness.BUILD
 VERSIONS = {"c034750": None, "3600dfe": None, "0375a1f": 78, "165c73a": 78}  # each of another layout or schema; how its drainer ends
+THIS_LAYOUT = {"165c73a"}  # only the schema is another
 
 
 def build(version):
@@ -114,7 +115,7 @@ def left_over(it, sale, users, tree, code):
         said = drainer.stderr.read()
     for word in ("version",) if code else ("next_seq",):
         assert word in said, f"an old drainer says: {said}"
-    if code:
+    if code and tree.name not in THIS_LAYOUT:
         refuses(it, tree)
     assert sale.queued() >= queued, f"an old drainer takes orders off their lists: {queued}, then {sale.queued()}"
     it.dev("start", "drain")
