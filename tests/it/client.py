@@ -81,6 +81,12 @@ class Client:
             self.close()
             raise
 
+    def patience(self, seconds):
+        """Sets how long the next request waits for an answer."""
+        self.connection.timeout = seconds
+        if self.connection.sock:
+            self.connection.sock.settimeout(seconds)
+
     def close(self):
         self.connection.close()
 
