@@ -28,10 +28,8 @@ if need > granted then
   if avail < 0 and not string.find(h[4], '0', 1, true) then return { 'SHORT', -avail } end
   granted = need
 end
-if h[5] == '1' then
-  epoch = epoch + 1
-  opening = 1
-end
+if h[5] ~= '0' then epoch = epoch + 1 end
+if h[5] == '1' then opening = 1 end
 redis.call('HSET', hub, 'avail', avail, 'G' .. i, granted, 'R' .. i, taken, 'B' .. i, base, 'sold_out', 0, 'epoch', epoch, 'opening',
   opening, 'empty', string.sub(empty, 1, i) .. '0' .. string.sub(empty, i + 2))
 return { 'OK', granted, taken, tonumber(h[7]), epoch, opening }

@@ -12,10 +12,12 @@
 --       user of each claim (0: credit only)
 -- Reply an answer for each claim, as text:
 --       WON sequence left ms n      the order is on the list, and n orders are there now
---       MINE sequence               the order that this user has already
+--       MINE sequence               the order that this user has already; below 0: orders of this user ended without payment
+--                                   too often (release.lua)
 --       FULL                        as many orders wait on the list as may wait: nothing was done
 --       NEED received sent base term ms   no unit was left here at ms, by the clock of this server: ask the hub
 --       SOLDOUT epoch               the hub declared the coupon sold out; the segment's sold-out flag lasts a second at most
+--       HELD epoch pay_by ms        the same, but units may come back, the first at pay_by (0: unknown), and it is ms now
 --       EARLY ms (to the start)     ENDED     PAUSED
 --       OK left received sent       credit only
 --       FENCED fence                the segment has another fence, or none: nothing was done
@@ -30,8 +32,8 @@ local ms = format('%d', now)
 
 -- Fields that have to do with the hub. A winner does not need them, so they are read separately.
 local function hub_fields(segment)
-  local t = call('HMGET', segment, 'I', 'O', 'until', 'epoch', 'base', 'term')
-  return tonumber(t[1]), tonumber(t[2]), tonumber(t[3]), t[4], tonumber(t[5]), tonumber(t[6])
+  local t = call('HMGET', segment, 'I', 'O', 'until', 'epoch', 'base', 'term', 'held')
+  return tonumber(t[1]), tonumber(t[2]), tonumber(t[3]), t[4], tonumber(t[5]), tonumber(t[6]), t[7]
 end
 
 -- Credits the units that the hub has granted. Returns the units left after that; or nil and the refusal, with nothing done.
@@ -56,8 +58,9 @@ local function fence_of(segment)
 end
 
 -- A reshard moves the keys of a hash slot one by one, so it can lose the owners' hash but keep the segment; selling on would
--- sell to the same customers twice. `unowned` is how many units had no owner at the last inspection. Closes such a segment
--- until the next inspection, and returns its new fence; else nil. Not called where one server holds every slot.
+-- sell to the same customers twice. `unowned` is how many of the units sold have no owner: their orders are over, or unknown.
+-- Closes such a segment until the next inspection, and returns its new fence; else nil. Not called where one server holds
+-- every slot.
 local function lost_owners(segment, owners, sold, fence)
   if sold == 0 then return nil end
   local count = redis.pcall('HLEN', owners) -- an error when the server's ACL, of an earlier version, forbids HLEN
@@ -77,9 +80,11 @@ local function refusal(segment, left, state, starts, is_over)
     return 'ENDED'
   end
   if left > 0 then return 'FULL' end
-  local received, sent, flag_until, epoch, base, term = hub_fields(segment)
+  local received, sent, flag_until, epoch, base, term, held = hub_fields(segment)
   -- a flag that lasts longer than a second from now was set before TIME was set back
-  if now < flag_until and flag_until <= now + 1000 then return 'SOLDOUT ' .. epoch end
+  if now < flag_until and flag_until <= now + 1000 then
+    return held and held ~= '' and format('HELD %s %s %s', epoch, held, ms) or 'SOLDOUT ' .. epoch
+  end
   return format('NEED %d %d %d %d %s', received, sent, base, term, ms)
 end
 

@@ -11,6 +11,8 @@
 --       {'NONE', granted, taken, base, term, j, Gj, Rj, Bj, ...}  the hub has no units; candidates, segments that may have
 --                                            some, nearest first, with their totals granted and taken, and base
 --       {'SOLDOUT', epoch, until ms}         every segment reported empty, and nothing is in flight
+--       {'HELD', epoch, until ms, pay_by ms} the same, but some of the orders may still end without payment, the first of them
+--                                            at pay_by (0: unknown): their units may come back
 --       {'LATER', epoch}                     the hub has units again, and may not grant them yet: see supply.lua
 --       {'UNHEARD'}                          the hub's server lost data, and not all segments have reported since
 --       {'OK', granted, taken}               the answer to a report
@@ -21,6 +23,8 @@
 -- rise only by a grant above the reported total, and such a grant clears the digit. `heard` has a digit for each segment, too:
 -- 1 once the segment has reported to the hub in this term. From its first report in a term the hub takes over the totals of a
 -- segment, whatever totals the hub had before.
+-- `sold_out` is 0, 1 after SOLDOUT, or 2 after HELD. While it is 1, workers keep sold-out notices, so it does not become 2
+-- within an epoch. Hubs of earlier programs may lack pays and pay_by.
 local hub = KEYS[1]
 local reports, fields = {}, { 'fence', 'segments', 'avail', 'empty', 'sold_out', 'epoch', 'term', 'heard' }
 local OURS = #fields -- G, R and B of the segment of each report follow
@@ -74,7 +78,7 @@ for k, report in ipairs(reports) do
       R = sent
       set('avail', avail)
       set('R' .. j, R)
-      if h[5] == '1' then
+      if h[5] ~= '0' then
         h[5] = '0'
         epoch = epoch + 1
         set('sold_out', 0)
@@ -104,14 +108,25 @@ if avail > 0 then
   return save('GRANT', granted, taken, base, term)
 end
 
+-- When the first of the units may come back whose orders are not final (0: unknown); nil where none may.
+local function held()
+  local s = redis.call('HMGET', hub, 'pays', 'pay_by', 'amount', 'withdrawn', 'final', 'final_cancelled')
+  local units = s[3] - (s[4] or 0) - ((s[5] or 0) - (s[6] or 0))
+  if s[1] == '1' and units > 0 then return tonumber(s[2]) or 0 end
+end
+
 if avail == 0 and not string.find(empty, '0', 1, true) then
-  if h[5] ~= '1' then
+  local pay_by = h[5] ~= '1' and held()
+  if h[5] == '0' then
     epoch = epoch + 1
-    set('sold_out', 1)
     set('epoch', epoch)
   end
+  local said = pay_by and '2' or '1'
+  if h[5] ~= said then set('sold_out', said) end
   local time = redis.call('TIME')
-  return save('SOLDOUT', epoch, time[1] * 1000 + math.floor(time[2] / 1000) + 1000)
+  local flag_until = time[1] * 1000 + math.floor(time[2] / 1000) + 1000
+  if pay_by then return save('HELD', epoch, flag_until, pay_by) end
+  return save('SOLDOUT', epoch, flag_until)
 end
 
 local reply, candidates, totals = save('NONE', granted, taken, base, term), {}, {}

@@ -24,5 +24,6 @@ end
 redis.call('HSET', segment, 'left', left - named, 'sold', sold + named, 'base', base, 'last', base, 'until', 0,
   'fence', ARGV[3])
 redis.call('HDEL', segment, 'next')
-if redis.pcall('HLEN', KEYS[3]) == 0 then redis.call('HSET', segment, 'unowned', sold + named) end -- see claim.lua
+local owners = redis.pcall('HLEN', KEYS[3])
+if tonumber(owners) then redis.call('HSET', segment, 'unowned', sold + named - owners) end -- see claim.lua
 return { 'OK', named }

@@ -129,6 +129,7 @@ static void clear_flags(struct service *svc, const struct supply *s, struct supp
 		fence_put(&c, s->generation);
 		redis_put_int(&c, o->epoch);
 		redis_put_int(&c, 0);
+		redis_put_text(&c, "");
 		stats_add(svc->stats, COUNT_scripts_total__flag, 1);
 		redis_send(svc->redis_sync, &c, on_flag, &open);
 	}

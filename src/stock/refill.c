@@ -4,6 +4,7 @@
  *   GRANT    As many waiters as units claim again. The first of them credits the units in the same script call:
  *            otherwise two segments could take the last unit from each other endlessly.
  *   SOLDOUT  The segment gets the sold-out flag, and the waiters claim again: the segment answers from the flag.
+ *   HELD     The same, but units may come back: the flag says when.
  *   LATER    The hub may not grant its units yet: the waiters claim again a little later.
  *   NONE     The hub has no units, and names segments that may have some. Each of these is probed and returns all
  *            its units (debit.lua); then the hub is asked again, with reports of the probed segments.
@@ -313,9 +314,9 @@ static void probe_candidates(struct refill *r, const struct redis_reply *none, i
 /*
  * The sold-out flag saves the next claims a question to the hub; nothing depends on its arrival. On a cluster the
  * clocks of hub and segment may differ, so the flag ends a second after the segment was found empty, by the segment's
- * clock.
+ * clock. pay_by: when a unit may come back, 0 if that is unknown, -1 if none may.
  */
-static void set_flag(struct refill *r, int64_t epoch, int64_t until)
+static void set_flag(struct refill *r, int64_t epoch, int64_t until, int64_t pay_by)
 {
 	if (!redis_is_single(r->service->redis))
 		until = r->home.ms + SOLD_OUT_FLAG_MS;
@@ -325,6 +326,10 @@ static void set_flag(struct refill *r, int64_t epoch, int64_t until)
 	fence_put(&cmd, r->coupon->generation);
 	redis_put_int(&cmd, epoch);
 	redis_put_int(&cmd, until);
+	if (pay_by < 0)
+		redis_put_text(&cmd, "");
+	else
+		redis_put_int(&cmd, pay_by);
 	stats_add(r->service->stats, COUNT_scripts_total__flag, 1);
 	redis_send(r->service->redis, &cmd, NULL, NULL);
 }
@@ -377,12 +382,23 @@ static void on_hub_none(struct refill *r, const struct redis_reply *reply, const
  * The waiters are not refused here but claim once more, although the segment will answer from its sold-out flag: the
  * same customer may have won through another worker meanwhile.
  */
+static void refuse_by_flag(struct refill *r, const int64_t number[2], int64_t pay_by)
+{
+	FAULT(refill_sold_out);
+	set_flag(r, number[0], number[1], pay_by);
+	end_refill(r, STATUS_OK, NULL);
+}
+
 static void on_hub_sold_out(struct refill *r, const struct redis_reply *reply, const int64_t number[4])
 {
 	(void)reply;
-	FAULT(refill_sold_out);
-	set_flag(r, number[0], number[1]);
-	end_refill(r, STATUS_OK, NULL);
+	refuse_by_flag(r, number, -1);
+}
+
+static void on_hub_held(struct refill *r, const struct redis_reply *reply, const int64_t number[4])
+{
+	(void)reply;
+	refuse_by_flag(r, number, number[2]);
 }
 
 /*
@@ -407,6 +423,7 @@ static const struct {
 } hub_answers[] = { { "GRANT", 4, on_hub_grant },
 		    { "NONE", 4, on_hub_none },
 		    { "SOLDOUT", 2, on_hub_sold_out },
+		    { "HELD", 3, on_hub_held },
 		    { "LATER", 1, on_hub_later } };
 
 static void on_exchanged(void *context, enum redis_outcome end, const struct redis_reply *reply)

@@ -123,8 +123,8 @@ class Coupon:
     def exchange(self, i, received, sent, left, want, probes=64, *reports, base=0, term=0, fence=FENCE):
         return self.redis.run("exchange", [HUB], fence, i, received, sent, left, base, term, want, probes, *reports)
 
-    def flag(self, i, epoch, moment, fence=FENCE):
-        return self.redis.run("flag", [self.key(i)], fence, epoch, moment)
+    def flag(self, i, epoch, moment, held="", fence=FENCE):
+        return self.redis.run("flag", [self.key(i)], fence, epoch, moment, held)
 
     def supply(self, amount, cancelled=0, fence=FENCE):
         reply = self.tell(amount, cancelled, fence=fence)
@@ -150,7 +150,7 @@ class Coupon:
 
     def fields(self, key):
         flat = self.redis("HGETALL", key)
-        return {name: value if name in ("fence", "state", "empty", "heard") else int(value)
+        return {name: value if name in ("fence", "state", "empty", "heard", "held") else int(value)
                 for name, value in zip(flat[::2], flat[1::2])}
 
     def orders(self, i):
@@ -158,6 +158,10 @@ class Coupon:
 
     def everything(self):
         return {key: self.redis("DUMP", key) for key in self.redis.keys()}
+
+
+def now():
+    return int(time.time() * 1000)
 
 
 def unchanged(coupon, call, wanted):
@@ -516,9 +520,6 @@ def flags(redis):
 @case("a lease: never longer than a second, whatever the clocks of two servers are, and void once TIME was set back")
 def leases(redis):
     c = Coupon(redis, 5, 1, each=0)
-
-    def now():
-        return int(time.time() * 1000)
     began = now()
     same(c.flag(0, 1, began + 1200), ["OK", 1], "the hub's clock is a little ahead")
     assert began + 1000 <= c.segment(0)["until"] <= now() + 1000, c.segment(0)
@@ -553,6 +554,71 @@ def supplies(redis):
         unchanged(c, lambda: c.tell(0, waited=waited), ["OK", 4, 0, 1, 0])
     same(c.tell(0, waited=4), ["OK", 4, 0, 0, 0], "the supplier has waited")
     same(c.exchange(0, 15, 0, 0, 1), ["GRANT", 16, 0, 0, 0], "for all")
+
+
+@case("all are held: no unit is left, and orders that are not final may give theirs back")
+def all_held(redis):
+    c = Coupon(redis, 2, 1, each=2)
+    for user in (41, 42):
+        c.claim(0, user)
+    hub = lambda *names: redis("HMGET", HUB, *names)
+    ask = lambda: c.exchange(0, 2, 0, 0, 1)
+    same(c.tell(2, 0, 1, 0, 1, 7000)[:2], ["OK", 0], "one is final")
+    same((ask()[:2], ask()[3], hub("sold_out", "epoch")), (["HELD", 1], 7000, ["2", "1"]), "held")
+    same(abs(ask()[2] - 1000 - now()) < 500, True, "for a second")
+    same(c.tell(2, 0, 2, 0, 1, 0), ["OK", 1, 0, 0, 0], "both are final")
+    same((ask()[:2], hub("sold_out", "epoch")), (["SOLDOUT", 1], ["1", "1"]), "sold out, in the same epoch")
+    same(c.tell(2, 1, 2, 1, 1), ["OK", 2, 1, 1, 1], "the seller cancels: notices may be valid")
+    same(ask(), ["LATER", 2], "and so the hub waits")
+
+
+@case("a unit comes back while all are held: it is granted at once, and flags of before are void")
+def held_unit_comes_back(redis):
+    c = Coupon(redis, 1, 1, each=1)
+    c.claim(0, 41)
+    c.tell(1, 0, 0, 0, 1, 7000)
+    epoch, until = c.exchange(0, 1, 0, 0, 1)[1:3]
+    same(c.flag(0, epoch, until, 7000), ["OK", 1], "flag")
+    refused = c.claim(0, 42)
+    same((refused[:3], abs(refused[3] - now()) < 500), (["HELD", 1, 7000], True), "a claim")
+    same(c.claim(0, 41), ["MINE", 1], "the owner's")
+    same(c.release(0, (41, 1, 0)), ["OK", 1], "its order is over")
+    same(c.tell(1, 1, 0, 0, 1, 0), ["OK", 2, 1, 0, 1], "told")
+    same(c.claim(0, 42)[0], "HELD", "until the flag is cleared")
+    same(c.flag(0, 2, 0), ["OK", 1], "cleared")
+    same(c.segment(0)["held"], "", "and forgotten")
+    same(c.flag(0, epoch, until, 7000), ["OK", 0], "a late one")
+    same(c.claim(0, 41), ["NEED", 1, 0, 0, 0], "the former owner's")
+    same(c.exchange(0, 1, 0, 0, 1), ["GRANT", 2, 0, 0, 0], "granted")
+    same(c.claim(0, 42, 2, 0)[:2], ["WON", 2], "won")
+
+
+@case("within an epoch that has been sold out for good nothing is held, whatever the hub learns")
+def sold_out_stays(redis):
+    c = Coupon(redis, 1, 1, each=1)
+    c.claim(0, 41)
+    redis("HDEL", HUB, "pays", "pay_by")  # a hub of an earlier program
+    same(c.exchange(0, 1, 0, 0, 1)[:2], ["SOLDOUT", 1], "it does not know better")
+    same(c.tell(1, 0, 0, 0, 1, 7000), ["OK", 1, 0, 0, 0], "it learns that orders are paid")
+    same((c.exchange(0, 1, 0, 0, 1)[:2], c.hub()["sold_out"]), (["SOLDOUT", 1], 1), "the same word")
+    same(c.tell(1, 1, 0, 0, 1, 0), ["OK", 2, 1, 1, 1], "a unit comes back, with an opening")
+    same(c.tell(0, waited=2), ["OK", 2, 0, 0, 0], "somebody has waited")
+    same(c.exchange(0, 1, 0, 0, 1)[0], "GRANT", "granted")
+    c.claim(0, 42, 2, 0)
+    same(c.exchange(0, 2, 0, 0, 1)[:2], ["HELD", 3], "the next word")
+
+
+@case("of two flags the one that lasts longer says whether units may come back")
+def two_flags(redis):
+    c = Coupon(redis, 0, 1)
+    soon = now() + 400
+    same(c.flag(0, 1, soon + 400), ["OK", 1], "sold out")
+    same(c.flag(0, 1, soon, 7000), ["OK", 1], "held, and shorter")
+    same(c.claim(0, 42), ["SOLDOUT", 1], "claim")
+    same(c.flag(0, 1, soon + 500, 0), ["OK", 1], "held, and longer")
+    same(c.claim(0, 42)[:3], ["HELD", 1, 0], "claim")
+    redis("HDEL", c.key(0), "held")  # a segment of an earlier program
+    same(c.claim(0, 42), ["SOLDOUT", 1], "claim")
 
 
 @case("what else MySQL counts: totals that never get lower, a moment that is the last one told")
@@ -993,6 +1059,20 @@ def settling(redis):
     unchanged(c, lambda: c.settle(1, HIGH, 3), ["FENCED", None])
 
 
+@case("an opening counts the units that have no owner, whoever lost or released them")
+def unowned(redis):
+    c = Comeback(redis, 10, 1, each=5)
+    for user in (11, 12, 13):
+        c.claim(0, user)
+    c.release(0, (11, 1, 0), (12, 2, 1))
+    redis("HSET", c.key(0), "unowned", 99)  # forgotten
+    c.doubt(0)
+    same(c.come_back(0, BASE), 0, "numbers that are lost")
+    same((c.segment(0)["unowned"], redis("HLEN", c.key(0, "o"))), (1, 2), "without and with an owner")
+    unchanged(c, lambda: c.claim(0, 12), ["MINE", -2])
+    same(c.claim(0, 11)[:2], ["WON", BASE + 1], "a new order")
+
+
 @case("owners that are lost alone: nothing is claimed before an inspection; units that nobody owned then do not count as lost")
 def lost_owners(redis):
     c = Comeback(redis, 10, 1, each=5)
@@ -1033,7 +1113,7 @@ def reopening(redis):
         began = int(time.time() * 1000)
         same(c.reopen(0, BASE, first, last), ["OK", len(named)], f"opened, {first} to {last} are lost")
         same(c.segment(0), {"fence": FENCE, "left": 4 - len(named), "sold": 1 + len(named), "last": BASE, "base": BASE, "term": 2,
-                            "state": "open", "t0": 0, "t1": 0, "I": 5, "O": 0, "epoch": 0, "until": 0}, "segment")
+                            "state": "open", "t0": 0, "t1": 0, "I": 5, "O": 0, "epoch": 0, "until": 0, "unowned": len(named)}, "segment")
         records = [record.split("|") for record in c.orders(0)[1:]]
         same([record[:2] for record in records], [[str(n), "?"] for n in named], "lost numbers on the list")
         assert all(began <= int(record[2]) <= time.time() * 1000 for record in records), records

@@ -33,7 +33,7 @@ static bool refill(struct worker *w, int segment, int received, int sent, int cr
 		struct report home = { segment, received, sent, 0 };
 		struct reply r = exchange_lua(&w->state, w->sale, home, 1, probes, heard, count, w->waited);
 		w->scripts++;
-		if (r.word == SOLDOUT)
+		if (r.word == SOLDOUT || r.word == HELD)
 			return false;
 		if (r.word == LATER) { /* the claim waits, and starts again */
 			w->state.clock++;
@@ -59,7 +59,7 @@ static enum word buy(struct worker *w, int c)
 		struct reply r = claim_lua(&w->state, segment, user_of(c), credit[0], credit[1]);
 		w->scripts++;
 		credit[0] = -1;
-		if (r.word == SOLDOUT)
+		if (r.word == SOLDOUT || r.word == HELD)
 			w->state.clock++;
 		else if (r.word != NEED)
 			return r.word;

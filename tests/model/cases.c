@@ -21,6 +21,9 @@ static const struct family quick[] = {
 	{ "one is added, one is cancelled", 2, 1, 1, 3, 1, 1, 2, 2, 1, 0 },
 	{ "three segments, one is added", 3, 2, 2, 3, 1, 0, 2, 2, 1, 0 },
 	{ "made while it sells", 2, 2, 2, 2, 1, 0, 2, 2, 1, OPENING },
+	{ "orders are paid, one is cancelled", 2, 1, 1, 2, 0, 1, 2, 1, 1, REQUESTS | PAYS },
+	{ "orders are paid, one is added, one is cancelled", 1, 1, 1, 2, 1, 1, 3, 2, 1, PAYS },
+	{ "the hub learns that orders are paid", 1, 1, 1, 2, 0, 1, 2, 2, 1, REQUESTS | PAYS | LEARNS },
 };
 
 static const struct family more[] = {
@@ -32,12 +35,17 @@ static const struct family more[] = {
 	{ "three segments, one is added, one is cancelled", 3, 1, 1, 3, 1, 1, 2, 2, 1, 0 },
 	{ "three segments, an order is cancelled", 3, 1, 1, 3, 0, 1, 2, 2, 1, OPENING },
 	{ "one is added, one is cancelled, the clock is set back", 2, 1, 1, 3, 1, 1, 2, 2, 1, CLOCK_BACK },
+	{ "orders are paid, one is cancelled, longer", 2, 1, 1, 3, 0, 1, 3, 3, 1, REQUESTS | PAYS },
+	{ "orders are paid, one is added, one is cancelled, longer", 2, 1, 1, 3, 1, 1, 3, 2, 1, PAYS },
+	{ "two units, orders are paid, the hub learns it", 2, 2, 2, 3, 0, 1, 3, 2, 1, REQUESTS | PAYS | LEARNS },
+	{ "orders are paid, one is cancelled, the clock is set back", 2, 1, 1, 2, 0, 1, 2, 2, 1, REQUESTS | PAYS | CLOCK_BACK },
 };
 
 static const struct family small[] = {
 	{ "one is added", 2, 1, 0, 2, 1, 0, 2, 2, 1, 0 },
 	{ "an order is cancelled", 2, 1, 1, 2, 0, 1, 2, 2, 1, OPENING },
 	{ "the clock is set back", 1, 1, 1, 2, 1, 0, 2, 2, 1, CLOCK_BACK },
+	{ "orders are paid, one is cancelled", 1, 1, 1, 2, 0, 1, 2, 1, 1, PAYS | LEARNS },
 	{ "two units", 2, 2, 0, 3, 0, 0, 3, 0, 2, 0 },
 };
 
@@ -45,6 +53,7 @@ const struct families quick_families = FAMILIES(quick), long_families = FAMILIES
 const struct families small_families = FAMILIES(small);
 const struct family mutants_family = { "one is added", 2, 1, 1, 2, 1, 0, 3, 2, 1, REQUESTS | CLOCK_BACK };
 const struct family implied_family = { "one is added", 2, 1, 1, 2, 1, 0, 2, 2, 1, 0 };
+const struct family payments_family = { "orders are paid, one is cancelled", 2, 1, 1, 2, 0, 1, 3, 2, 1, REQUESTS | PAYS | LEARNS };
 const struct family two_supplies_family = { "one is added, one is cancelled", 1, 1, 1, 3, 1, 1, 3, 2, 1, 0 };
 
 void first_homes(const struct family *f, struct sale *sale)
@@ -59,7 +68,9 @@ void first_homes(const struct family *f, struct sale *sale)
 			       .want = f->want,
 			       .opening = f->watched & OPENING,
 			       .requests = f->watched & REQUESTS,
-			       .set_back = f->watched & CLOCK_BACK };
+			       .set_back = f->watched & CLOCK_BACK,
+			       .pays = f->watched & PAYS,
+			       .learns = f->watched & LEARNS };
 	for (int i = 0; i < f->segments; i++)
 		sale->first[i] = f->first_share / f->segments + (i < f->first_share % f->segments);
 }

@@ -26,6 +26,7 @@ static void print_trace(const struct sale *sale, const struct finding *f)
 		struct reply r = step_take(&s, sale, &f->trace[i]);
 		judge(&before, &s, sale, &f->trace[i], &r);
 		printf("#   %2d %s\n", i + 1, step_text(text, sale, &f->trace[i], &r));
+		sort_alike(&s, sale);
 		printf("#      %s\n", state_text(text, sale, &s));
 	}
 	printf("#   %s\n", f->wrong);
@@ -81,9 +82,10 @@ static void check_replies(const struct tally *t)
 {
 	static const struct {
 		enum kind kind;
-		enum word words[7];
-	} expected[] = { { CLAIM, { WON, MINE, NEED, SOLDOUT } },    { CREDIT, { OK } }, { DEBIT, { OK } },
-			 { EXCHANGE, { OK, GRANT, NONE, LATER, SOLDOUT } }, { FLAG, { OK } },   { SUPPLY, { OK } } };
+		enum word words[8];
+	} expected[] = { { CLAIM, { WON, MINE, NEED, SOLDOUT, HELD } },    { CREDIT, { OK } }, { DEBIT, { OK } },
+			 { EXCHANGE, { OK, GRANT, NONE, LATER, SOLDOUT, HELD } }, { FLAG, { OK } },   { SUPPLY, { OK } },
+			 { RELEASE, { OK } } };
 	bool ok = true;
 	for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++)
 		for (const enum word *w = expected[i].words; *w; w++)
@@ -116,6 +118,7 @@ static bool search_mutant(const struct mutant_row *m, struct sale *sale, struct 
 {
 	struct search_options o = { .keep_inert = true, .buyers = m->found == BY_BUYER };
 	first_homes(m->found == BY_TWO_SUPPLIES ? &two_supplies_family
+		    : m->found == BY_PAYMENTS   ? &payments_family
 		    : m->found == IMPLIED       ? &implied_family
 						: &mutants_family,
 		    sale);

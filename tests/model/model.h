@@ -41,13 +41,15 @@ struct sale {
 	int first[SEGMENTS]; /* granted at the opening */
 	int home[CLAIMERS];
 	int adds;         /* units that the seller adds, once */
-	int returns;      /* 1: an order may be cancelled, its unit goes back on sale */
+	int returns;      /* 1: an order may be cancelled: its unit goes back on sale, its customer may claim again */
 	int granted_most; /* a grant that would raise G above this is not explored */
 	int ticks;        /* the clock stops here */
 	int want;         /* units that a worker asks for at most */
 	bool opening;     /* segments are made one by one, while others already sell */
 	bool requests;    /* watch each request from its first claim to its answer */
 	bool set_back;    /* Redis's clock may be set back, once */
+	bool pays;        /* an order that is not paid may end, so "sold out" is not final before all are paid */
+	bool learns;      /* the hub does not know that yet */
 };
 
 /* Slots. Fields are those of the Lua scripts: I received, O sent, G granted, R taken. */
@@ -56,13 +58,16 @@ struct segment {
 	field left BITS(4), received BITS(4);
 	field sent BITS(4), n BITS(4);
 	field epoch BITS(4), until BITS(3), made BITS(1);
+	field held BITS(1); /* the flag says that units may come back */
 };
 
 struct hub {
 	field avail BITS(4), amount BITS(4);
 	field cancelled BITS(4), epoch BITS(4);
-	segment_set empty BITS(3), sold_out BITS(1), opening BITS(1); /* empty: a bit a segment */
+	segment_set empty BITS(3), opening BITS(1); /* empty: a bit a segment */
 	field waited BITS(3); /* not the hub's: the epoch whose opening some worker has seen for KEPT ticks */
+	field sold_out BITS(2), pays BITS(1);
+	field final BITS(3), final_cancelled BITS(1);
 	struct {
 		field granted BITS(4), taken BITS(4);
 	} with[SEGMENTS];
@@ -73,15 +78,22 @@ struct hub {
 enum request { IDLE, BEGAN, SEEN, HEARD }; /* claimed; meanwhile nothing was left for an instant; the hub said so */
 
 struct claimer {
-	field order BITS(4), orders BITS(2), request BITS(2); /* order: owners[user], a sequence; orders: on the list */
+	field order BITS(4), request BITS(2); /* order: owners[user], a sequence */
+	field live BITS(1), paid BITS(1);     /* of the last order: it is not cancelled; it is paid */
 };
 
-enum { SELLER, CANCELLER };                        /* one adds stock, one gives the unit of a cancelled order back */
+enum { SELLER, CANCELLER, DRAINER }; /* one adds stock, one cancels an order; one only tells what is final, and is no supplier */
 enum supply { PLANNED, COMMITTED, TOLD, SETTLED }; /* in MySQL, at the hub, acknowledged (or sold out again) */
 
 struct supplier {
 	uint8_t supply : 2, told_at : 3, accepted : 3;
 	uint8_t epoch : 4, waits : 1; /* waits: until old sold-out notices have expired */
+};
+
+/* MySQL's, of the order that was cancelled; its owner's entry is to be removed. Other totals follow from people. */
+struct over {
+	uint8_t user : 2, number : 4; /* user is counted from 1; 0: none was */
+	uint8_t was_final : 1;
 };
 
 /* Replies that a worker may still act upon; sets, as bits. */
@@ -93,23 +105,25 @@ struct state {
 	struct segment segments[SEGMENTS];
 	struct claimer claimers[CLAIMERS];
 	struct supplier suppliers[SUPPLIERS];
+	struct over over;
 	uint8_t clock : 3;
 	uint8_t emptied : 2;       /* within a lease, nothing was left or in flight for an instant: ticks that it still is so */
 	uint8_t asked : 3;         /* segments of which a report that found nothing left was dropped as inert */
 	uint8_t scanned : 4;       /* the mutant that scans: what it read as zero */
 	uint8_t reopened : 1;      /* a supply was acknowledged, and nothing sold out since */
 	uint8_t losers : 3;        /* whom a worker with a sold-out notice refuses in this tick */
-	uint8_t spare : 6;         /* zero; used by search.c */
+	uint8_t spare : 7;         /* zero; used by search.c */
 	uint8_t set_back : 1;      /* Redis's clock was */
 	uint8_t opens;             /* epochs that supply answered */
 	uint16_t grants[SEGMENTS]; /* totals granted */
 	uint64_t words;            /* "sold out": epoch and until */
+	uint64_t held_words;       /* the same, where units may come back */
 	uint64_t reports[SEGMENTS][REPORT_WORDS]; /* received, sent, and whether left was zero */
 };
 
 /* Replies */
 
-enum word { NOTHING, WON, MINE, NEED, SOLDOUT, OK, GRANT, NONE, LATER, FENCED, REGRESS, WORDS };
+enum word { NOTHING, WON, MINE, NEED, SOLDOUT, HELD, OK, GRANT, NONE, LATER, FENCED, REGRESS, WORDS };
 extern const char *const word_names[WORDS];
 
 struct reply {
@@ -140,8 +154,14 @@ struct report {
 };
 struct reply exchange_lua(struct state *s, const struct sale *sale, struct report home, int want, int probes,
 			  const struct report *others, int count, int waited);
-struct reply flag_lua(struct state *s, int segment, int epoch, int until);
-struct reply supply_lua(struct state *s, int amount, int cancelled, int waited);
+struct reply flag_lua(struct state *s, int segment, int epoch, int until, bool held);
+
+/* What MySQL has counted. */
+struct totals {
+	int amount, cancelled, final, final_cancelled, pays;
+};
+struct reply supply_lua(struct state *s, const struct totals *told, int waited);
+struct reply release_lua(struct state *s, int segment, int user, int number);
 
 /* steps.c */
 
@@ -151,9 +171,11 @@ enum kind {
 	CREDIT,       /* at segment; granted, taken */
 	DEBIT,        /* at segment; 1 to send back what is left */
 	EXCHANGE,     /* at segment; received, sent, left, want, probes; another's report, segment -1 without one; waited */
-	FLAG,         /* at segment; epoch, until or 0 */
-	COMMIT,       /* at supplier: MySQL has it */
-	SUPPLY,       /* at supplier; amount, cancelled, waited */
+	FLAG,         /* at segment; epoch, until or 0, 1 when units may come back */
+	COMMIT,       /* at supplier: MySQL has it; of the canceller: whose order it is */
+	SUPPLY,       /* at supplier; amount, cancelled, waited, final, final_cancelled, pays */
+	PAY,          /* at claimer: MySQL has it */
+	RELEASE,      /* at claimer; the number of the order that is over */
 	ACKNOWLEDGE,  /* at supplier */
 	TICK,
 	SET_BACK, /* Redis's clock */
@@ -176,6 +198,8 @@ void state_init(struct state *s, const struct sale *sale);
 int steps_of(const struct state *s, const struct sale *sale, struct step list[STEPS_MOST]);
 struct reply step_take(struct state *s, const struct sale *sale, const struct step *step);
 void drop_inert(struct state *s, const struct sale *sale);
+void drop_inert_release(struct state *s);
+void sort_alike(struct state *s, const struct sale *sale); /* claimers of one home are alike: only one of their orders is searched */
 const char *step_text(char text[160], const struct sale *sale, const struct step *step, const struct reply *reply);
 const char *state_text(char text[320], const struct sale *sale, const struct state *s);
 
@@ -204,6 +228,7 @@ static inline segment_set all_segments(const struct sale *sale)
 
 int sold(const struct state *s);
 int unsold(const struct state *s);
+struct totals counted_in_mysql(const struct state *s, const struct sale *sale);
 const char *judge(const struct state *before, struct state *s, const struct sale *sale, const struct step *step,
 		  const struct reply *reply);
 const char *check_state(const struct state *s, const struct sale *sale);
@@ -236,6 +261,14 @@ enum mutant {
 	NOTICES_OUTLIVE_SUPPLY,
 	LEASE_OUTLIVES_CLOCK,
 	ANY_WAIT_OPENS,
+	CANCELLED_AMOUNTS,
+	HASTY_RELEASE,
+	ANY_NUMBER_RELEASED,
+	NOTICE_OF_HELD,
+	HELD_KEEPS_EPOCH,
+	HELD_WITHIN_EPOCH,
+	RETURN_AT_ONCE,
+	HASTY_FINAL,
 	MUTANTS
 };
 
@@ -243,6 +276,7 @@ struct mutant_row {
 	enum {
 		BY_SEARCH,       /* a state or a step is wrong */
 		BY_TWO_SUPPLIES, /* the same, but it takes two */
+		BY_PAYMENTS,     /* the same, in a sale whose orders are paid */
 		BY_BUYER,        /* a worker alone does not sell */
 		IMPLIED          /* by other rules: nothing goes wrong */
 	} found;

@@ -26,5 +26,13 @@ const struct mutant_row mutants[MUTANTS] = {
 	[LEASE_OUTLIVES_CLOCK] = { BY_SEARCH, "lease-outlives-clock",
 				   "claim accepts a lease from before Redis's clock was set back" },
 	[ANY_WAIT_OPENS] = { BY_TWO_SUPPLIES, "any-wait-opens", "a worker that has waited for an earlier opening ends this one" },
+	[CANCELLED_AMOUNTS] = { BY_PAYMENTS, "cancelled-amounts", "supply takes units given back as an amount, not as a total" },
+	[HASTY_RELEASE] = { BY_PAYMENTS, "hasty-release", "an owner is released before MySQL has that the order is over" },
+	[ANY_NUMBER_RELEASED] = { BY_PAYMENTS, "any-number-released", "release removes an owner who has another order by now" },
+	[NOTICE_OF_HELD] = { BY_PAYMENTS, "notice-of-held", "a worker keeps a notice while units may come back" },
+	[HELD_KEEPS_EPOCH] = { BY_PAYMENTS, "held-keeps-epoch", "a unit comes back within the epoch in which all were held" },
+	[HELD_WITHIN_EPOCH] = { BY_PAYMENTS, "held-within-epoch", "within an epoch \"sold out\" becomes \"all are held\"" },
+	[RETURN_AT_ONCE] = { BY_PAYMENTS, "return-at-once", "a unit of a paid order comes back without an opening" },
+	[HASTY_FINAL] = { BY_PAYMENTS, "hasty-final", "the hub is told of a payment before MySQL has it" },
 	[NO_REDELIVERY] = { BY_BUYER, "no-redelivery", "a probe does not deliver a grant that its segment never received" },
 };

@@ -11,6 +11,27 @@ static int supplied(const struct state *s)
 	return s->hub.amount + s->hub.cancelled;
 }
 
+struct totals counted_in_mysql(const struct state *s, const struct sale *sale)
+{
+	struct totals t = { .amount = sale->units + (s->suppliers[SELLER].supply >= COMMITTED ? sale->adds : 0),
+			    .cancelled = s->over.user > 0,
+			    .final = s->over.was_final,
+			    .final_cancelled = s->over.was_final,
+			    .pays = sale->pays };
+	for (int c = 0; c < sale->claimers; c++)
+		t.final += s->claimers[c].paid;
+	return t;
+}
+
+/* Orders that are not cancelled; those of them that are not paid may still give their units back. */
+static int live(const struct state *s, bool and_unpaid)
+{
+	int count = 0;
+	for (int c = 0; c < CLAIMERS; c++)
+		count += s->claimers[c].live && !(and_unpaid && s->claimers[c].paid);
+	return count;
+}
+
 /* At the hub, in the segments, or between them. */
 int unsold(const struct state *s)
 {
@@ -41,12 +62,6 @@ static int counted(const struct state *s, const struct sale *sale)
 	return units;
 }
 
-static int committed(const struct state *s, const struct sale *sale)
-{
-	return sale->units + (s->suppliers[SELLER].supply >= COMMITTED ? sale->adds : 0) +
-	       (s->suppliers[CANCELLER].supply >= COMMITTED);
-}
-
 const char *check_state(const struct state *s, const struct sale *sale)
 {
 	const char *wrong = s->hub.avail > COUNT_MOST ? "the hub holds less than nothing" : NULL; /* -1 is 15 */
@@ -58,8 +73,11 @@ const char *check_state(const struct state *s, const struct sale *sale)
 		return "more was sold than was supplied";
 	if (counted(s, sale) != supplied(s))
 		return "supplied is not hub + in flight + left + sold";
-	if (supplied(s) > committed(s, sale))
+	struct totals mysql = counted_in_mysql(s, sale);
+	if (supplied(s) > mysql.amount + mysql.cancelled)
 		return "more is on sale than MySQL has";
+	if (live(s, false) > mysql.amount)
+		return "more orders are live than there are units";
 	return NULL;
 }
 
@@ -73,11 +91,14 @@ static const char *judge_claim(const struct state *before, struct state *s, cons
 	switch (r->word) {
 	case WON:
 		c->request = IDLE;
-		return old->order ? "a customer has a second order" : NULL;
+		return old->live ? "a customer has a second order" : NULL;
 	case MINE:
 		return r->values[0] != old->order ? "a customer was told another order" : NULL;
 	case SOLDOUT:
+	case HELD:
 		c->request = IDLE;
+		if (old->live)
+			return "a flag refused a customer who has an order";
 		if (before->reopened)
 			return "a stale flag refused a claim after the supply was acknowledged, and units are left";
 		if (!before->emptied && old->request < SEEN)
@@ -95,7 +116,7 @@ static const char *judge_claim(const struct state *before, struct state *s, cons
 /* Within the tick of the notice, which was true: there was an instant when nothing was left. */
 static const char *judge_refusal(const struct state *before, int c)
 {
-	if (before->claimers[c].order)
+	if (before->claimers[c].live)
 		return "a worker refused a customer who has an order, by a sold-out notice";
 	if (before->reopened)
 		return "a worker refused by an old sold-out notice after the supply was acknowledged, and units are left";
@@ -103,8 +124,10 @@ static const char *judge_refusal(const struct state *before, int c)
 }
 
 /* The hub said "sold out": claims from this segment that are under way may be answered so. */
-static const char *judge_word(struct state *s, const struct sale *sale, int segment)
+static const char *judge_word(const struct state *before, struct state *s, const struct sale *sale, int segment)
 {
+	if (s->hub.sold_out == 1 && before->hub.sold_out != 1 && s->hub.pays && live(s, true) > 0)
+		return "the hub says \"sold out\" for good, and an order that is not paid may give its unit back";
 	if (unsold(s) > 0 || s->hub.avail > 0)
 		return "the hub says \"sold out\", and units are left or in flight";
 	for (int c = 0; c < sale->claimers; c++)
@@ -162,8 +185,8 @@ const char *judge(const struct state *before, struct state *s, const struct sale
 		return "a script answered REGRESS";
 	if (step->kind == CLAIM)
 		wrong = judge_claim(before, s, step, r);
-	else if (step->kind == EXCHANGE && r->word == SOLDOUT)
-		wrong = judge_word(s, sale, step->at);
+	else if (step->kind == EXCHANGE && (r->word == SOLDOUT || r->word == HELD))
+		wrong = judge_word(before, s, sale, step->at);
 	else if (step->kind == REFUSE)
 		wrong = judge_refusal(before, step->at);
 	else if (step->kind == ANSWER)

@@ -21,6 +21,7 @@ FENCE, HOUR = "2:7@life", 3600 * 1000
 FIRST = (0, 0)  # base and term
 LEASE, FAR = 2 * HOUR, 6  # FAR: the model's moment that is void
 BASE = int(time.time() * 1000)
+PAY_BY = BASE + 900  # when the first unpaid order is due; the model has no such moments
 # What replay must notice: its name, a script, a text in it, and what replaces that.
 BROKEN = (
     ("no G comparison", "exchange", "received == G and ", ""),
@@ -31,13 +32,16 @@ BROKEN = (
     ("no more segments are named than were asked for", "exchange", "#candidates >= tonumber(ARGV[9])", "false"),
     ("no epoch check", "flag", "epoch >= known and ", ""),
     ("\"sold out\" over stock", "flag", " and tonumber(s[2]) == 0", ""),
-    ("a shorter flag replaces a longer one", "flag", "flag_until <= last and flag_until or 0", "0"),
+    ("a shorter flag replaces a longer one", "flag", "flag_until <= last and flag_until > moment", "false"),
+    ("a flag does not say that units may come back", "flag", "'held', held", "'held', ''"),
+    ("a shorter flag changes what a longer one says", "flag", "moment, held = flag_until, s[5] or ''", "moment = flag_until"),
     ("a flag of any length", "claim", "and flag_until <= now + 1000 ", ""),
     ("\"sold out\" from before the clock was set back", "flag", "if moment > last + 250 then moment = 0 end", ""),
-    ("a flag from before the clock was set back is kept", "flag", "flag_until <= last and flag_until or 0", "flag_until"),
+    ("a flag from before the clock was set back is kept", "flag", "flag_until <= last and ", ""),
     ("amounts instead of totals", "claim", "left + granted - received", "left + granted"),
     ("a credit keeps the flag", "claim", ", 'until', 0)", ")"),
     ("no look for the owner", "claim", "if mine then", "if false then"),
+    ("\"sold out\" although units may come back", "claim", "held and held ~= ''", "false"),
     ("one unit is kept", "debit", "local units = left\n", "local units = math.max(1, left - 1)\n"),
     ("the epoch stays", "supply", "epoch, rose = epoch + 1, 1", "rose = 1"),
     ("grants before sold-out notices have expired", "exchange", "tonumber(ARGV[11]) ~= epoch", "false"),
@@ -45,13 +49,23 @@ BROKEN = (
     ("a wait for an earlier opening counts", "exchange", "tonumber(ARGV[11]) ~= epoch", "not tonumber(ARGV[11])"),
     ("the supplier's wait does not count", "supply", " and tonumber(ARGV[8]) ~= epoch", ""),
     ("the hub does not keep that it is opening", "supply", "opening = opening or sold_out == '1'", ""),
+    ("notices of \"sold out\" are forgotten", "supply", "sold_out == '1'", "false"),
+    ("a unit that comes back waits for notices that nobody has", "supply", "sold_out == '1'", "true"),
+    ("the hub does not learn that orders are paid", "supply", ", 'pays' }", " }"),
+    ("what is final is not counted", "supply", "'final', 'final_cancelled'", "'skipped', 'skipped'"),
+    ("what was final and came back is not counted", "exchange", "(s[6] or 0)", "0"),
+    ("\"sold out\" for good although orders are not final", "exchange", "s[1] == '1' and units > 0", "false"),
+    ("sales whose orders are not paid are held, too", "exchange", "s[1] == '1' and units > 0", "units > 0"),
+    ("within an epoch \"sold out\" becomes \"held\"", "exchange", "h[5] ~= '1' and held()", "held()"),
+    ("an owner is released whatever the number is", "release", "== number then", "then"),
+    ("released units are not counted", "release", "'unowned', removed", "'unowned', 0"),
     ("a late total counts", "supply", "if told > had then", "if told ~= had then"),
 )
 
 
 class Replay(real.Trace):
     PROGRAM = "model"
-    SCRIPTS = ("open_hub", "open_segment", "claim", "debit", "exchange", "flag", "supply")
+    SCRIPTS = ("open_hub", "open_segment", "claim", "debit", "exchange", "flag", "supply", "release")
     EVERYWHERE = [(name, "+ 1000", f"+ {LEASE}") for name in ("claim", "flag", "exchange")]
     BROKEN = BROKEN
     KNOWN, LENGTH = (4000, 1), (400, 20000)
@@ -59,7 +73,9 @@ class Replay(real.Trace):
     def __init__(self, redis, shas, sale):
         super().__init__(redis, shas, sale)
         self.clock = 0
-        redis.all([self.fenced("open_hub", [self.hub], sale["amount"], sale["segments"], sale["each"], sale["extra"], 0)])
+        self.orders = [[] for _ in range(self.segments)]  # of each segment: those that were won, with their users
+        redis.all([self.fenced("open_hub", [self.hub], sale["amount"], sale["segments"], sale["each"], sale["extra"], sale["pays"]),
+                   ("HSET", self.hub, "pay_by", PAY_BY)])
         if not sale["opening"]:
             redis.all([self.open_segment(i, sale["each"] + (i < sale["extra"])) for i in range(sale["segments"])])
 
@@ -101,11 +117,14 @@ class Replay(real.Trace):
         others = " ".join(map(str, (*args[5:9], *FIRST))) if args[5] >= 0 else ""
         return self.fenced("exchange", [self.hub], at, *args[:3], *FIRST, *args[3:5], others, args[9])
 
-    def flag(self, at, epoch, until):
-        return self.fenced("flag", self.keys(at)[:1], epoch, self.moment(until))
+    def flag(self, at, epoch, until, held):
+        return self.fenced("flag", self.keys(at)[:1], epoch, self.moment(until), PAY_BY if held else "")
 
-    def supply(self, _, amount, cancelled, waited):
-        return self.fenced("supply", [self.hub], amount, cancelled, 0, 0, 0, "", waited)
+    def supply(self, _, amount, cancelled, waited, *others):
+        return self.fenced("supply", [self.hub], amount, cancelled, *others, PAY_BY, waited)
+
+    def release(self, at, number):
+        return self.fenced("release", self.keys(self.sale["homes"][at])[:2], at + 1, number, 0)
 
     def tick(self, step):
         """The leases move, not the clock."""
@@ -128,16 +147,27 @@ class Replay(real.Trace):
             if step["step"] in ("claim", "credit"):
                 reply = words(*reply)
             self.check_reply(step, reply, began)
+            self.note_won(step)
         self.check_slots(step, slots)
+
+    def note_won(self, step):
+        if step["reply"][0] == "WON":
+            self.orders[self.sale["homes"][step["at"]]].append([str(step["reply"][1]), str(step["at"] + 1)])
 
     @staticmethod
     def check_reply(step, got, began):
         wanted, now = of_first(step), int(time.time() * 1000)
         same(got[0], wanted[0], "reply")
-        if step["step"] == "exchange" and got[0] == "SOLDOUT":
+        if step["step"] == "exchange" and got[0] in ("SOLDOUT", "HELD"):
             if not began + LEASE <= got[2] <= now + LEASE:
                 raise Different(f"the lease is {got[2] - now} ms")
+            if got[0] == "HELD":
+                same(got.pop(), PAY_BY, "pay_by")
             got, wanted = got[:2], wanted[:2]
+        elif got[0] == "HELD":
+            if got[2] != PAY_BY or not began <= got[3] <= now:
+                raise Different(f"held: {got}, it is {now}")
+            got = got[:2]
         if got[0] == "WON":
             if not began <= got[3] <= now:
                 raise Different(f"won at {got[3]}, it is {now}")
@@ -149,19 +179,21 @@ class Replay(real.Trace):
     def check_slots(self, step, slots):
         hub, rest = pairs(slots[0]), slots[1:]
         first = {"term": 0, "heard": "1" * self.sale["segments"]} | {f"B{i}": 0 for i in range(self.sale["segments"])}
-        same_fields({"opening": "0"} | hub, step["hub"] | first, "hub")
+        same_fields({"opening": "0", "final": "0", "final_cancelled": "0", "pays": "0"} | hub, step["hub"] | first, "hub")
         for i, segment in enumerate(step["segments"]):
             got, owners, orders = pairs(rest[3 * i]), pairs(rest[3 * i + 1]), rest[3 * i + 2]
             if not segment:
                 same(got, {}, f"segment {i}")
                 continue
             sold, until = segment["n"], self.moment(segment["until"])
-            rest_of_it = {"until": until, "state": "open", "sold": sold, "last": sold, "base": 0, "term": 0}
-            same_fields(got, {name: value for name, value in segment.items() if name != "n"} | rest_of_it, f"segment {i}")
             mine = {str(c + 1): str(n) for c, n in enumerate(step["owners"]) if n and self.sale["homes"][c] == i}
+            held = PAY_BY if segment["held"] else ""
+            rest_of_it = {"until": until, "state": "open", "sold": sold, "last": sold, "base": 0, "term": 0, "held": held,
+                          "unowned": sold - len(mine)}
+            same_fields({"held": "", "unowned": "0"} | got,
+                        {name: value for name, value in segment.items() if name != "n"} | rest_of_it, f"segment {i}")
             same(owners, mine, f"owners of {i}")
-            in_order = sorted((int(n), user) for user, n in mine.items())
-            same([order.split("|")[:2] for order in orders], [[str(n), user] for n, user in in_order], f"orders of {i}")
+            same([order.split("|")[:2] for order in orders], self.orders[i], f"orders of {i}")
 
 
 def of_first(step):

@@ -7,7 +7,7 @@
 #include "model/model.h"
 
 const char *const word_names[WORDS] = {
-	[WON] = "WON",     [MINE] = "MINE", [NEED] = "NEED",     [SOLDOUT] = "SOLDOUT", [OK] = "OK",
+	[WON] = "WON",     [MINE] = "MINE", [NEED] = "NEED",     [SOLDOUT] = "SOLDOUT", [HELD] = "HELD", [OK] = "OK",
 	[GRANT] = "GRANT", [NONE] = "NONE", [LATER] = "LATER", [FENCED] = "FENCED", [REGRESS] = "REGRESS"
 };
 
@@ -69,13 +69,14 @@ struct reply claim_lua(struct state *s, int segment, int user, int granted, int 
 		return REPLY(MINE, mine->order);
 	if (g->left == 0) {
 		if (s->clock < g->until && (is_lease(s, g->until) || !keeps(LEASE_OUTLIVES_CLOCK)))
-			return REPLY(SOLDOUT, g->epoch);
+			return REPLY(g->held ? HELD : SOLDOUT, g->epoch);
 		return REPLY(NEED, g->received, keeps(RETURN_AMOUNTS) ? g->sent : 0);
 	}
 	g->n++;
 	g->left--;
 	mine->order = g->n;
-	mine->orders++;
+	mine->live = 1;
+	mine->paid = 0;
 	return REPLY(WON, g->n, g->left);
 }
 
@@ -144,14 +145,18 @@ static struct reply grant(struct hub *h, const struct sale *sale, int i, int wan
 	return REPLY(GRANT, keeps(CREDIT_AMOUNTS) ? h->with[i].granted : units, h->with[i].taken);
 }
 
+static bool may_come_back(const struct hub *h)
+{
+	return h->pays && h->amount > h->final - h->final_cancelled;
+}
+
 static struct reply say_sold_out(struct state *s)
 {
 	struct hub *h = &s->hub;
-	if (!h->sold_out) {
-		h->epoch++;
-		h->sold_out = 1;
-	}
-	return REPLY(SOLDOUT, h->epoch, s->clock + LEASE);
+	bool held = may_come_back(h) && (h->sold_out != 1 || !keeps(HELD_WITHIN_EPOCH));
+	h->epoch += !h->sold_out;
+	h->sold_out = held ? 2 : 1;
+	return REPLY(held ? HELD : SOLDOUT, h->epoch, s->clock + LEASE);
 }
 
 static struct reply totals(const struct hub *h, int i, enum word word)
@@ -198,7 +203,7 @@ struct reply exchange_lua(struct state *s, const struct sale *sale, struct repor
 	return reply;
 }
 
-struct reply flag_lua(struct state *s, int segment, int epoch, int until)
+struct reply flag_lua(struct state *s, int segment, int epoch, int until, bool held)
 {
 	struct segment *g = &s->segments[segment];
 	bool took;
@@ -209,35 +214,63 @@ struct reply flag_lua(struct state *s, int segment, int epoch, int until)
 	} else {
 		took = (epoch >= g->epoch || !keeps(NO_EPOCH_CHECK)) && g->left == 0;
 		until = keeps(RELATIVE_LEASE) ? until : s->clock + LEASE;
-		until = max(is_lease(s, until) ? until : 0, is_lease(s, g->until) ? g->until : 0);
+		until = is_lease(s, until) ? until : 0;
+		if (is_lease(s, g->until) && g->until > until) {
+			until = g->until;
+			held = g->held;
+		}
 	}
 	if (took) {
 		g->epoch = epoch;
 		g->until = until;
+		g->held = held;
 	}
 	return REPLY(OK, took);
 }
 
-struct reply supply_lua(struct state *s, int amount, int cancelled, int waited)
+/* Takes the higher totals; returns how many units are new. */
+static int take_totals(struct hub *h, const struct totals *told)
+{
+	int cancelled = keeps(CANCELLED_AMOUNTS) ? told->cancelled : h->cancelled + told->cancelled;
+	int before = h->amount + h->cancelled;
+	h->amount = max(h->amount, told->amount);
+	h->cancelled = max(h->cancelled, cancelled);
+	h->final = max(h->final, told->final);
+	h->final_cancelled = max(h->final_cancelled, told->final_cancelled);
+	h->pays = max(h->pays, told->pays);
+	return keeps(SUPPLY_AMOUNTS) ? h->amount + h->cancelled - before : 1;
+}
+
+static void end_epoch(struct hub *h)
+{
+	bool notices = h->sold_out == 1 && keeps(RETURN_AT_ONCE);
+	h->epoch += keeps(h->sold_out == 1 ? SUPPLY_KEEPS_EPOCH : HELD_KEEPS_EPOCH);
+	h->opening |= notices;
+}
+
+struct reply supply_lua(struct state *s, const struct totals *told, int waited)
 {
 	struct hub *h = &s->hub;
-	amount = max(h->amount, amount);
-	cancelled = max(h->cancelled, cancelled);
-	int units = amount + cancelled - h->amount - h->cancelled;
-	if (!keeps(SUPPLY_AMOUNTS))
-		units = 1;
+	int units = take_totals(h, told);
 	bool rose = units > 0 && h->sold_out;
 	if (ends_opening(h, waited))
 		h->opening = 0;
+	if (rose)
+		end_epoch(h);
 	if (units > 0) {
-		if (h->sold_out) {
-			h->epoch += keeps(SUPPLY_KEEPS_EPOCH);
-			h->opening = 1;
-		}
-		h->amount = amount;
-		h->cancelled = cancelled;
 		h->avail += units;
 		h->sold_out = 0;
 	}
 	return REPLY(OK, h->epoch, units, h->opening, rose);
+}
+
+struct reply release_lua(struct state *s, int segment, int user, int number)
+{
+	struct claimer *c = &s->claimers[user - 1];
+	bool is_its = c->order == number || (c->order && !keeps(ANY_NUMBER_RELEASED));
+	if (!s->segments[segment].made)
+		return fenced;
+	if (is_its)
+		c->order = 0;
+	return REPLY(OK, is_its);
 }

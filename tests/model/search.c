@@ -56,16 +56,18 @@ static bool put(struct states *t, const struct state *s, size_t parent)
 }
 
 /* Slots, customers and watch bits without the messages; a lease that is over counts as none. */
-static struct state core_of(const struct state *s)
+static struct state core_of(const struct state *s, const struct sale *sale)
 {
 	struct state core = *s;
 	core.asked = core.opens = 0;
-	core.words = 0;
+	core.words = core.held_words = 0;
 	memset(core.grants, 0, sizeof core.grants);
 	memset(core.reports, 0, sizeof core.reports);
 	for (int i = 0; i < SEGMENTS; i++)
 		if (is_over(&core, core.segments[i].until))
-			core.segments[i].until = 0;
+			core.segments[i].until = core.segments[i].held = 0;
+	drop_inert_release(&core);
+	sort_alike(&core, sale);
 	return core;
 }
 
@@ -85,6 +87,7 @@ static const char *follow(struct run *r, const struct state *from, const struct 
 	const char *wrong = judge(from, to, r->sale, step, reply);
 	if (!r->options->keep_inert)
 		drop_inert(to, r->sale);
+	sort_alike(to, r->sale);
 	return wrong ? wrong : check_state(to, r->sale);
 }
 
@@ -151,7 +154,7 @@ static bool expand(void *context, size_t number)
 			continue;
 		if (!put(&r->states, &next, number) || !r->options->count_cores)
 			continue;
-		struct state core = core_of(&next);
+		struct state core = core_of(&next, r->sale);
 		put(&r->cores, &core, 0);
 	}
 	f->wrong = r->options->buyers ? check_buyers(&s, r->sale, &f->most_scripts) : NULL;
@@ -170,7 +173,7 @@ void search(const struct sale *sale, const struct search_options *o, struct find
 	state_init(&first, sale);
 	put(&r.states, &first, 0);
 	if (o->count_cores) {
-		struct state core = core_of(&first);
+		struct state core = core_of(&first, sale);
 		put(&r.cores, &core, 0);
 	}
 	struct states_search all = { .expand = expand, .context = &r, .states_most = o->states_most };

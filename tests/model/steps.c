@@ -11,7 +11,7 @@
 enum { VALUES = COUNT_MOST + 1, REPORTS = VALUES * VALUES * 2, UNTILS = FAR };
 
 static_assert(REPORTS <= REPORT_WORDS * 64 && VALUES * UNTILS <= 64, "every message has its bit");
-static_assert(sizeof(struct state) == 40 + SEGMENTS * REPORT_WORDS * sizeof(uint64_t), "no padding, or hashes differ");
+static_assert(sizeof(struct state) == 56 + SEGMENTS * REPORT_WORDS * sizeof(uint64_t), "no padding, or hashes differ");
 
 /* Messages */
 
@@ -70,8 +70,8 @@ static void put_reply(struct state *s, const struct step *step, const struct rep
 	case EXCHANGE:
 		if (r->word == GRANT || r->word == NONE || r->word == OK)
 			s->grants[segment] |= 1u << r->values[0];
-		else if (r->word == SOLDOUT)
-			s->words |= word_bit(r->values[0], r->values[1]);
+		else if (r->word == SOLDOUT || r->word == HELD)
+			*(r->word == HELD ? &s->held_words : &s->words) |= word_bit(r->values[0], r->values[1]);
 		for (int i = 2; r->word == NONE && i < r->count; i += 3)
 			s->grants[r->values[i]] |= 1u << r->values[i + 1];
 		return;
@@ -118,9 +118,18 @@ static void drop_inert_words(struct state *s, const struct sale *sale)
 		bool surpassed = told_everywhere(s, sale, epoch + 1);
 		s->opens &= ~(1u << epoch);
 		for (int until = 1; until <= UNTILS; until++)
-			if (surpassed || is_over(s, until))
+			if (surpassed || is_over(s, until)) {
 				s->words &= ~word_bit(epoch, until);
+				s->held_words &= ~word_bit(epoch, until);
+			}
 	}
+}
+
+/* Once the owner's entry is another one, a release of this order changes nothing any more. */
+void drop_inert_release(struct state *s)
+{
+	if (s->over.number && s->claimers[s->over.user - 1].order != s->over.number)
+		s->over = (struct over){ .user = 1, .was_final = s->over.was_final };
 }
 
 void drop_inert(struct state *s, const struct sale *sale)
@@ -128,12 +137,40 @@ void drop_inert(struct state *s, const struct sale *sale)
 	for (int i = 0; i < sale->segments; i++) {
 		struct segment *g = &s->segments[i];
 		if (is_over(s, g->until))
-			g->until = 0;
+			g->until = g->held = 0;
 		s->grants[i] &= ~((2u << g->received) - 1);
 		drop_inert_reports(s, i);
 	}
-	if (s->words || s->opens)
+	if (s->words || s->held_words || s->opens)
 		drop_inert_words(s, sale);
+	drop_inert_release(s);
+}
+
+/* Everything that a state has of a claimer, as a number. */
+static unsigned about(const struct state *s, int c)
+{
+	const struct claimer *of = &s->claimers[c];
+	return of->order | of->request << 4 | of->live << 6 | of->paid << 7 | (s->losers >> c & 1) << 8 |
+	       (unsigned)(s->over.number && s->over.user == user_of(c)) << 9;
+}
+
+static void swap(struct state *s, int a, int b)
+{
+	struct claimer other = s->claimers[a];
+	unsigned differ = (s->losers >> a ^ s->losers >> b) & 1;
+	s->claimers[a] = s->claimers[b];
+	s->claimers[b] = other;
+	s->losers ^= differ << a | differ << b;
+	if (s->over.number && (s->over.user == user_of(a) || s->over.user == user_of(b)))
+		s->over.user = user_of(a + b - (s->over.user - 1));
+}
+
+void sort_alike(struct state *s, const struct sale *sale)
+{
+	for (int a = 0; a < sale->claimers; a++)
+		for (int b = a + 1; b < sale->claimers; b++)
+			if (sale->home[a] == sale->home[b] && about(s, a) > about(s, b))
+				swap(s, a, b);
 }
 
 /* Which steps there are */
@@ -205,6 +242,14 @@ static void add_exchanges(struct steps *to, const struct state *s, const struct 
 	}
 }
 
+static void add_words(struct steps *to, uint64_t words, int i, int held)
+{
+	for (; words; words &= words - 1) {
+		int bit = __builtin_ctzll(words);
+		add(to, FLAG, i, bit / UNTILS, bit % UNTILS + 1, held, 0);
+	}
+}
+
 static void add_flags(struct steps *to, const struct state *s, int i)
 {
 	unsigned opens = s->opens;
@@ -213,26 +258,64 @@ static void add_flags(struct steps *to, const struct state *s, int i)
 			opens |= 1u << s->suppliers[k].epoch;
 	for (; opens; opens &= opens - 1)
 		add(to, FLAG, i, __builtin_ctz(opens), 0, 0, 0);
-	for (uint64_t words = s->words; words; words &= words - 1) {
-		int bit = __builtin_ctzll(words);
-		add(to, FLAG, i, bit / UNTILS, bit % UNTILS + 1, 0, 0);
-	}
+	add_words(to, s->words, i, 0);
+	add_words(to, s->held_words, i, 1);
 }
 
-static bool may_commit(const struct state *s, const struct sale *sale, int k)
+static void add_commits(struct steps *to, const struct state *s, const struct sale *sale)
 {
-	return s->suppliers[k].supply == PLANNED && (k == SELLER ? sale->adds > 0 : sale->returns && sold(s) > 0);
+	if (sale->adds && s->suppliers[SELLER].supply == PLANNED)
+		add(to, COMMIT, SELLER, 0, 0, 0, 0);
+	for (int c = 0; c < sale->claimers; c++)
+		if (sale->returns && s->suppliers[CANCELLER].supply == PLANNED && s->claimers[c].live)
+			add(to, COMMIT, CANCELLER, c, 0, 0, 0);
 }
 
-/* A caller has its own units in the totals; of the other's, it may have read an old total. */
+static void add_supply(struct steps *to, const struct state *s, int k, const struct totals *t)
+{
+	add(to, SUPPLY, k, t->amount, t->cancelled, 0, t->final);
+	to->list[to->count - 1].args[4] = (int8_t)t->final_cancelled;
+	to->list[to->count - 1].args[5] = (int8_t)t->pays;
+	add_waited(to, s, 2);
+}
+
+/*
+ * A caller has its own units in the totals; of the other's, it may have read an old total. What is final may be told alone,
+ * and a call with all totals equals two: the hub takes each total by itself.
+ */
 static void add_supplies(struct steps *to, const struct state *s, const struct sale *sale, int k)
 {
+	struct totals now = counted_in_mysql(s, sale);
 	bool other = s->suppliers[!k].supply >= COMMITTED;
 	for (int late = 0; late <= other; late++) {
 		bool seller = k == SELLER || (other && !late), canceller = k == CANCELLER || (other && !late);
-		add(to, SUPPLY, k, sale->units + (seller ? sale->adds : 0), canceller, 0, 0);
-		add_waited(to, s, 2);
+		add_supply(to, s, k,
+			   &(struct totals){ sale->units + (seller ? sale->adds : 0), canceller, 0,
+					     canceller && now.final_cancelled, sale->pays });
 	}
+}
+
+static void add_payments(struct steps *to, const struct state *s, const struct sale *sale)
+{
+	bool may_pay = false;
+	for (int c = 0; c < sale->claimers; c++)
+		if (s->claimers[c].live && !s->claimers[c].paid) {
+			add(to, PAY, c, 0, 0, 0, 0);
+			may_pay = true;
+		}
+	int final = counted_in_mysql(s, sale).final + (may_pay && !keeps(HASTY_FINAL));
+	if (final > s->hub.final || !s->hub.pays)
+		add_supply(to, s, DRAINER, &(struct totals){ .final = final, .pays = 1 });
+}
+
+/* An order that is over; a repeated release of it may come at any time. */
+static void add_releases(struct steps *to, const struct state *s, const struct sale *sale)
+{
+	if (s->over.number)
+		add(to, RELEASE, s->over.user - 1, s->over.number, 0, 0, 0);
+	for (int c = 0; c < sale->claimers && !keeps(HASTY_RELEASE); c++)
+		if (s->claimers[c].live)
+			add(to, RELEASE, c, s->claimers[c].order, 0, 0, 0);
 }
 
 static bool may_acknowledge(const struct state *s, const struct sale *sale, const struct supplier *p)
@@ -246,8 +329,6 @@ static bool may_acknowledge(const struct state *s, const struct sale *sale, cons
 static void add_supplier(struct steps *to, const struct state *s, const struct sale *sale, int k)
 {
 	const struct supplier *p = &s->suppliers[k];
-	if (may_commit(s, sale, k))
-		add(to, COMMIT, k, 0, 0, 0, 0);
 	if (p->supply >= COMMITTED)
 		add_supplies(to, s, sale, k);
 	if (may_acknowledge(s, sale, p))
@@ -257,7 +338,7 @@ static void add_supplier(struct steps *to, const struct state *s, const struct s
 /* claim.h: "sold out" answers the claims that were under way when the hub was asked. */
 static bool may_answer(const struct state *s, const struct claimer *c)
 {
-	return c->request == HEARD || (c->request != IDLE && s->words && !keeps(ANY_SOLDOUT_ANSWERS));
+	return c->request == HEARD || (c->request != IDLE && (s->words || s->held_words) && !keeps(ANY_SOLDOUT_ANSWERS));
 }
 
 static void add_requests(struct steps *to, const struct state *s, const struct sale *sale)
@@ -289,8 +370,12 @@ int steps_of(const struct state *s, const struct sale *sale, struct step list[ST
 	}
 	for (int k = 0; k < SUPPLIERS; k++)
 		add_supplier(&to, s, sale, k);
+	add_commits(&to, s, sale);
+	add_releases(&to, s, sale);
+	if (sale->pays)
+		add_payments(&to, s, sale);
 	add_requests(&to, s, sale);
-	if (s->hub.sold_out)
+	if (s->hub.sold_out == 1 || (s->hub.sold_out && !keeps(NOTICE_OF_HELD)))
 		add(&to, KEEP, 0, 0, 0, 0, 0);
 	for (int i = 0; i <= sale->segments && !keeps(SCAN_SEGMENTS) && s->claimers[0].request != IDLE; i++)
 		add(&to, SCAN, i, 0, 0, 0, 0);
@@ -329,15 +414,32 @@ static void keep(struct state *s, const struct sale *sale)
 }
 
 /* No moment before is reached again. */
+static uint64_t moved_far(uint64_t words)
+{
+	for (int epoch = 0; epoch < VALUES; epoch++)
+		for (int until = 1; until < FAR; until++)
+			if (words & word_bit(epoch, until))
+				words = (words & ~word_bit(epoch, until)) | word_bit(epoch, FAR);
+	return words;
+}
+
 static void set_back(struct state *s)
 {
 	s->set_back = 1;
 	for (int i = 0; i < SEGMENTS; i++)
 		s->segments[i].until = s->segments[i].until ? FAR : 0;
-	for (int epoch = 0; epoch < VALUES; epoch++)
-		for (int until = 1; until < FAR; until++)
-			if (s->words & word_bit(epoch, until))
-				s->words = (s->words & ~word_bit(epoch, until)) | word_bit(epoch, FAR);
+	s->words = moved_far(s->words);
+	s->held_words = moved_far(s->held_words);
+}
+
+static void commit(struct state *s, int k, int c)
+{
+	struct claimer *of = &s->claimers[c];
+	s->suppliers[k].supply = COMMITTED;
+	if (k != CANCELLER)
+		return;
+	s->over = (struct over){ (uint8_t)user_of(c), of->order, of->paid };
+	of->live = of->paid = 0;
 }
 
 /* The worker of claimer 0 reads left, or avail (after the segments' numbers comes the hub). */
@@ -364,17 +466,23 @@ static struct reply run(struct state *s, const struct sale *sale, const struct s
 		return exchange_lua(s, sale, (struct report){ step->at, a[0], a[1], a[2] }, a[3], a[4],
 				    &(struct report){ a[5], a[6], a[7], a[8] }, a[5] >= 0, a[9]);
 	case FLAG:
-		r = flag_lua(s, step->at, a[0], a[1]);
+		r = flag_lua(s, step->at, a[0], a[1], a[2]);
 		if (a[1] == 0)
 			accept(s, step->at, a[0]);
 		return r;
 	case COMMIT:
-		s->suppliers[step->at].supply = COMMITTED;
+		commit(s, step->at, a[0]);
 		return r;
 	case SUPPLY:
-		r = supply_lua(s, a[0], a[1], a[2]);
-		hear(&s->suppliers[step->at], s, r.values[0], r.values[2]);
+		r = supply_lua(s, &(struct totals){ a[0], a[1], a[3], a[4], a[5] }, a[2]);
+		if (step->at < SUPPLIERS)
+			hear(&s->suppliers[step->at], s, r.values[0], r.values[2]);
 		return r;
+	case PAY:
+		s->claimers[step->at].paid = 1;
+		return r;
+	case RELEASE:
+		return release_lua(s, sale->home[step->at], user_of(step->at), a[0]);
 	case ACKNOWLEDGE:
 		s->suppliers[step->at].supply = SETTLED;
 		s->reopened = 1;
@@ -414,6 +522,7 @@ void state_init(struct state *s, const struct sale *sale)
 {
 	memset(s, 0, sizeof *s);
 	s->hub.amount = s->hub.avail = sale->units;
+	s->hub.pays = sale->pays && !sale->learns;
 	for (int i = 0; i < sale->segments; i++) {
 		s->hub.avail -= sale->first[i];
 		s->hub.with[i].granted = sale->first[i];
@@ -433,9 +542,11 @@ static const struct {
 	[CREDIT] = { "credit at segment", { "granted", "taken" }, 0 },
 	[DEBIT] = { "debit at segment", { "back" }, 0 },
 	[EXCHANGE] = { "exchange for segment", { "received", "sent", "left", "want" }, 0 },
-	[FLAG] = { "flag at segment", { "epoch", "until" }, 0 },
-	[COMMIT] = { "MySQL has the units of supplier", { NULL }, 0 },
-	[SUPPLY] = { "supply by supplier", { "amount", "cancelled" }, 0 },
+	[FLAG] = { "flag at segment", { "epoch", "until", "held" }, 0 },
+	[COMMIT] = { "MySQL has the units of supplier", { "order of claimer" }, 0 },
+	[SUPPLY] = { "supply by supplier", { "amount", "cancelled", "waited", "final" }, 0 },
+	[PAY] = { "MySQL has the payment of user", { NULL }, 1 },
+	[RELEASE] = { "release of user", { "number" }, 1 },
 	[ACKNOWLEDGE] = { "all is acknowledged to supplier", { NULL }, 0 },
 	[TICK] = { "the clock ticks", { NULL }, 0 },
 	[SET_BACK] = { "Redis's clock is set back", { NULL }, 0 },
@@ -465,8 +576,8 @@ const char *step_text(char text[160], const struct sale *sale, const struct step
 
 const char *state_text(char text[320], const struct sale *sale, const struct state *s)
 {
-	int n = snprintf(text, 320, "clock %d, hub: avail %d sold_out %d epoch %d", s->clock, s->hub.avail,
-			 s->hub.sold_out, s->hub.epoch);
+	int n = snprintf(text, 320, "clock %d, hub: avail %d sold_out %d epoch %d final %d - %d", s->clock, s->hub.avail,
+			 s->hub.sold_out, s->hub.epoch, s->hub.final, s->hub.final_cancelled);
 	for (int i = 0; i < sale->segments; i++) {
 		const struct segment *g = &s->segments[i];
 		n += snprintf(text + n, 320 - n, "; %d: left %d I/G %d/%d O/R %d/%d n %d epoch %d until %d empty %d", i,

@@ -21,9 +21,11 @@ static const struct {
 	[CREDIT] = { "credit", 2, 3 },
 	[DEBIT] = { "debit", 1, 2 },
 	[EXCHANGE] = { "exchange", 10, 8 },
-	[FLAG] = { "flag", 2, 6 },
+	[FLAG] = { "flag", 3, 6 },
 	[COMMIT] = { NULL, 0, 1 },
-	[SUPPLY] = { "supply", 3, 2 },
+	[SUPPLY] = { "supply", 6, 2 },
+	[PAY] = { NULL, 0, 1 },
+	[RELEASE] = { "release", 1, 2 },
 	[ACKNOWLEDGE] = { NULL, 0, 1 },
 	[TICK] = { "tick", 0, 1 },
 	[SET_BACK] = { "set_back", 0, 1 },
@@ -45,7 +47,9 @@ static struct sale random_sale(void)
 			     .want = 3,
 			     .opening = below(4) == 0,
 			     .requests = true,
-			     .set_back = true };
+			     .set_back = true,
+			     .pays = below(2),
+			     .learns = below(4) == 0 };
 	int share = below(sale.units + 1);
 	for (int i = 0; i < sale.segments; i++)
 		sale.first[i] = share / sale.segments + (i < share % sale.segments);
@@ -73,9 +77,10 @@ static int weight_of(int kind)
 static struct step random_step(const struct step *list, int count, const struct sale *sale)
 {
 	struct step step = list[choose_step(list, sizeof *list, count, weight_of)];
+	if (step.kind != EXCHANGE)
+		return step;
 	step.args[4] = (int8_t)(1 + below(sale->segments));
-	if (step.kind == EXCHANGE)
-		add_report(&step, list, count);
+	add_report(&step, list, count);
 	return step;
 }
 
@@ -86,9 +91,9 @@ static void print_sale(int number, const struct sale *sale)
 	int share = 0;
 	for (int i = 0; i < sale->segments; i++)
 		share += sale->first[i];
-	printf("{\"trace\": %d, \"segments\": %d, \"amount\": %d, \"each\": %d, \"extra\": %d, \"opening\": %s, ",
+	printf("{\"trace\": %d, \"segments\": %d, \"amount\": %d, \"each\": %d, \"extra\": %d, \"opening\": %s, \"pays\": %d, ",
 	       number, sale->segments, sale->units, share / sale->segments, share % sale->segments,
-	       sale->opening ? "true" : "false");
+	       sale->opening ? "true" : "false", sale->pays && !sale->learns);
 	print_numbers("homes", sale->home, sale->claimers);
 	printf("}\n");
 }
@@ -98,6 +103,7 @@ static void print_hub(const struct state *s, const struct sale *sale)
 	const struct hub *h = &s->hub;
 	printf(", \"hub\": {\"amount\": %d, \"cancelled\": %d, \"avail\": %d, \"sold_out\": %d, \"epoch\": %d, \"opening\": %d",
 	       h->amount, h->cancelled, h->avail, h->sold_out, h->epoch, h->opening);
+	printf(", \"final\": %d, \"final_cancelled\": %d, \"pays\": %d", h->final, h->final_cancelled, h->pays);
 	for (int i = 0; i < sale->segments; i++)
 		printf(", \"G%d\": %d, \"R%d\": %d", i, h->with[i].granted, i, h->with[i].taken);
 	printf(", \"empty\": \"");
@@ -116,8 +122,8 @@ static void print_segments(const struct state *s, const struct sale *sale)
 		const struct segment *g = &s->segments[i];
 		printf("%s", i ? ", " : "");
 		if (g->made)
-			printf("{\"left\": %d, \"I\": %d, \"O\": %d, \"n\": %d, \"epoch\": %d, \"until\": %d}", g->left,
-			       g->received, g->sent, g->n, g->epoch, g->until);
+			printf("{\"left\": %d, \"I\": %d, \"O\": %d, \"n\": %d, \"epoch\": %d, \"until\": %d, \"held\": %d}",
+			       g->left, g->received, g->sent, g->n, g->epoch, g->until, g->held);
 		else
 			printf("{}");
 	}

@@ -164,6 +164,19 @@ static void the_hub_declares_the_sale_sold_out(void **state)
 	answer("flag sk:{7:0}:s | 2:5 2 5000", "OK 1");
 }
 
+static void all_units_are_held(void **state)
+{
+	(void)state;
+	struct noted n;
+	wait_for_stock(&n, 1);
+	answer(EXCHANGE " 1 1", "HELD 2 5000 0");
+	EXPECT(n, STATUS_OK, false);
+	answer("flag sk:{7:0}:s | 2:5 2 5000 0", "OK 1");
+	wait_for_stock(&n, 1);
+	answer(EXCHANGE " 1 1", "HELD 2 5000");
+	EXPECT(n, STATUS_INTERNAL, false);
+}
+
 static void units_that_were_just_added_are_waited_for(void **state)
 {
 	(void)state;
@@ -369,7 +382,7 @@ static void without_a_connection_a_refill_ends_at_once(void **state)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 UNIT_MAIN(CASE(the_hub_grants), CASE(another_segment_returns_its_units), CASE(a_lost_grant_is_sent_again),
-	  CASE(an_earlier_grant_is_credited), CASE(the_hub_declares_the_sale_sold_out),
+	  CASE(an_earlier_grant_is_credited), CASE(the_hub_declares_the_sale_sold_out), CASE(all_units_are_held),
 	  CASE(units_that_were_just_added_are_waited_for), CASE(what_is_refused_ends_as_it_says),
 	  CASE(a_failed_round_is_reported_all_the_same), CASE(a_refill_gives_up_in_time),
 	  CASE(a_lost_connection_ends_every_step), CASE(as_many_waiters_go_on_as_units_came),

@@ -115,7 +115,7 @@ enum { TELL_HUB = 2 }; /* a phase */
 static void return_owners(struct state *s, const struct sale *sale, int i)
 {
 	struct segment *g = &s->segments[i].now;
-	if (has_owner(g) || !keeps(OWNERS_STAY_LOST))
+	if (owners_of(g) || !keeps(OWNERS_STAY_LOST))
 		return;
 	for (int c = 0; c < sale->claimers; c++)
 		if (home_of(sale, c) == i && s->db.row[c] <= g->last)
@@ -386,7 +386,7 @@ static enum word open_segment(struct state *s, const struct sale *sale)
 	if (!is_same_incarnation(s) || (!same && keeps(NO_COMPARISON)))
 		return OTHER;
 	name_lost(job, g);
-	g->unowned = has_owner(g) ? 0 : g->sold;
+	g->unowned = g->sold > owners_of(g) ? g->sold - owners_of(g) : 0; /* less only in a mutant */
 	g->fence = job->incarnation;
 	g->base = job->base;
 	g->next = 0;

@@ -91,7 +91,7 @@ struct segment {
 	uint8_t base : 3, last : 5;
 	struct own own[CLAIMERS];
 	uint8_t next : 3; /* the base for which an inspection has written here; 0: none, or it is open */
-	uint8_t unowned : 4, : 1; /* units sold when it was opened, if it had no owner at all then; else 0 */
+	uint8_t unowned : 4, : 1; /* units sold that had no owner when it was opened */
 	uint16_t lost, listed; /* numbers that are named lost and hold a unit; those that MySQL does not have yet */
 	uint8_t zeros[4];
 };
@@ -177,7 +177,7 @@ extern const char *const word_names[WORDS_COUNT];
 
 bool segment_is_open(const struct state *s, int i);
 bool hub_is_open(const struct state *s);
-bool has_owner(const struct segment *g);
+int owners_of(const struct segment *g);
 bool misses_owners(const struct segment *g);
 bool hub_heard_all(const struct state *s, const struct sale *sale);
 int segment_base(const struct segment *g);

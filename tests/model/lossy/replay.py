@@ -42,7 +42,7 @@ BROKEN = (
     ("order numbers go on from the last one", "reopen", "'last', base, ", ""),
     ("lost numbers hold no units", "reopen", "left - named", "left"),
     ("a segment without its owners sells on", "claim", "if count ~= 0 or", "if true or"),
-    ("units without owners are not noted", "reopen", "'unowned', sold + named", "'unowned', 0"),
+    ("units without owners are not noted", "reopen", "'unowned', sold + named - owners", "'unowned', 0"),
     ("a trim under any base", "trim", "~= ARGV[1]", "== ''"),
 )
 

@@ -61,18 +61,18 @@ struct message totals_of(const struct hub *h, int i)
 
 /* Segments */
 
-bool has_owner(const struct segment *g)
+int owners_of(const struct segment *g)
 {
-	bool any = false;
+	int count = 0;
 	for (int c = 0; c < CLAIMERS; c++)
-		any |= g->own[c].number > 0;
-	return any;
+		count += g->own[c].number > 0;
+	return count;
 }
 
 /* CURRENT: keys of a slot are moved one by one, and the owners may be lost alone. */
 bool misses_owners(const struct segment *g)
 {
-	return rules == CURRENT && keeps(OWNERS_UNSEEN) && g->sold > g->unowned && !has_owner(g);
+	return rules == CURRENT && keeps(OWNERS_UNSEEN) && g->sold > g->unowned && !owners_of(g);
 }
 
 static bool closed_for_owners(struct segment *g)

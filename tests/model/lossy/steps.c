@@ -105,7 +105,7 @@ static bool has_listed(const struct state *s, int i);
 static void add_losses(struct steps *to, const struct state *s, const struct sale *sale)
 {
 	for (int i = 0; i < sale->segments && sale->faults & LOST_OWNERS && !s->owners_lost; i++)
-		if (segment_is_open(s, i) && has_owner(&s->segments[i].now) && !has_listed(s, i))
+		if (segment_is_open(s, i) && owners_of(&s->segments[i].now) && !has_listed(s, i))
 			add(to, LOSE_OWNERS, i, 0, AT_ONCE);
 }
 
