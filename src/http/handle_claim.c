@@ -30,8 +30,9 @@ static enum status put_order(struct request *rq, struct str number, enum status 
 /* Whether compat clients get this outcome as a 204. */
 static bool is_compat_204(enum status s)
 {
-	return s == STATUS_ALREADY_CLAIMED || s == STATUS_SOLD_OUT || s == STATUS_NOT_STARTED || s == STATUS_ENDED ||
-	       s == STATUS_PAUSED || s == STATUS_NO_SUCH_COUPON;
+	return s == STATUS_ALREADY_CLAIMED || s == STATUS_SOLD_OUT || s == STATUS_ALL_HELD ||
+	       s == STATUS_LIMIT_REACHED || s == STATUS_NOT_STARTED || s == STATUS_ENDED || s == STATUS_PAUSED ||
+	       s == STATUS_NO_SUCH_COUPON;
 }
 
 static enum status compat_204(struct request *rq, enum status s)
@@ -45,6 +46,16 @@ static int seconds_until_start(int64_t ms)
 	return ms < INT32_MAX * 1000LL ? (int)((ms + 999) / 1000) : INT32_MAX;
 }
 
+/* An order expires a while after it was due. Not long, because its customer may cancel it at any time. */
+static int seconds_until_return(const struct request *rq, int64_t ms)
+{
+	enum { LEAST = 1, UNKNOWN = 5, MOST = 30 };
+	int64_t s = (ms + 999) / 1000 + rq->service->conf->pay_grace_s;
+	if (ms < 0)
+		return UNKNOWN;
+	return s < LEAST ? LEAST : s > MOST ? MOST : (int)s;
+}
+
 static void on_claimed(struct claim *c, enum status s)
 {
 	struct claim_request *a = container_of(c, struct claim_request, claim);
@@ -55,6 +66,8 @@ static void on_claimed(struct claim *c, enum status s)
 		number = order_number_text(text, c->coupon->id, c->segment, c->sequence);
 	if (s == STATUS_NOT_STARTED)
 		rq->response.retry_after_s = seconds_until_start(c->wait_ms);
+	if (s == STATUS_ALL_HELD)
+		rq->response.retry_after_s = seconds_until_return(rq, c->wait_ms);
 	if (a->is_compat && s == STATUS_ALREADY_CLAIMED)
 		response_header(rq, "Seckill-Order", number);
 	if (a->is_compat && is_compat_204(s))

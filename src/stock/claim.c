@@ -27,6 +27,8 @@ static const enum counter counters[STATUS_COUNT] = {
 	[STATUS_CREATED] = COUNT_claims_total__won,
 	[STATUS_ALREADY_CLAIMED] = COUNT_claims_total__repeated,
 	[STATUS_SOLD_OUT] = COUNT_claims_total__sold_out,
+	[STATUS_ALL_HELD] = COUNT_claims_total__all_held,
+	[STATUS_LIMIT_REACHED] = COUNT_claims_total__limit_reached,
 	[STATUS_NOT_STARTED] = COUNT_claims_total__not_started,
 	[STATUS_ENDED] = COUNT_claims_total__ended,
 	[STATUS_PAUSED] = COUNT_claims_total__paused,
@@ -214,6 +216,14 @@ static void on_sold_out(struct claim *c, const struct claim_answer *a)
 	end_claim(c, STATUS_SOLD_OUT);
 }
 
+/* HELD epoch pay_by ms. No sold-out notice is kept: a unit may come back at any moment. */
+static void on_held(struct claim *c, const struct claim_answer *a)
+{
+	int64_t pay_by = a->number[1], rest = pay_by - a->number[2];
+	c->wait_ms = !pay_by ? -1 : rest > 0 ? rest : 0;
+	end_claim(c, STATUS_ALL_HELD);
+}
+
 static void on_early(struct claim *c, const struct claim_answer *a)
 {
 	c->wait_ms = a->number[0];
@@ -223,7 +233,10 @@ static void on_early(struct claim *c, const struct claim_answer *a)
 static void on_refused(struct claim *c, const struct claim_answer *a)
 {
 	static const enum status refusals[CLAIM_WORDS] = {
-		[CLAIM_FULL] = STATUS_BUSY, [CLAIM_ENDED] = STATUS_ENDED, [CLAIM_PAUSED] = STATUS_PAUSED
+		[CLAIM_FULL] = STATUS_BUSY,
+		[CLAIM_ENDED] = STATUS_ENDED,
+		[CLAIM_PAUSED] = STATUS_PAUSED,
+		[CLAIM_LIMIT] = STATUS_LIMIT_REACHED,
 	};
 	end_claim(c, refusals[a->word]);
 }
@@ -380,11 +393,22 @@ static void on_unreadable(struct claim *c, const struct claim_answer *a)
 }
 
 static void (*const handlers[CLAIM_WORDS])(struct claim *c, const struct claim_answer *a) = {
-	[CLAIM_UNREADABLE] = on_unreadable, [CLAIM_WON] = on_won,       [CLAIM_MINE] = on_mine,
-	[CLAIM_FULL] = on_refused,          [CLAIM_NEED] = on_need,     [CLAIM_SOLDOUT] = on_sold_out,
-	[CLAIM_EARLY] = on_early,           [CLAIM_ENDED] = on_refused, [CLAIM_PAUSED] = on_refused,
-	[CLAIM_OK] = on_unreadable,         [CLAIM_FENCED] = on_fenced, [CLAIM_REGRESS] = on_regress,
-	[CLAIM_REPLACED] = on_replaced,     [CLAIM_BROKEN] = on_broken,
+	[CLAIM_UNREADABLE] = on_unreadable,
+	[CLAIM_WON] = on_won,
+	[CLAIM_MINE] = on_mine,
+	[CLAIM_FULL] = on_refused,
+	[CLAIM_NEED] = on_need,
+	[CLAIM_SOLDOUT] = on_sold_out,
+	[CLAIM_EARLY] = on_early,
+	[CLAIM_ENDED] = on_refused,
+	[CLAIM_PAUSED] = on_refused,
+	[CLAIM_HELD] = on_held,
+	[CLAIM_LIMIT] = on_refused,
+	[CLAIM_OK] = on_unreadable,
+	[CLAIM_FENCED] = on_fenced,
+	[CLAIM_REGRESS] = on_regress,
+	[CLAIM_REPLACED] = on_replaced,
+	[CLAIM_BROKEN] = on_broken,
 };
 
 static void on_answer(void *context, enum redis_outcome end, const struct redis_reply *reply)

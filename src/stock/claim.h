@@ -21,7 +21,8 @@ struct claim {
 	struct coupon *coupon; /* during done */
 	int segment;
 	int64_t sequence; /* with CREATED and ALREADY_CLAIMED: the order is COUPON-SEGMENT-SEQUENCE */
-	int64_t wait_ms;  /* with NOT_STARTED: until the start */
+	int64_t wait_ms;  /* with NOT_STARTED: until the start; with ALL_HELD: until an unpaid order is due, -1: unknown
+			   */
 
 	/* used by claim.c only */
 	struct refill_waiter waiter;
@@ -40,6 +41,8 @@ struct claim {
  *   CREATED           won: the order is on a list in Redis, and on its disk
  *   ALREADY_CLAIMED   the order that this user won before, and still has
  *   SOLD_OUT          the hub declared the coupon sold out
+ *   ALL_HELD          the same, but some of the orders may still end without payment: their units would come back
+ *   LIMIT_REACHED     too many orders of this user have ended without payment: no other order is sold
  *   NOT_STARTED ENDED PAUSED
  *   NOT_REPLICATED    won, now or before, but fewer replicas than wait_replicas have the order
  *   BUSY              no stock came within REFILL_PATIENCE_MS, or the coupon is being inspected: nothing was decided

@@ -104,29 +104,47 @@ void claim_script_send(const struct claim_call *call, redis_done *done, void *co
 
 /* Answers */
 
-/* The words of the script; how many numbers must follow each word, and the least value of the first number. */
+/* The words of the script; how many numbers must follow each word, and the bounds of the first of them. */
 static const struct {
 	struct str text;
 	int numbers;
-	int64_t least;
+	int64_t least, most;
 } words[CLAIM_WORDS] = {
-	[CLAIM_WON] = { STR("WON"), 3, 1 },         [CLAIM_MINE] = { STR("MINE"), 1, 1 },
-	[CLAIM_FULL] = { STR("FULL"), 0, 0 },       [CLAIM_NEED] = { STR("NEED"), 5, 0 },
-	[CLAIM_SOLDOUT] = { STR("SOLDOUT"), 0, 0 }, [CLAIM_EARLY] = { STR("EARLY"), 1, 0 },
-	[CLAIM_ENDED] = { STR("ENDED"), 0, 0 },     [CLAIM_PAUSED] = { STR("PAUSED"), 0, 0 },
-	[CLAIM_OK] = { STR("OK"), 0, 0 },           [CLAIM_FENCED] = { STR("FENCED"), 0, 0 },
-	[CLAIM_REGRESS] = { STR("REGRESS"), 0, 0 }, [CLAIM_REPLACED] = { STR("REPLACED"), 0, 0 },
-	[CLAIM_BROKEN] = { STR("BROKEN"), 0, 0 },
+	[CLAIM_WON] = { STR("WON"), 3, 1, NUMBER_MAX },
+	[CLAIM_MINE] = { STR("MINE"), 1, 1, NUMBER_MAX },
+	[CLAIM_LIMIT] = { STR("MINE"), 1, -NUMBER_MAX, -1 },
+	[CLAIM_FULL] = { STR("FULL"), 0, 0, 0 },
+	[CLAIM_NEED] = { STR("NEED"), 5, 0, NUMBER_MAX },
+	[CLAIM_SOLDOUT] = { STR("SOLDOUT"), 0, 0, 0 },
+	[CLAIM_HELD] = { STR("HELD"), 3, 0, NUMBER_MAX },
+	[CLAIM_EARLY] = { STR("EARLY"), 1, 0, NUMBER_MAX },
+	[CLAIM_ENDED] = { STR("ENDED"), 0, 0, 0 },
+	[CLAIM_PAUSED] = { STR("PAUSED"), 0, 0, 0 },
+	[CLAIM_OK] = { STR("OK"), 0, 0, 0 },
+	[CLAIM_FENCED] = { STR("FENCED"), 0, 0, 0 },
+	[CLAIM_REGRESS] = { STR("REGRESS"), 0, 0, 0 },
+	[CLAIM_REPLACED] = { STR("REPLACED"), 0, 0, 0 },
+	[CLAIM_BROKEN] = { STR("BROKEN"), 0, 0, 0 },
 };
 
-/* Reads numbers from 0 to NUMBER_MAX, as scripts write them. Returns how many there are before the first other text. */
+/*
+ * Reads numbers up to NUMBER_MAX, as scripts write them; only the first may be below 0. Returns how many there are
+ * before the first other text.
+ */
 static int read_numbers(struct str rest, int64_t number[NUMBERS])
 {
 	struct str text;
 	int n = 0;
-	while (n < NUMBERS && parse_split(&rest, ' ', &text) && parse_int(text, 0, NUMBER_MAX, &number[n]))
+	while (n < NUMBERS && parse_split(&rest, ' ', &text) &&
+	       parse_int(text, n ? 0 : -NUMBER_MAX, NUMBER_MAX, &number[n]))
 		n++;
 	return n;
+}
+
+static bool has_numbers(const struct claim_answer *a, int numbers, enum claim_word word)
+{
+	return !words[word].numbers || (numbers >= words[word].numbers && a->number[0] >= words[word].least &&
+					a->number[0] <= words[word].most);
 }
 
 struct claim_answer claim_script_read(const struct redis_reply *reply)
@@ -136,11 +154,8 @@ struct claim_answer claim_script_read(const struct redis_reply *reply)
 	if (!a.rest.p)
 		a.rest = STR("");
 	int numbers = read_numbers(a.rest, a.number);
-	for (int i = CLAIM_UNREADABLE + 1; i < CLAIM_WORDS; i++)
-		if (str_eq(a.text, words[i].text)) {
-			if (numbers >= words[i].numbers && a.number[0] >= words[i].least)
-				a.word = (enum claim_word)i;
-			break;
-		}
+	for (int i = CLAIM_UNREADABLE + 1; i < CLAIM_WORDS && a.word == CLAIM_UNREADABLE; i++)
+		if (str_eq(a.text, words[i].text) && has_numbers(&a, numbers, (enum claim_word)i))
+			a.word = (enum claim_word)i;
 	return a;
 }

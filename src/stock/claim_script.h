@@ -24,9 +24,11 @@ enum claim_word {
 	CLAIM_UNREADABLE, /* not an answer as the script documents it */
 	CLAIM_WON,
 	CLAIM_MINE,
+	CLAIM_LIMIT, /* the word MINE with a number below 0 */
 	CLAIM_FULL,
 	CLAIM_NEED,
 	CLAIM_SOLDOUT,
+	CLAIM_HELD,
 	CLAIM_EARLY,
 	CLAIM_ENDED,
 	CLAIM_PAUSED,

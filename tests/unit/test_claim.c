@@ -227,6 +227,8 @@ static const struct conversation conversations[] = {
 	  { { CLAIM, "WON 3 9 1700 1" }, { "SADD sk:dirty 7:4", "!unknown" }, { INDEX("7-0-3"), "1" }, { NEWEST, "[]" } } },
 	{ "won before", STATUS_ALREADY_CLAIMED, { { CLAIM, "MINE 2" } } },
 	{ "sold out by the flag", STATUS_SOLD_OUT, { { CLAIM, "SOLDOUT 1" } } },
+	{ "all are held, by the flag", STATUS_ALL_HELD, { { CLAIM, "HELD 1 9000 4000" } } },
+	{ "the user's orders ended too often", STATUS_LIMIT_REACHED, { { CLAIM, "MINE -2" } } },
 	{ "too early", STATUS_NOT_STARTED, { { CLAIM, "EARLY 1500" } } },
 	{ "ended", STATUS_ENDED, { { CLAIM, "[ENDED" } } },
 	{ "paused", STATUS_PAUSED, { { CLAIM, "[PAUSED" } } },
@@ -273,6 +275,12 @@ static const struct conversation conversations[] = {
 	    { ASK("25", "0", "1"), "SOLDOUT 1 5000" },
 	    { "flag s0 | 2:5 1 5000", "OK 1" },
 	    { CLAIM, "SOLDOUT 1" } } },
+	{ "all are held",
+	  STATUS_ALL_HELD,
+	  { { CLAIM, "NEED 25 0" HOME AT },
+	    { ASK("25", "0", "1"), "HELD 1 5000 9000" },
+	    { "flag s0 | 2:5 1 5000 9000", "OK 1" },
+	    { CLAIM, "HELD 1 9000 4000" } } },
 	{ "sold out, but a copy of the claim has won elsewhere",
 	  STATUS_ALREADY_CLAIMED,
 	  { { CLAIM, "NEED 25 0" HOME AT },
@@ -501,6 +509,9 @@ static const struct conversation mutations[] = {
 	{ "won, beyond the last number", STATUS_INTERNAL, { { CLAIM, "WON 9007199254740993 9 1700" } } },
 	{ "won, beyond all numbers", STATUS_INTERNAL, { { CLAIM, "WON 9223372036854775808 9 1700" } } },
 	{ "mine, without a number", STATUS_INTERNAL, { { CLAIM, "MINE x" } } },
+	{ "mine, with the number 0", STATUS_INTERNAL, { { CLAIM, "MINE 0" } } },
+	{ "held, with half an answer", STATUS_INTERNAL, { { CLAIM, "HELD 1 9000" } } },
+	{ "held, until before all times", STATUS_INTERNAL, { { CLAIM, "HELD 1 -9000 4000" } } },
 	{ "empty, with half an answer", STATUS_INTERNAL, { { CLAIM, "NEED 25" } } },
 	{ "empty, without a base", STATUS_INTERNAL, { { CLAIM, "NEED 25 0" } } },
 	{ "empty, with a number below 0", STATUS_INTERNAL, { { CLAIM, "NEED 25 -1" HOME } } },
@@ -630,7 +641,7 @@ static void cut(const struct conversation *c, int at, const char *how)
 	submit(&a, user_of(0, 0));
 	for (; s->sent && step < at; s++, step++) {
 		pass_time();
-		won = won || strstr(s->reply, "WON") || strstr(s->reply, "MINE");
+		won = won || strstr(s->reply, "WON") || (strstr(s->reply, "MINE") && !strstr(s->reply, "MINE -"));
 		hub_said_so = hub_said_so || strstr(s->reply, "SOLDOUT");
 		fake_redis_answer(later(s->reply));
 	}
@@ -792,6 +803,7 @@ static void ends_are_counted(void **state)
 		enum counter counter;
 	} rows[] = {
 		{ "MINE 1", COUNT_claims_total__repeated },     { "SOLDOUT 1", COUNT_claims_total__sold_out },
+		{ "HELD 1 0 0", COUNT_claims_total__all_held }, { "MINE -1", COUNT_claims_total__limit_reached },
 		{ "EARLY 1", COUNT_claims_total__not_started }, { "[ENDED", COUNT_claims_total__ended },
 		{ "[PAUSED", COUNT_claims_total__paused },      { "!refused", COUNT_claims_total__unavailable },
 		{ "!unknown", COUNT_claims_total__unknown },    { "!broken", COUNT_claims_total__fenced },
@@ -804,6 +816,21 @@ static void ends_are_counted(void **state)
 		expect(stats_read(service.stats, rows[i].counter) == before + 1, "%s", rows[i].reply);
 	}
 	assert_int_equal(stats_read(service.stats, COUNT_scripts_total__claim), COUNT_OF(rows));
+}
+
+static void the_wait_for_held_units_is_known(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *reply;
+		int64_t wait_ms;
+	} rows[] = { { "HELD 1 9000 4000", 5000 }, { "HELD 1 4000 9000", 0 }, { "HELD 1 0 4000", -1 } };
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		struct asked a;
+		submit(&a, user_of(0, 0));
+		fake_redis_answer(rows[i].reply);
+		expect(a.claim.wait_ms == rows[i].wait_ms, "%s: %lld", rows[i].reply, (long long)a.claim.wait_ms);
+	}
 }
 
 static void an_unreadable_reply_is_not_counted_as_an_answered_request(void **state)
@@ -1076,6 +1103,24 @@ static void a_notice_refuses_all_but_the_winners(void **state)
 	assert_int_equal(a.status, STATUS_ALREADY_CLAIMED);
 }
 
+/* Units may come back: each claim asks its segment, and nobody asks the hub for a notice. */
+static void held_units_make_no_notice(void **state)
+{
+	(void)state;
+	enum { MANY = 100 };
+	struct asked a;
+	for (int i = 0; i < MANY; i++) {
+		submit(&a, user_of(0, i));
+		fake_redis_answer("HELD 1 9000 4000");
+		assert_int_equal(fake_redis_waiting(), 0);
+	}
+	get_notice("2:5@run 2 1"); /* some segments still have the flag of an earlier epoch */
+	assert_int_equal(fake_redis_waiting(), 0);
+	submit(&a, user_of(0, 0));
+	assert_int_equal(a.ends, 0);
+	fake_redis_answer("HELD 1 9000 4000");
+}
+
 /* One page of a segment was read, and then its server may have lost orders: the notice refuses nobody. */
 static void winners_of_a_suspect_segment_are_not_known(void **state)
 {
@@ -1212,6 +1257,8 @@ static const char *any_reply(void)
 		"WON 1 9 1700",
 		"MINE 2",
 		"SOLDOUT 1 5000",
+		"HELD 1 5000 9000",
+		"MINE -2",
 		"EARLY 5",
 		"[ENDED",
 		"[PAUSED",
@@ -1326,6 +1373,7 @@ int main(void)
 		CASE(one_server_takes_all_of_a_claim),
 		CASE(an_acknowledged_number_quarantines_the_segment),
 		CASE(ends_are_counted),
+		CASE(the_wait_for_held_units_is_known),
 		CASE(an_unreadable_reply_is_not_counted_as_an_answered_request),
 		CASE(one_question_serves_a_crowd),
 		CASE(one_refusal_ends_a_crowd),
@@ -1338,6 +1386,7 @@ int main(void)
 		CASE(a_coupon_outlives_its_place_in_the_cache),
 		CASE(a_cached_coupon_is_small),
 		CASE(a_notice_refuses_all_but_the_winners),
+		CASE(held_units_make_no_notice),
 		CASE(winners_of_a_suspect_segment_are_not_known),
 		CASE(older_orders_of_a_winner_are_looked_for),
 		CASE(more_winners_than_are_kept),
