@@ -184,36 +184,65 @@ static int field_of_escaped(const struct json_field *fields, int count, const ch
 	return i;
 }
 
-/* The first field that the outermost object has twice, or NULL: json-c would keep the last one. */
-static const char *find_repeated(struct str body, const struct json_field *fields, int count)
+static bool is_space(char c)
 {
-	const char *end = body.p + body.n;
-	uint64_t seen = 0;
-	int depth = 0;
-	bool name_next = false;
-	for (const char *p = body.p; p < end; p++) {
-		if (*p == '{' || *p == '[') {
+	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+/* The end of the value at p: of the outermost object's, or of the text. */
+static const char *walk_value(const char *p, const char *end)
+{
+	for (int depth = 0; p < end; p++) {
+		if (*p == '"')
+			p = walk_string(p + 1, end);
+		else if (*p == '{' || *p == '[')
 			depth++;
-			name_next = *p == '{' && depth == 1;
-		} else if (*p == '}' || *p == ']') {
-			depth--;
-		} else if (*p == ',') {
-			name_next = depth == 1;
-		} else if (*p == '"') {
-			const char *start = p + 1;
-			p = walk_string(start, end);
-			size_t n = (size_t)(p - start);
-			int i = -1;
-			if (name_next)
-				i = memchr(start, '\\', n) ? field_of_escaped(fields, count, start - 1, n + 2)
-							   : field_of(fields, count, start, n);
-			name_next = false;
-			if (i < 0)
-				continue;
-			if (seen & 1ull << i)
-				return fields[i].name;
-			seen |= 1ull << i;
-		}
+		else if ((*p == '}' || *p == ']') && --depth < 0)
+			break;
+		else if (*p == ',' && depth == 0)
+			break;
+	}
+	return p;
+}
+
+/*
+ * Moves *p behind the next member of the outermost object, and sets its name, with the quotes, and its value. Only for
+ * a text that json-c has accepted.
+ */
+static bool next_member(const char **p, const char *end, struct str *name, struct str *value)
+{
+	const char *start = memchr(*p, '"', (size_t)(end - *p));
+	if (!start)
+		return false;
+	const char *behind = walk_string(start + 1, end) + 1;
+	*name = (struct str){ start, (size_t)(behind - start) };
+	const char *from = (const char *)memchr(behind, ':', (size_t)(end - behind)) + 1;
+	*p = walk_value(from, end);
+	while (is_space(*from))
+		from++;
+	*value = (struct str){ from, (size_t)(*p - from) };
+	return true;
+}
+
+/*
+ * Sets the text of the fields that are objects. The first field that the outermost object has twice, or NULL: json-c
+ * would keep the last one.
+ */
+static const char *find_members(struct str body, const struct json_field *fields, int count)
+{
+	const char *p = body.p, *end = body.p + body.n;
+	struct str name, value;
+	uint64_t seen = 0;
+	while (next_member(&p, end, &name, &value)) {
+		int i = memchr(name.p, '\\', name.n) ? field_of_escaped(fields, count, name.p, name.n)
+						     : field_of(fields, count, name.p + 1, name.n - 2);
+		if (i < 0)
+			continue;
+		if (seen & 1ull << i)
+			return fields[i].name;
+		seen |= 1ull << i;
+		if (fields[i].kind == JSON_OBJECT)
+			*fields[i].text = value;
 	}
 	return NULL;
 }
@@ -267,11 +296,17 @@ static const char *read_bool(struct arena *a, const struct json_field *f, json_o
 	return NULL;
 }
 
+/* Its text was set by find_members. */
+static const char *check_object(struct arena *a, const struct json_field *f, json_object *value)
+{
+	return json_object_is_type(value, json_type_object) ? NULL : arena_printf(a, "%s must be an object", f->name);
+}
+
 static const char *read_field(struct arena *a, const struct json_field *f, json_object *object)
 {
 	json_object *value = NULL;
 	static const char *(*const readers[])(struct arena *, const struct json_field *, json_object *) = {
-		[JSON_TEXT] = read_text, [JSON_INT] = read_int, [JSON_BOOL] = read_bool
+		[JSON_TEXT] = read_text, [JSON_INT] = read_int, [JSON_BOOL] = read_bool, [JSON_OBJECT] = check_object
 	};
 	bool present = json_object_object_get_ex(object, f->name, &value) && value;
 	if (f->present)
@@ -287,7 +322,7 @@ bool json_read(struct arena *a, struct str body, const struct json_field *fields
 	*problem = NULL;
 	json_object *object = parse_object(a, body, problem);
 	*is_json = object != NULL;
-	const char *twice = object ? find_repeated(body, fields, count) : NULL;
+	const char *twice = object ? find_members(body, fields, count) : NULL;
 	if (twice)
 		*problem = arena_printf(a, "%s is given twice", twice);
 	for (int i = 0; object && !*problem && i < count; i++)

@@ -10,15 +10,15 @@
 
 #include "base/arena.h"
 
-enum json_kind { JSON_TEXT, JSON_INT, JSON_BOOL };
+enum json_kind { JSON_TEXT, JSON_INT, JSON_BOOL, JSON_OBJECT };
 
 /* The rule for a member, and where its value goes. */
 struct json_field {
 	const char *name;
 	enum json_kind kind;
 	bool required;
-	int64_t min, max; /* TEXT: bytes; INT: value; BOOL: not used */
-	struct str *text; /* TEXT: set, in the arena */
+	int64_t min, max; /* TEXT: bytes; INT: value; BOOL, OBJECT: not used */
+	struct str *text; /* TEXT: set, in the arena; OBJECT: its JSON, part of the body, for json_read */
 	int64_t *number;  /* INT: set; BOOL: set to 0 or 1 */
 	bool *present;    /* may be NULL; a member that is null counts as absent */
 };

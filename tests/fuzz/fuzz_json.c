@@ -10,10 +10,10 @@
 #include "base/json.h"
 #include "base/parse.h"
 
-enum { FIELDS = 4 };
+enum { FIELDS = 5 };
 
 struct values {
-	struct str name, description;
+	struct str name, description, part;
 	int64_t amount, add;
 	bool has[FIELDS];
 };
@@ -25,6 +25,7 @@ static bool read(struct arena *a, struct str body, struct values *v)
 		{ "amount", JSON_INT, true, 1, 1000000000, NULL, &v->amount, &v->has[1] },
 		{ "description", JSON_TEXT, false, 0, 1000, &v->description, NULL, &v->has[2] },
 		{ "add", JSON_INT, false, INT64_MIN, INT64_MAX, NULL, &v->add, &v->has[3] },
+		{ "part", JSON_OBJECT, false, 0, 0, &v->part, NULL, &v->has[4] },
 	};
 	bool is_json = false;
 	const char *problem = NULL;
@@ -40,6 +41,7 @@ static void check(const struct values *v)
 	assert(v->has[0] && v->has[1]);
 	assert(v->name.n >= 1 && v->name.n <= 240 && parse_is_utf8(v->name) && !memchr(v->name.p, '\0', v->name.n));
 	assert(v->amount >= 1 && v->amount <= 1000000000);
+	assert(!v->has[4] || (v->part.n >= 2 && v->part.p[0] == '{'));
 	if (v->has[2] && v->description.n)
 		assert(v->description.n <= 1000 && parse_is_utf8(v->description) &&
 		       !memchr(v->description.p, '\0', v->description.n));

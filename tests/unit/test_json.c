@@ -14,9 +14,9 @@
 
 /* The result of a body. */
 struct wish {
-	struct str name, note;
+	struct str name, note, part;
 	int64_t amount, limit, late;
-	bool has_note, has_limit;
+	bool has_note, has_limit, has_part;
 };
 
 struct reading {
@@ -35,6 +35,7 @@ static void read_body(struct reading *r, struct str body)
 		{ "note", JSON_TEXT, false, 0, 20, &w->note, NULL, &w->has_note },
 		{ "limit", JSON_INT, false, -5, INT64_MAX / 2, NULL, &w->limit, &w->has_limit },
 		{ "late", JSON_BOOL, false, 0, 1, NULL, &w->late, NULL },
+		{ "part", JSON_OBJECT, false, 0, 0, &w->part, NULL, &w->has_part },
 	};
 	*r = (struct reading){ .ok = false };
 	arena_init(&r->arena);
@@ -99,6 +100,34 @@ static void true_and_false_are_numbers(void **state)
 #define WITH(members)    "{\"name\":\"x\",\"amount\":1," members "}"
 #define AMOUNT(value)    "{\"name\":\"x\",\"amount\":" value "}"
 #define NAME(characters) "{\"amount\":1,\"name\":\"" characters "\"}"
+
+/* The JSON of a member that is an object is given as it was sent, so that it can be read as strictly as the whole. */
+static void a_part_is_an_object_of_its_own(void **state)
+{
+	(void)state;
+	static const struct {
+		struct str body;
+		const char *part; /* NULL: refused */
+	} rows[] = {
+		{ BYTES(WITH("\"part\":{}")), "{}" },
+		{ BYTES(WITH("\"part\" : \t{\"a\":[1,{}],\"b\":\"}\\\",\"}")), "{\"a\":[1,{}],\"b\":\"}\\\",\"}" },
+		{ BYTES(WITH("\"p\\u0061rt\":{\"name\":1, \"name\":2}")), "{\"name\":1, \"name\":2}" },
+		{ BYTES("{\"part\":{\"x\":1} , \"name\":\"x\",\"amount\":1}"), "{\"x\":1} " },
+		{ BYTES(WITH("\"part\":[]")), NULL },
+		{ BYTES(WITH("\"part\":\"{}\"")), NULL },
+		{ BYTES(WITH("\"part\":1")), NULL },
+		{ BYTES(WITH("\"part\":{},\"part\":{}")), NULL },
+	};
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		struct reading r;
+		read_body(&r, rows[i].body);
+		expect(r.ok == (rows[i].part != NULL), "%s: %s", rows[i].body.p, r.problem);
+		expect(!r.ok || (r.wish.has_part && str_eq(r.wish.part, str_of(rows[i].part))), "%s: %.*s",
+		       rows[i].body.p, (int)r.wish.part.n, r.wish.part.p);
+		expect(r.ok || strstr(r.problem, "part"), "%s", r.problem);
+		release(&r);
+	}
+}
 
 static void what_is_good_passes(void **state)
 {
@@ -406,7 +435,7 @@ static void a_body_that_is_no_object_says_why(void **state)
 static void random_bodies_do_no_harm(void **state)
 {
 	(void)state;
-	static const char good[] = WITH("\"note\":\"a\\u00e9\\ud83d\\ude00\",\"limit\":-5,\"x\":[1,{\"y\":null}]");
+	static const char good[] = WITH("\"part\":{\"q\":[{}]},\"note\":\"a\\u00e9\\ud83d\\ude00\",\"limit\":-5,\"x\":[1,{\"y\":null}]");
 	static const char bytes[] = "\"\\{}[]:,0-e.u\0\n\x80\xc0\xff tfn";
 	srand(2);
 	for (int round = 0; round < 20000; round++) {
@@ -423,6 +452,7 @@ static void random_bodies_do_no_harm(void **state)
 }
 
 UNIT_MAIN(cmocka_unit_test(a_body_fills_the_fields), cmocka_unit_test(null_is_absent), cmocka_unit_test(true_and_false_are_numbers),
+	  cmocka_unit_test(a_part_is_an_object_of_its_own),
 	  cmocka_unit_test(what_is_good_passes), cmocka_unit_test(what_is_no_json_is_refused),
 	  cmocka_unit_test(what_json_c_lets_pass_is_refused), cmocka_unit_test(ignored_members_must_be_json_too),
 	  cmocka_unit_test(a_problem_names_the_member), cmocka_unit_test(numbers_are_those_of_rfc_8259),
