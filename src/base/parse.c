@@ -58,16 +58,23 @@ static bool is_control(uint32_t c)
 	return c < 0x20 || (c >= 0x7f && c < 0xa0) || (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
 }
 
-bool parse_is_name(struct str text)
+size_t parse_line(struct str text)
 {
 	size_t characters = 0;
 	uint32_t code;
 	for (size_t i = 0, n; i < text.n; i += n, characters++) {
 		n = character((const unsigned char *)text.p + i, text.n - i, &code);
-		if (!n || is_control(code) || code == '/')
-			return false;
+		if (!n || is_control(code))
+			return 0;
 	}
-	return characters >= 1 && characters <= 60 && !str_eq(text, STR(".")) && !str_eq(text, STR(".."));
+	return characters;
+}
+
+bool parse_is_name(struct str text)
+{
+	size_t characters = parse_line(text);
+	return characters >= 1 && characters <= 60 && !memchr(text.p, '/', text.n) && !str_eq(text, STR(".")) &&
+	       !str_eq(text, STR(".."));
 }
 
 /*

@@ -27,6 +27,12 @@ bool parse_is_name(struct str text);
 #define PARSE_NAME_RULE "must be 1 to 60 characters of UTF-8 without control characters or /, and not . or .."
 
 /*
+ * The number of characters of one line of UTF-8; 0: it is empty, or not UTF-8, or has a control character, as for
+ * parse_is_name.
+ */
+size_t parse_line(struct str text);
+
+/*
  * A name for a new user or coupon: parse_is_name accepts it, it is not blank, and it has no invisible character, that
  * is, no noncharacter and no character that Unicode calls ignorable or a format character (except the two variation
  * selectors of emoji, behind a symbol). Older names may break this rule, so names that are looked up must only be

@@ -51,9 +51,13 @@ static void start_hot(struct service *svc)
 
 static void start(struct program *p)
 {
+	static const int parts[POOLS] = {
+		[POOL_HOT] = WITH_LOOP_REDIS | WITH_REDIS | WITH_TOKENS | WITH_MARKS,
+		[POOL_COLD] = WITH_REDIS | WITH_DB | WITH_TOKENS | WITH_MARKS | WITH_PAYMENT_KEYS,
+		[POOL_AUTH] = WITH_REDIS | WITH_DB | WITH_TOKENS | WITH_MARKS,
+	};
 	bool away;
-	program_open(p, pool == POOL_HOT ? WITH_LOOP_REDIS | WITH_REDIS | WITH_TOKENS | WITH_MARKS
-					 : WITH_REDIS | WITH_DB | WITH_TOKENS | WITH_MARKS);
+	program_open(p, parts[pool]);
 	program_signals(p);
 	program_check_versions(p);
 	if (!durable_at_start(&p->service, pool != POOL_HOT))

@@ -11,6 +11,7 @@
 #include "base/embed.h"
 #include "catalog/availability.h"
 #include "host/log.h"
+#include "lifecycle/webhook.h"
 #include "sale/coupon.h"
 #include "store/layout.h"
 
@@ -206,6 +207,8 @@ void program_open(struct program *p, int parts)
 		db_require(s->db, sql_files[sql_file_count - 1].version);
 	if ((parts & WITH_TOKENS) && !(s->tokens = tokens_new(s->conf, &p->arena, &problem)))
 		program_fail(p, EXIT_CONFIG, problem);
+	if ((parts & WITH_PAYMENT_KEYS) && !(s->payment_keys = webhook_keys_new(s->conf, &p->arena, &problem)))
+		program_fail(p, EXIT_CONFIG, problem);
 }
 
 void program_check_versions(struct program *p)
@@ -230,6 +233,7 @@ void program_close(struct program *p)
 	free(s->revocations);
 	free(s->marker_watch);
 	tokens_free(s->tokens);
+	webhook_keys_free(s->payment_keys);
 	log_count(NULL);
 	stats_close(s->stats);
 	high_water_close(s->high_water);

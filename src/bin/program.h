@@ -45,7 +45,8 @@ enum {
 	WITH_ANY_VERSION = 16,
 	WITH_MARKS = 32,
 	JOIN_SHARED = 64,
-	WITH_SYNC_ENGINE = 128
+	WITH_SYNC_ENGINE = 128,
+	WITH_PAYMENT_KEYS = 256
 };
 void program_open(struct program *p, int parts);
 void program_close(struct program *p);

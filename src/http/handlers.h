@@ -24,6 +24,9 @@ void worker_release(struct worker *w);
 /* handle_order.c */
 handler handle_order_read, handle_order_list, handle_coupon_orders;
 
+/* handle_order_end.c */
+handler handle_order_cancel, handle_order_payment;
+
 /* handle_ops.c */
 handler handle_time, handle_health, handle_ready, handle_metrics;
 

@@ -26,6 +26,7 @@ enum pool { POOL_HOT, POOL_COLD, POOL_AUTH, POOLS };
 struct worker {
 	struct shared_pages *pages;         /* hot pool */
 	struct stock_change *stock_changes; /* cold pool: requests that added units and are not answered yet */
+	struct row_wait *row_waits;         /* cold pool: requests that wait until an order is in MySQL */
 };
 
 struct response {
@@ -44,6 +45,7 @@ struct request {
 	struct str path;   /* as nginx reads it: percent-decoded, dot segments and repeated slashes resolved */
 	struct str query;  /* as received */
 	struct str authorization, idempotency_key, id, peer, body;
+	struct str webhook_id, webhook_timestamp, webhook_signature;
 	const struct route *route;
 	struct str part[PATH_MAX_PARTS]; /* the path's pieces: api, users, NAME, coupons, ... */
 	int parts;

@@ -93,7 +93,22 @@ static void close_connection(struct connection *c)
 /* Reading */
 
 /* The FastCGI parameters that nginx sends, in nginx's order. REQUEST_ID comes last, and always, but may be empty. */
-enum param { METHOD, PATH, QUERY, LENGTH, AUTHORIZATION, IDEMPOTENCY, PEER, FALLBACK, QUEUED_AT, ID, PARAMS };
+enum param {
+	METHOD,
+	PATH,
+	QUERY,
+	LENGTH,
+	AUTHORIZATION,
+	IDEMPOTENCY,
+	PEER,
+	FALLBACK,
+	QUEUED_AT,
+	WEBHOOK_ID,
+	WEBHOOK_TIMESTAMP,
+	WEBHOOK_SIGNATURE,
+	ID,
+	PARAMS
+};
 static const struct str params[PARAMS] = {
 	[METHOD] = STR("REQUEST_METHOD="),
 	[PATH] = STR("DOCUMENT_URI="),
@@ -104,6 +119,9 @@ static const struct str params[PARAMS] = {
 	[PEER] = STR("REMOTE_ADDR="),
 	[FALLBACK] = STR("FALLBACK="),
 	[QUEUED_AT] = STR("QUEUED_AT="),
+	[WEBHOOK_ID] = STR("HTTP_WEBHOOK_ID="),
+	[WEBHOOK_TIMESTAMP] = STR("HTTP_WEBHOOK_TIMESTAMP="),
+	[WEBHOOK_SIGNATURE] = STR("HTTP_WEBHOOK_SIGNATURE="),
 	[ID] = STR("REQUEST_ID="),
 };
 
@@ -152,6 +170,9 @@ static bool read_head(struct connection *c)
 				.idempotency_key = value[IDEMPOTENCY],
 				.peer = value[PEER],
 				.fallback = value[FALLBACK].n > 0,
+				.webhook_id = value[WEBHOOK_ID],
+				.webhook_timestamp = value[WEBHOOK_TIMESTAMP],
+				.webhook_signature = value[WEBHOOK_SIGNATURE],
 				.id = value[ID] };
 	buf_init(&rq->response.body, &c->arena);
 	buf_init(&rq->response.headers, &c->arena);

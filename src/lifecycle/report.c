@@ -277,10 +277,6 @@ static enum status pay_late_once(struct service *svc, struct arena *a, void *con
 	int64_t customer;
 	bool was_late = false;
 	enum status s = order_row_lock(svc, a, &g->order, &row);
-	if (s == STATUS_OK)
-		s = terms_read(svc, a, g->order.coupon, &terms);
-	if (s == STATUS_OK)
-		s = read_customer(svc, a, &g->late->order, &customer);
 	if (s != STATUS_OK)
 		return s;
 	if (payment_settle_late(svc, g->late->id, &g->order, &was_late))
@@ -288,7 +284,11 @@ static enum status pay_late_once(struct service *svc, struct arena *a, void *con
 	if (!was_late)
 		return STATUS_OK;
 	FAULT(life_recorded);
-	s = check_payable(&row, customer);
+	s = read_customer(svc, a, &g->late->order, &customer);
+	if (s == STATUS_OK)
+		s = check_payable(&row, customer);
+	if (s == STATUS_OK)
+		s = terms_read(svc, a, g->order.coupon, &terms);
 	if (s != STATUS_OK)
 		return s;
 	return write_paid_late(svc, g, &row, &terms) ? STATUS_INTERNAL : STATUS_OK;

@@ -114,7 +114,7 @@ void webhook_keys_free(struct webhook_keys *ks)
 
 bool webhook_has_keys(const struct webhook_keys *ks)
 {
-	return ks->count > 0;
+	return ks && ks->count;
 }
 
 /* Checking */

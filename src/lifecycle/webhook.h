@@ -21,7 +21,7 @@ struct webhook_keys;
 struct webhook_keys *webhook_keys_new(const struct conf *conf, struct arena *a, const char **problem);
 void webhook_keys_free(struct webhook_keys *ks);
 
-/* Without keys no message is accepted. */
+/* Without keys no message is accepted. ks may be NULL: no keys. */
 bool webhook_has_keys(const struct webhook_keys *ks);
 
 /* The values of the headers as received, empty when missing, and the body. */

@@ -95,6 +95,15 @@ POINTS = (
     Row("drain_garbage", (Burying,)),
     Row("lost_looked"),  # in lost.py, on a cluster
     Row("lost_named"),
+    Row("life_locked"),  # in endings.py
+    Row("life_recorded"),
+    Row("life_paid"),
+    Row("life_ended"),
+    Row("life_not_unpaid"),
+    Row("life_returned"),
+    Row("life_event"),
+    Row("life_counted"),
+    Row("life_committed"),
     Row("migrate_locked"),
     Row("migrate_statement"),
     Row("migrate_applied"),
