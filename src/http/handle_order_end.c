@@ -11,6 +11,7 @@
 #include "lifecycle/message.h"
 #include "lifecycle/transition.h"
 #include "lifecycle/webhook.h"
+#include "resale/release.h"
 #include "sale/coupon.h"
 
 /* Does what a request asks for. STATUS_PENDING: the order has no row yet; what: of the request. */
@@ -90,11 +91,15 @@ static struct buf *order_object(struct request *rq)
 
 /* Cancelling */
 
+/* The owner is released before the answer, so that a claim after it is a new purchase. */
 static enum status cancel(struct request *rq, void *what)
 {
-	enum status s = order_cancel(rq->service, rq->arena, what);
+	struct cancellation *c = what;
+	enum status s = order_cancel(rq->service, rq->arena, c);
 	if (s != STATUS_OK)
 		return s;
+	if (c->now)
+		release_order(rq->service, rq->arena, &c->order);
 	struct buf *body = order_object(rq);
 	json_str(body, "status", str_of(order_status_text(ORDER_CANCELLED)));
 	json_end(body, '}');
