@@ -50,9 +50,9 @@ static int seconds_until_start(int64_t ms)
 static int seconds_until_return(const struct request *rq, int64_t ms)
 {
 	enum { LEAST = 1, UNKNOWN = 5, MOST = 30 };
-	int64_t s = (ms + 999) / 1000 + rq->service->conf->pay_grace_s;
-	if (ms < 0)
+	if (ms == INT64_MAX)
 		return UNKNOWN;
+	int64_t s = (ms + 999) / 1000 + rq->service->conf->pay_grace_s;
 	return s < LEAST ? LEAST : s > MOST ? MOST : (int)s;
 }
 

@@ -219,8 +219,8 @@ static void on_sold_out(struct claim *c, const struct claim_answer *a)
 /* HELD epoch pay_by ms. No sold-out notice is kept: a unit may come back at any moment. */
 static void on_held(struct claim *c, const struct claim_answer *a)
 {
-	int64_t pay_by = a->number[1], rest = pay_by - a->number[2];
-	c->wait_ms = !pay_by ? -1 : rest > 0 ? rest : 0;
+	int64_t pay_by = a->number[1];
+	c->wait_ms = pay_by ? pay_by - a->number[2] : INT64_MAX;
 	end_claim(c, STATUS_ALL_HELD);
 }
 

@@ -21,8 +21,11 @@ struct claim {
 	struct coupon *coupon; /* during done */
 	int segment;
 	int64_t sequence; /* with CREATED and ALREADY_CLAIMED: the order is COUPON-SEGMENT-SEQUENCE */
-	int64_t wait_ms;  /* with NOT_STARTED: until the start; with ALL_HELD: until an unpaid order is due, -1: unknown
-			   */
+	/*
+	 * With NOT_STARTED: until the start. With ALL_HELD: until the first unpaid order is due, below 0 if it is
+	 * overdue; INT64_MAX: unknown.
+	 */
+	int64_t wait_ms;
 
 	/* used by claim.c only */
 	struct refill_waiter waiter;

@@ -824,7 +824,7 @@ static void the_wait_for_held_units_is_known(void **state)
 	static const struct {
 		const char *reply;
 		int64_t wait_ms;
-	} rows[] = { { "HELD 1 9000 4000", 5000 }, { "HELD 1 4000 9000", 0 }, { "HELD 1 0 4000", -1 } };
+	} rows[] = { { "HELD 1 9000 4000", 5000 }, { "HELD 1 4000 9000", -5000 }, { "HELD 1 0 4000", INT64_MAX } };
 	for (size_t i = 0; i < COUNT_OF(rows); i++) {
 		struct asked a;
 		submit(&a, user_of(0, 0));
