@@ -1,0 +1,69 @@
+#!/usr/bin/env -S python3 -B
+"""A unit's way back on a Redis Cluster: hub, segments and customers' lists are on several masters, which fail over."""
+
+import time
+
+from clustered import list_of, main, nodes, on_cluster
+from ended import PAY_GRACE, Chasing, cancel, owner, settled, statuses
+from tap import allowed, comment, pause, same, until
+
+
+def sold(it, amount=12, segments=6, **more):
+    sale, users = it.sale(amount=amount, segments=segments, **more), it.users(amount)
+    orders = {sale.win(user): user for user in users}
+    sale.drained()
+    return sale, orders
+
+
+@on_cluster("a sold-out sale: a unit that comes back is won by another customer within a second, again and again")
+def resold(it):
+    sale, orders = sold(it)
+    seconds, losers = [], it.users(12)
+    for n in range(12):
+        order = list(orders)[n]
+        chasing = Chasing(it, sale, [losers[n]])
+        pause(0.05 * (n % 9), "at another moment of the drainers' turns")
+        cancel(it, order)
+        chasing.began = time.monotonic()
+        seconds += chasing.wait(1)
+    comment(f"from the cancellation to the order: {sorted(round(s, 2) for s in seconds)}")
+    settled(it, sale)
+    sale.drained()
+    same([owner(it, sale, user) for user in orders.values()], [None] * 12, "owners of cancelled orders")
+    sale.audit()
+    assert max(seconds) < allowed(1), seconds
+
+
+@on_cluster("orders expire, their units are won again, and their customers still list them")
+def expired(it):
+    sale, orders = sold(it, pay_within=2)
+    chasing = Chasing(it, sale, it.users(12), every=0.05)
+    chasing.wait(12)
+    until(lambda: statuses(it, sale) == {4: 24}, 20, "all orders expire")
+    settled(it, sale)
+    same(sale.read()["left"], 12, "units left")
+    listed = [it.redis("ZRANGE", list_of(user), 0, -1) for user in orders.values()]
+    same(listed, [[order] for order in orders], "customers' lists")
+    sale.audit()
+
+
+@on_cluster("a master fails over while orders are cancelled: their units are won, and their customers are owners no more")
+def failed_over(it):
+    sale, orders = sold(it)
+    master = nodes.master_without_hub(sale)
+    half = list(orders)[:6]
+    nodes.lost.add(master)
+    master.kill()
+    for order in half:
+        cancel(it, order)
+    chasing = Chasing(it, sale, it.users(6), every=0.1)
+    chasing.wait(6, 40)
+    comment(f"the units were won {max(chasing.seconds):.2f} s after the cancellations")
+    settled(it, sale, 30)
+    same([owner(it, sale, orders[order]) for order in half], [None] * 6, "owners")
+    sale.drained(30)
+    sale.audit()
+
+
+if __name__ == "__main__":
+    main(**PAY_GRACE)
