@@ -3,7 +3,7 @@
 import threading
 import time
 
-from tap import until
+from tap import pause, until
 
 PAY_GRACE = {"SECKILL_PAY_GRACE_S": "0"}  # so that an expiry is as short as the shortest pay_within
 WON, NOT_YET = (200, 201), ("sold-out", "all-held", "busy", "unavailable", "outcome-unknown", "already-claimed", "not-replicated")
@@ -67,7 +67,7 @@ class Chasing:
                 break
             if answer.code not in NOT_YET:
                 self.odd.append(answer)
-            time.sleep(self.every)
+            pause(self.every, "the pace of a customer")
         client.close()
 
     def wait(self, count, seconds=15):
