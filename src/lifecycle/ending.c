@@ -1,57 +1,21 @@
 #include "lifecycle/ending.h"
 
-#include "base/buf.h"
 #include "host/fault.h"
 #include "host/log.h"
+#include "sale/order_keys.h"
 
-/* A statement about many orders. */
-struct statement {
-	struct buf sql;
-	struct db_value *params;
-	int count;
-};
-
-static struct statement start(struct arena *a, const char *sql)
+static struct db_value keys_of(struct arena *a, const struct ending *e)
 {
-	enum { FIXED = 8, EACH = 3 };
-	struct statement s = { .params = arena_alloc(a, (FIXED + EACH * ENDING_MAX) * sizeof *s.params) };
-	buf_init(&s.sql, a);
-	buf_puts(&s.sql, sql);
-	return s;
+	struct buf b;
+	order_keys_begin(&b, a);
+	for (int i = 0; i < e->count; i++)
+		order_keys_put(&b, e->coupon, e->orders[i].segment, e->orders[i].sequence, e->orders[i].pay_by_ms);
+	return DB_S(order_keys_end(&b));
 }
 
-static void put(struct statement *s, int64_t value)
-{
-	s->params[s->count++] = DB_N(value);
-}
-
-/* The last order is repeated, so that only a few different statements are prepared. */
-static int padded(int count)
-{
-	int size = 1;
-	while (size < count)
-		size *= 8;
-	return size;
-}
-
-/* Adds the condition that a row is of one of these orders. */
-static void put_orders(struct statement *s, const struct ending *e, bool with_pay_by)
-{
-	int size = padded(e->count);
-	buf_puts(&s->sql, " coupon_id = ? AND (");
-	put(s, e->coupon);
-	for (int i = 0; i < size; i++) {
-		const struct ending_order *o = &e->orders[i < e->count ? i : e->count - 1];
-		buf_puts(&s->sql, i ? " OR " : "");
-		buf_puts(&s->sql,
-			 with_pay_by ? "(pay_by_ms = ? AND segment = ? AND seq = ?)" : "(segment = ? AND seq = ?)");
-		if (with_pay_by)
-			put(s, o->pay_by_ms);
-		put(s, o->segment);
-		put(s, o->sequence);
-	}
-	buf_puts(&s->sql, ")");
-}
+/* The rows of orders with these keys. */
+#define ORDERS                                                                                                         \
+	ORDER_KEYS "STRAIGHT_JOIN orders o ON o.coupon_id = k.coupon_id AND o.segment = k.segment AND o.seq = k.seq "
 
 /* Whether a number of changed rows is what it must be. If not, MySQL's numbers contradict each other. */
 static int expect(const struct ending *e, const char *what, int64_t changed, int64_t wanted)
@@ -65,20 +29,18 @@ static int expect(const struct ending *e, const char *what, int64_t changed, int
 
 int ending_lock(struct service *svc, struct arena *a, const struct ending *e, struct db_rows *rows)
 {
-	struct statement s = start(a, "SELECT segment, seq, status, pay_by_ms FROM orders WHERE");
-	put_orders(&s, e, false);
-	buf_puts(&s.sql, " ORDER BY segment, seq FOR UPDATE");
-	return db_query_params(svc->db, a, s.sql.p, rows, s.params, s.count);
+	return db_query(svc->db, a,
+			"SELECT o.segment, o.seq, o.status, o.pay_by_ms FROM " ORDERS
+			"ORDER BY o.segment, o.seq FOR UPDATE",
+			rows, keys_of(a, e));
 }
 
 static int set_status(struct service *svc, struct arena *a, const struct ending *e)
 {
 	int64_t changed = 0;
-	struct statement s = start(a, "UPDATE orders SET status = ? WHERE status = ? AND");
-	put(&s, e->to);
-	put(&s, e->from);
-	put_orders(&s, e, false);
-	if (db_exec_params(svc->db, s.sql.p, &changed, s.params, s.count) || expect(e, "orders", changed, e->count))
+	if (db_exec(svc->db, "UPDATE " ORDERS "SET o.status = ? WHERE o.status = ?", &changed, keys_of(a, e),
+		    DB_N(e->to), DB_N(e->from)) ||
+	    expect(e, "orders", changed, e->count))
 		return -1;
 	FAULT(life_ended);
 	return 0;
@@ -86,9 +48,10 @@ static int set_status(struct service *svc, struct arena *a, const struct ending 
 
 int ending_forget_unpaid(struct service *svc, struct arena *a, const struct ending *e)
 {
-	struct statement s = start(a, "DELETE FROM unpaid_orders WHERE");
-	put_orders(&s, e, true);
-	if (db_exec_params(svc->db, s.sql.p, NULL, s.params, s.count))
+	if (db_exec(svc->db,
+		    "DELETE u FROM " ORDER_KEYS "STRAIGHT_JOIN unpaid_orders u ON u.coupon_id = k.coupon_id "
+		    "AND u.pay_by_ms = k.pay_by_ms AND u.segment = k.segment AND u.seq = k.seq",
+		    NULL, keys_of(a, e)))
 		return -1;
 	FAULT(life_not_unpaid);
 	return 0;
@@ -96,10 +59,10 @@ int ending_forget_unpaid(struct service *svc, struct arena *a, const struct endi
 
 static int enter_returned(struct service *svc, struct arena *a, const struct ending *e)
 {
-	struct statement s = start(a, "INSERT INTO returned_orders (coupon_id, segment, seq, user_id) "
-				      "SELECT coupon_id, segment, seq, user_id FROM orders WHERE");
-	put_orders(&s, e, false);
-	if (db_exec_params(svc->db, s.sql.p, NULL, s.params, s.count))
+	if (db_exec(svc->db,
+		    "INSERT INTO returned_orders (coupon_id, segment, seq, user_id) "
+		    "SELECT o.coupon_id, o.segment, o.seq, o.user_id FROM " ORDERS,
+		    NULL, keys_of(a, e)))
 		return -1;
 	FAULT(life_returned);
 	return 0;
@@ -107,14 +70,10 @@ static int enter_returned(struct service *svc, struct arena *a, const struct end
 
 static int add_events(struct service *svc, struct arena *a, const struct ending *e)
 {
-	struct statement s = start(a, "INSERT INTO order_events (coupon_id, segment, seq, at_ms, kind, actor, reason) "
-				      "SELECT coupon_id, segment, seq, ?, ?, ?, ? FROM orders WHERE");
-	put(&s, e->at_ms);
-	put(&s, e->kind);
-	put(&s, e->actor);
-	s.params[s.count++] = DB_S(e->reason);
-	put_orders(&s, e, false);
-	if (db_exec_params(svc->db, s.sql.p, NULL, s.params, s.count))
+	if (db_exec(svc->db,
+		    "INSERT INTO order_events (coupon_id, segment, seq, at_ms, kind, actor, reason) "
+		    "SELECT k.coupon_id, k.segment, k.seq, ?, ?, ?, ? FROM " ORDER_KEYS,
+		    NULL, DB_N(e->at_ms), DB_N(e->kind), DB_N(e->actor), DB_S(e->reason), keys_of(a, e)))
 		return -1;
 	FAULT(life_event);
 	return 0;

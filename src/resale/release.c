@@ -1,11 +1,11 @@
 #include "resale/release.h"
 
-#include "base/buf.h"
 #include "base/clock.h"
 #include "host/fault.h"
 #include "host/log.h"
 #include "sale/fence.h"
 #include "sale/key.h"
+#include "sale/order_keys.h"
 #include "sale/scripts.h"
 
 enum {
@@ -106,39 +106,20 @@ static void remove_owners(struct service *svc, struct arena *a, const struct ret
 
 /* MySQL */
 
-/* The list of numbers is padded with repeats to a power of two, so that few different statements are prepared. */
-static int delete_rows(struct service *svc, struct arena *a, const struct returned *const *orders, int count)
-{
-	enum { HEAD = 2 };
-	struct buf sql;
-	int size = 1;
-	while (size < count)
-		size *= 2;
-	struct db_value *values = arena_alloc(a, (size_t)(HEAD + size) * sizeof *values);
-	values[0] = DB_N(orders[0]->order.coupon);
-	values[1] = DB_N(orders[0]->order.segment);
-	buf_init(&sql, a);
-	buf_puts(&sql, "DELETE FROM returned_orders WHERE coupon_id = ? AND segment = ? AND seq IN (");
-	for (int i = 0; i < size; i++) {
-		buf_puts(&sql, i ? ", ?" : "?");
-		values[HEAD + i] = DB_N(orders[i < count ? i : count - 1]->order.sequence);
-	}
-	buf_puts(&sql, ")");
-	return db_exec_params(svc->db, sql.p, NULL, values, HEAD + size);
-}
-
 static int delete_released(struct service *svc, struct arena *a, const struct returned_list *l)
 {
-	const struct returned **some = arena_alloc(a, (size_t)(l->count + 1) * sizeof *some);
-	int count = 0;
+	struct buf b;
+	order_keys_begin(&b, a);
 	for (int i = 0; i < l->count; i++) {
+		const struct order_number *n = &l->at[i].order;
 		if (l->at[i].done)
-			some[count++] = &l->at[i];
-		bool ends = i + 1 == l->count || !is_same_segment(&l->at[i], &l->at[i + 1]);
-		if (ends && count && delete_rows(svc, a, some, count))
-			return -1;
-		count = ends ? 0 : count;
+			order_keys_put(&b, n->coupon, n->segment, n->sequence, 0);
 	}
+	if (db_exec(svc->db,
+		    "DELETE r FROM " ORDER_KEYS "STRAIGHT_JOIN returned_orders r ON r.coupon_id = k.coupon_id "
+		    "AND r.segment = k.segment AND r.seq = k.seq",
+		    NULL, DB_S(order_keys_end(&b))))
+		return -1;
 	FAULT(release_deleted);
 	return 0;
 }
@@ -150,9 +131,7 @@ static int release(struct service *svc, struct arena *a, const struct returned_l
 		return 0;
 	FAULT(release_read);
 	remove_owners(svc, a, l);
-	int failed = db_begin(svc->db) || delete_released(svc, a, l) || db_commit(svc->db);
-	db_rollback(svc->db);
-	return failed ? -1 : 0;
+	return delete_released(svc, a, l);
 }
 
 /* Walks */
