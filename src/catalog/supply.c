@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "host/fault.h"
+#include "host/log.h"
 #include "sale/coupon.h"
 #include "sale/db_status.h"
 #include "sale/fence.h"
@@ -210,12 +211,34 @@ static enum status read_hub(struct service *svc, struct arena *a, int64_t coupon
 	return STATUS_OK;
 }
 
-int supply_raise(struct service *svc, int64_t coupon, int64_t amount, int64_t cancelled)
+int supply_raise(struct service *svc, int64_t coupon, int64_t amount)
 {
-	return db_exec(
-		svc->db,
-		"UPDATE coupons SET amount = GREATEST(amount, ?), cancelled = GREATEST(cancelled, ?) WHERE id = ?",
-		NULL, DB_N(amount), DB_N(cancelled), DB_N(coupon));
+	return db_exec(svc->db, "UPDATE coupons SET amount = GREATEST(amount, ?) WHERE id = ?", NULL, DB_N(amount),
+		       DB_N(coupon));
+}
+
+/* MySQL is asked after the hub, which is told a total when MySQL has it. */
+enum status supply_check_mysql(struct service *svc, struct arena *a, int64_t coupon, bool *is_older)
+{
+	struct supply s;
+	struct supply_totals hub;
+	enum status status = read_hub(svc, a, coupon, &hub);
+	if (status == STATUS_OK)
+		status = read_published(svc, a, coupon, &s);
+	*is_older = status == STATUS_OK && hub.cancelled > s.totals.cancelled;
+	return status;
+}
+
+/* STATUS_OK; STATUS_BUSY: MySQL is older, so the coupon is to be closed by an inspection. */
+static enum status refuse_older(struct service *svc, struct arena *a, const struct supply *s)
+{
+	bool is_older = false;
+	enum status status = supply_check_mysql(svc, a, s->coupon, &is_older);
+	if (!is_older)
+		return status;
+	log_error_limited("mysql_is_older", LOG_INT("coupon", s->coupon));
+	worklist_inspect(svc->redis_sync, s->coupon, s->segments);
+	return STATUS_BUSY;
 }
 
 bool supply_knows(const struct supply_totals *hub, const struct supply_totals *totals)
@@ -234,8 +257,11 @@ enum status supply_redo(struct service *svc, struct arena *a, int64_t coupon, st
 		status = read_hub(svc, a, coupon, &hub);
 	if (status != STATUS_OK)
 		return status;
-	if ((hub.amount > s.totals.amount || hub.cancelled > s.totals.cancelled) &&
-	    supply_raise(svc, coupon, hub.amount, hub.cancelled))
+	if (hub.cancelled > s.totals.cancelled)
+		status = refuse_older(svc, a, &s);
+	if (status != STATUS_OK)
+		return status;
+	if (hub.amount > s.totals.amount && supply_raise(svc, coupon, hub.amount))
 		return db_status(svc->db, "supply");
 	if (supply_knows(&hub, &s.totals))
 		return STATUS_OK;

@@ -53,16 +53,24 @@ void supply_open(struct service *svc, struct arena *a, const struct supply_openi
 enum status supply_tell(struct service *svc, struct arena *a, int64_t coupon, struct supply_opening *o);
 
 /*
- * Raises `amount` and `cancelled` of MySQL and all totals of the hub to the higher of both. They differ if a worker was
- * killed after it had changed MySQL, or if MySQL was restored from an older backup. The drainers' sweep calls this for
- * each coupon. Sets *o and returns as supply_add; STATUS_OK also when there is nothing to raise.
+ * Raises `amount` of MySQL and all totals of the hub to the higher of both. They differ if a worker was killed after it
+ * had changed MySQL, or if MySQL was restored from an older backup. The drainers' sweep calls this for each coupon.
+ * Sets *o and returns as supply_add; STATUS_OK also when there is nothing to raise; STATUS_BUSY: MySQL is older (see
+ * supply_check_mysql), nothing was raised, and an inspection is asked for.
  */
 enum status supply_redo(struct service *svc, struct arena *a, int64_t coupon, struct supply_opening *o);
 
 /* Whether a hub with these totals has all that MySQL has. */
 bool supply_knows(const struct supply_totals *hub, const struct supply_totals *totals);
 
-/* Raises MySQL's totals to these; never lowers them. 0, or -1 as db_run. */
-int supply_raise(struct service *svc, int64_t coupon, int64_t amount, int64_t cancelled) MUST_CHECK;
+/* Raises MySQL's total to this one; never lowers it. 0, or -1 as db_run. */
+int supply_raise(struct service *svc, int64_t coupon, int64_t amount) MUST_CHECK;
+
+/*
+ * *is_older: the hub knows of more orders that are over than MySQL, which was restored from a backup in which these
+ * orders are live. Their units may be sold already, so nothing may be sold until a recovery has compared the orders.
+ * STATUS_OK, STATUS_NO_SUCH_COUPON, STATUS_UNAVAILABLE, STATUS_INTERNAL. Blocks for Redis and MySQL.
+ */
+enum status supply_check_mysql(struct service *svc, struct arena *a, int64_t coupon, bool *is_older);
 
 #endif

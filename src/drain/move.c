@@ -109,6 +109,8 @@ static int commit_oversold(struct batch *b)
 		b->coupon_exists = false;
 		return transaction_find_coupon(b) ? -1 : batch_failed(b, "a coupon that is not published");
 	}
+	if (s == STATUS_BUSY)
+		return batch_failed(b, "a coupon whose orders MySQL knows less of than the hub");
 	if (s == STATUS_UNAVAILABLE || s == STATUS_INTERNAL)
 		return -1;
 	enum transaction_end end = transaction_move(b, b->records, b->count);

@@ -65,6 +65,30 @@ void inspection_hand_out_numbers(struct inspection *in)
 		in->status = s;
 }
 
+/* Slots that are closed already keep their own problem. */
+static void close_slot(struct slot *s)
+{
+	if (s->problem || s->away)
+		return;
+	s->suspect = true;
+	s->problem =
+		"knows of orders that are over and that MySQL has as live: MySQL was restored from an older backup";
+}
+
+bool inspection_is_mysql_older(struct inspection *in)
+{
+	bool is_older = false;
+	if (in->at_hub.cancelled <= in->over)
+		return false;
+	in->status = supply_check_mysql(in->svc, in->arena, in->coupon.id, &is_older);
+	if (!is_older)
+		return false;
+	close_slot(&in->hub);
+	for (int i = 0; i < in->coupon.segments; i++)
+		close_slot(&in->segments[i]);
+	return true;
+}
+
 /* Brings the totals of units put on sale in MySQL and in the hub to the same state, before units are compared. */
 void inspection_raise_amount(struct inspection *in)
 {

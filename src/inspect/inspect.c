@@ -9,7 +9,8 @@
  *   mend       write missing orders and the hub's totals into the segment
  *   settle     the hub records that the segment has reported; open segments report, too
  *   return     if the hub lacks units, segments that are not open return theirs
- *   open       open the segments under their new bases and in the incarnation that was read
+ *   open       enter orders that are over and whose owners are to be removed; open the segments under their new bases
+ * and in the incarnation that was read
  *
  * A step sends commands and returns; its take_ functions get the replies before the next step begins.
  * tests/model/lossy/inspect.c has the same parts in this order, and shows what another order would break.
@@ -128,11 +129,14 @@ static void judge_fences(struct inspection *in)
 		leave_to_recovery(in);
 		return;
 	}
+	bool is_older = inspection_is_mysql_older(in);
+	if (in->status != STATUS_OK)
+		return;
 	if (in->hub.problem)
 		inspection_refuse(in, arena_printf(in->arena, "cannot be opened: the hub %s", in->hub.problem));
 	else
 		inspection_mark_waiting(in);
-	if (in->hub.problem || !any_suspect || !inspection_has_work(in))
+	if (is_older || in->hub.problem || !any_suspect || !inspection_has_work(in))
 		stop_at_fences(in);
 	else
 		inspection_mark_suspect(in);
@@ -211,6 +215,7 @@ static void (*const steps[])(struct inspection *in) = {
 	/* judge */
 	inspection_restore_owners,
 	judge_numbers,
+	inspection_weigh_missing,
 	/* admit */
 	inspection_admit,
 	/* mend */
@@ -225,6 +230,8 @@ static void (*const steps[])(struct inspection *in) = {
 	inspection_admit_returns,
 	inspection_reread_hub,
 	judge_units,
+	inspection_count_owners,
+	inspection_return_orders,
 	/* open */
 	end_opening,
 	inspection_open,

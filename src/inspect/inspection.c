@@ -13,10 +13,11 @@ static enum status read_coupon(struct inspection *in, int64_t coupon)
 	struct db_rows rows;
 	struct db *db = in->svc->db;
 	int64_t segments;
-	if (db_query(db, in->arena,
-		     "SELECT c.segments, c.generation, c.hash_key, c.seller_id, u.name, c.name FROM coupons c "
-		     "LEFT JOIN users u ON u.id = c.seller_id WHERE c.id = ? AND c.published = 1",
-		     &rows, DB_N(coupon)))
+	if (db_query(
+		    db, in->arena,
+		    "SELECT c.segments, c.generation, c.hash_key, c.seller_id, u.name, c.name, c.cancelled FROM coupons c "
+		    "LEFT JOIN users u ON u.id = c.seller_id WHERE c.id = ? AND c.published = 1",
+		    &rows, DB_N(coupon)))
 		return db_status(db, "inspect");
 	const struct db_value *v = db_row(&rows, 0);
 	if (!rows.count || v[2].text.n != SIPHASH_KEY)
@@ -28,6 +29,7 @@ static enum status read_coupon(struct inspection *in, int64_t coupon)
 	in->coupon.seller_name = v[4].text;
 	in->coupon.name = v[5].text;
 	in->coupon.segments = (int)segments;
+	in->over = v[6].number;
 	memcpy(in->coupon.hash_key, v[2].text.p, SIPHASH_KEY);
 	return STATUS_OK;
 }

@@ -17,7 +17,8 @@ struct openings;
 /* An order or a held number that MySQL has and the segment lacks. */
 struct missing_order {
 	int64_t number, user; /* user 0: the order is over or lost, so it has no owner */
-	int units; /* that it needs. 0: it gets the unit of the entry that its customer has among the owners */
+	int64_t entry;        /* the number that its customer has among the owners; 0: none */
+	int units;            /* that it needs. 0: it gets the unit of that entry */
 };
 
 struct missing_orders {
@@ -42,6 +43,7 @@ struct slot {
 	bool unreported;               /* the segment has not reported to the hub in the hub's present term */
 	int64_t list_first, list_last; /* order numbers at both ends of its list; 0: empty; -1: not an order record */
 	bool has_no_owner;
+	int64_t owners;                 /* how many it has; read only if some order of the coupon is over */
 	struct missing_orders *missing; /* NULL: none */
 };
 
@@ -53,6 +55,7 @@ struct inspection {
 	struct slot hub, *segments;
 	struct slot_hub at_hub;
 	struct cursor *cursors; /* of each segment */
+	int64_t over;           /* how many orders of the coupon are over, when the inspection began */
 	struct numbering numbering;
 	bool sold_out_expired; /* sold-out notices from before the hub's present epoch have expired in all workers */
 	bool away;             /* a segment's server does not answer */
@@ -113,6 +116,7 @@ void inspection_read_slots(struct inspection *in);
 void inspection_upgrade(struct inspection *in); /* converts slots of an earlier layout */
 void inspection_reread_segments(struct inspection *in);
 void inspection_reread_hub(struct inspection *in);
+void inspection_count_owners(struct inspection *in);
 
 /* judge.c. Sends nothing. */
 bool inspection_judge_fences(struct inspection *in); /* true: a slot is suspect, or must report */
@@ -127,12 +131,15 @@ void inspection_judge_units(struct inspection *in);
 void inspection_refuse(struct inspection *in, const char *problem); /* no segment is opened */
 
 /* hand_out.c. These block for MySQL. */
+bool inspection_is_mysql_older(struct inspection *in); /* and then closes the coupon */
 void inspection_hand_out_numbers(struct inspection *in);
 void inspection_raise_amount(struct inspection *in);
 
-/* owners.c and missing.c. These block for MySQL; owners.c also for Redis. */
+/* owners.c, missing.c and returned.c. These block for MySQL; owners.c also for Redis. */
 void inspection_restore_owners(struct inspection *in);
 void inspection_read_missing(struct inspection *in);
+void inspection_weigh_missing(struct inspection *in);
+void inspection_return_orders(struct inspection *in);
 int64_t inspection_missing_units(const struct slot *s);
 
 /* hub.c */

@@ -2,8 +2,11 @@
  * Reads the orders that MySQL has and the segment lacks, because the segment's server lost their claims: rows, and
  * numbers of lost orders that hold a unit. inspection_mend writes them into the segment.
  */
+#include <stdlib.h>
+
 #include "inspect/inspection.h"
 #include "order/dead_letter.h"
+#include "order/known.h"
 #include "sale/db_status.h"
 
 static bool is_held(const struct missing_orders *missing, int64_t number)
@@ -20,18 +23,12 @@ struct entry_call {
 	struct missing_order *order;
 };
 
-/*
- * If the customer of a missing order has an entry among the owners, the missing order gets the unit of that entry and
- * needs none of its own, unless the entry's number is held for a lost order.
- */
 static void on_entry(void *context, enum redis_outcome outcome, const struct redis_reply *reply)
 {
 	struct entry_call *call = context;
-	int64_t number = redis_number(reply);
 	if (outcome != REDIS_ANSWER)
 		call->slot->away = call->in->away = true;
-	bool has_unit = number > 0 && !is_held(call->slot->missing, number);
-	call->order->units = has_unit ? 0 : 1;
+	redis_number_in(reply, 1, NUMBER_MAX, &call->order->entry);
 }
 
 static void read_entry(struct inspection *in, struct slot *s, int i, struct missing_order *order)
@@ -103,4 +100,60 @@ static void read_missing(struct inspection *in, struct slot *s, int i)
 void inspection_read_missing(struct inspection *in)
 {
 	inspection_each(in, read_missing);
+}
+
+/* Units */
+
+static int by_number(const void *left, const void *right)
+{
+	const struct known *a = left, *b = right;
+	return (a->number > b->number) - (a->number < b->number);
+}
+
+static struct known *find(const struct known_numbers *n, int64_t number)
+{
+	struct known key = { .number = number };
+	return bsearch(&key, n->at, (size_t)n->count, sizeof key, by_number);
+}
+
+/*
+ * A missing order whose customer has an entry among the owners gets the unit of that entry and needs none of its own;
+ * unless the entry's number is held for a lost order, or MySQL has an order of that number: it is over, and a unit was
+ * sold with it, too.
+ */
+static int weigh(struct inspection *in, struct slot *s, int i, struct known_numbers *entries)
+{
+	entries->segment = i;
+	qsort(entries->at, (size_t)entries->count, sizeof *entries->at, by_number);
+	if (known_read(in->svc, in->arena, entries))
+		return -1;
+	for (int k = 0; k < s->missing->count; k++) {
+		struct missing_order *one = &s->missing->at[k];
+		const struct known *entry = one->entry ? find(entries, one->entry) : NULL;
+		if (entry)
+			one->units = entry->user || is_held(s->missing, one->entry);
+	}
+	return 0;
+}
+
+static void weigh_missing(struct inspection *in, struct slot *s, int i)
+{
+	enum { MOST = 1000 };
+	int count = s->missing ? s->missing->count : 0;
+	struct known_numbers entries = { .coupon = in->coupon.id };
+	entries.at = arena_alloc(in->arena, MOST * sizeof *entries.at);
+	for (int k = 0; k < count && in->status == STATUS_OK; k++) {
+		if (s->missing->at[k].entry)
+			entries.at[entries.count++] = (struct known){ .number = s->missing->at[k].entry };
+		if (!entries.count || (entries.count < MOST && k + 1 < count))
+			continue;
+		if (weigh(in, s, i, &entries))
+			in->status = db_status(in->svc->db, "inspect");
+		entries.count = 0;
+	}
+}
+
+void inspection_weigh_missing(struct inspection *in)
+{
+	inspection_each(in, weigh_missing);
 }

@@ -129,6 +129,27 @@ static void read_one_owner(struct inspection *in, struct slot *s, int i)
 	inspection_send(in, &c, s, take_owners);
 }
 
+static void take_owner_count(struct inspection *in, struct slot *s, const struct redis_reply *reply)
+{
+	(void)in;
+	s->owners = redis_number(reply);
+}
+
+static void count_owners(struct inspection *in, struct slot *s, int i)
+{
+	struct redis_command c;
+	redis_command(&c, "HLEN");
+	key_put(&c, KEY_OWNERS, in->coupon.id, i);
+	inspection_send(in, &c, s, take_owner_count);
+}
+
+/* After missing orders were written back, with their owners. */
+void inspection_count_owners(struct inspection *in)
+{
+	if (in->over)
+		inspection_each(in, count_owners);
+}
+
 static void reread_segment(struct inspection *in, struct slot *s, int i)
 {
 	read_segment(in, s, i);

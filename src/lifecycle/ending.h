@@ -9,7 +9,10 @@
 #include "lifecycle/event.h"
 #include "order/order.h"
 
-enum { ENDING_MAX = 512 };
+enum {
+	ENDING_MAX = 512,
+	ENDINGS_MAX = 3, /* so many orders of a customer and coupon end; then the customer gets no other one */
+};
 
 struct ending_order {
 	int64_t sequence;

@@ -50,9 +50,12 @@ static void add_listed(void *context, const struct scanned_order *o)
 		evidence_note_number(e, o->sequence);
 }
 
+/* Of a tombstone only the number is noted: the order is over, and the entry stays. */
 static void add_owner(void *context, const struct scanned_order *o)
 {
-	if (o->sequence)
+	if (o->over)
+		evidence_note_number(context, o->sequence);
+	else if (o->sequence)
 		evidence_add_order(context, (struct evidence_order){ .user = o->user,
 								     .number = o->sequence,
 								     .source = SOURCE_OWNERS,

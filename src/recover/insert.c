@@ -204,6 +204,29 @@ static int64_t add_sold(struct recovery *r, const struct db_rows *rows)
 	return sum;
 }
 
+/*
+ * The rows say which units were given back, and which are final. The hub may know of more that were given back, if
+ * MySQL was restored from an older backup; then the orders that had them are live again, or were ended once more.
+ */
+static int count_totals(struct recovery *r)
+{
+	struct db_rows rows;
+	const struct db_value coupon = DB_N(r->coupon.id);
+	if (db_exec(r->svc->db,
+		    "UPDATE coupons SET cancelled = (SELECT COUNT(*) FROM orders WHERE coupon_id = ? AND status IN (3, 4)), "
+		    "final = final_cancelled + IF(pay_within_s = 0, 0, (SELECT COUNT(*) FROM orders WHERE coupon_id = ? AND "
+		    "status IN (2, 5)) + (SELECT COUNT(DISTINCT segment, seq) FROM dead_letters WHERE coupon_id = ? AND " DEAD_LETTER_HOLDS_UNIT
+		    ")) WHERE id = ?",
+		    NULL, coupon, coupon, coupon, coupon) ||
+	    db_query(r->svc->db, r->arena, "SELECT cancelled, final, final_cancelled FROM coupons WHERE id = ?", &rows,
+		     coupon))
+		return -1;
+	r->cancelled = db_row(&rows, 0)[0].number;
+	r->final = db_row(&rows, 0)[1].number;
+	r->final_cancelled = db_row(&rows, 0)[2].number;
+	return 0;
+}
+
 static int count_units(struct recovery *r)
 {
 	struct db *db = r->svc->db;
@@ -234,5 +257,5 @@ int recovery_insert(struct recovery *r)
 		if (failed)
 			return -1;
 	}
-	return release_missing_numbers(r) || count_units(r) ? -1 : 0;
+	return release_missing_numbers(r) || count_units(r) || count_totals(r) ? -1 : 0;
 }

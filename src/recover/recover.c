@@ -4,6 +4,7 @@
  *   look     read everything that `store` will read, and check that every server answers; nothing is changed
  *   raise    give the coupon a new generation
  *   close    close every slot under the new generation: from now on scripts of the old generation change nothing
+ *   end      if MySQL is older than the hub, end orders again that were over
  *   drain    move the orders that wait on the lists into MySQL, as drainers do
  *   store    in one transaction, with the cursors locked: read the evidence, insert what MySQL lacks
  *   rewrite  write all slots from what MySQL has now
@@ -83,12 +84,19 @@ static enum status raise_generation(struct recovery *r, int64_t highest)
 	return STATUS_OK;
 }
 
-/* The drain inserts many rows at once; the recovery inserts each order by itself. */
+/*
+ * The drain inserts many rows at once; the recovery inserts each order by itself. If the hub still knows of more orders
+ * that are over than MySQL, a drainer would not decide which orders get a unit, and the recovery does.
+ */
 static enum status drain_first(struct recovery *r)
 {
 	struct arena a = { 0 };
 	struct batch b;
 	int moved, tries = 3; /* the first may fail because a drainer works on this coupon */
+	bool is_older;
+	enum status s = supply_check_mysql(r->svc, r->arena, r->coupon.id, &is_older);
+	if (s != STATUS_OK || is_older)
+		return s;
 	do {
 		arena_reset(&a);
 		batch_init(&b, r->svc, &a, r->coupon.id, r->coupon.segments);
@@ -183,15 +191,14 @@ static int begin_locked(struct recovery *r)
 	int segments = r->coupon.segments;
 	struct cursor *cursors = arena_alloc(r->arena, (size_t)segments * sizeof *cursors);
 	return db_begin_long(r->svc->db) || cursors_lock(r->svc, r->arena, r->coupon.id, segments, cursors) ||
-	       supply_raise(r->svc, r->coupon.id, r->hub.amount, r->hub.cancelled);
+	       supply_raise(r->svc, r->coupon.id, r->hub.amount);
 }
 
-/* Totals of units put on sale, withdrawn and given back only grow: of MySQL's and the hub's, the higher is right. */
+/* Totals of units put on sale and withdrawn only grow: of MySQL's and the hub's, the higher is right. */
 static int read_units(struct recovery *r, const struct db_value *v)
 {
 	r->coupon.amount = v[0].number;
-	r->cancelled = v[2].number;
-	r->withdrawn = v[3].number;
+	r->withdrawn = v[2].number;
 	if (r->hub.withdrawn > r->withdrawn) {
 		r->withdrawn = r->hub.withdrawn;
 		if (db_exec(r->svc->db, "UPDATE coupons SET withdrawn = ? WHERE id = ?", NULL, DB_N(r->withdrawn),
@@ -210,10 +217,9 @@ static enum status lock_coupon(struct recovery *r)
 	if (s != STATUS_OK)
 		return s;
 	if (begin_locked(r) ||
-	    db_query(
-		    r->svc->db, r->arena,
-		    "SELECT amount, sold, cancelled, withdrawn FROM coupons WHERE id = ? AND generation = ? FOR UPDATE",
-		    &coupon, DB_N(r->coupon.id), DB_N(r->coupon.generation)))
+	    db_query(r->svc->db, r->arena,
+		     "SELECT amount, sold, withdrawn FROM coupons WHERE id = ? AND generation = ? FOR UPDATE", &coupon,
+		     DB_N(r->coupon.id), DB_N(r->coupon.generation)))
 		return db_status(r->svc->db, "recover");
 	if (!coupon.count)
 		return STATUS_BUSY;
@@ -263,6 +269,8 @@ static enum status close_coupon(struct recovery *r, int64_t id)
 	if (s == STATUS_OK)
 		s = recovery_close(r);
 	FAULT(recover_closed);
+	if (s == STATUS_OK)
+		s = recovery_end_orders(r);
 	if (s == STATUS_OK)
 		s = drain_first(r);
 	FAULT(recover_drained);

@@ -28,6 +28,7 @@ struct recovery {
 	struct str written_fence; /* of a slot that is written; a replica that has this fence has the contents, too */
 	int64_t closed_ms;        /* by clock_mono_ms */
 	int64_t cancelled, withdrawn;
+	int64_t final, final_cancelled; /* units whose orders are final, and those of them that were given back */
 	struct slot_hub hub;            /* as read from Redis */
 	struct evidence *evidence;      /* of each segment */
 	struct segment_share *segments; /* of each segment */
@@ -50,6 +51,12 @@ enum status recovery_read_hub(struct recovery *r);
 
 /* Checks that each server to which the recovery will write answers. STATUS_OK, STATUS_UNAVAILABLE. */
 enum status recovery_check_servers(struct recovery *r);
+
+/*
+ * If MySQL was restored from an older backup, cancels orders once more that are over by the hub and by their segments.
+ * The coupon is closed. STATUS_OK, STATUS_UNAVAILABLE, STATUS_INTERNAL.
+ */
+enum status recovery_end_orders(struct recovery *r);
 
 /*
  * Hands out bases and a term, and inserts orders and dead letters of lost orders that MySQL lacks. The caller has begun

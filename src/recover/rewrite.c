@@ -5,8 +5,10 @@
  */
 #include "catalog/entries.h"
 #include "host/fault.h"
+#include "lifecycle/ending.h"
 #include "recover/recover.h"
 #include "recover/recovery.h"
+#include "sale/db_status.h"
 #include "sale/fence.h"
 #include "sale/key.h"
 #include "sale/order_number.h"
@@ -122,6 +124,28 @@ static void write_orders(struct recovery *r, const struct evidence *e)
 	}
 }
 
+/* Whose orders of the coupon ended too often cannot claim again, also if Redis has lost that. */
+static enum status write_tombstones(struct recovery *r, int segment)
+{
+	struct arena a = { 0 };
+	struct db_rows rows;
+	if (db_query(
+		    r->svc->db, &a,
+		    "SELECT user_id, MAX(seq) FROM orders WHERE coupon_id = ? AND segment = ? AND status IN (3, 4) GROUP BY "
+		    "user_id HAVING COUNT(*) >= ?",
+		    &rows, DB_N(r->coupon.id), DB_N(segment), DB_N(ENDINGS_MAX)))
+		return db_status(r->svc->db, "recover");
+	for (int i = 0; i < rows.count; i++) {
+		struct redis_command c;
+		begin_write(&c, r, (struct slot_key){ KEY_SEGMENT, KEY_OWNERS, segment }, "HSETNX");
+		redis_put_int(&c, db_row(&rows, i)[0].number);
+		redis_put_int(&c, -db_row(&rows, i)[1].number);
+		recovery_send(r, &c);
+	}
+	arena_release(&a);
+	return STATUS_OK;
+}
+
 /* Segments */
 
 static void empty_list(struct recovery *r, int segment)
@@ -161,6 +185,24 @@ static void write_segment_numbers(struct recovery *r, int segment)
 	recovery_send(r, &c);
 }
 
+/* How many of the units sold have no owner: their orders are over, or lost. Waits until the owners are written. */
+static enum status write_unowned(struct recovery *r, int segment)
+{
+	struct redis_command c;
+	const struct redis_reply *owners = NULL;
+	enum status s = recovery_wait_all(r);
+	if (s != STATUS_OK)
+		return s;
+	redis_command(&c, "HLEN");
+	key_put(&c, KEY_OWNERS, r->coupon.id, segment);
+	if (redis_call(r->svc->redis_sync, r->arena, &c, &owners) != REDIS_ANSWER)
+		return STATUS_UNAVAILABLE;
+	begin_segment_write(&c, r, segment, "HSET");
+	put_field(&c, "unowned", r->segments[segment].sold - redis_number(owners));
+	recovery_send(r, &c);
+	return STATUS_OK;
+}
+
 /* Removes the base that an inspection wrote and did not finish with. */
 static void remove_next_base(struct recovery *r, int segment)
 {
@@ -173,25 +215,21 @@ static void remove_next_base(struct recovery *r, int segment)
 static enum status write_segment(struct recovery *r, int segment)
 {
 	write_orders(r, &r->evidence[segment]);
+	enum status s = r->cancelled ? write_tombstones(r, segment) : STATUS_OK;
+	if (s == STATUS_OK)
+		s = write_unowned(r, segment);
+	if (s != STATUS_OK)
+		return s;
 	empty_list(r, segment);
 	keep_state(r, segment);
 	write_segment_numbers(r, segment);
 	remove_next_base(r, segment);
-	enum status s = mark_written(r, KEY_SEGMENT, segment);
+	s = mark_written(r, KEY_SEGMENT, segment);
 	FAULT(recover_segment);
 	return s;
 }
 
 /* The hub */
-
-/* Keeps a total that only the hub has; 0 if the hub was lost. */
-static void keep_total(struct recovery *r, const char *name)
-{
-	struct redis_command c;
-	begin_hub_write(&c, r, "HSETNX");
-	put_field(&c, name, 0);
-	recovery_send(r, &c);
-}
 
 static void put_characters(struct redis_command *c, const struct recovery *r, const char *name, char character)
 {
@@ -223,6 +261,10 @@ static void write_hub_totals(struct recovery *r)
 	put_field(&c, "amount", r->coupon.amount);
 	put_field(&c, "cancelled", r->cancelled);
 	put_field(&c, "withdrawn", r->withdrawn);
+	put_field(&c, "final", r->final);
+	put_field(&c, "final_cancelled", r->final_cancelled);
+	put_field(&c, "pays", r->coupon.pay_within_s > 0);
+	put_field(&c, "pay_by", 0); /* not known */
 	put_field(&c, "segments", r->coupon.segments);
 	put_field(&c, "avail", r->out->available);
 	put_field(&c, "skipped", r->out->available + count_sold(r) - units);
@@ -247,8 +289,6 @@ static void write_hub_share(struct recovery *r, int segment)
 
 static enum status write_hub(struct recovery *r)
 {
-	keep_total(r, "final");
-	keep_total(r, "final_cancelled");
 	write_hub_totals(r);
 	for (int i = 0; i < r->coupon.segments; i++)
 		write_hub_share(r, i);

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "host/fault.h"
 #include "host/log.h"
+#include "lifecycle/ending.h"
 #include "sale/fence.h"
 #include "sale/key.h"
 #include "sale/order_keys.h"
@@ -11,7 +12,6 @@
 enum {
 	ORDERS_MAX = 500,  /* of one step */
 	CALL_MAX = 12,     /* of one call of the script: three words each, and a command has 48 */
-	LAST_CHANCE = 3,   /* so many orders of a customer and coupon end; then the customer gets no other one */
 	REFUSED_MS = 1000, /* from a walk with a refusal to the next walk */
 };
 
@@ -54,7 +54,7 @@ static int read_rows(struct service *svc, struct arena *a, const struct db_rows 
 		l->at[l->count] = (struct returned){ .order = { v[0].number, v[2].number, (int)segment },
 						     .user = v[3].number,
 						     .generation = v[4].number,
-						     .stays = v[5].number >= LAST_CHANCE };
+						     .stays = v[5].number >= ENDINGS_MAX };
 	}
 	return 0;
 }

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import threading
 
+from ended import cancel, owner, settled
 from harness import BUILD, SOURCE, claims_of, main
 from history import Load
 from ledger import Ledger
@@ -90,6 +91,72 @@ def old_copy(it):
     books.keeps()
     books.sells_the_rest()
     books.sale.audit()
+
+
+def sells_out(books):
+    """Every unit that is left can be sold, and not one more; orders that are over hold none."""
+    barred = {user for user in books.users if (owner(books.it, books.sale, user) or "").startswith("-")}
+    answers = [books.insist(user) for user in books.users if user.id not in books.told and user not in barred]
+    same({a.code for a in answers if a.status != 201} - {"sold-out"}, set(), "other answers")
+    same(len(books.told) + sum(a.status == 201 for a in answers), books.sale.amount, "live orders")
+    books.sale.drained()
+
+
+@case("an old copy of Redis's data, from before orders were over: their customers may claim again, and who did keeps the new order")
+def old_copy_of_ended(it):
+    books = Ledger(it, amount=40, segments=2)
+    users = books.users[:12]
+    books.sell(12)
+    books.sale.drained()
+    copy_data(it)
+    ended = {user: books.told.pop(user.id) for user in users[:6]}
+    for number in ended.values():
+        cancel(it, number)
+    settled(it, books.sale)
+    for user in users[:3]:
+        books.told[user.id] = books.insist(user).expect(201).json["order"]
+    books.sale.drained()
+    restart(it, lambda: put_back(it))
+    books.keeps()
+    settled(it, books.sale)
+    same([owner(it, books.sale, user) for user in users[3:6]], [None] * 3, "owners of orders that are over")
+    for user in users[3:6]:
+        number = books.insist(user).expect(201).json["order"]
+        assert number != ended[user], number
+        books.told[user.id] = number
+    sells_out(books)
+    books.sale.audit()
+
+
+@case("Redis is empty after orders were over: recovered with the same units, and who cannot claim again still cannot")
+def empty_after_ended(it):
+    books = Ledger(it, amount=40, segments=2)
+    users, sale = books.users[:8], books.sale
+    books.sell(8)
+    sale.drained()
+    for user in users[:4]:
+        for _ in range(3 if user is users[0] else 1):
+            cancel(it, books.told.pop(user.id, None) or books.insist(user).expect(201).json["order"])
+            settled(it, sale)
+            if user is users[0] and "-" not in (owner(it, sale, user) or ""):
+                books.told[user.id] = books.insist(user).expect(201).json["order"]
+                sale.drained()
+    assert owner(it, sale, users[0]).startswith("-"), "the customer may claim again"
+    for change in (lambda: None, lambda: lose_everything(it)):
+        restart(it, change)
+        if it.redis("EXISTS", sale.key("hub")) == 0:
+            books.closed()
+            found = books.recover()
+            same((found["orders"], found["unknown"], found["available"]), (10, 0, 36), "orders, unknown, available")
+        assert owner(it, sale, users[0]).startswith("-"), "the customer may claim again"
+        books.keeps()
+        same([int(it.redis("HGET", sale.key("s", i), "unowned")) for i in range(2)],
+             [int(it.redis("HGET", sale.key("s", i), "sold")) - it.redis("HLEN", sale.key("o", i)) for i in range(2)], "units without an owner")
+        sale.audit()
+    same(it.redis("HMGET", sale.key("hub"), "cancelled", "final", "pays"), ["6", "0", "0"], "totals of the hub")
+    books.told[users[1].id] = books.insist(users[1]).expect(201).json["order"]
+    sells_out(books)
+    sale.audit()
 
 
 def lose_everything(it):

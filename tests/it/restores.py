@@ -12,9 +12,10 @@ import os
 import shutil
 import subprocess
 
+from ended import PAY_GRACE, cancel, settled, statuses
 from harness import User, claims_of, main
 from ledger import Ledger
-from tap import case, same, until
+from tap import case, pause, same, until
 
 SOAK = os.environ.get("SECKILL_SOAK") == "1"
 LATER = ("unavailable", "busy", "not-replicated", "outcome-unknown")
@@ -252,7 +253,8 @@ def cell(name):
 def forget(it):
     """The next cells begin without the sales of the earlier ones."""
     it.dev("stop", "drain")
-    it.sql("DELETE FROM orders; DELETE FROM drain_cursors; DELETE FROM dead_letters; DELETE FROM coupons")
+    it.sql("DELETE FROM orders; DELETE FROM drain_cursors; DELETE FROM dead_letters; DELETE FROM coupons; "
+           "DELETE FROM unpaid_orders; DELETE FROM returned_orders; DELETE FROM order_events")
     keys = [key for key in it.redis.keys() if key.startswith(("sk:{", "sk:n:", "sk:s:"))]
     it.redis("DEL", "sk:closed", "sk:doubt", "sk:dirty", *keys)
     it.dev("start", "drain")
@@ -398,9 +400,120 @@ def forgotten_units(it):
     sale.audit()
 
 
+# Orders that were over: MySQL has them live again, and their units may have been sold to others since.
+
+def dump_mysql(it):
+    dump = ["mariadb-dump", f"--defaults-file={it.run}/etc/mysql-owner.cnf", "--no-tablespaces", "--single-transaction", "seckill"]
+    (it.run / "dump.sql").write_bytes(subprocess.run(dump, check=True, capture_output=True).stdout)
+
+
+class Ended:
+    """A sale that was sold out; three of its orders are over, and MySQL is to forget that."""
+
+    def __init__(self, it, **more):
+        self.it, self.sale, self.users = it, it.sale(amount=8, segments=2, **more), it.users(20)
+        self.told = {user: self.sale.win(user) for user in self.users[:8]}
+        self.sale.drained()
+        dump_mysql(it)
+
+    def end(self):
+        self.over = self.users[:3]
+        for user in self.over:
+            cancel(self.it, self.told.pop(user))
+        settled(self.it, self.sale)
+
+    def sell(self, users):
+        for user in users:
+            answer = insist(self.sale, user)
+            if answer.status == 201:
+                self.told[user] = answer.json["order"]
+            else:
+                answer.expect(503, "fenced")
+
+    def closes(self):
+        until(lambda: self.sale.title in self.it.ask("GET", "/readyz").json["closed"], 30, "it is closed")
+        insist(self.sale, self.users[19]).expect(503, "fenced")
+
+    def recovers(self):
+        """Nothing is sold twice: as many live orders as units, whoever was told of one has it, and the books balance."""
+        found = [json.loads(self.it.ctl("--json", "recover", self.sale.title).stdout) for _ in range(2)][0]
+        settled(self.it, self.sale)
+        for user, number in self.told.items():
+            same(insist(self.sale, user).expect(200).json["order"], number, f"the order of {user}")
+        while (answer := insist(self.sale, fresh := self.it.customer())).status == 201:
+            self.told[fresh] = answer.json["order"]
+        assert answer.code in ("sold-out", "all-held"), answer
+        self.sale.drained()
+        live = self.it.sql.number(f"SELECT COUNT(*) FROM orders WHERE coupon_id = {self.sale.id} AND live_user IS NOT NULL")
+        same(live, 8, "live orders")
+        same(self.it.sql.number(f"SELECT sold FROM coupons WHERE id = {self.sale.id}"), 8, "sold")
+        self.sale.audit()
+        return found
+
+
+@case("MySQL is restored to before orders were over, and their units were sold again: who has them keeps them")
+def ended_and_sold(it):
+    e = Ended(it)
+    e.end()
+    e.sell(e.users[8:11])
+    e.sale.drained()
+    mysql_from(it, it.run)
+    e.closes()
+    same(e.recovers()["refused"], 0, "orders without a unit")
+    ended = it.sql(f"SELECT status, COUNT(*) FROM orders WHERE coupon_id = {e.sale.id} GROUP BY status ORDER BY status")
+    same(ended, [["3", "3"], ["5", "8"]], "orders by status")
+    for user in e.over:
+        until(lambda: insist(e.sale, user).code == "sold-out", 10, "whose order was over has none")
+
+
+@case("MySQL is restored to before orders were over, and their units wait to be sold: the sale is closed before one is sold twice")
+def ended_and_left(it):
+    e = Ended(it)
+    e.end()
+    it.dev("stop", "drain")
+    e.sell(e.users[8:10])  # on their lists
+    mysql_from(it, it.run)
+    e.sell(e.users[10:13])
+    e.closes()
+    same(it.sql(f"SELECT reason FROM dead_letters WHERE coupon_id = {e.sale.id}"), [], "dead letters before the recovery")
+    same(e.recovers()["refused"], 0, "orders without a unit")
+
+
+@case("MySQL is restored to before orders were over, and Redis is lost: they are live again, and nothing is oversold")
+def ended_and_lost(it):
+    e = Ended(it)
+    over = dict(e.told)
+    e.end()
+    mysql_from(it, it.run)
+    redis_from(it)
+    e.closes()
+    e.told = over
+    e.recovers()
+
+
+@case("MySQL is restored to before unpaid orders expired: they expire again, once, and nothing is oversold")
+def expired_again(it):
+    e = Ended(it, pay_within=2)
+    until(lambda: statuses(it, e.sale) == {4: 8}, 15, "they expire")
+    e.told.clear()
+    settled(it, e.sale)
+    e.sell(e.users[8:12])
+    e.sale.drained()
+    mysql_from(it, it.run)
+    until(lambda: statuses(it, e.sale).get(4) == 8, 15, "they expire again")
+    it.ctl("recover", e.sale.title)
+    pause(3, "the others expire, too")
+    settled(it, e.sale)
+    expired = statuses(it, e.sale).get(4)
+    assert expired in (11, 12), expired  # none twice
+    same(set(statuses(it, e.sale)), {4}, "statuses")
+    same(it.redis("HGET", e.sale.key("hub"), "cancelled"), str(expired), "units given back, by the hub")
+    e.sale.audit()
+
+
 for _name in FAULTS:
     if SOAK or _name in SHORT:
         cell(_name)
 
 
-main(SECKILL_PASSWORD_COST=1, SECKILL_LOGIN_DELAY=0)
+main(SECKILL_PASSWORD_COST=1, SECKILL_LOGIN_DELAY=0, **PAY_GRACE)

@@ -333,7 +333,7 @@ static void segments_return_as_many_units_as_the_hub_lacks(void **state)
 static void missing_orders_are_admitted_and_written_back(void **state)
 {
 	(void)state;
-	struct missing_order orders[] = { { 3, 11, 1 }, { 4, 0, 1 }, { 6, 12, 0 } };
+	struct missing_order orders[] = { { .number = 3, .user = 11, .units = 1 }, { .number = 4, .units = 1 }, { .number = 6, .user = 12 } };
 	struct missing_orders missing = { .at = orders, .count = 3 };
 	struct slot *s = &in.segments[1];
 	s->suspect = true;

@@ -44,7 +44,7 @@ static int insert_row(const struct db_value *p)
 		failure = refusal;
 		return -1;
 	}
-	rows[row_count++] = (struct written){ p[2].number, p[3].number, p[4].number };
+	rows[row_count++] = (struct written){ p[2].number, p[3].number, p[5].number };
 	return 0;
 }
 
@@ -56,7 +56,7 @@ static bool is_to(const char *sql, const char *beginning)
 /* What is counted by segment is segment 0's. */
 static void count_rows(struct arena *a, const char *sql, struct db_rows *result_rows)
 {
-	struct db_value *values = arena_alloc(a, 2 * sizeof *values);
+	struct db_value *values = arena_alloc(a, 3 * sizeof *values);
 	values[0] = DB_N(0);
 	values[1] = DB_N(is_to(sql, "SELECT segment, COUNT(*)") ? row_count : letter_count);
 	*result_rows = (struct db_rows){ .count = 1, .columns = 2, .values = values };
