@@ -48,7 +48,8 @@ void supply_open(struct service *svc, struct arena *a, const struct supply_openi
  * Tells the hub the totals of MySQL, and when the next unpaid order is due; and notes that in MySQL (coupons.hub_told),
  * unless something has changed meanwhile. Sets *o and returns as supply_add; where it fails, hub_told stays as it is.
  * Where o->wait_ms is 0, nobody is refused any more because of a sold-out flag or notice from before the units came
- * back. Safe to repeat. Blocks for MySQL and Redis.
+ * back; but flags that another process was to clear, and was killed, end only after SOLD_OUT_FLAG_MS. Safe to repeat.
+ * Blocks for MySQL and Redis.
  */
 enum status supply_tell(struct service *svc, struct arena *a, int64_t coupon, struct supply_opening *o);
 
