@@ -95,7 +95,7 @@ POINTS = (
     Row("drain_garbage", (Burying,)),
     Row("lost_looked"),  # in lost.py, on a cluster
     Row("lost_named"),
-    Row("life_locked"),  # in endings.py
+    Row("life_locked"),  # in struck.py
     Row("life_recorded"),
     Row("life_paid"),
     Row("life_ended"),

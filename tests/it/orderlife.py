@@ -71,34 +71,21 @@ def cancel(it, order, user, reason=None, client=None):
 
 # Sales
 
-def sale_with_price(it, price=PRICE, currency=CURRENCY, late=1, pay_within=3600, **more):
-    sale = it.sale(**({"pay_within": pay_within} if pay_within else {}), **more)
-    it.sql(f"UPDATE coupons SET price = {price}, currency = '{currency}', late_payment = {late} WHERE id = {sale.id}")
-    sale.pay_within = pay_within
-    return sale
+def sale_with_price(it, price=PRICE, currency=CURRENCY, late=True, pay_within=3600, **more):
+    terms = {"price": price, "late_payment": late} | ({"currency": currency} if currency else {})
+    return it.sale(**terms, **({"pay_within": pay_within} if pay_within else {}), **more)
 
 
 def win(sale, user):
     """An order that has its row."""
     order = sale.win(user)
     sale.drained()
-    make_pending(sale, order)
     return order
 
 
 def where(order):
     coupon, segment, sequence = order.split("-")
     return f"coupon_id = {coupon} AND segment = {segment} AND seq = {sequence}"
-
-
-def make_pending(sale, order):
-    """As the drain inserts it."""
-    if sale.pay_within:
-        sale.instance.sql(f"UPDATE orders SET status = 1, pay_by_ms = claimed_at_ms + {sale.pay_within * 1000} WHERE {where(order)} "
-                          "AND pay_by_ms = 0; INSERT IGNORE INTO unpaid_orders (coupon_id, pay_by_ms, segment, seq) "
-                          f"SELECT coupon_id, pay_by_ms, segment, seq FROM orders WHERE {where(order)} AND status = 1")
-    else:
-        sale.instance.sql(f"UPDATE orders SET status = 5 WHERE {where(order)} AND status = 1")
 
 
 # What MySQL holds

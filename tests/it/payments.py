@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from harness import main
 from orderlife import (CURRENCY, PRICE, Provider, cancel, contradictions, ending, events, expire, is_returned, is_unpaid,
-                       key_file, kinds, make_pending, new_secret, number, payment, sale_with_price, status, totals, where, win)
+                       key_file, kinds, new_secret, number, payment, sale_with_price, status, totals, where, win)
 from stores import Session
 from storm import Paused, dice, kill
 from tap import case, comment, every, pause, same, until
@@ -279,7 +279,7 @@ def other_sales(it):
 @case("a payment of an order that is over: late when the sale allows it and the amount is right, else to be refunded")
 def late_payments(it):
     p = provider(it)
-    allowing, refusing = sale_with_price(it, amount=20), sale_with_price(it, late=0)
+    allowing, refusing = sale_with_price(it, amount=20), sale_with_price(it, late=False)
     ended, other, no = win(allowing, it.customer()), win(allowing, it.customer()), it.customer()
     refused = win(refusing, no)
     with Paused(it):  # so that no drainer looks for a unit
@@ -554,8 +554,6 @@ def crowd(it, sale, count):
     users = it.users(count)
     orders = {user: sale.win(user) for user in users}
     sale.drained()
-    for order in orders.values():
-        make_pending(sale, order)
     return list(orders.items())
 
 
