@@ -9,11 +9,14 @@ import unicodedata
 
 from client import quote, raw
 from harness import PASSWORD, POOLS, User, claims_of, main, sign
+from orderlife import Provider, key_file, new_secret
 from stores import literal
 from tap import case, every, same
 
 ACCOUNT = {"username": "somebody", "password": PASSWORD, "kind": "customer"}
 COUPON = {"name": "c", "amount": 10, "stock": 5, "description": "d"}
+MESSAGE = {"type": "payment.succeeded", "data": {"payment": "p", "amount": 5, "currency": "EUR"}}
+KEY = new_secret()
 
 # Bodies that are not JSON objects, for every route that reads one.
 NO_OBJECTS = {
@@ -95,16 +98,27 @@ class Asker:
             raise AssertionError(f"{self.path} {body[:200]!r}: {problem}") from None
 
 
+class Signed(Asker):
+    """A payment provider's message."""
+
+    def post(self, it, body):
+        return it.ask(self.method, self.path, self.user, body, headers=Provider(it, KEY).headers(body))
+
+
 def askers(it):
     if not hasattr(it, "askers"):
         judge = it.account("judge", "saler")
         it.target, it.buyer = it.sale(judge, "target"), it.customer()
+        path = "/api/orders/" + it.target.win(it.customer())
+        it.target.drained()
         login = {"username": "judge", "password": PASSWORD}
         it.askers = {"users": Asker(it, "POST /api/users", "/api/users", ACCOUNT),
                      "auth": Asker(it, "POST /api/auth", "/api/auth", login),
                      "coupons": Asker(it, "POST /api/users/{seller}/coupons", judge.path + "/coupons", COUPON, judge),
                      "stock": Asker(it, "PATCH /api/users/{seller}/coupons/{name}/stock", it.target.path + "/stock",
-                                    {"add": 5}, judge)}
+                                    {"add": 5}, judge),
+                     "cancel": Asker(it, "DELETE /api/orders/{no}", path, {"reason": "r"}, judge),
+                     "payment": Signed(it, "POST /api/orders/{no}/payment", path + "/payment", MESSAGE)}
     return it.askers
 
 
@@ -522,4 +536,4 @@ def said_right(it):
 
 
 if __name__ == "__main__":
-    main(SECKILL_PASSWORD_COST=1)
+    main(SECKILL_PASSWORD_COST=1, SECKILL_PAYMENT_KEY_FILE=key_file(KEY))

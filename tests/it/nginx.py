@@ -21,11 +21,13 @@ from tap import bail_out, case, every, run_cases, same, until
 
 CONF = (SOURCE / "nginx/seckill.conf.in").read_text()
 CLAIM, PAGE = "/api/users/s/coupons/c/claims", "/api/users/s/coupons/c"
+PAYMENT = "/api/orders/1-0-1/payment"
 
 # A request for every location that has workers, by nginx's own regular expressions.
 REQUESTS = (("POST", CLAIM), ("PATCH", PAGE), ("GET", PAGE), ("GET", "/api/users/s/coupons"),
             ("POST", "/api/users/s/coupons"), ("POST", "/api/users"), ("POST", "/api/auth"), ("POST", "/api/auth/logout"),
-            ("GET", "/api/users/u/orders"), ("PATCH", PAGE + "/stock"), ("GET", "/api/orders/1-0-1"), ("GET", "/readyz"),
+            ("GET", "/api/users/u/orders"), ("PATCH", PAGE + "/stock"), ("GET", "/api/orders/1-0-1"),
+            ("DELETE", "/api/orders/1-0-1"), ("POST", PAYMENT), ("GET", "/readyz"),
             ("GET", "/metrics"), ("GET", "/healthz"), ("GET", "/api"), ("GET", "/api/time"))
 STATIC = ("GET", "/")
 
@@ -276,6 +278,23 @@ def no_workers(_):
         lost(nginx.pool(silent))
 
 
+@case("the headers of a signature reach a worker from the payment's location, and from no other")
+def signature_headers(_):
+    seen = []
+
+    def note(request):
+        seen.append(request)
+        return FINE(request)
+    signature = ("webhook-id: msg_1", "webhook-timestamp: 1700000000", "webhook-signature: v1,QUJD v1,REVG")
+    with Nginx() as nginx:
+        nginx.pool(note)
+        for method, path in REQUESTS:
+            seen.clear()
+            same(nginx.ask(method, path, *signature).status, 200, "status")
+            found = re.findall(rb"HTTP_WEBHOOK_(?:IDmsg_1|TIMESTAMP1700000000|SIGNATUREv1,QUJD v1,REVG)", seen[0])
+            same((len(found), seen[0].count(b"WEBHOOK")), (3, 3) if path == PAYMENT else (0, 0), f"{method} {path}: headers")
+
+
 @case("a worker redirects: to a pool that is away, and to one that does not exist")
 def handed_over(_):
     for pool, other in (("hot", "cold"), ("hot", "own"), ("cold", "hot"), ("auth", "cold"), ("cold", "auth")):
@@ -398,7 +417,7 @@ def preflights(_):
             answer = nginx.ask("OPTIONS", path, f"Origin: {LOCAL}", *ASKS)
             same((answer.status, answer.body), (204, b""), path)
             for name, value in {"Access-Control-Allow-Origin": LOCAL, "Vary": "Origin", "Access-Control-Max-Age": "7200",
-                                "Access-Control-Allow-Methods": "GET, HEAD, POST, PATCH",
+                                "Access-Control-Allow-Methods": "GET, HEAD, POST, PATCH, DELETE",
                                 "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key",
                                 "Cache-Control": "no-store", "Access-Control-Allow-Credentials": None}.items():
                 same(answer.headers.get_all(name), value and [value], name)
