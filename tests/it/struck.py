@@ -165,10 +165,10 @@ def both(deed, struck):
         return [first.result(), second.result()]
 
 
-STATEMENTS = ("FROM orders WHERE", "FROM coupons WHERE id", "UPDATE orders SET status", "INSERT INTO order_events", "^COMMIT$")
-OF_PAYMENTS = ("FROM payments WHERE payment_id", "INSERT INTO payments", "UPDATE payments SET refunded", "DELETE FROM unpaid_orders",
+STATEMENTS = ("FROM orders WHERE", "FROM coupons WHERE id", "^UPDATE .*orders .*SET .*status", "INSERT INTO order_events", "^COMMIT$")
+OF_PAYMENTS = ("FROM payments WHERE payment_id", "INSERT INTO payments", "UPDATE payments SET refunded", "^DELETE .*unpaid_orders",
                "UPDATE coupons SET final")
-OF_CANCELS = ("DELETE FROM unpaid_orders", "INSERT INTO returned_orders", "UPDATE coupons SET sold")
+OF_CANCELS = ("^DELETE .*unpaid_orders", "INSERT INTO returned_orders", "UPDATE coupons SET sold")
 DEADLOCK, LOCK_WAIT, BROKEN = 1213, 1205, 1054
 
 
