@@ -4,6 +4,7 @@
 #include "base/disk.h"
 #include "base/parse.h"
 #include "catalog/availability.h"
+#include "catalog/coupon_json.h"
 #include "catalog/launch.h"
 #include "catalog/supply.h"
 #include "http/handlers.h"
@@ -218,31 +219,6 @@ enum status handle_stock_add(struct request *rq)
 
 /* One coupon */
 
-static const char *state_text(const struct coupon *c, const struct availability *st)
-{
-	if (c->ends_ms && st->now_ms >= c->ends_ms)
-		return "ended";
-	if (st->now_ms < c->starts_ms)
-		return "upcoming";
-	return st->left > 0 ? "open" : "sold-out";
-}
-
-/* Members that only the seller gets. */
-static void put_segments(struct buf *body, const struct availability *st)
-{
-	json_int(body, "hub", st->hub);
-	json_int(body, "queued", st->queued);
-	json_begin(body, "segments", '[');
-	for (int i = 0; i < st->count; i++) {
-		json_begin(body, NULL, '{');
-		json_int(body, "left", st->segments[i].left);
-		json_int(body, "sold", st->segments[i].sold);
-		json_int(body, "queued", st->segments[i].queued);
-		json_end(body, '}');
-	}
-	json_end(body, ']');
-}
-
 struct coupon_read {
 	struct request *request;
 	struct coupon *coupon;
@@ -259,26 +235,6 @@ static void check_page_cache(struct request *rq)
 		response_header(rq, "X-Accel-Expires", STR("0"));
 }
 
-static void put_coupon(struct buf *body, const struct coupon *c, const struct availability *st)
-{
-	json_str(body, "seller", c->seller_name);
-	json_str(body, "name", c->name);
-	json_str(body, "description", c->description);
-	json_int(body, "stock", c->face_value);
-	json_int(body, "amount", st->amount);
-	json_int(body, "left", st->left);
-	json_str(body, "state", str_of(state_text(c, st)));
-	json_time(body, "starts_at", c->starts_ms);
-	json_time(body, "ends_at", c->ends_ms);
-	json_int(body, "price", c->price);
-	if (c->currency.n)
-		json_str(body, "currency", c->currency);
-	if (c->pay_within_s)
-		json_int(body, "pay_within", c->pay_within_s);
-	if (c->checkout_url.n)
-		json_str(body, "checkout_url", c->checkout_url);
-}
-
 static void on_availability(void *context, enum status s, const struct availability *st)
 {
 	struct coupon_read *read = context;
@@ -286,9 +242,9 @@ static void on_availability(void *context, enum status s, const struct availabil
 	struct coupon *c = read->coupon;
 	if (s == STATUS_OK) {
 		struct buf *body = response_object(rq);
-		put_coupon(body, c, st);
+		coupon_put(body, c, st);
 		if (rq->token.user == c->seller)
-			put_segments(body, st);
+			coupon_put_segments(body, st);
 		json_end(body, '}');
 		check_page_cache(rq);
 	} else if (s == STATUS_FENCED) {

@@ -1,50 +1,20 @@
 #include "http/handlers.h"
-#include "lifecycle/history.h"
+#include "lifecycle/order_json.h"
 #include "order/coupon_orders.h"
-#include "sale/price.h"
 
 enum { PAGE = 20 };
-
-static struct str number_text(char text[ORDER_NUMBER_TEXT], const struct order *o)
-{
-	return order_number_text(text, o->coupon, o->segment, o->sequence);
-}
-
-static void put_order(struct buf *body, const struct order *o)
-{
-	char no[ORDER_NUMBER_TEXT];
-	json_str(body, "order", number_text(no, o));
-	json_str(body, "status", str_of(order_status_text(o->status)));
-	json_str(body, "seller", o->seller_name);
-	json_str(body, "coupon", o->coupon_name);
-	if (o->customer_name.n)
-		json_str(body, "customer", o->customer_name);
-	json_int(body, "stock", o->stock);
-	json_int(body, "price", o->price);
-	if (o->currency.n)
-		json_str(body, "currency", o->currency);
-	json_time(body, "claimed_at", o->claimed_ms);
-	json_time(body, "confirmed_at", o->confirmed_ms);
-	json_time(body, "pay_by", o->pay_by_ms);
-	if (o->status == ORDER_LOST)
-		json_str(body, "detail", STR("the servers that had this order have lost it: claim again"));
-}
 
 enum status handle_order_read(struct request *rq)
 {
 	struct order o = { 0 };
-	char no[ORDER_NUMBER_TEXT];
 	if (!order_parse(rq->part[PART_ORDER], &o))
 		return STATUS_NO_SUCH_ORDER;
 	enum status s = order_read_for(rq->service, rq->arena, &rq->token, &o);
 	if (s != STATUS_OK)
 		return s;
 	struct buf *body = response_object(rq);
-	put_order(body, &o);
-	if (o.status == ORDER_PENDING && o.checkout_url.n)
-		json_str(body, "checkout_url", price_checkout_url(rq->arena, o.checkout_url, number_text(no, &o).p));
-	s = history_put(rq->service, body, &(struct order_number){ o.coupon, o.sequence, o.segment },
-			rq->token.user == o.seller);
+	order_put(body, &o);
+	s = order_put_history(rq->service, body, &o, rq->token.user == o.seller);
 	json_end(body, '}');
 	return s;
 }
@@ -85,7 +55,7 @@ static enum status put_orders(struct request *rq, const struct order *orders, in
 	json_begin(body, "data", '[');
 	for (int i = 0; i < count; i++) {
 		json_begin(body, NULL, '{');
-		put_order(body, &orders[i]);
+		order_put(body, &orders[i]);
 		json_end(body, '}');
 	}
 	json_end(body, ']');
@@ -136,8 +106,10 @@ enum status handle_coupon_orders(struct request *rq)
 		return request_fail(rq, s, "after must be what the Link of this list's page before has");
 	if (s != STATUS_OK)
 		return s;
-	if (page.has_more)
-		put_link(rq, arena_printf(rq->arena, "after=%s", number_text(no, &page.orders[page.count - 1]).p),
-			 page.statuses);
+	if (page.has_more) {
+		const struct order *last = &page.orders[page.count - 1];
+		order_number_text(no, last->coupon, last->segment, last->sequence);
+		put_link(rq, arena_printf(rq->arena, "after=%s", no), page.statuses);
+	}
 	return put_orders(rq, page.orders, page.count);
 }
