@@ -14,6 +14,9 @@
 #include "base/parse.h"
 #include "http/framing.h"
 #include "http/request.h"
+#include "order/order_status.h"
+#include "sale/order_number.h"
+#include "sale/price.h"
 
 /* UTF-8: the shortest forms of all characters, concatenated, are the text. */
 
@@ -108,6 +111,38 @@ static void paths(struct arena *a, struct str text)
 			assert(isgraph((unsigned char)text.p[i]));
 }
 
+/* Statuses and cursors of lists: decoding undoes encoding, and a set of statuses is read as it is written. */
+static void queries(struct arena *a, struct str text)
+{
+	struct buf encoded;
+	struct str decoded;
+	struct order_number n;
+	unsigned set, again;
+	char no[ORDER_NUMBER_TEXT];
+	buf_init(&encoded, a);
+	buf_percent(&encoded, text);
+	assert(parse_percent(a, buf_str(&encoded), &decoded) && str_eq(decoded, text));
+	assert(!parse_percent(a, text, &decoded) || decoded.n <= text.n);
+	if (order_statuses_read(text, ORDER_ROWS, &set)) {
+		assert(set && (set & ORDER_ROWS) == set);
+		assert(order_statuses_read(str_of(order_statuses_text(a, set)), ORDER_ROWS, &again) && again == set);
+	}
+	if (order_number_read(text, &n))
+		assert(str_eq(order_number_text(no, n.coupon, n.segment, n.sequence), text));
+}
+
+/* Checkout addresses: no byte of one could end a header, a line or a string, and the filled one is one, too. */
+static void addresses(struct arena *a, struct str text)
+{
+	if (!price_is_checkout_url(text))
+		return;
+	assert(text.n <= CHECKOUT_URL_MAX && (str_starts(text, STR("https://")) || str_starts(text, STR("http://"))));
+	struct str filled = price_checkout_url(a, text, "1-2-3");
+	for (size_t i = 0; i < filled.n; i++)
+		assert(isgraph((unsigned char)filled.p[i]) && !strchr("\"<>\\^`{|}", filled.p[i]));
+	assert(memmem(filled.p, filled.n, "1-2-3", 5));
+}
+
 /* Framing: more bytes never change a result. */
 
 static void framing(struct arena *a, struct str text)
@@ -124,7 +159,8 @@ static void framing(struct arena *a, struct str text)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static void (*const readers[])(struct arena *, struct str) = { new_names, names, numbers, paths, framing };
+	static void (*const readers[])(struct arena *, struct str) = { new_names, names, numbers, paths, framing,
+								 queries,   addresses };
 	struct arena a = { 0 };
 	if (!size)
 		return 0;
