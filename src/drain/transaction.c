@@ -174,7 +174,7 @@ static int write_letter(struct transaction *t, const struct decision *d)
 		return put_letter(t, d->record, REASON_LOST);
 	if (d->fate != FATE_REVIVE)
 		return 0;
-	int revived = dead_letter_revive(t->batch->svc, d->letter);
+	int revived = dead_letter_revive(t->batch->svc, t->batch->arena, d->letter);
 	t->raced |= revived == 0;
 	return revived == 1 ? 0 : -1;
 }

@@ -76,6 +76,33 @@ enum status dead_letter_order(struct service *svc, struct arena *a, const struct
 	return order_record_read(db_row(&rows, 0)[0].text, record) || *is_lost ? STATUS_OK : STATUS_NO_SUCH_ORDER;
 }
 
+/* Totals */
+
+static bool holds_unit(const struct dead_letter *d)
+{
+	return d->sequence && !str_eq(d->reason, STR(REASON_LOST_FOUND));
+}
+
+/* In a sale with payment the unit of a letter is final: it does not come back by itself. */
+static int count_final(struct service *svc, const struct dead_letter *d)
+{
+	if (!holds_unit(d))
+		return 0;
+	return db_exec(svc->db, "UPDATE coupons SET final = final + 1, hub_told = 0 WHERE id = ? AND pay_within_s > 0",
+		       NULL, DB_N(d->coupon));
+}
+
+/* The unit is an order's that may still expire. */
+static int count_no_more(struct service *svc, const struct dead_letter *d)
+{
+	if (!holds_unit(d))
+		return 0;
+	return db_exec(svc->db,
+		       "UPDATE coupons SET final_cancelled = final_cancelled + 1, hub_told = 0 WHERE id = ? AND "
+		       "pay_within_s > 0",
+		       NULL, DB_N(d->coupon));
+}
+
 int dead_letter_bury(struct service *svc, const struct dead_letter *d)
 {
 	enum { KEPT = 4096 };
@@ -90,20 +117,29 @@ int dead_letter_bury(struct service *svc, const struct dead_letter *d)
 		    NULL, DB_N(d->coupon), DB_N(d->segment), d->sequence ? DB_N(d->sequence) : DB_NIL, DB_S(kept),
 		    DB_S(((struct str){ (char *)digest, size })), DB_S(d->reason), DB_N(clock_ms())))
 		return db_failure(svc->db) == DB_DUPLICATE ? 0 : -1;
+	if (count_final(svc, d))
+		return -1;
 	log_error("dead_letter", LOG_INT("coupon", d->coupon), LOG_INT("segment", d->segment), LOG_STR("record", kept),
 		  LOG_STR("reason", d->reason));
 	return 1;
 }
 
-int dead_letter_revive(struct service *svc, int64_t id)
+int dead_letter_revive(struct service *svc, struct arena *a, int64_t id)
 {
 	int64_t changed = 0;
+	struct db_rows rows;
 	if (db_exec(svc->db,
 		    "UPDATE dead_letters SET state = ?, ended_at_ms = ?, end_reason = ? WHERE id = ? AND state = ?",
 		    &changed, DB_N(DEAD_RETRIED), DB_N(clock_ms()), DB_S(STR("a server came back that has its order")),
 		    DB_N(id), DB_N(DEAD_OPEN)))
 		return -1;
-	return (int)changed;
+	if (!changed)
+		return 0;
+	if (db_query_row(svc->db, a, "SELECT coupon_id, seq, reason FROM dead_letters WHERE id = ?", &rows, DB_N(id)))
+		return -1;
+	const struct db_value *v = db_row(&rows, 0);
+	const struct dead_letter d = { .coupon = v[0].number, .sequence = v[1].number, .reason = v[2].text };
+	return count_no_more(svc, &d) ? -1 : 1;
 }
 
 /*
@@ -187,8 +223,8 @@ enum status dead_letter_retry(struct service *svc, struct arena *a, int64_t id, 
 	if (!failed && !*refusal)
 		s = check_owner(svc, a, &d, &r, refusal);
 	if (!failed && !*refusal && s == STATUS_OK)
-		failed = insert_order(svc, a, &d, &r, refusal) || end_letter(svc, id, DEAD_RETRIED, DB_NIL) ||
-			 db_commit(svc->db);
+		failed = end_letter(svc, id, DEAD_RETRIED, DB_NIL) || insert_order(svc, a, &d, &r, refusal) ||
+			 count_no_more(svc, &d) || db_commit(svc->db);
 	if (failed && !*refusal)
 		s = db_status(svc->db, "dead letter");
 	db_rollback(svc->db);

@@ -71,9 +71,10 @@ enum status dead_letter_order(struct service *svc, struct arena *a, const struct
 			      struct order_record *record, bool *is_lost);
 
 /*
- * Inserts a letter from the fields coupon, segment, sequence, record and reason, in the caller's transaction if there
- * is one, and logs it. Of the record, the first 4096 bytes are kept. Safe to repeat. 1: inserted; 0: this record has a
- * letter already; -1: the database has failed.
+ * Inserts a letter from the fields coupon, segment, sequence, record and reason, in the caller's transaction, and logs
+ * it. In a sale with payment its unit counts as final, and so it does until dead_letter_retry or dead_letter_revive.
+ * Of the record, the first 4096 bytes are kept. Safe to repeat. 1: inserted; 0: this record has a letter already; -1:
+ * the database has failed.
  */
 int dead_letter_bury(struct service *svc, const struct dead_letter *d) MUST_CHECK;
 
@@ -81,6 +82,6 @@ int dead_letter_bury(struct service *svc, const struct dead_letter *d) MUST_CHEC
  * Ends a letter that names a number as lost, because the order came back and becomes a row in the same transaction.
  * 1: ended; 0: the letter is not open any more, and nothing was done; -1: the database has failed.
  */
-int dead_letter_revive(struct service *svc, int64_t id) MUST_CHECK;
+int dead_letter_revive(struct service *svc, struct arena *a, int64_t id) MUST_CHECK;
 
 #endif

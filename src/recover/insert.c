@@ -205,26 +205,29 @@ static int64_t add_sold(struct recovery *r, const struct db_rows *rows)
 }
 
 /*
- * The rows say which units were given back, and which are final. The hub may know of more that were given back, if
- * MySQL was restored from an older backup; then the orders that had them are live again, or were ended once more.
+ * The rows say which units were given back, and which are final; the two totals of final units only grow. The hub may
+ * know of more that were given back, if MySQL was restored from an older backup; then the orders that had them are live
+ * again, or were ended once more.
  */
 static int count_totals(struct recovery *r)
 {
 	struct db_rows rows;
 	const struct db_value coupon = DB_N(r->coupon.id);
-	if (db_exec(r->svc->db,
-		    "UPDATE coupons SET cancelled = (SELECT COUNT(*) FROM orders WHERE coupon_id = ? AND status IN (3, 4)), "
-		    "final = final_cancelled + IF(pay_within_s = 0, 0, (SELECT COUNT(*) FROM orders WHERE coupon_id = ? AND "
-		    "status IN (2, 5)) + (SELECT COUNT(DISTINCT segment, seq) FROM dead_letters WHERE coupon_id = ? AND " DEAD_LETTER_HOLDS_UNIT
-		    ")) WHERE id = ?",
-		    NULL, coupon, coupon, coupon, coupon) ||
-	    db_query(r->svc->db, r->arena, "SELECT cancelled, final, final_cancelled FROM coupons WHERE id = ?", &rows,
-		     coupon))
+	if (db_query(
+		    r->svc->db, r->arena,
+		    "SELECT (SELECT COUNT(*) FROM orders WHERE coupon_id = ? AND status IN (3, 4)), "
+		    "IF(pay_within_s = 0, 0, (SELECT COUNT(*) FROM orders WHERE coupon_id = ? AND status IN (2, 5)) + "
+		    "(SELECT COUNT(DISTINCT segment, seq) FROM dead_letters WHERE coupon_id = ? AND " DEAD_LETTER_HOLDS_UNIT
+		    ")), final, final_cancelled FROM coupons WHERE id = ?",
+		    &rows, coupon, coupon, coupon, coupon))
 		return -1;
-	r->cancelled = db_row(&rows, 0)[0].number;
-	r->final = db_row(&rows, 0)[1].number;
-	r->final_cancelled = db_row(&rows, 0)[2].number;
-	return 0;
+	const struct db_value *v = db_row(&rows, 0);
+	int64_t final = v[1].number, least = v[3].number + final;
+	r->cancelled = v[0].number;
+	r->final = v[2].number > least ? v[2].number : least;
+	r->final_cancelled = r->final - final;
+	return db_exec(r->svc->db, "UPDATE coupons SET cancelled = ?, final = ?, final_cancelled = ? WHERE id = ?",
+		       NULL, DB_N(r->cancelled), DB_N(r->final), DB_N(r->final_cancelled), coupon);
 }
 
 static int count_units(struct recovery *r)

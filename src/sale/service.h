@@ -33,7 +33,7 @@ struct service {
 	struct loop *loop_sync;   /* the loop of redis_sync */
 	struct tokens *tokens;
 	struct webhook_keys *payment_keys; /* of payment providers; cold pool only */
-	struct coupons *coupons; /* the hot pool's cache */
+	struct coupons *coupons;           /* the hot pool's cache */
 	struct stats *stats;
 	struct high_water *high_water;
 	struct permits *hashing; /* to hash a password */

@@ -32,8 +32,8 @@ def audit(it, sale):
 class Conflict:
     """A sale in whose MySQL a row stands in the way of one of its orders, which has become a dead letter."""
 
-    def __init__(self, it, users):
-        self.it, self.sale, self.user = it, it.sale(amount=10, segments=1), users[1]
+    def __init__(self, it, users, **more):
+        self.it, self.sale, self.user = it, it.sale(amount=10, segments=1, **more), users[1]
         it.sql("INSERT INTO orders (coupon_id, segment, seq, user_id, status, claimed_at_ms, confirmed_at_ms) "
                f"VALUES ({self.sale.id}, 200, 1, {self.user.id}, 1, 1, 1)")
         with Paused(it):
@@ -112,6 +112,25 @@ def dropped(it):
     assert "0 dead letters, 1 dropped" in it.ctl("audit", c.sale.title).stdout
     same(decide(it, 1, "retry", c.id), {c.id: "it was dropped"}, "retried")
     same(c.status()["status"], "failed", "status")
+
+
+def finals(it, sale):
+    row = it.sql(f"SELECT final, final_cancelled FROM coupons WHERE id = {sale.id}")[0]
+    until(lambda: it.redis("HMGET", sale.key("hub"), "final", "final_cancelled") == row, 10, f"the hub is told {row}")
+    return [int(n) for n in row]
+
+
+@case("in a sale with payment the unit of a dead letter is final, until the letter becomes an order that waits for its payment")
+def final(it):
+    for end in ("retry", "drop"):
+        c = Conflict(it, it.users(3), pay_within=3600)
+        c.clear()
+        same(finals(it, c.sale), [1, 0], "final units with a letter")
+        same([f["kind"] for f in audit(it, c.sale)["problems"]], ["dead-letter"], "findings")
+        decide(it, 0, end, c.id, *(["--reason", "given up"] if end == "drop" else []))
+        same(finals(it, c.sale), [1, end == "retry"], f"final units after {end}")
+        c.sale.audit()
+    same(it.sql(f"SELECT status, COUNT(*) FROM orders WHERE coupon_id = {c.sale.id} GROUP BY status"), [["1", "2"]], "orders")
 
 
 @case("the customer sees the order as failed, not as queued, and a repeated claim returns the same order")

@@ -56,7 +56,7 @@ static bool is_to(const char *sql, const char *beginning)
 /* What is counted by segment is segment 0's. */
 static void count_rows(struct arena *a, const char *sql, struct db_rows *result_rows)
 {
-	struct db_value *values = arena_alloc(a, 3 * sizeof *values);
+	struct db_value *values = arena_alloc(a, 4 * sizeof *values);
 	values[0] = DB_N(0);
 	values[1] = DB_N(is_to(sql, "SELECT segment, COUNT(*)") ? row_count : letter_count);
 	*result_rows = (struct db_rows){ .count = 1, .columns = 2, .values = values };
