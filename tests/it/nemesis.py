@@ -13,20 +13,18 @@ from tap import pause, until
 
 
 class Nemesis:
-    """
-    Picks faults, carries them out and counts them. rest() ends all of them and waits until everything runs again.
-    weights: of faults that come more often, or less, than the table says.
-    """
+    """Picks faults, carries them out and counts them. rest() ends all of them and waits until everything runs again."""
 
-    def __init__(self, it, dice, **weights):
+    def __init__(self, it, dice, faults=None):
+        """faults: another table than FAULTS."""
         self.it, self.dice, self.counts, self.frozen = it, dice, collections.Counter(), []
-        self.weights = [weights.get(what.replace(" ", "_"), weight) for weight, what, _ in FAULTS]
+        self.faults = faults or FAULTS
 
     def kills(self):
         return sum(n for what, n in self.counts.items() if is_kill(what))
 
     def strike(self):
-        _, what, act = self.dice.choices(FAULTS, self.weights)[0]
+        _, what, act = self.dice.choices(self.faults, [weight for weight, *_ in self.faults])[0]
         self.counts[what] += act(self)
 
     def rest(self):
@@ -146,4 +144,4 @@ def is_kill(what):
 
 
 def counted(counts):
-    return ", ".join(f"{what} {counts[what]}" for _, what, _ in FAULTS if counts[what])
+    return ", ".join(f"{what} {n}" for what, n in counts.most_common() if n)

@@ -1,68 +1,12 @@
 """What tests of paid, cancelled and expired orders share: a payment provider, sales with a price, and what MySQL holds."""
 
-import base64
-import json
-import secrets
 import subprocess
-import time
 
-import provider
 from harness import BUILD
+from provider import CURRENCY, PRICE, Provider, key_file, new_secret  # noqa: F401, for those who import this
 from stores import literal
 
-PRICE, CURRENCY = 1000, "EUR"
 STATUS = {1: "pending", 2: "paid", 3: "cancelled", 4: "expired", 5: "confirmed"}
-
-
-def new_secret(size=32):
-    return "whsec_" + base64.b64encode(secrets.token_bytes(size)).decode()
-
-
-def key_file(*keys):
-    """A setting of an instance: a file with these keys in its directory."""
-    def write(run):
-        path = run / "payment.keys"
-        path.touch(0o600)
-        path.write_text("".join(f"{key}\n" for key in keys))
-        return path
-    return write
-
-
-class Provider(provider.Provider):
-    """One with a key of its own, which can also send what a real one would not."""
-
-    def __init__(self, it, secret):
-        self.it, self.key = it, self.bytes_of(secret)
-
-    @staticmethod
-    def bytes_of(secret):
-        return base64.b64decode(secret.removeprefix("whsec_"))
-
-    def headers(self, body, id=None, at=None, secret=None):
-        message, stamp = provider.Message(id or "msg_" + secrets.token_hex(8), None, body), str(int(time.time()) if at is None else at)
-        own, self.key = self.key, self.bytes_of(secret) if secret else self.key
-        signature, self.key = self.signature(message, stamp), own
-        return {"webhook-id": message.id, "webhook-timestamp": stamp, "webhook-signature": signature,
-                "Content-Type": "application/json"}
-
-    def post(self, order, body, client=None, **how):
-        """Signs a body, bytes or an object, and sends it. how: id, at, secret."""
-        body = body if isinstance(body, bytes) else json.dumps(body).encode()
-        return (client or self.it).ask("POST", f"/api/orders/{order}/payment", body=body,
-                                       headers=self.headers(body, **how))
-
-    def tell(self, order, type, client=None, id=None, **data):
-        body = {"type": type, "timestamp": "2026-11-28T12:00:00Z", "data": data}
-        return self.post(order, body, client, id=id)
-
-    def pay(self, order, payment, amount=PRICE, currency=CURRENCY, **more):
-        return self.tell(order, "payment.succeeded", payment=payment, amount=amount, currency=currency, **more)
-
-    def fail(self, order, payment, **more):
-        return self.tell(order, "payment.failed", payment=payment, **more)
-
-    def refund(self, order, payment, refund, amount, currency=CURRENCY, **more):
-        return self.tell(order, "refund.succeeded", payment=payment, refund=refund, amount=amount, currency=currency, **more)
 
 
 def cancel(it, order, user, reason=None, client=None):

@@ -4,73 +4,76 @@ import base64
 import hashlib
 import hmac
 import json
-import pathlib
 import secrets
 import time
-from typing import NamedTuple
 
 from client import LOST
 from tap import pause
 
-KEY_FILE = "payment.keys"
-SETTINGS = {"SECKILL_PAYMENT_KEY_FILE": lambda run: run / KEY_FILE}
+PRICE, CURRENCY = 1000, "EUR"
 
 
-def write_key(it):
-    """Before the instance starts: its programs get SETTINGS."""
-    path = it.run / KEY_FILE
-    path.touch(mode=0o600)
-    path.write_text("whsec_" + base64.b64encode(secrets.token_bytes(32)).decode() + "\n")
+def new_secret(size=32):
+    return "whsec_" + base64.b64encode(secrets.token_bytes(size)).decode()
 
 
-class Message(NamedTuple):
-    """One thing that happened at the provider. Repetitions have the same id."""
-    id: str
-    order: str
-    body: bytes
+def key_file(*keys):
+    """A setting of an instance: a file with these keys in its directory."""
+    def write(run):
+        path = run / "payment.keys"
+        path.touch(0o600)
+        path.write_text("".join(f"{key}\n" for key in keys))
+        return path
+    return write
 
 
 class Provider:
-    def __init__(self, it):
-        self.it, self.ids = it, 0
-        self.key = base64.b64decode(pathlib.Path(it.run / KEY_FILE).read_text().strip().removeprefix("whsec_"))
+    """With a key of its own. It can also send what a real one would not."""
 
-    # what happens
+    def __init__(self, it, secret):
+        self.it, self.key = it, self.bytes_of(secret)
 
-    def message(self, kind, order, **data):
-        body = {"type": kind, "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "data": data}
-        return Message("msg_" + secrets.token_hex(12), order, json.dumps(body).encode())
+    @staticmethod
+    def bytes_of(secret):
+        return base64.b64decode(secret.removeprefix("whsec_"))
 
-    def succeeded(self, order, payment, amount, currency="EUR"):
-        return self.message("payment.succeeded", order, order=order, payment=payment, amount=amount, currency=currency)
+    def headers(self, body, id=None, at=None, secret=None):
+        id, stamp = id or "msg_" + secrets.token_hex(8), str(int(time.time()) if at is None else at)
+        key = self.bytes_of(secret) if secret else self.key
+        mac = hmac.new(key, f"{id}.{stamp}.".encode() + body, hashlib.sha256).digest()
+        return {"webhook-id": id, "webhook-timestamp": stamp, "Content-Type": "application/json",
+                "webhook-signature": "v1," + base64.b64encode(mac).decode()}
 
-    def failed(self, order, payment, amount, currency="EUR"):
-        return self.message("payment.failed", order, order=order, payment=payment, amount=amount, currency=currency)
+    def post(self, order, body, client=None, **how):
+        """Signs a body, bytes or an object, and sends it. how: id, at, secret."""
+        body = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return (client or self.it).ask("POST", f"/api/orders/{order}/payment", body=body,
+                                       headers=self.headers(body, **how))
 
-    def refunded(self, order, payment, refund, amount, currency="EUR"):
-        return self.message("refund.succeeded", order, payment=payment, refund=refund, amount=amount, currency=currency)
+    def tell(self, order, type, client=None, id=None, **data):
+        body = {"type": type, "timestamp": "2026-11-28T12:00:00Z", "data": data}
+        return self.post(order, body, client, id=id)
 
-    # telling it
+    def pay(self, order, payment, amount=PRICE, currency=CURRENCY, **more):
+        return self.tell(order, "payment.succeeded", payment=payment, amount=amount, currency=currency, **more)
 
-    def signature(self, message, stamp):
-        signed = f"{message.id}.{stamp}.".encode() + message.body
-        return "v1," + base64.b64encode(hmac.new(self.key, signed, hashlib.sha256).digest()).decode()
+    def fail(self, order, payment, **more):
+        return self.tell(order, "payment.failed", payment=payment, **more)
 
-    def send(self, message, client=None):
-        stamp = str(int(time.time()))
-        headers = {"webhook-id": message.id, "webhook-timestamp": stamp, "Content-Type": "application/json",
-                   "webhook-signature": self.signature(message, stamp)}
-        return (client or self.it).ask("POST", f"/api/orders/{message.order}/payment", body=message.body, headers=headers)
+    def refund(self, order, payment, refund, amount, currency=CURRENCY, **more):
+        return self.tell(order, "refund.succeeded", payment=payment, refund=refund, amount=amount, currency=currency, **more)
 
-    def insist(self, message, client=None, seconds=60):
-        """Repeats the message until it is answered with anything but 5xx. Returns the last answer, or None if none came."""
-        deadline, answer = time.monotonic() + seconds, None
-        while time.monotonic() < deadline:
-            try:
-                answer = self.send(message, client)
-            except LOST:
-                answer = None
-            if answer and answer.status < 500:
+
+def insist(tell, client, seconds):
+    """Calls tell(client) until it is answered with anything but 5xx. Returns the answer, or None if none came in time."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            answer = tell(client)
+            if answer.status < 500:
                 return answer
-            pause(0.05, "the pace of a provider")
-        return answer
+        except LOST:
+            pass
+        if time.monotonic() >= deadline:
+            return None
+        pause(0.05, "the pace of a provider")
