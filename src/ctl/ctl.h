@@ -25,7 +25,7 @@ struct command {
 /* The value of an option of the command, "" when it takes none; NULL when it was not given. */
 const char *ctl_option(const char *name);
 
-/* Exit codes of audit, dead and check, besides those of every program. */
+/* Exit codes of audit, dead, orders and check, besides those of every program. */
 enum { EXIT_HOLDS = 0, EXIT_DOES_NOT_HOLD = 1, EXIT_CANNOT_TELL = 2 };
 
 int ctl_migrate(struct ctl *c, int argc, char **argv);
@@ -37,6 +37,7 @@ int ctl_status(struct ctl *c, int argc, char **argv);
 int ctl_units(struct ctl *c, int argc, char **argv, const char *member);
 int ctl_audit(struct ctl *c, int argc, char **argv);
 int ctl_dead(struct ctl *c, int argc, char **argv);
+int ctl_orders(struct ctl *c, int argc, char **argv);
 int ctl_recover(struct ctl *c, int argc, char **argv);
 int ctl_user(struct ctl *c, int argc, char **argv);
 int ctl_token(struct ctl *c, int argc, char **argv);
