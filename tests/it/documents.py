@@ -249,6 +249,13 @@ def key(it, piece):
     line.run(f"seckill-api -c {it.run}/seckill.conf -p hot -t -s token_key_file={it.run}/tmp/token.keys")
 
 
+def payment_key(it, piece):
+    line = Line(it, piece)
+    line.names = {">payment.keys": f">{it.run}/tmp/payment.keys; chmod 600 {it.run}/tmp/payment.keys"}
+    line.run()
+    line.run(f"seckill-api -c {it.run}/seckill.conf -p cold -t -s payment_key_file={it.run}/tmp/payment.keys")
+
+
 def bare(it, piece):
     """Not run here; it is shell at least, and names only files that are installed."""
     if piece.text.startswith("[Unit]"):
@@ -313,7 +320,8 @@ WAYS = {
         "seckillctl -c /etc/seckill/drain.conf audit --repair shop/tea": decide,
         "seckillctl -c /etc/seckill/seckill.conf token --count 1000 --prefix buyer --out tokens": tokens},
     "docs/seckill.conf.5": {"# Redis and MySQL on this host": settings,
-                            r"printf 'k1 %s\n' " '"$(openssl rand -hex 32)" >token.keys': key},
+                            r"printf 'k1 %s\n' " '"$(openssl rand -hex 32)" >token.keys': key,
+                            r"printf 'whsec_%s\n' " '"$(openssl rand -base64 32)" >payment.keys': payment_key},
 }
 
 

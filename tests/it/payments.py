@@ -3,11 +3,12 @@
 
 import json
 import signal
+import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from harness import main
+from harness import BUILD, main
 from orderlife import (CURRENCY, PRICE, Provider, cancel, contradictions, ending, events, expire, is_returned, is_unpaid,
                        key_file, kinds, new_secret, number, payment, sale_with_price, status, totals, where, win)
 from stores import Session
@@ -698,6 +699,29 @@ def no_keys(it):
         it.environment["SECKILL_PAYMENT_KEY_FILE"] = keys
         it.restart("cold")
     said(p.pay(order, "pay_nk"), order, "paid", "paid")
+
+
+@case("a key file that is wrong ends the start of the cold pool, and is named without its keys")
+def bad_key_files(it):
+    path = it.run / "tmp/bad.keys"
+    path.parent.mkdir(exist_ok=True)
+
+    def start(pool="cold"):
+        return subprocess.run([BUILD / "seckill-api", "-c", it.run / "seckill.conf", "-p", pool, "-s", f"payment_key_file={path}"],
+                              env={name: value for name, value in it.environment.items() if name != "SECKILL_PAYMENT_KEY_FILE"},
+                              capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=20)
+
+    def refused(text, word, mode=0o600):
+        path.unlink(missing_ok=True)
+        if text is not None:
+            path.touch(mode)
+            path.chmod(mode)
+            path.write_text(text)
+        done = start()
+        same((done.returncode, word in done.stderr, str(path) in done.stderr, NEW[6:] in done.stderr), (78, True, True, False), done.stderr)
+    every([(None, "No such file"), ("", "no key"), (NEW[:-4], "line 1"), (f"{NEW}\n{NEW}", "line 2"), (f"{NEW}\n", "open to others", 0o644)],
+          refused)
+    same("payment_key_file" in start("auth").stderr, True, "others may not read the file, whichever pool")
 
 
 if __name__ == "__main__":
