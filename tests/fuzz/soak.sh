@@ -7,7 +7,7 @@ set -uo pipefail
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 seconds=${1:-60}
 [ $# -gt 0 ] && shift
-[ $# -gt 0 ] || set -- request parse json token record redis db
+[ $# -gt 0 ] || set -- request parse json token webhook record redis db
 [[ $seconds =~ ^[0-9]+$ ]] || { echo "usage: $0 [SECONDS [TARGET...]]" >&2 && exit 64; }
 command -v clang >/dev/null || { echo "$0: clang is not installed" >&2 && exit 69; }
 dir=${SECKILL_BUILD:-$top/build}/soak
