@@ -97,6 +97,7 @@ write_service_files() {
 	write_redis_files
 	write_mysql_files
 	secret token.keys "k1 "
+	secret payment.keys whsec_ # hexadecimal digits are BASE64, too
 	[ "${SECKILL_APPENDFSYNC:-always}" = always ] || durable=no
 	common=("RUN=$RUN" "DURABLE=$durable" "LOGIN_DELAY=${SECKILL_LOGIN_DELAY:-30}" "SELLERS=${SECKILL_SELLERS:-open}"
 		"SEGMENTS_MAX=${SECKILL_SEGMENTS_MAX:-64}" "COUPONS_PER_SELLER=${SECKILL_COUPONS_PER_SELLER:-100}"

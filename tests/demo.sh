@@ -108,7 +108,8 @@ cp "$dir/customers" "$SECKILL_RUN/demo.customers"
 ctl token --kind seller --count 1 --prefix shop --out "$dir/shop" >"$dir/body" 2>&1 || die "the seller shop1 could not be made"
 token=$(cut -f3 "$dir/shop")
 case $(curl -s -o "$dir/body" -w '%{http_code}' -H 'Content-Type: application/json' -H "Authorization: Bearer $token" \
-	-d '{"name":"tea","amount":1000,"stock":500,"description":"a sale to try"}' "$url/api/users/shop1/coupons") in
+	-d '{"name":"tea","amount":1000,"stock":500,"description":"a sale to try","price":500,"currency":"EUR","pay_within":900,
+	"checkout_url":"'"$url"'/checkout.html?order={order}"}' "$url/api/users/shop1/coupons") in
 201) ;;
 400) grep -q '"duplicate-coupon"' "$dir/body" || die "the sale shop1/tea could not be made" ;; # an earlier ./dev up made it
 *) die "the sale shop1/tea could not be made" ;;

@@ -10,6 +10,7 @@ The words of the documents are not changed but for the paths and names in Line.f
 """
 
 import collections
+import html
 import json
 import os
 import pathlib
@@ -176,12 +177,15 @@ def shop(it, coupon="tv", sellers=[], sales=set()):
 
 
 def walk(it, piece):
-    """Commands that are pasted one after the other; the order is committed before it is listed."""
+    """Commands that are pasted one after the other; the order is committed before it is read."""
     line = Line(it, piece)
-    line.names = {"build/seckillctl": BUILD / "seckillctl", "run/seckill.conf": it.run / "seckill.conf"}
+    line.names = {"build/seckillctl": BUILD / "seckillctl", "run/seckill.conf": it.run / "seckill.conf",
+                  "run/etc/": f"{it.run}/etc/"}
     committed = ("for _ in $(seq 500); do build/seckillctl -c run/seckill.conf audit shop1/tea | grep -q ' 0 queued' && break; "
                  "sleep 0.02; done\n")
-    printed[piece.document] = line.run(piece.text.replace("/claims; echo\n", f"/claims; echo\n{committed}"))
+    claimed = "/coupons/tea/claims | sed 's/.*\"order\":\"//; s/\".*//')\n"
+    assert claimed in piece.text, "the claim"
+    printed[piece.document] = line.run(piece.text.replace(claimed, claimed + committed))
 
 
 def recover(it, piece):
@@ -282,7 +286,8 @@ WAYS = {
         "./dev soak": known, "seckillctl audit": ctl, "seckillctl recover": known, CONFIGURE: BARE,
         "curl -s http://127.0.0.1:8080/api/users/shop1/coupons/tea; echo": walk,
         '{"errMsg":"","seller":"shop1","name":"tea","description":"a sale to try","stock":500,"amount":1000,"left":1000,'
-        '"state":"open","starts_at":null,"ends_at":null,"price":0}': shown},
+        '"state":"open","starts_at":null,"ends_at":null,"price":500,"currency":"EUR","pay_within":900,'
+        '"checkout_url":"http://127.0.0.1:8080/checkout.html?order={order}"}': shown},
     "docs/operations.md": {
         "./dev up": dev, "./dev help": run,
         r"awk '/^\[/ { wanted = /build|run/ } /^[a-z]/ && wanted { print $1 }' docker/packages.txt |": bare,
@@ -358,6 +363,18 @@ def runs(document):
 
 for name in WAYS:
     runs(name)
+
+
+@case("the test checkout page has the payment of README's walk, and no script, style or handler within it")
+def checkout(it):
+    answers = {name: it.ask("GET", "/" + name).expect(200) for name in ("checkout.html?order=1-0-1", "checkout.js", "style.css")}
+    page = answers["checkout.html?order=1-0-1"].body.decode()
+    same(answers["checkout.js"].headers.get_content_type() in ("application/javascript", "text/javascript"), True, "type of the script")
+    assert not re.search(r"<script(?! src=\"checkout.js\" defer></script>)|<style|\bon\w+=|style=|javascript:", page), page
+    typed = html.unescape(re.sub(r"<[^>]*>", "", re.search(r"<pre>(.*)</pre>", page, re.S)[1])).split("\n")
+    walk = next(piece for piece in pieces("README.md") if "/payment; echo" in piece.text).text.split("\n")
+    same(typed, ["ORDER=ORDER"] + [line for line in walk if line.startswith(("BODY=", "SIGNATURE="))] +
+         [line for line in walk if "/payment; echo" in line], "the lines to be typed")
 
 
 @case("the JSON of status and audit has the members that seckillctl(8) names")

@@ -19,8 +19,9 @@ from tap import Skip, case, every, same, until
 
 
 def secrets(it):
-    texts = [path.read_text().split()[-1] for path in (it.run / "etc").iterdir() if path.suffix in (".password", ".keys")]
-    assert len(texts) >= 5 and all(len(text) == 64 for text in texts), texts
+    files = [path for path in (it.run / "etc").iterdir() if path.suffix in (".password", ".keys")]
+    texts = [path.read_text().split()[-1].removeprefix("whsec_") for path in files]
+    assert len(texts) >= 6 and all(len(text) == 64 for text in texts), texts
     return texts
 
 
