@@ -13,6 +13,7 @@
 #include "order/order.h"
 #include "resale/release.h"
 #include "sale/db_status.h"
+#include "sale/price.h"
 
 /* Long lists: each page is written when it was read */
 
@@ -347,9 +348,9 @@ static const char *read_payment(struct report *r)
 	r->currency = str_of(currency ? currency : "");
 	if (!payment_is_id(r->payment))
 		return "--id takes 1 to 128 letters, digits and _ . : -";
-	if (!parse_int(str_of(amount), 0, AMOUNT_MAX, &r->amount))
+	if (!parse_int(str_of(amount), 0, PRICE_MAX, &r->amount))
 		return "--amount takes a whole number, in the smallest unit of the currency";
-	if (currency ? !payment_is_currency(r->currency) : r->amount != 0)
+	if (currency ? !price_is_currency(r->currency) : r->amount != 0)
 		return "--currency takes three letters, as EUR; only an amount of 0 has none";
 	return NULL;
 }

@@ -1,6 +1,7 @@
 #include "lifecycle/message.h"
 
 #include "base/json.h"
+#include "sale/price.h"
 
 enum { TYPE_MAX = 255 };
 
@@ -37,7 +38,7 @@ static const char *check_values(const struct report *r, struct str order)
 		return "payment must be 1 to 128 characters of A-Z a-z 0-9 _ . : -";
 	if (r->refund.p && !payment_is_id(r->refund))
 		return "refund must be 1 to 128 characters of A-Z a-z 0-9 _ . : -";
-	if (r->currency.p && !payment_is_currency(r->currency))
+	if (r->currency.p && !price_is_currency(r->currency))
 		return "currency must be three letters A-Z";
 	return NULL;
 }
@@ -50,7 +51,7 @@ static enum status read_data(struct arena *a, struct str data, struct report *r,
 		{ "order", JSON_TEXT, false, 1, ORDER_NUMBER_TEXT, &order, NULL, NULL },
 		{ "payment", JSON_TEXT, of_money, 1, PAYMENT_ID_MAX, &r->payment, NULL, NULL },
 		{ "refund", JSON_TEXT, of_refund, 1, PAYMENT_ID_MAX, &r->refund, NULL, NULL },
-		{ "amount", JSON_INT, of_money, of_refund, AMOUNT_MAX, NULL, &r->amount, NULL },
+		{ "amount", JSON_INT, of_money, of_refund, PRICE_MAX, NULL, &r->amount, NULL },
 		{ "currency", JSON_TEXT, of_money, CURRENCY_TEXT, CURRENCY_TEXT, &r->currency, NULL, NULL },
 	};
 	enum status s = read_object(a, data, fields, sizeof fields / sizeof fields[0], problem);

@@ -16,14 +16,6 @@ bool payment_is_id(struct str text)
 	return text.n >= 1 && text.n <= PAYMENT_ID_MAX;
 }
 
-bool payment_is_currency(struct str text)
-{
-	for (size_t i = 0; i < text.n; i++)
-		if (text.p[i] < 'A' || text.p[i] > 'Z')
-			return false;
-	return text.n == CURRENCY_TEXT;
-}
-
 const char *payment_text(const struct payment *p)
 {
 	if (p->late)

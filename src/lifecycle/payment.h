@@ -10,10 +10,7 @@
 #include "sale/service.h"
 #include "sale/status.h"
 
-enum { PAYMENT_ID_MAX = 128, CURRENCY_TEXT = 3 };
-
-/* The largest amount of money, in the smallest unit of its currency. */
-#define AMOUNT_MAX ((int64_t)1000000000000)
+enum { PAYMENT_ID_MAX = 128 };
 
 struct payment {
 	struct str id;
@@ -35,8 +32,6 @@ struct refund {
 
 /* 1 to 128 characters of A-Z a-z 0-9 _ . : - */
 bool payment_is_id(struct str text);
-/* Three letters A-Z. */
-bool payment_is_currency(struct str text);
 
 /* "paid", "late", "refund-due", "refunded": what has become of a payment. */
 const char *payment_text(const struct payment *p);

@@ -6,7 +6,7 @@ static const struct str order_word = STR("{order}");
 
 bool price_is_currency(struct str text)
 {
-	bool ok = text.n == 3;
+	bool ok = text.n == CURRENCY_TEXT;
 	for (size_t i = 0; ok && i < text.n; i++)
 		ok = text.p[i] >= 'A' && text.p[i] <= 'Z';
 	return ok;

@@ -6,8 +6,9 @@
 
 #include "base/arena.h"
 
+/* Of a price and of a payment, in the smallest unit of the currency. */
 #define PRICE_MAX ((int64_t)1000000000000)
-enum { CHECKOUT_URL_MAX = 2000 };
+enum { CHECKOUT_URL_MAX = 2000, CURRENCY_TEXT = 3 };
 
 /* Three capital letters, as ISO 4217 has them. */
 bool price_is_currency(struct str text);
