@@ -38,8 +38,8 @@ enum status event_list(struct service *svc, struct arena *a, const struct order_
 	struct db_rows rows;
 	*count = 0;
 	if (db_query(svc->db, a,
-		     "SELECT kind, actor, at_ms, reason, source FROM order_events "
-		     "WHERE coupon_id = ? AND segment = ? AND seq = ? ORDER BY id LIMIT ?",
+		     "SELECT kind, actor, at_ms, reason, source FROM (SELECT * FROM order_events WHERE coupon_id = ? "
+		     "AND segment = ? AND seq = ? ORDER BY id DESC LIMIT ?) latest ORDER BY id",
 		     &rows, DB_N(order->coupon), DB_N(order->segment), DB_N(order->sequence), DB_N(EVENTS_MAX)))
 		return db_status(svc->db, "events");
 	*events = arena_alloc(a, (size_t)(rows.count + 1) * sizeof **events);

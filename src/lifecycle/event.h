@@ -35,7 +35,7 @@ const char *actor_text(enum actor actor);
  */
 int event_add(struct service *svc, const struct event *e) MUST_CHECK;
 
-/* At most this many events of an order are read: the earliest ones. Only a provider's messages can make more. */
+/* At most this many events of an order are read: the latest ones. Only a provider's messages can make more. */
 enum { EVENTS_MAX = 100 };
 
 /* Reads the events of an order, earliest first, into the arena. STATUS_OK, STATUS_UNAVAILABLE, STATUS_INTERNAL. Blocks.

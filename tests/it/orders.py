@@ -165,7 +165,11 @@ def history(it):
     assert not re.search(r'"p[0-3]"|payment p', it.ask("GET", f"/api/orders/{new}", user).body.decode()), "an id of a payment"
     rows = ", ".join(f"({sale.id}, 0, 1001, {1700000005000 + n}, 4, 3, '', 'again{n}')" for n in range(120))
     it.sql(f"INSERT INTO order_events (coupon_id, segment, seq, at_ms, kind, actor, reason, source) VALUES {rows}")
-    same([len(list) for list in seen(new, user)], [100, 2], "at most 100 events")
+    it.sql("INSERT INTO order_events (coupon_id, segment, seq, at_ms, kind, actor) "
+           f"VALUES ({sale.id}, 0, 1001, 1700000009000, 1, 3)")
+    events, payments = seen(new, user)
+    same((len(events), len(payments), events[-1]["kind"], events[0]["at"]), (100, 2, "paid", "2023-11-14T22:13:25.021Z"),
+         "the latest 100 events, oldest first")
     for table in ("orders", "order_events", "payments"):
         it.sql(f"DELETE FROM {table} WHERE coupon_id = {sale.id}")
 
