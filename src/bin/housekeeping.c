@@ -12,6 +12,7 @@
 #include "order/acknowledged_sweep.h"
 #include "order/dead_letter.h"
 #include "order/lost.h"
+#include "resale/gauges.h"
 #include "resale/work.h"
 #include "store/layout.h"
 #include "store/retired.h"
@@ -81,10 +82,11 @@ static enum job_result sweep_some(struct housekeeping *h, struct arena *a)
 	return sweep_step(h->sweep, a, drain_lost_dirty(h->drain), &h->swept) ? JOB_DONE : JOB_AWAY;
 }
 
-/* If MySQL does not answer, the stats keep the last number; other gauges show the outage. */
-static enum job_result count_dead_letters(struct housekeeping *h, struct arena *a)
+/* If MySQL does not answer, the stats keep the last numbers; other gauges show the outage. */
+static enum job_result set_gauges(struct housekeeping *h, struct arena *a)
 {
 	int64_t count;
+	gauges_set(h->svc, a);
 	if (dead_letter_count(h->svc, a, &count) == STATUS_OK)
 		stats_set(h->svc->stats, COUNT_dead_letters_open, (uint64_t)count);
 	return JOB_DONE;
@@ -125,16 +127,16 @@ static enum job_result sweep_acknowledged(struct housekeeping *h, struct arena *
 
 /* The order matters: slots are opened before their orders are drained, and the sweep finds coupons for the drain. */
 static const struct job jobs[] = {
-	{ bring_up_to_date, 0 },      /* store */
-	{ inspect_some, 0 },          /* inspect */
-	{ look_for_lost, 0 },         /* order */
-	{ sweep_some, 0 },            /* drain */
-	{ count_dead_letters, 5000 }, /* order */
-	{ remove_abandoned, 60000 },  /* catalog */
-	{ end_orders, 0 },            /* resale */
-	{ drain_some, 0 },            /* drain */
-	{ sync_revocations, 0 },      /* account */
-	{ sweep_acknowledged, 0 },    /* order */
+	{ bring_up_to_date, 0 },     /* store */
+	{ inspect_some, 0 },         /* inspect */
+	{ look_for_lost, 0 },        /* order */
+	{ sweep_some, 0 },           /* drain */
+	{ set_gauges, 5000 },        /* order, resale */
+	{ remove_abandoned, 60000 }, /* catalog */
+	{ end_orders, 0 },           /* resale */
+	{ drain_some, 0 },           /* drain */
+	{ sync_revocations, 0 },     /* account */
+	{ sweep_acknowledged, 0 },   /* order */
 };
 _Static_assert(sizeof jobs / sizeof jobs[0] == JOBS, "a due time for each job");
 

@@ -83,20 +83,11 @@ static const char *time_of(struct arena *a, int64_t ms)
 
 /* list */
 
-static void put_order_members(struct ctl *c, struct arena *a, const struct order *o)
+/* As the API has it, and the customer's id, because MySQL may not have the customer any more. */
+static void put_order_members(struct ctl *c, const struct order *o)
 {
-	const struct order_number n = order_id(o);
-	json_str(&c->out, "order", str_of(number_of(a, &n)));
-	json_str(&c->out, "status", str_of(order_status_text(o->status)));
-	json_str(&c->out, "seller", o->seller_name);
-	json_str(&c->out, "coupon", o->coupon_name);
+	order_put(&c->out, o);
 	json_int(&c->out, "user", o->user);
-	json_str(&c->out, "customer", o->customer_name);
-	json_int(&c->out, "price", o->price);
-	json_str(&c->out, "currency", o->currency);
-	json_time(&c->out, "claimed_at", o->claimed_ms);
-	json_time(&c->out, "confirmed_at", o->confirmed_ms);
-	json_time(&c->out, "pay_by", o->pay_by_ms);
 }
 
 static void put_order(struct ctl *c, struct arena *a, const struct order *o)
@@ -104,7 +95,7 @@ static void put_order(struct ctl *c, struct arena *a, const struct order *o)
 	const struct order_number n = order_id(o);
 	if (c->json) {
 		json_begin(&c->out, NULL, '{');
-		put_order_members(c, a, o);
+		put_order_members(c, o);
 		json_end(&c->out, '}');
 		buf_puts(&c->out, "\n");
 		return;
@@ -297,7 +288,7 @@ static int show_order(struct ctl *c, int argc, char **argv)
 		s = put_history_text(c, &n);
 	} else if (s == STATUS_OK) {
 		json_begin(&c->out, NULL, '{');
-		put_order_members(c, c->arena, &o);
+		put_order_members(c, &o);
 		s = order_put_history(c->service, &c->out, &o, true);
 		json_end(&c->out, '}');
 		buf_puts(&c->out, "\n");

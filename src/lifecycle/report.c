@@ -11,6 +11,7 @@ struct reporting {
 	int64_t now_ms;
 	struct order_row row; /* status ORDER_LOST: there is none */
 	struct terms terms;
+	bool paid; /* out: the order became paid by this report */
 };
 
 static int add_event(const struct reporting *g, enum event_kind kind, struct str reason, struct str source)
@@ -122,7 +123,8 @@ static enum status take_payment(struct reporting *g)
 			 count_final(g->svc, p.order.coupon, &g->terms, &g->row);
 	else if (!failed && !p.late)
 		failed = add_event(g, EVENT_PAYMENT_REFUSED, str_of(refused), STR(""));
-	if (!failed && p.pays.sequence)
+	g->paid = !failed && p.pays.sequence;
+	if (g->paid)
 		g->row.status = ORDER_PAID;
 	return failed ? STATUS_INTERNAL : STATUS_OK;
 }
@@ -213,6 +215,7 @@ static enum status report_once(struct service *svc, struct arena *a, void *conte
 	};
 	struct reporting *g = context;
 	enum status s = lock(g);
+	g->paid = false;
 	if (s == STATUS_OK)
 		s = terms_read(svc, a, g->report->order.coupon, &g->terms);
 	if (s == STATUS_OK)
@@ -223,8 +226,10 @@ static enum status report_once(struct service *svc, struct arena *a, void *conte
 
 enum status order_report(struct service *svc, struct arena *a, struct report *r)
 {
-	struct reporting g = { svc, a, r, attempt_clock_ms(svc, a), { 0 }, { 0 } };
-	return attempt(svc, a, "payment", report_once, &g);
+	struct reporting g = { .svc = svc, .arena = a, .report = r, .now_ms = attempt_clock_ms(svc, a) };
+	enum status s = attempt(svc, a, "payment", report_once, &g);
+	stats_add(svc->stats, COUNT_order_changes_total__paid, s == STATUS_OK && g.paid);
+	return s;
 }
 
 /* Late payments */
@@ -234,6 +239,7 @@ struct settling {
 	struct order_number order; /* that it is to pay; sequence 0: none */
 	struct str reason;
 	int64_t now_ms;
+	bool paid; /* out: the payment was late, and pays the order now */
 };
 
 static enum status check_payable(const struct order_row *row, int64_t customer)
@@ -271,7 +277,7 @@ static int write_paid_late(struct service *svc, const struct settling *g, const 
 
 static enum status pay_late_once(struct service *svc, struct arena *a, void *context)
 {
-	const struct settling *g = context;
+	struct settling *g = context;
 	struct order_row row;
 	struct terms terms;
 	int64_t customer;
@@ -291,14 +297,17 @@ static enum status pay_late_once(struct service *svc, struct arena *a, void *con
 		s = terms_read(svc, a, g->order.coupon, &terms);
 	if (s != STATUS_OK)
 		return s;
-	return write_paid_late(svc, g, &row, &terms) ? STATUS_INTERNAL : STATUS_OK;
+	g->paid = write_paid_late(svc, g, &row, &terms) == 0;
+	return g->paid ? STATUS_OK : STATUS_INTERNAL;
 }
 
 enum status order_pay_late(struct service *svc, struct arena *a, const struct payment *late,
 			   const struct order_number *order)
 {
-	struct settling g = { late, *order, STR(""), attempt_clock_ms(svc, a) };
-	return attempt(svc, a, "late payment", pay_late_once, &g);
+	struct settling g = { .late = late, .order = *order, .now_ms = attempt_clock_ms(svc, a) };
+	enum status s = attempt(svc, a, "late payment", pay_late_once, &g);
+	stats_add(svc->stats, COUNT_order_changes_total__paid, s == STATUS_OK && g.paid);
+	return s;
 }
 
 static enum status refuse_late_once(struct service *svc, struct arena *a, void *context)
@@ -316,6 +325,6 @@ static enum status refuse_late_once(struct service *svc, struct arena *a, void *
 
 enum status order_refuse_late(struct service *svc, struct arena *a, const struct payment *late, struct str reason)
 {
-	struct settling g = { late, { 0 }, reason, attempt_clock_ms(svc, a) };
+	struct settling g = { .late = late, .reason = reason, .now_ms = attempt_clock_ms(svc, a) };
 	return attempt(svc, a, "late payment", refuse_late_once, &g);
 }

@@ -68,7 +68,9 @@ static enum status cancel_once(struct service *svc, struct arena *a, void *conte
 enum status order_cancel(struct service *svc, struct arena *a, struct cancellation *c)
 {
 	struct cancelling g = { .request = c, .now_ms = attempt_clock_ms(svc, a) };
-	return attempt(svc, a, "cancel", cancel_once, &g);
+	enum status s = attempt(svc, a, "cancel", cancel_once, &g);
+	stats_add(svc->stats, COUNT_order_changes_total__cancelled, s == STATUS_OK && c->now);
+	return s;
 }
 
 /* Expiring */
@@ -157,5 +159,6 @@ enum status order_expire(struct service *svc, struct arena *a, struct expiry *e)
 	enum status s = attempt(svc, a, "expiry", expire_once, g);
 	if (s != STATUS_OK)
 		e->expired = e->stale = 0;
+	stats_add(svc->stats, COUNT_order_changes_total__expired, (uint64_t)e->expired);
 	return s;
 }

@@ -2,8 +2,9 @@
 """seckillctl orders: what an operator sees of orders and payments, and does about them, at the counter."""
 
 import json
+import re
 
-from ended import settled, unreleased
+from ended import PAY_GRACE, settled, unreleased
 from harness import main
 from storm import Paused
 from tap import case, every, same, until
@@ -131,6 +132,29 @@ def refused(it):
     same(orders(it, "show", number), before, "the order")
 
 
+def metric(it, name):
+    text = it.ask("GET", "/metrics").expect(200).body.decode()
+    return int(re.search(rf"^seckill_{re.escape(name)} (\d+)$", text, re.M).group(1))
+
+
+@case("the metrics count what became of orders, what waits for its payment, and what is to be refunded")
+def metrics(it):
+    totals = ["order_changes_total{to=\"%s\"}" % to for to in ("paid", "cancelled", "expired")]
+    before = [metric(it, name) for name in totals]
+    sale, _, numbers = sold(it, 4)
+    quick, _, _ = sold(it, 1, pay_within=1)
+    pay(it, numbers[0], it.name("p"))
+    pay(it, numbers[0], it.name("p"), code=1)
+    for number in numbers[:2]:
+        orders(it, "cancel", number, "--reason", "x")
+    orders(it, "cancel", numbers[1], "--reason", "x")
+    until(lambda: [metric(it, name) for name in totals] == [before[0] + 1, before[1] + 2, before[2] + 1], 15, "changes")
+    for name, rows in (("orders_unpaid", "unpaid_orders"), ("refunds_due", "payments WHERE refund_due IS NOT NULL")):
+        until(lambda: metric(it, name) == it.sql.number(f"SELECT COUNT(*) FROM {rows}") > 0, 15, f"the gauge {name}")
+    for name in ("orders_returned", "hubs_untold", "expiry_lag_ms"):
+        until(lambda: metric(it, name) == 0, 15, f"the gauge {name}")
+
+
 @case("while MySQL is away nothing is done, and it is said")
 def away(it):
     sale, users, (number,) = sold(it, 1)
@@ -145,4 +169,4 @@ def away(it):
     until(lambda: it.ask("GET", "/readyz").status == 200, 20, "ready")
 
 
-main(SECKILL_PASSWORD_COST=1)
+main(SECKILL_PASSWORD_COST=1, **PAY_GRACE)

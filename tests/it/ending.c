@@ -71,6 +71,7 @@ int main(int argc, char **argv)
 	conf_init(&conf);
 	conf_load_file(&conf, argv[1]);
 	svc.conf = &conf;
+	svc.stats = stats_open("/nonexistent/board", &problem);
 	svc.db = db_new(&conf);
 	svc.loop_sync = loop_new();
 	svc.redis_sync = redis_new(svc.loop_sync, &conf, &problem);
@@ -81,6 +82,7 @@ int main(int argc, char **argv)
 	redis_free(svc.redis_sync);
 	loop_free(svc.loop_sync);
 	arena_release(&arena);
+	stats_close(svc.stats);
 	conf_release(&conf);
 	return code;
 }
