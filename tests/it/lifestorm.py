@@ -14,6 +14,7 @@ ones.
 import collections
 import heapq
 import itertools
+import json
 import os
 import queue
 import random
@@ -312,7 +313,7 @@ class Storm:
         return final
 
     def reads_the_same(self, final):
-        """What the seller is shown of the orders."""
+        """What the seller is shown of the orders, and an operator of the refunds."""
         shown, page = {}, self.sale.path + "/orders"
         while page:
             answer = self.it.ask("GET", page, self.sale.seller).expect(200)
@@ -324,6 +325,9 @@ class Storm:
             same([e["kind"] for e in answer["events"]], final.kinds(order), f"events of {order}")
             paid = {p["payment"]: (p["order"], p.get("pays", ""), p["amount"], p["currency"], p["refunded"]) for p in answer["payments"]}
             same(paid, {id: row[:5] for id, row in final.payments.items() if order in row[:2]}, f"payments of {order}")
+        listed = [json.loads(line) for line in self.it.ctl("--json", "orders", "refund-due").stdout.splitlines()]
+        same({one["payment"]: one["due"] for one in listed if one["payment"] in final.payments},
+             {id: row[5] for id, row in final.payments.items() if row[5]}, "seckillctl orders refund-due")
 
     def sell_the_rest(self):
         """All units that no live order has are there for those who ask now; they pay, and nothing is left."""
@@ -358,7 +362,7 @@ def storm(it, seed):
             sale = Storm(it, dice)
             began = time.monotonic()
             try:
-                for _ in range(nemesis.dice.randint(12, 30) if SOAK else 1000):
+                for _ in range(nemesis.dice.randint(20, 50) if SOAK else 1000):
                     nemesis.strike()
                     pause(nemesis.dice.uniform(0, 0.15), "the rate of the faults")
                     if not SOAK and time.monotonic() - began > SECONDS:
@@ -382,7 +386,7 @@ for seed in range(SEED, SEED + (-(-SOAK // KILLS) if SOAK else 2)):
 @case("in the end everything is balanced")
 def in_the_end(it):
     audit = it.ctl("audit")
-    same((audit.returncode, audit.stderr), (0, ""), "the audit")
+    same((audit.returncode, audit.stderr), (0, ""), f"the audit: {audit.stdout}")
     comment(f"{sum(n for what, n in total.items() if is_kill(what))} kills, IT_SEED={SEED}: {counted(total)}")
 
 
