@@ -110,7 +110,17 @@ static bool begin_search(struct late *l, struct arena *a, const struct payment *
 static bool is_refusal(enum status s)
 {
 	return s == STATUS_SOLD_OUT || s == STATUS_ALL_HELD || s == STATUS_ENDED || s == STATUS_LIMIT_REACHED ||
-	       s == STATUS_NO_SUCH_COUPON || s == STATUS_ALREADY_PAID;
+	       s == STATUS_NO_SUCH_COUPON || s == STATUS_ALREADY_PAID || s == STATUS_ALREADY_CLAIMED;
+}
+
+/* Its record is a dead letter: it gets no row, and its customer no other order, until an operator decides. */
+static bool is_dead(struct late *l, struct arena *a, const struct order_number *n)
+{
+	struct db_rows rows;
+	return !db_query(l->svc->db, a,
+			 "SELECT 1 FROM dead_letters WHERE coupon_id = ? AND segment = ? AND seq = ? LIMIT 1", &rows,
+			 DB_N(n->coupon), DB_N(n->segment), DB_N(n->sequence)) &&
+	       rows.count;
 }
 
 /*
@@ -126,6 +136,8 @@ static void settle(struct late *l, struct arena *a, struct search *search)
 		s = order_pay_late(l->svc, a, &search->payment, &order);
 	if (s == STATUS_PENDING && clock_mono_ms() - search->began_ms < ROW_WAIT_MS)
 		return;
+	if (s == STATUS_PENDING && is_dead(l, a, &order))
+		s = STATUS_ALREADY_CLAIMED;
 	if (is_refusal(s) &&
 	    order_refuse_late(l->svc, a, &search->payment, str_of(status_code(s))) == STATUS_UNAVAILABLE)
 		return;

@@ -4,7 +4,7 @@
 import signal
 import time
 
-from ended import PAY_GRACE, Chasing, cancel, owner, settled, statuses, unreleased
+from ended import PAY_GRACE, Chasing, cancel, owner, parts, settled, statuses, unreleased
 from harness import main
 from storm import Paused, kill
 from tap import allowed, case, comment, every, pause, same, until
@@ -110,6 +110,22 @@ def third(it):
     sale.win(it.customer())
     sale.drained()
     same((statuses(it, sale), sale.read()["left"]), ({3: 3, 5: 1}, 19), "orders, units left")
+
+
+@case("a late payment whose customer's next order is a dead letter is to be refunded")
+def dead(it):
+    sale, user = it.sale(amount=4, segments=1, pay_within=1, price=500, currency="EUR"), it.customer()
+    coupon, segment, seq = parts(sale.win(user))
+    until(lambda: statuses(it, sale) == {4: 1}, 10, "the order has expired")
+    settled(it, sale)
+    it.sql("INSERT INTO orders (coupon_id, segment, seq, user_id, status, claimed_at_ms, confirmed_at_ms) "
+           f"VALUES ({sale.id}, 200, 1, {user.id}, 5, 1, 1)")  # stands in the way of the next one
+    sale.win(user)
+    until(lambda: it.sql.number(f"SELECT COUNT(*) FROM dead_letters WHERE coupon_id = {sale.id}"), 10, "a dead letter")
+    it.sql("INSERT INTO payments (payment_id, coupon_id, segment, seq, amount, currency, at_ms, late) "
+           f"VALUES ('late-{coupon}', {coupon}, {segment}, {seq}, 500, 'EUR', 1, 1)")
+    due = f"SELECT COALESCE(refund_due, 0) FROM payments WHERE payment_id = 'late-{coupon}'"
+    until(lambda: it.sql.number(due) == 500, 15, "the refund is due")
 
 
 @case("a segment that is not open keeps its owners, and holds up no other one; it is released once it is open")
