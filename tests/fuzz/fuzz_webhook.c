@@ -12,6 +12,7 @@
 #include "base/parse.h"
 #include "lifecycle/message.h"
 #include "lifecycle/webhook.h"
+#include "sale/price.h"
 
 /* Of the published test vector, which is in the corpus. */
 enum { NOW = 1614265330 };
@@ -51,8 +52,8 @@ static void check_report(const struct report *r)
 	bool of_money = r->kind == REPORT_PAID || r->kind == REPORT_REFUNDED;
 	assert(of_money || r->kind == REPORT_FAILED || r->kind == REPORT_OTHER);
 	assert(!r->payment.p || payment_is_id(r->payment));
-	assert(!of_money || (payment_is_id(r->payment) && payment_is_currency(r->currency)));
-	assert(!of_money || (r->amount >= 0 && r->amount <= AMOUNT_MAX));
+	assert(!of_money || (payment_is_id(r->payment) && price_is_currency(r->currency)));
+	assert(!of_money || (r->amount >= 0 && r->amount <= PRICE_MAX));
 	assert(r->kind != REPORT_REFUNDED || (payment_is_id(r->refund) && r->amount > 0));
 }
 
