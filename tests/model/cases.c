@@ -31,14 +31,16 @@ static const struct family more[] = {
 	{ "one is added, requests are watched", 3, 1, 0, 2, 1, 0, 2, 3, 1, REQUESTS },
 	{ "four units, three segments, all at the hub", 3, 4, 0, 3, 0, 0, 4, 0, 3, OPENING },
 	{ "four units, three segments, one is added", 3, 4, 3, 3, 1, 0, 2, 2, 1, 0 },
-	{ "one is added, one is cancelled, watched", 2, 1, 1, 3, 1, 1, 2, 3, 1, REQUESTS },
+	{ "one is added, one is cancelled, watched", 2, 1, 1, 3, 1, 1, 2, 2, 1, REQUESTS },
 	{ "three segments, one is added, one is cancelled", 3, 1, 1, 3, 1, 1, 2, 2, 1, 0 },
 	{ "three segments, an order is cancelled", 3, 1, 1, 3, 0, 1, 2, 2, 1, OPENING },
 	{ "one is added, one is cancelled, the clock is set back", 2, 1, 1, 3, 1, 1, 2, 2, 1, CLOCK_BACK },
-	{ "orders are paid, one is cancelled, longer", 2, 1, 1, 3, 0, 1, 3, 3, 1, REQUESTS | PAYS },
-	{ "orders are paid, one is added, one is cancelled, longer", 2, 1, 1, 3, 1, 1, 3, 2, 1, PAYS },
-	{ "two units, orders are paid, the hub learns it", 2, 2, 2, 3, 0, 1, 3, 2, 1, REQUESTS | PAYS | LEARNS },
-	{ "orders are paid, one is cancelled, the clock is set back", 2, 1, 1, 2, 0, 1, 2, 2, 1, REQUESTS | PAYS | CLOCK_BACK },
+	{ "orders are paid, one is cancelled, longer", 2, 1, 1, 2, 0, 1, 3, 3, 1, REQUESTS | PAYS },
+	{ "three claim, orders are paid, one is cancelled", 1, 1, 1, 3, 0, 1, 3, 2, 1, REQUESTS | PAYS },
+	{ "two units, orders are paid, one is cancelled", 1, 2, 2, 3, 0, 1, 3, 2, 1, PAYS },
+	{ "orders are paid, one is added, one is cancelled, watched", 1, 1, 1, 2, 1, 1, 3, 3, 1, REQUESTS | PAYS },
+	{ "orders are paid, the clock is set back", 2, 1, 1, 2, 0, 1, 2, 1, 1, REQUESTS | PAYS | CLOCK_BACK },
+	{ "two segments, the hub learns that orders are paid", 2, 1, 1, 2, 0, 1, 2, 2, 1, REQUESTS | PAYS | LEARNS },
 };
 
 static const struct family small[] = {
