@@ -14,12 +14,18 @@ const struct route routes[] = {
 };
 const int route_count = sizeof routes / sizeof routes[0];
 
+/* strncmp would take a NUL in the path for the end of the pattern. */
+static bool begins(const char *p, struct str part)
+{
+	return strncmp(p, part.p, part.n) == 0 && !memchr(part.p, '\0', part.n);
+}
+
 static bool matches(const struct request *rq, const struct route *route)
 {
 	const char *p = route->pattern;
 	for (int i = 0; i < rq->parts; i++) {
 		struct str part = rq->part[i];
-		if (*p++ != '/' || (*p != '{' && strncmp(p, part.p, part.n) != 0))
+		if (*p++ != '/' || (*p != '{' && !begins(p, part)))
 			return false;
 		p = *p == '{' ? strchrnul(p, '/') : p + part.n;
 	}
