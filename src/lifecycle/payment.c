@@ -71,7 +71,7 @@ enum status payment_refund_due(struct service *svc, struct arena *a, struct refu
 {
 	struct db_rows rows;
 	if (db_query(svc->db, a,
-		     "SELECT " COLUMNS "WHERE refund_due >= ? AND (refund_due > ? OR payment_id > ?) "
+		     "SELECT " COLUMNS "WHERE refund_due > ? OR (refund_due = ? AND payment_id > ?) "
 		     "ORDER BY refund_due, payment_id LIMIT ?",
 		     &rows, DB_N(page->after_due), DB_N(page->after_due), DB_S(page->after_id), DB_N(page->limit)))
 		return db_status(svc->db, "payments");
