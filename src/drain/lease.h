@@ -1,6 +1,7 @@
 /*
- * A drainer's lease on a coupon. It saves work and protects nothing, because two drainers may work on one coupon. A
- * drainer that is stopped keeps its lease for two seconds, as it keeps its locks in MySQL (db_begin).
+ * A drainer's lease on a coupon, to drain its orders or to expire them. It saves work and protects nothing, because two
+ * drainers may work on one coupon. A drainer that is stopped keeps its lease for two seconds, as it keeps its locks in
+ * MySQL (db_begin).
  */
 #ifndef DRAIN_LEASE_H
 #define DRAIN_LEASE_H

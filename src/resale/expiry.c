@@ -1,8 +1,11 @@
 #include "resale/expiry.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/clock.h"
+#include "drain/lease.h"
 #include "host/fault.h"
 #include "host/log.h"
 #include "lifecycle/transition.h"
@@ -65,6 +68,21 @@ static int by_coupon(const void *left, const void *right)
 	return (a->coupon > b->coupon) - (a->coupon < b->coupon);
 }
 
+/* Leaves the orders of a coupon to the drainer that has its lease. */
+static enum status expire_leased(struct service *svc, struct arena *a, struct expiry *e)
+{
+	char token[32];
+	int64_t leased_ms = clock_mono_ms();
+	snprintf(token, sizeof token, "%d-expiry", (int)getpid());
+	if (!lease_take(svc, a, e->coupon, token))
+		return STATUS_OK;
+	enum status s = order_expire(svc, a, e);
+	FAULT(expiry_batch);
+	if (clock_mono_ms() - leased_ms < LEASE_MS)
+		lease_release(svc, e->coupon);
+	return s;
+}
+
 /* Expires the orders of the list, those of each coupon together. STEP_AWAY: MySQL does not answer. */
 static enum step expire_all(struct service *svc, struct arena *a, struct expiry_walk *w, struct due_list *l,
 			    int64_t now_ms)
@@ -75,8 +93,7 @@ static enum step expire_all(struct service *svc, struct arena *a, struct expiry_
 		struct expiry e = { .coupon = l->at[i].coupon, .now_ms = now_ms, .orders = orders };
 		for (; i < l->count && l->at[i].coupon == e.coupon; i++)
 			orders[e.count++] = l->at[i].order;
-		enum status s = order_expire(svc, a, &e);
-		FAULT(expiry_batch);
+		enum status s = expire_leased(svc, a, &e);
 		if (s == STATUS_UNAVAILABLE)
 			return STEP_AWAY;
 		w->failed |= s != STATUS_OK;
@@ -99,11 +116,9 @@ static enum step expire_next(struct service *svc, struct arena *a, struct expiry
 		log_warn_limited("expiry_failed", LOG_TEXT("error", db_error(svc->db)));
 		return STEP_AWAY;
 	}
-	if (!l.count)
-		return STEP_DONE;
 	FAULT(expiry_found);
 	int64_t before = w->expired;
-	struct due last = l.at[l.count - 1]; /* before they are sorted */
+	struct due last = l.count ? l.at[l.count - 1] : (struct due){ 0 }; /* before they are sorted */
 	if (expire_all(svc, a, w, &l, now_ms) == STEP_AWAY)
 		return STEP_AWAY;
 	if (l.count == EXPIRE_MAX) {

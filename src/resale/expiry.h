@@ -1,6 +1,7 @@
 /*
  * Expiry: orders that were not paid in time end, those that are due longest first. The sale clock decides; while Redis
- * does not answer, no order expires. Everything here may be repeated, and by several drainers at once. Blocks.
+ * does not answer, no order expires. Everything here may be repeated, and by several drainers at once; the lease of a
+ * coupon keeps them apart, so that one drains while another one expires. Blocks.
  */
 #ifndef RESALE_EXPIRY_H
 #define RESALE_EXPIRY_H
