@@ -15,13 +15,14 @@ import signal
 import sys
 
 import books
+import expiry
 import growth
 import overload
 import report
 from bench_cases import drain, engine, login_flood, long_list, oldest, rounds
 from bench_run import Bench
 
-COMMANDS = {"growth": growth.measure, "overload": overload.measure}
+COMMANDS = {"expiry": expiry.measure, "growth": growth.measure, "overload": overload.measure}
 
 
 def options():

@@ -47,7 +47,7 @@ def differences(audit, in_mysql):
         yield f"the audit does not balance: {audit['problems'][:3]}"
     if audit["sold"] > audit["amount"]:
         yield f"oversold: {audit['sold']} of {audit['amount']}"
-    if not audit["sold"] == audit["rows"] == in_mysql or audit["queued"] or audit["dead_letters"]:
+    if not audit["sold"] == audit["rows"] + audit["cancelled"] == in_mysql or audit["queued"] or audit["dead_letters"]:
         yield (f"Redis sold {audit['sold']}, MySQL has {in_mysql} (by the audit {audit['rows']}), "
                f"{audit['queued']} queued, {audit['dead_letters']} dead letters")
 
