@@ -12,6 +12,7 @@ import subprocess
 import threading
 import time
 
+from ended import PAY_GRACE, settled
 from harness import BUILD, main
 from judge import pairs
 from sale import siphash
@@ -72,6 +73,60 @@ def live(it):
 def add_units(it, sale):
     with contextlib.closing(it.new_client()) as client:
         client.ask("PATCH", sale.path + "/stock", sale.seller, {"add": 5}).expect(200)
+
+
+class Changing:
+    """Customers who claim, cancel, let their orders expire and claim again, and an operator who records payments."""
+
+    def __init__(self, it, sale, users):
+        self.it, self.sale, self.over, self.done = it, sale, threading.Event(), [0, 0, 0]
+        self.paid, self.threads = [], [threading.Thread(target=self._customer, args=(user, i)) for i, user in enumerate(users)]
+        self.threads.append(threading.Thread(target=self._operator))
+        for thread in self.threads:
+            thread.start()
+
+    def _customer(self, user, i):
+        with contextlib.closing(self.it.new_client()) as client:
+            while not self.over.wait(0.02):
+                answer = self.sale.claim(user, client)
+                self.done[0] += answer.status == 201
+                if answer.status == 201 and i % 3 == 0:
+                    self.done[1] += client.ask("DELETE", f"/api/orders/{answer.json['order']}", user).status == 200
+                elif answer.status == 201 and i % 3 == 1:
+                    self.paid.append(answer.json["order"])
+
+    def _operator(self):
+        while not self.over.wait(0.02):
+            if self.paid:
+                number = self.paid.pop()
+                self.done[2] += self.it.ctl("orders", "pay", number, "--id", number, "--amount", 0).returncode == 0
+
+    def end(self):
+        self.over.set()
+        for thread in self.threads:
+            thread.join()
+
+
+@case("audits in a row are clean while orders are paid, are cancelled and expire, and their units are sold again")
+def live_ends(it):
+    sale = it.sale(amount=40, segments=4, pay_within=1)
+    changing = Changing(it, sale, it.users(120))
+    try:
+        problems = []
+        for i in range(60):
+            done = it.ctl("audit", sale.title)
+            if done.returncode:
+                problems.append(f"{i}: exit {done.returncode}: {done.stdout[-2000:]}{done.stderr}")
+            if i > 10 and min(changing.done) > 5:
+                break
+        same(problems, [], "audits that were not clean")
+    finally:
+        changing.end()
+    comment(f"{changing.done[0]} orders, {changing.done[1]} cancelled, {changing.done[2]} paid meanwhile")
+    assert min(changing.done) > 5, changing.done
+    until(lambda: it.ctl("audit", sale.title).returncode == 0, 5, "the audit afterwards")
+    settled(it, sale)
+    sale.audit()
 
 
 @case("the JSON is an array of objects with the documented members")
@@ -714,4 +769,4 @@ def beyond(it):
 
 
 if __name__ == "__main__":
-    main(SECKILL_PASSWORD_COST=1)
+    main(SECKILL_PASSWORD_COST=1, **PAY_GRACE)
