@@ -16,9 +16,13 @@ static const struct option audit_options[] = {
 	{ "repair", FLAG, NULL, 0 }, { "yes", FLAG, NULL, 0 }, { "window", VALUE, NULL, 0 }, { 0 }
 };
 static const struct option dead_letter_options[] = { { "all", FLAG, NULL, 0 }, { "reason", VALUE, NULL, 0 }, { 0 } };
-static const struct option order_options[] = { { "status", VALUE, NULL, 0 }, { "id", VALUE, NULL, 0 },
-					       { "amount", VALUE, NULL, 0 }, { "currency", VALUE, NULL, 0 },
-					       { "reason", VALUE, NULL, 0 }, { 0 } };
+static const struct option order_options[] = { { "status", VALUE, NULL, 0 },
+					       { "id", VALUE, NULL, 0 },
+					       { "amount", VALUE, NULL, 0 },
+					       { "refund", VALUE, NULL, 0 },
+					       { "currency", VALUE, NULL, 0 },
+					       { "reason", VALUE, NULL, 0 },
+					       { 0 } };
 static const struct option recover_options[] = { { "all", FLAG, NULL, 0 }, { "resell-unknown", FLAG, NULL, 0 }, { 0 } };
 static const struct option token_options[] = { { "count", VALUE, NULL, 0 },
 					       { "prefix", VALUE, NULL, 0 },
@@ -43,6 +47,7 @@ static const struct command commands[] = {
 	  "dead letters: records that could not become orders", WITH_REDIS | WITH_DB, ctl_dead, dead_letter_options },
 	{ "orders",
 	  "list [SELLER/COUPON] [--status S,...] | show NO | pay NO --id ID --amount N --currency C | "
+	  "refund NO --id PAYMENT --refund ID --amount N --currency C | "
 	  "cancel NO --reason TEXT | refund-due",
 	  "orders, what happened to one, and what an operator can do about it; payments that are to be refunded",
 	  WITH_REDIS | WITH_DB, ctl_orders, order_options },

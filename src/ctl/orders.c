@@ -1,4 +1,5 @@
-/* The command orders: lists orders, shows one with all that happened to it, and pays and cancels for an operator. */
+/* The command orders: lists orders, shows one with all that happened to it, and pays, refunds and cancels for an
+ * operator. */
 #include <stdio.h>
 #include <unistd.h>
 
@@ -327,18 +328,23 @@ static int fail_action(struct ctl *c, enum status s)
 	return ctl_fail_status(c, refused ? EXIT_DOES_NOT_HOLD : EXIT_CANNOT_TELL, s);
 }
 
-/* pay */
+/* pay and refund */
 
 /* NULL, or what is wrong with the options. */
-static const char *read_payment(struct report *r)
+static const char *read_payment(enum report_kind kind, struct report *r)
 {
 	const char *id = ctl_option("id"), *amount = ctl_option("amount"), *currency = ctl_option("currency");
-	if (!id || !amount)
-		return "pay needs --id ID, --amount N and --currency C";
-	*r = (struct report){ .kind = REPORT_PAID, .actor = ACTOR_OPERATOR, .payment = str_of(id) };
-	r->currency = str_of(currency ? currency : "");
-	if (!payment_is_id(r->payment))
-		return "--id takes 1 to 128 letters, digits and _ . : -";
+	const char *refund = ctl_option("refund");
+	if (!id || !amount || (kind == REPORT_REFUNDED && !refund))
+		return kind == REPORT_PAID ? "pay needs --id ID, --amount N and --currency C"
+					   : "refund needs --id PAYMENT, --refund ID, --amount N and --currency C";
+	*r = (struct report){ .kind = kind,
+			      .actor = ACTOR_OPERATOR,
+			      .payment = str_of(id),
+			      .refund = str_of(refund ? refund : ""),
+			      .currency = str_of(currency ? currency : "") };
+	if (!payment_is_id(r->payment) || (refund && !payment_is_id(r->refund)))
+		return "an id has 1 to 128 letters, digits and _ . : -";
 	if (!parse_int(str_of(amount), 0, PRICE_MAX, &r->amount))
 		return "--amount takes a whole number, in the smallest unit of the currency";
 	if (currency ? !price_is_currency(r->currency) : r->amount != 0)
@@ -346,15 +352,14 @@ static const char *read_payment(struct report *r)
 	return NULL;
 }
 
-static int pay_order(struct ctl *c, int argc, char **argv)
+static int report_money(struct ctl *c, const char *order, enum report_kind kind)
 {
 	struct report r;
 	struct order o;
-	const char *problem = read_payment(&r);
+	const char *problem = read_payment(kind, &r);
 	if (problem)
 		return ctl_wrong(c, problem);
-	int code = find_order(c, argv[0], &o);
-	(void)argc;
+	int code = find_order(c, order, &o);
 	if (code)
 		return code;
 	r.order = order_id(&o);
@@ -364,7 +369,19 @@ static int pay_order(struct ctl *c, int argc, char **argv)
 		usleep(PAUSE_US);
 		s = order_report(c->service, c->arena, &r);
 	}
-	return s == STATUS_OK ? put_result(c, argv[0], order_status_text(r.status), r.outcome) : fail_action(c, s);
+	return s == STATUS_OK ? put_result(c, order, order_status_text(r.status), r.outcome) : fail_action(c, s);
+}
+
+static int pay_order(struct ctl *c, int argc, char **argv)
+{
+	(void)argc;
+	return report_money(c, argv[0], REPORT_PAID);
+}
+
+static int refund_payment(struct ctl *c, int argc, char **argv)
+{
+	(void)argc;
+	return report_money(c, argv[0], REPORT_REFUNDED);
 }
 
 /* cancel */
@@ -402,6 +419,7 @@ static const struct action {
 	{ "list", 0, 1, { "status" }, list_orders },
 	{ "show", 1, 1, { NULL }, show_order },
 	{ "pay", 1, 1, { "id", "amount", "currency" }, pay_order },
+	{ "refund", 1, 1, { "id", "refund", "amount", "currency" }, refund_payment },
 	{ "cancel", 1, 1, { "reason" }, cancel_order },
 	{ "refund-due", 0, 0, { NULL }, list_refunds_due },
 };
@@ -417,7 +435,7 @@ static bool takes(const struct action *a, const char *option)
 /* NULL, or what is wrong with the arguments of an action. */
 static const char *wrong_argument(struct ctl *c, const struct action *a, int argc)
 {
-	static const char *const options[] = { "status", "id", "amount", "currency", "reason" };
+	static const char *const options[] = { "status", "id", "refund", "amount", "currency", "reason" };
 	if (argc < a->least || argc > a->most)
 		return arena_printf(c->arena,
 				    a->least  ? "%s takes one order number"
@@ -438,5 +456,5 @@ int ctl_orders(struct ctl *c, int argc, char **argv)
 		const char *problem = wrong_argument(c, &actions[i], argc - 1);
 		return problem ? ctl_wrong(c, problem) : actions[i].run(c, argc - 1, argv + 1);
 	}
-	return ctl_wrong(c, "say list, show, pay, cancel or refund-due");
+	return ctl_wrong(c, "say list, show, pay, refund, cancel or refund-due");
 }

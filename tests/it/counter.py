@@ -81,10 +81,18 @@ def cancelled(it):
     due = [one for one in orders(it, "refund-due") if one["order"] == numbers[0]]
     same([(one["payment"], one["due"], one["currency"], one["amount"], one["refunded"]) for one in due], [(id, 500, "EUR", 500, 0)], "due")
     assert id in it.ctl("orders", "refund-due").stdout
+    money = ("--id", id, "--currency", "EUR")
+    said = orders(it, "refund", numbers[0], *money, "--refund", id + "-a", "--amount", 200, code=1)[0]
+    same(said, {"order": numbers[0], "status": "cancelled", "payment": "refund-due"}, "a part")
+    for _ in range(2):
+        said = orders(it, "refund", numbers[0], *money, "--refund", id + "-b", "--amount", 300)[0]
+    same(said["payment"], "refunded", "the rest")
+    same([one for one in orders(it, "refund-due") if one["order"] == numbers[0]], [], "refunds due in the end")
     same(unreleased(it, sale), 0, "owners that wait")
     until(lambda: sale.claim(users[0]).status == 201, 10, "the customer buys again")
     events = orders(it, "show", numbers[0])[0]["events"]
-    same((events[-1]["kind"], events[-1]["by"], events[-1]["reason"]), ("cancelled", "operator", "asked by phone"), "the event")
+    ends = [(e["kind"], e["by"], e["reason"]) for e in events]
+    assert ("cancelled", "operator", "asked by phone") in ends and [e[0] for e in ends].count("refunded") == 2, ends
     same(pay(it, numbers[0], it.name("late"), amount=400, code=1)["payment"], "refund-due", "a payment of another amount")
     settled(it, sale)
     sale.drained()
@@ -117,7 +125,7 @@ def refused(it):
              ("list", "--reason", "x"): "--reason is no option of list", ("cancel", number): "needs --reason",
              ("cancel", number, "--reason", ""): "needs --reason", ("cancel", number, "--reason", "x" * 256): "1 to 255 bytes",
              ("pay", number): "pay needs", ("pay", number, *money[:4]): "--currency takes", ("pay", number, *money, "--status", "x"): "no option",
-             ("pay", number, "--id", "a b", *money[2:]): "--id takes", ("pay", number, *money[:3], "1.50", *money[4:]): "--amount takes",
+             ("pay", number, "--id", "a b", *money[2:]): "an id has", ("pay", number, *money[:3], "1.50", *money[4:]): "--amount takes",
              ("pay", number, *money[:5], "euro"): "--currency takes"}
 
     def wrong_usage(words):
