@@ -65,5 +65,41 @@ def failed_over(it):
     sale.audit()
 
 
+def forgets(it, master_of):
+    """The replica that takes over knows nothing of the release of orders that are over, and nothing of the hub's new totals."""
+    sale, orders = sold(it)
+    master = master_of(sale)
+    mine = [i for i in range(sale.segments) if nodes.master_of_key(sale.key("s", i)) is master]
+    over = [order for order in orders if int(order.split("-")[1]) in mine or master is nodes.hub_master(sale)]
+
+    def end():
+        for order in over:
+            cancel(it, order)
+        settled(it, sale)
+        same([owner(it, sale, orders[order]) for order in over], [None] * len(over), "owners before")
+    nodes.fall_back(master, end)
+    page = f"{sale.path}?{it.name('after')}"
+    until(lambda: it.ask("GET", page).json.get("left") == len(over), 30, "the units are on sale")
+    until(lambda: not any(owner(it, sale, orders[order]) for order in over), 20, "orders that are over have no owners")
+    for order in over:
+        again = until(lambda: (a := sale.claim(orders[order])).status in (200, 201) and a, 20, "the customer buys again").json["order"]
+        assert again != order, order
+    until(lambda: sale.claim(it.customer()).code == "sold-out", 20, "sold out")
+    sale.drained()
+    nodes.revive(master)
+    settled(it, sale)
+    sale.audit()
+
+
+@on_cluster("a failover takes back what a segment knew of orders that are over: their owners are removed once more")
+def segment_forgets(it):
+    forgets(it, nodes.master_without_hub)
+
+
+@on_cluster("a failover takes back what the hub knew of orders that are over: it is told once more")
+def hub_forgets(it):
+    forgets(it, nodes.hub_master)
+
+
 if __name__ == "__main__":
     main(**PAY_GRACE)
