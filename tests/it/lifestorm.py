@@ -24,7 +24,7 @@ import time
 import faultpoints
 from harness import main
 from history import Load
-from lifebooks import Final, LifeBooks, Payment, audited, problems, sums
+from lifebooks import CANCELLED, ENDS, EXPIRED, OVER, PAID, Final, LifeBooks, Payment, audited, problems, sums
 from nemesis import FAULTS, Nemesis, counted, is_kill, processes
 from provider import Provider, insist, key_file, new_secret
 from storm import SEED
@@ -291,9 +291,10 @@ class Storm:
         money = sums(final)
         late = sum("late" in p.answers for p in self.books.payments.values())
         self.sell_the_rest()
+        paid, cancelled, expired = (len(final.with_status(status)) for status in (PAID, CANCELLED, EXPIRED))
         return (f"{self.sale.amount} units in {self.sale.segments} segments, {len(self.users)} customers: "
-                f"{len(self.books.claims)} claims, {len(final.orders)} orders, {len(final.with_status(2))} paid, {len(final.with_status(3))} cancelled, "
-                f"{len(final.with_status(4))} expired; {len(self.books.payments)} payments, {late} late; {money}")
+                f"{len(self.books.claims)} claims, {len(final.orders)} orders, {paid} paid, {cancelled} cancelled, {expired} "
+                f"expired; {len(self.books.payments)} payments, {late} late; {money}")
 
     def rests(self):
         """Until nothing is left that a clock or a drainer will end."""
@@ -310,7 +311,22 @@ class Storm:
         found = problems(self.books, final) + ([] if audit["balanced"] else [("audit", audit["problems"][:5])])
         assert not found, f"{len(found)} broken:\n" + "\n".join(map(str, found[:20]))
         self.reads_the_same(final)
+        self.claims_the_same(final)
         return final
+
+    def claims_the_same(self, final):
+        """Who has a paid order is told so again; whose orders have ended too often gets no other one."""
+        live = {user: order for order, (user, status, _) in final.orders.items() if status == PAID}
+        ends = collections.Counter(user for user, status, _ in final.orders.values() if status in OVER)
+        winners = [user for user in self.users if user.id in live]
+        limited = [user for user in self.users if ends[user.id] >= ENDS and user.id not in live]
+        for user in self.dice.sample(winners, min(10, len(winners))):
+            same(self.answer(user).expect(200).json["order"], live[user.id], f"the order of {user}")
+        for user in self.dice.sample(limited, min(5, len(limited))):
+            self.answer(user).expect(409, "limit-reached")
+
+    def answer(self, user):
+        return until(lambda: (a := self.sale.claim(user)).status < 500 and a, 20, "an answer")
 
     def reads_the_same(self, final):
         """What the seller is shown of the orders, and an operator of the refunds."""
@@ -323,7 +339,8 @@ class Storm:
         for order in self.dice.sample(sorted(final.orders), min(15, len(final.orders))):
             answer = self.it.ask("GET", f"/api/orders/{order}", self.sale.seller).expect(200).json
             same([e["kind"] for e in answer["events"]], final.kinds(order), f"events of {order}")
-            paid = {p["payment"]: (p["order"], p.get("pays", ""), p["amount"], p["currency"], p["refunded"]) for p in answer["payments"]}
+            paid = {p["payment"]: (p["order"], p.get("pays", ""), p["amount"], p["currency"], p["refunded"])
+                    for p in answer["payments"]}
             same(paid, {id: row[:5] for id, row in final.payments.items() if order in row[:2]}, f"payments of {order}")
         listed = [json.loads(line) for line in self.it.ctl("--json", "orders", "refund-due").stdout.splitlines()]
         same({one["payment"]: one["due"] for one in listed if one["payment"] in final.payments},
@@ -331,17 +348,17 @@ class Storm:
 
     def sell_the_rest(self):
         """All units that no live order has are there for those who ask now; they pay, and nothing is left."""
-        provider, sale = Provider(self.it, SECRET), self.sale
-        free = sale.amount - len(Final(self.it, sale).with_status(2))
+        provider, sale, (price, currency) = Provider(self.it, SECRET), self.sale, (self.terms["price"], self.terms["currency"])
+        free = sale.amount - len(Final(self.it, sale).with_status(PAID))
         fresh = self.it.users(free + 1)
         for user in fresh[:free]:
-            order = until(lambda: (a := sale.claim(user)).status < 500 and a, 20, "an answer").expect(201).json["order"]
-            answer = insist(lambda client: provider.pay(order, f"rest_{order}", self.terms["price"], self.terms["currency"]), None, 10)
+            order = self.answer(user).expect(201).json["order"]
+            answer = insist(lambda client: provider.pay(order, f"rest_{order}", price, currency), None, 10)
             same(answer.json["payment"], "paid", f"the payment of {order}")
         until(lambda: sale.claim(fresh[free]).code == "sold-out", 5, "sold out for good")
         self.rests()
         final = Final(self.it, sale)
-        same(len(final.with_status(2)), sale.amount, "paid orders in the end")
+        same(len(final.with_status(PAID)), sale.amount, "paid orders in the end")
         audited(self.it, sale)
 
 
