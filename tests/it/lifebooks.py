@@ -29,8 +29,15 @@ class Cancel(NamedTuple):
     code: str | None
 
 
+class Said(NamedTuple):
+    """What was answered to a report of a payment or its refund."""
+    word: str
+    start: float
+    end: float
+
+
 class Payment:
-    """What the provider has reported of a payment, and the answers of the service, in their order."""
+    """What the provider has reported of a payment, and the answers of the service."""
 
     def __init__(self, order, amount, currency, right):
         self.order, self.amount, self.currency, self.right = order, amount, currency, right
@@ -38,6 +45,14 @@ class Payment:
 
     def __repr__(self):
         return f"{self.amount} {self.currency} for {self.order}, answered {self.answers}"
+
+    def was(self, word):
+        return any(said.word == word for said in self.answers)
+
+    def paid_after_refund_due(self):
+        """Reports go side by side, so what counts is that one began when the other was answered."""
+        due = min((said.end for said in self.answers if said.word == "refund-due"), default=float("inf"))
+        return any(said.word == "paid" and said.start > due for said in self.answers)
 
 
 class LifeBooks:
@@ -69,10 +84,10 @@ class LifeBooks:
         self.cancels.append(cancel)
         return cancel
 
-    def note_payment(self, id, answer):
-        """An answer to a report of a payment or its refund."""
+    def note_payment(self, id, answer, start):
+        """An answer to a report of a payment or its refund, which began at start."""
         if answer is not None and answer.status == 200:
-            self.payments[id].answers.append(answer.json["payment"])
+            self.payments[id].answers.append(Said(answer.json["payment"], start, time.monotonic()))
         else:
             self.odd.append(f"payment {id} was answered {answer}")
 
@@ -216,9 +231,9 @@ def problems_of_payment(books, final, sent, row):
         yield "it pays the order of another customer"
     if pays not in ("", order) and "paid-late" not in final.kinds(order):
         yield "it pays another order, and was not late"
-    if "refund-due" in sent.answers and (pays or "paid" in sent.answers[sent.answers.index("refund-due"):]):
+    if sent.was("refund-due") and (pays or sent.paid_after_refund_due()):
         yield "it was to be refunded, and pays"
-    if "paid" in sent.answers and not {"paid", "paid-late"} & set(final.kinds(order)):
+    if sent.was("paid") and not {"paid", "paid-late"} & set(final.kinds(order)):
         yield "it was answered paid, and the order never was"
 
 

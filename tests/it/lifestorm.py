@@ -53,19 +53,19 @@ class Reports:
     def pay(self, order, amount, currency, right):
         payment = f"pay_{order}_{next(self.number)}"
         self.books.payments[payment] = Payment(order, amount, currency, right)
-        self._say(order, "payment.succeeded", lambda answer: self.books.note_payment(payment, answer),
+        self._say(order, "payment.succeeded", lambda *answer: self.books.note_payment(payment, *answer),
                   payment=payment, amount=amount, currency=currency)
         return payment
 
     def fail(self, order, amount, currency):
-        self._say(order, "payment.failed", lambda answer: same(answer.status, 200, "a failure is noted"),
+        self._say(order, "payment.failed", lambda answer, _: same(answer.status, 200, "a failure is noted"),
                   payment=f"fail_{order}_{next(self.number)}", amount=amount, currency=currency)
 
     def refund(self, order, payment, amount, currency):
         id = f"ref_{payment}_{next(self.number)}"
 
-        def note(answer):
-            self.books.note_payment(payment, answer)
+        def note(*answer):
+            self.books.note_payment(payment, *answer)
             self.books.refunds[id] = (payment, amount)
         self._say(order, "refund.succeeded", note, payment=payment, refund=id, amount=amount, currency=currency)
 
@@ -82,7 +82,8 @@ class Reports:
                     client.patience(0.01)
                     insist(tell, client, 0)
                 client.patience(20)
-                note(insist(tell, client, 60))
+                start = time.monotonic()
+                note(insist(tell, client, 60), start)
             except Exception as problem:
                 self.failures.append(problem)
             self.queue.task_done()
@@ -289,7 +290,7 @@ class Storm:
         self.rests()
         final = self.judge()
         money = sums(final)
-        late = sum("late" in p.answers for p in self.books.payments.values())
+        late = sum(p.was("late") for p in self.books.payments.values())
         self.sell_the_rest()
         paid, cancelled, expired = (len(final.with_status(status)) for status in (PAID, CANCELLED, EXPIRED))
         return (f"{self.sale.amount} units in {self.sale.segments} segments, {len(self.users)} customers: "

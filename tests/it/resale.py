@@ -65,7 +65,8 @@ class Market:
         if not leaves:
             payment = f"pay_{order}"
             self.books.payments[payment] = Payment(order, TERMS["price"], TERMS["currency"], True)
-            self.books.note_payment(payment, pay(self.provider, order, client))
+            start = time.monotonic()
+            self.books.note_payment(payment, pay(self.provider, order, client), start)
 
 
 @case("1,000 units, 30 % of the orders expire: 1,000 are sold and paid, and nobody is told \"sold out\" before")
