@@ -237,14 +237,23 @@ def problems_of_payment(books, final, sent, row):
         yield "it was answered paid, and the order never was"
 
 
+def order_began(books):
+    """The earliest moment at which each order that was told can have been made: a claim may have made it whose answer was lost."""
+    named, unknown = collections.defaultdict(list), collections.defaultdict(list)
+    for e in books.claims:
+        if e.order:
+            named[e.order].append(e)
+        elif e.unknown:
+            unknown[e.user].append(e.start)
+    return {order: min(unknown[events[0].user] + [e.start for e in events]) for order, events in named.items()}
+
+
 def refused_truly(books, final):
     """
     All units are claimed before anybody is refused, and all are paid before that is final. A unit that came back since may
     still be on its way, so this is what must hold at least.
     """
-    began = collections.defaultdict(lambda: float("inf"))
-    for order, users in books.orders().items():
-        began[order] = min(e.start for e in books.claims if e.order == order)
+    began = order_began(books)
     untold = len(final.orders.keys() - books.orders().keys())
     paid = {p.order: p.began for p in sorted(books.payments.values(), key=lambda p: -p.began) if p.right}
     for e in books.claims:
