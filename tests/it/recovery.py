@@ -128,6 +128,28 @@ def old_copy_of_ended(it):
     books.sale.audit()
 
 
+@case("Redis restarts with all its data after orders were over: none of them is released once more")
+def whole_after_ended(it):
+    books = Ledger(it, amount=20, segments=2)
+    books.sell(10)
+    books.sale.drained()
+    for user in books.users[:6]:
+        cancel(it, books.told.pop(user.id))
+    settled(it, books.sale)
+    it.sql("CREATE TABLE entered (seq BIGINT); CREATE TRIGGER enters AFTER INSERT ON returned_orders FOR EACH ROW "
+           "INSERT INTO entered VALUES (NEW.seq)")
+    try:
+        before = [it.redis("HGET", books.sale.key("s", i), "base") for i in range(2)]
+        restart(it)
+        until(lambda: all(it.redis("HGET", books.sale.key("s", i), "base") != before[i] for i in range(2)), 10, "an inspection")
+        books.keeps()
+        same(it.sql.number("SELECT COUNT(*) FROM entered"), 0, "orders that are to be released")
+    finally:
+        it.sql("DROP TRIGGER enters; DROP TABLE entered")
+    sells_out(books)
+    books.sale.audit()
+
+
 @case("Redis is empty after orders were over: recovered with the same units, and who cannot claim again still cannot")
 def empty_after_ended(it):
     books = Ledger(it, amount=40, segments=2)
