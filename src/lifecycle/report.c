@@ -64,11 +64,6 @@ static bool is_payable(enum order_status s)
 	return s == ORDER_PENDING || s == ORDER_CONFIRMED;
 }
 
-static bool is_over(enum order_status s)
-{
-	return s == ORDER_CANCELLED || s == ORDER_EXPIRED;
-}
-
 /* NULL, or why this payment is not one of the price. */
 static const char *wrong_amount(const struct reporting *g)
 {
@@ -91,6 +86,7 @@ static const char *refusal(const struct reporting *g)
 			    g->report->payment.p, s == ORDER_LOST ? "lost" : order_status_text(s));
 }
 
+/* A payment is late when it comes after its order has expired; who has cancelled wants no other unit. */
 static struct payment new_payment(const struct reporting *g, const char *refused)
 {
 	const struct report *r = g->report;
@@ -100,7 +96,7 @@ static struct payment new_payment(const struct reporting *g, const char *refused
 	if (!refused)
 		p.pays = r->order;
 	else
-		p.late = is_over(g->row.status) && g->terms.late_payment && !wrong_amount(g);
+		p.late = g->row.status == ORDER_EXPIRED && g->terms.late_payment && !wrong_amount(g);
 	return p;
 }
 

@@ -277,23 +277,25 @@ def other_sales(it):
     same((status(it, order), totals(it, calm), contradictions(it, calm)), ("paid", (1, 0, 0, 0), []), "after")
 
 
-@case("a payment of an order that is over: late when the sale allows it and the amount is right, else to be refunded")
+@case("a payment of an order that is over: late if it has expired, the sale allows it and the amount is right; else to be refunded")
 def late_payments(it):
     p = provider(it)
     allowing, refusing = sale_with_price(it, amount=20), sale_with_price(it, late=False)
     ended, other, no = win(allowing, it.customer()), win(allowing, it.customer()), it.customer()
-    refused = win(refusing, no)
+    refused, regretted = win(refusing, it.customer()), win(allowing, no)
     with Paused(it):  # so that no drainer looks for a unit
         same(expire(it, allowing, NOW, ended, other), ("ok", 2, 0), "expiry")
-        cancel(it, refused, no).expect(200)
+        same(expire(it, refusing, NOW, refused), ("ok", 1, 0), "expiry")
+        cancel(it, regretted, no).expect(200)
         said(p.pay(ended, "pay_l1"), ended, "expired", "late")
         said(p.pay(ended, "pay_l1"), ended, "expired", "late")
         said(p.pay(other, "pay_l2", PRICE - 1), other, "expired", "refund-due")
-        said(p.pay(refused, "pay_l3"), refused, "cancelled", "refund-due")
+        said(p.pay(refused, "pay_l3"), refused, "expired", "refund-due")
+        said(p.pay(regretted, "pay_l4"), regretted, "cancelled", "refund-due")
         same([payment(it, id) for id in ("pay_l1", "pay_l2", "pay_l3")],
              [(PRICE, CURRENCY, 0, "", 1, 0), (PRICE - 1, CURRENCY, 0, "", 0, PRICE - 1), (PRICE, CURRENCY, 0, "", 0, PRICE)], "payments")
-        same((kinds(it, ended), kinds(it, other), kinds(it, refused)), ([EXPIRED], [EXPIRED, REFUSED], [CANCELLED, REFUSED]), "events")
-        same(events(it, refused)[-1], (REFUSED, PROVIDER, "payment pay_l3 came when the order was cancelled"), "event")
+        same((kinds(it, ended), kinds(it, other), kinds(it, refused)), ([EXPIRED], [EXPIRED, REFUSED], [EXPIRED, REFUSED]), "events")
+        same(events(it, regretted)[-1], (REFUSED, PROVIDER, "payment pay_l4 came when the order was cancelled"), "event")
         said(p.refund(ended, "pay_l1", "re_l1", PRICE), ended, "expired", "refunded")
         same(payment(it, "pay_l1"), (PRICE, CURRENCY, PRICE, "", 0, 0), "a late payment that was refunded takes no unit")
     same(contradictions(it, allowing) + contradictions(it, refusing), [], "contradictions")

@@ -116,9 +116,15 @@ static int select_letters(struct arena *a, const struct db_value *v, int count, 
 	return 0;
 }
 
+static void select_letter(struct arena *a, const struct letter_row *l, struct db_rows *rows)
+{
+	put_row(rows, a, 3, (int64_t[]){ COUPON, l->number, 0 });
+	((struct db_value *)rows->values)[2] = DB_S(str_of(l->reason));
+}
+
 static int insert_orders(const struct db_value *v, int count)
 {
-	for (int i = 0; i < count; i += 6) {
+	for (int i = 0; i < count; i += 7) {
 		if (v[i + 3].number == refused_user)
 			return fail_with(DB_DATA);
 		for (int k = 0; k < mysql.order_count; k++)
@@ -163,7 +169,7 @@ static int write_row(const char *sql, const struct db_value *v, int count, int64
 		mysql.letters[v[3].number - 1].state = v[0].number;
 	else if (starts(sql, "UPDATE coupons SET sold") && (*affected = mysql.sold + v[0].number <= mysql.amount))
 		mysql.sold += v[0].number;
-	else if (!starts(sql, "UPDATE coupons SET sold"))
+	else if (!starts(sql, "UPDATE coupons SET sold") && !starts(sql, "UPDATE coupons SET final"))
 		fail_msg("not known here: %s", sql);
 	return 0;
 }
@@ -190,10 +196,12 @@ int db_run(struct db *db, const struct db_statement *st)
 		return select_orders(a, v, count, rows);
 	if (starts(sql, "SELECT seq, id, state"))
 		return select_letters(a, v, count, rows);
-	if (starts(sql, "SELECT 1 FROM coupons") && mysql.has_coupon)
-		put_row(rows, a, 1, (int64_t[]){ 1 });
-	if (starts(sql, "SELECT id, generation") && mysql.has_coupon)
-		put_row(rows, a, 6, (int64_t[]){ COUPON, 1, mysql.amount, 0, SEGMENTS, 0 });
+	if (starts(sql, "SELECT coupon_id, seq, reason FROM dead_letters"))
+		select_letter(a, &mysql.letters[v[0].number - 1], rows);
+	if (starts(sql, "SELECT pay_within_s FROM coupons") && mysql.has_coupon)
+		put_row(rows, a, 1, (int64_t[]){ 0 });
+	if (starts(sql, "SELECT c.id, c.generation") && mysql.has_coupon)
+		put_row(rows, a, 10, (int64_t[]){ COUPON, 1, mysql.amount, 0, 0, 0, 0, mysql.sold, 0, SEGMENTS });
 	if (starts(sql, "SELECT base, count FROM number_ranges") && mysql.range)
 		put_row(rows, a, 2, (int64_t[]){ 0, mysql.range });
 	if (starts(sql, "SELECT COUNT(*) FROM orders"))
@@ -325,7 +333,7 @@ static void serve(void)
 	else if (starts(sent, "enter"))
 		fake_redis_answer(customers_away ? "!refused" : "[]");
 	else if (starts(sent, "HMGET sk:{7:h}:hub amount"))
-		fake_redis_answer(":4 :0");
+		fake_redis_answer(":4 :0 :0 :0 :0");
 	else
 		fake_redis_answer("nil");
 }

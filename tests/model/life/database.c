@@ -134,7 +134,7 @@ void pay(struct state *s, const struct sale *sale, int p, int n, bool right)
 		return;
 	if (o->status == PENDING || mutant == PAY_ANY)
 		become_paid(s, sale, n, by);
-	else if (is_over(o))
+	else if (o->status == EXPIRED)
 		by->late = sale->late && !by->refunded;
 }
 
