@@ -139,7 +139,7 @@ def decisions(it):
            (["drop", "--reason", "x"], "FOR UPDATE", "half")], decided)
 
 
-READS = ["SELECT GET_LOCK", r"WHERE c.id = \?", "ORDER BY segment FOR UPDATE", "SELECT amount, sold, cancelled",
+READS = ["SELECT GET_LOCK", r"WHERE c.id = \?", "ORDER BY segment FOR UPDATE", "SELECT amount, sold, withdrawn",
          "SELECT o.seq, o.user_id, o.claimed_at_ms", "SELECT id, seq, record, state, reason FROM dead_letters",
          "FROM number_ranges", "SELECT hub_term",
          r"SELECT segment, COUNT\(\*\) FROM orders"]
@@ -178,7 +178,7 @@ def recovery(it):
 
 
 SHORTER = {"new": "timeout = 3  ", "instead_of": "timeout = 600"}
-HELD = [(r"UPDATE coupons SET generation = \?", 69), ("SELECT amount, sold, cancelled", 69), ("SELECT RELEASE_LOCK", 0)]
+HELD = [(r"UPDATE coupons SET generation = \?", 69), ("SELECT amount, sold, withdrawn", 69), ("SELECT RELEASE_LOCK", 0)]
 
 
 @case("the host of a recovery is lost, before, in and behind its transaction: MySQL frees its locks, and another host recovers")

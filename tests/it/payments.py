@@ -510,11 +510,11 @@ def expiry(it):
     sale, p, users = sale_with_price(it, amount=1000, segments=10), provider(it), it.users(520)
     sale.rush(users)
     sale.drained()
-    it.sql(f"UPDATE orders SET status = 1, pay_by_ms = 1000000 + seq WHERE coupon_id = {sale.id}; DELETE FROM unpaid_orders WHERE "
-           f"coupon_id = {sale.id}; INSERT INTO unpaid_orders (coupon_id, pay_by_ms, segment, seq) SELECT coupon_id, pay_by_ms, "
-           f"segment, seq FROM orders WHERE coupon_id = {sale.id}")
     orders = sorted(sale.rows(), key=lambda no: (int(no.split("-")[2]), no))
-    with Paused(it):
+    with Paused(it):  # because the drainers would expire them
+        it.sql(f"UPDATE orders SET status = 1, pay_by_ms = 1000000 + seq WHERE coupon_id = {sale.id}; DELETE FROM unpaid_orders WHERE "
+               f"coupon_id = {sale.id}; INSERT INTO unpaid_orders (coupon_id, pay_by_ms, segment, seq) SELECT coupon_id, pay_by_ms, "
+               f"segment, seq FROM orders WHERE coupon_id = {sale.id}")
         first, paid, cancelled, missing = orders[:4]
         pay_by = number(it, f"SELECT pay_by_ms FROM orders WHERE {where(first)}")
         same(expire(it, sale, pay_by + 4999, first), ("ok", 0, 0), "within pay_grace_s")
