@@ -99,18 +99,24 @@ static enum job_result remove_abandoned(struct housekeeping *h, struct arena *a)
 	return h->abandoned_from ? JOB_CONTINUE : JOB_DONE;
 }
 
+static bool is_full(const struct conf *conf, int moved)
+{
+	return moved > 0 && moved >= conf->drain_batch / 2;
+}
+
 static enum job_result end_orders(struct housekeeping *h, struct arena *a)
 {
 	static const enum job_result results[] = {
 		[STEP_DONE] = JOB_DONE, [STEP_MORE] = JOB_RUSH, [STEP_AWAY] = JOB_AWAY
 	};
-	return results[work_step(h->work, a)];
+	bool orders_wait = is_full(h->svc->conf, h->moved) || drain_was_cut_short(h->drain);
+	return results[work_step(h->work, a, orders_wait)];
 }
 
 static enum job_result drain_some(struct housekeeping *h, struct arena *a)
 {
 	h->moved = drain_pass(h->drain, a, &h->swept, h->all_there);
-	return sweep_rushes(h->sweep) ? JOB_RUSH : JOB_DONE;
+	return sweep_rushes(h->sweep) || drain_was_cut_short(h->drain) ? JOB_RUSH : JOB_DONE;
 }
 
 static enum job_result sync_revocations(struct housekeeping *h, struct arena *a)
@@ -195,7 +201,7 @@ static bool check_rights(struct service *svc)
 static int next_rest_ms(const struct conf *conf, int moved, int last_ms)
 {
 	int least = conf->drain_idle_ms;
-	if (moved > 0 && moved >= conf->drain_batch / 2)
+	if (is_full(conf, moved))
 		return 0;
 	if (moved > 0)
 		return least;

@@ -16,16 +16,20 @@
 #include "host/fault.h"
 #include "sale/worklist.h"
 
+enum { PASS_MS = 100 }; /* a pass ends after the batch in which it has taken so long */
+
 struct drain {
 	struct service *svc;
 	struct untrimmed *untrimmed;
 	char token[64];  /* in this process's leases */
-	unsigned passes; /* each starts one place farther in its coupons, and in their segments */
+	unsigned passes; /* each starts at another segment of its coupons */
+	unsigned start;  /* with which of its coupons the next pass begins */
 	struct arena last_arena;
 	struct backlogs last; /* the coupons of the last pass */
 	bool lost_dirty;      /* the last pass could not read sk:dirty */
 	bool all_there;       /* this pass: all servers answered */
 	bool refused;         /* this pass: a batch was not moved */
+	bool cut_short;       /* the last pass left coupons to the next one */
 };
 
 struct drain *drain_new(struct service *svc)
@@ -49,6 +53,11 @@ void drain_free(struct drain *d)
 bool drain_lost_dirty(const struct drain *d)
 {
 	return d->lost_dirty;
+}
+
+bool drain_was_cut_short(const struct drain *d)
+{
+	return d->cut_short;
 }
 
 /* Which coupons */
@@ -197,18 +206,26 @@ static void count_waiting(struct drain *d, const struct backlogs *b)
 		stats_set(d->svc->stats, COUNT_drain_oldest_ms, 0);
 }
 
+/*
+ * Ends after PASS_MS, and the next pass begins where this one has ended, because drainers have other work, for which
+ * customers wait.
+ */
 static int drain_all(struct drain *d, const struct backlogs *b)
 {
 	int moved = 0;
+	int64_t began_ms = clock_mono_ms();
 	count_waiting(d, b);
-	for (int i = 0; i < b->count; i++) {
-		const struct backlog *one = &b->at[(d->passes + (unsigned)i) % (unsigned)b->count];
+	d->cut_short = false;
+	for (int i = 0; i < b->count && !d->cut_short; i++) {
+		const struct backlog *one = &b->at[d->start++ % (unsigned)b->count];
 		int n = one->queued ? drain_coupon(d, one) : 0;
 		moved += n > 0 ? n : 0;
 		d->refused |= n < 0;
 		if (n < 0 && is_store_away(d))
 			break;
+		d->cut_short = i < b->count - 1 && clock_mono_ms() - began_ms > PASS_MS;
 	}
+	d->start += !d->cut_short;
 	d->passes++;
 	return moved;
 }

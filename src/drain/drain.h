@@ -14,9 +14,9 @@ struct drain *drain_new(struct service *svc);
 void drain_free(struct drain *d);
 
 /*
- * One pass over the coupons in sk:dirty: at most one batch of each. While sk:dirty cannot be read, the pass takes the
- * coupons of the last pass and those of `swept`. all_there: the jobs before this one found every server reachable;
- * otherwise no coupon is removed from sk:dirty.
+ * One pass over the coupons in sk:dirty: at most one batch of each, for about a tenth of a second. While sk:dirty
+ * cannot be read, the pass takes the coupons of the last pass and those of `swept`. all_there: the jobs before this one
+ * found every server reachable; otherwise no coupon is removed from sk:dirty.
  *
  * Returns the number of orders committed; 0 when there are none to move, or another drainer has the lease; -1 when no
  * order was moved because MySQL or Redis does not answer or refuses: the caller waits before the next pass. A single
@@ -26,5 +26,8 @@ int drain_pass(struct drain *d, struct arena *a, const struct backlogs *swept, b
 
 /* True: the last pass could not read sk:dirty. */
 bool drain_lost_dirty(const struct drain *d);
+
+/* True: the last pass left coupons to the next one, because there were many. */
+bool drain_was_cut_short(const struct drain *d);
 
 #endif

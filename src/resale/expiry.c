@@ -1,8 +1,6 @@
 #include "resale/expiry.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "drain/lease.h"
@@ -71,10 +69,8 @@ static int by_coupon(const void *left, const void *right)
 /* Leaves the orders of a coupon to the drainer that has its lease. */
 static enum status expire_leased(struct service *svc, struct arena *a, struct expiry *e)
 {
-	char token[32];
 	int64_t leased_ms = clock_mono_ms();
-	snprintf(token, sizeof token, "%d-expiry", (int)getpid());
-	if (!lease_take(svc, a, e->coupon, token))
+	if (!lease_take(svc, a, e->coupon, "expiry"))
 		return STATUS_OK;
 	enum status s = order_expire(svc, a, e);
 	FAULT(expiry_batch);

@@ -1,6 +1,7 @@
 #include "resale/release.h"
 
 #include "base/clock.h"
+#include "drain/lease.h"
 #include "host/fault.h"
 #include "host/log.h"
 #include "lifecycle/ending.h"
@@ -127,8 +128,6 @@ static int delete_released(struct service *svc, struct arena *a, const struct re
 /* 0; -1: MySQL has failed, and the rows are left. */
 static int release(struct service *svc, struct arena *a, const struct returned_list *l)
 {
-	if (!l->count)
-		return 0;
 	FAULT(release_read);
 	remove_owners(svc, a, l);
 	return delete_released(svc, a, l);
@@ -166,15 +165,30 @@ static bool any_refused(const struct returned_list *l)
 	return false;
 }
 
+/* The lease of the first coupon keeps drainers from releasing the same orders. 1: released; 0: another has it; -1. */
+static int release_leased(struct service *svc, struct arena *a, const struct returned_list *l)
+{
+	int64_t leased_ms = clock_mono_ms();
+	if (!l->count)
+		return 1;
+	if (!lease_take(svc, a, l->at[0].order.coupon, "release"))
+		return 0;
+	int failed = release(svc, a, l);
+	if (clock_mono_ms() - leased_ms < LEASE_MS)
+		lease_release(svc, l->at[0].order.coupon);
+	return failed ? -1 : 1;
+}
+
 enum step release_step(struct service *svc, struct arena *a, struct release_walk *w)
 {
 	struct returned_list l;
 	if (clock_mono_ms() < w->due_ms)
 		return STEP_DONE;
-	if (read_next(svc, a, &w->after, &l) || release(svc, a, &l)) {
+	int released = read_next(svc, a, &w->after, &l) ? -1 : release_leased(svc, a, &l);
+	if (released < 0)
 		log_warn_limited("release_failed", LOG_TEXT("error", db_error(svc->db)));
-		return STEP_AWAY;
-	}
+	if (released < 1)
+		return released < 0 ? STEP_AWAY : STEP_DONE;
 	w->refused |= any_refused(&l);
 	if (l.count == ORDERS_MAX) {
 		w->after = place_behind(&l.at[l.count - 1]);
@@ -190,6 +204,6 @@ void release_order(struct service *svc, struct arena *a, const struct order_numb
 	struct returned_list l;
 	if (db_query(svc->db, a, RETURNED "r.coupon_id = ? AND r.segment = ? AND r.seq = ?", &rows, DB_N(order->coupon),
 		     DB_N(order->segment), DB_N(order->sequence)) ||
-	    read_rows(svc, a, &rows, &l) || release(svc, a, &l))
+	    read_rows(svc, a, &rows, &l) || (l.count && release(svc, a, &l)))
 		log_warn_limited("release_failed", LOG_TEXT("error", db_error(svc->db)));
 }

@@ -91,18 +91,19 @@ static enum step pay_late(struct work *w, struct arena *a)
 
 /* A unit is sold sooner when its hub is told before its owner is released. */
 static enum step (*const jobs[])(struct work *w, struct arena *a) = { expire, tell, release, pay_late };
+enum { JOBS = sizeof jobs / sizeof jobs[0] };
 
-static enum step run(struct work *w, struct arena *a, enum step (*job)(struct work *w, struct arena *a))
+static enum step run(struct work *w, struct arena *a, int job, int most_ms)
 {
 	enum step s;
 	int64_t began_ms = clock_mono_ms();
 	do {
-		s = job(w, a);
-	} while (s == STEP_MORE && clock_mono_ms() - began_ms < JOB_MS);
+		s = jobs[job](w, a);
+	} while (s == STEP_MORE && clock_mono_ms() - began_ms < most_ms);
 	return s;
 }
 
-enum step work_step(struct work *w, struct arena *a)
+enum step work_step(struct work *w, struct arena *a, bool others_wait)
 {
 	enum step s = STEP_DONE;
 	tell_open(w->tell, a);
@@ -110,8 +111,8 @@ enum step work_step(struct work *w, struct arena *a)
 		log_warn_limited("lifecycle_failed", LOG_TEXT("error", db_error(w->svc->db)));
 		return STEP_AWAY;
 	}
-	for (size_t i = 0; i < sizeof jobs / sizeof jobs[0]; i++) {
-		enum step one = run(w, a, jobs[i]);
+	for (int i = 0; i < JOBS; i++) {
+		enum step one = run(w, a, i, others_wait ? 0 : JOB_MS);
 		s = one > s ? one : s;
 	}
 	return s;

@@ -15,8 +15,11 @@ struct work;
 struct work *work_new(struct service *svc);
 void work_free(struct work *w);
 
-/* Does what is due, for about a fifth of a second at most. Without work this is one query. */
-enum step work_step(struct work *w, struct arena *a);
+/*
+ * Does what is due, for about a fifth of a second at most; only one batch of each kind when others wait, because the
+ * drainer has many orders to drain. Without work this is one query.
+ */
+enum step work_step(struct work *w, struct arena *a, bool others_wait);
 
 /* How long the drainer may rest before the next step, if it has nothing else to do; at most `most`. */
 int work_rest_ms(const struct work *w, int most);

@@ -187,6 +187,28 @@ def mysql_away(it):
     sale.audit()
 
 
+@case("many sales have orders to drain: a unit that comes back meanwhile is won within a second")
+def beside_drains(it):
+    sale, orders = sold(it, amount=4, segments=2, pay_within=3600)
+    seller, users, other = it.seller(), it.users(6), it.customer()
+    sales = [it.sale(seller, amount=10, segments=1) for _ in range(150)]
+    with Paused(it):
+        for user in users:
+            for one in sales:
+                one.win(user)
+        chasing = Chasing(it, sale, [other])
+    ids = ", ".join(str(one.id) for one in sales)
+    until(lambda: it.sql(f"SELECT 1 FROM orders WHERE coupon_id IN ({ids}) LIMIT 1"), 10, "the drain has begun", every=0.001)
+    cancel(it, next(iter(orders)))
+    chasing.began = time.monotonic()
+    chasing.wait(1)
+    queued = sum(one.queued() for one in sales)
+    comment(f"{chasing.seconds[0]:.2f} s; then {queued} of 900 orders still waited")
+    assert chasing.seconds[0] < allowed(1), chasing.seconds
+    for one in sales:
+        one.drained()
+
+
 @case("a drainer that stands still holds up another one for a few seconds at most")
 def stopped(it):
     sale, orders = sold(it)
@@ -213,6 +235,7 @@ def killed(it):
         kill(it.workers("drain")[:1])
     chasing.wait(180, 40)
     it.full("drain")
+    sale.drained()
     until(lambda: set(statuses(it, sale)) == {4}, 20, "the last orders expire")
     settled(it, sale)
     same(sale.read()["left"], 60, "units left")
