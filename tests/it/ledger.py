@@ -9,8 +9,8 @@ from tap import comment, same, until
 class Ledger:
     """A sale, its customers, and the orders that they were told."""
 
-    def __init__(self, it, amount=60, segments=4, customers=100):
-        self.it, self.sale = it, it.sale(amount=amount, segments=segments)
+    def __init__(self, it, amount=60, segments=4, customers=100, **more):
+        self.it, self.sale = it, it.sale(amount=amount, segments=segments, **more)
         self.users, self.told = it.users(customers), {}
 
     def sell(self, count, homes=None):

@@ -181,6 +181,46 @@ def empty_after_ended(it):
     sale.audit()
 
 
+def totals(it, sale):
+    fields = ("cancelled", "final", "final_cancelled")
+    hub = [int(n) for n in it.redis("HMGET", sale.key("hub"), *fields)]
+    same(hub, [int(n) for n in it.sql(f"SELECT {', '.join(fields)} FROM coupons WHERE id = {sale.id}")[0]], "totals of the hub")
+    return hub
+
+
+@case("Redis is empty, and orders were paid, cancelled and lost: the hub knows what is final, and payments stay as they are")
+def empty_after_paid(it):
+    books = Ledger(it, amount=20, segments=1, pay_within=3600, price=500, currency="EUR")
+    sale = books.sale
+    books.sell(6)
+    sale.drained()
+    numbers = list(books.told.values())
+    for number in numbers[:3]:
+        same(it.ctl("orders", "pay", number, "--id", number, "--amount", 500, "--currency", "EUR").returncode, 0, "exit of pay")
+    same(it.ctl("orders", "cancel", numbers[0], "--reason", "x").returncode, 0, "exit of cancel")
+    del books.told[books.users[0].id]
+    settled(it, sale)
+    same(totals(it, sale), [1, 3, 1], "cancelled, final, of these given back")
+
+    without_drainers(it, lambda: (books.sell(2), restart(it, lambda: lose_everything(it))))
+    books.closed()
+    found = books.recover()
+    same((found["orders"], found["unknown"], found["available"]), (6, 2, 13), "orders, unknown, available")
+    same(totals(it, sale), [1, 5, 1], "the same after the recovery: lost numbers are final")
+    books.recover("--resell-unknown")
+    same(totals(it, sale), [1, 5, 3], "the same after their units were sold again")
+    same(it.redis("HGET", sale.key("hub"), "pays"), "1", "pays")
+    shown = json.loads(it.ctl("--json", "orders", "show", numbers[1]).stdout)
+    same((shown["status"], [p["status"] for p in shown["payments"]]), ("paid", ["paid"]), "a paid order")
+    same(it.sql.number(f"SELECT COUNT(*) FROM unpaid_orders WHERE coupon_id = {sale.id}"), 3, "orders that may expire")
+    books.told = {user: number for user, number in books.told.items() if number in numbers}
+    books.keeps()
+    answers = [books.insist(user) for user in books.users[20:36]]
+    same([a.code for a in answers].count("all-held"), 1, "the unit above the last one")
+    sale.drained()
+    sale.audit()
+
+
 def lose_everything(it):
     shutil.rmtree(data(it))
     data(it).mkdir()
