@@ -15,7 +15,7 @@
 #include "sale/db_status.h"
 #include "sale/key.h"
 
-enum { PAGE = 500 };
+enum { PAGE = 500, ENDED_MAX = 1 << 20 };
 
 struct search {
 	struct recovery *recovery;
@@ -118,15 +118,15 @@ static enum status cancel_all(const struct search *s)
 
 static enum status end_orders(struct recovery *r, int64_t lacking)
 {
-	struct search s = { .recovery = r, .most = lacking };
+	struct search s = { .recovery = r, .most = lacking < ENDED_MAX ? lacking : ENDED_MAX };
 	enum status status = STATUS_OK;
-	s.ended = alloc((size_t)(lacking + 1) * sizeof *s.ended);
+	s.ended = alloc((size_t)(s.most + 1) * sizeof *s.ended);
 	for (int i = 0; i < r->coupon.segments && status == STATUS_OK; i++)
 		status = search_segment(&s, i);
 	if (status == STATUS_OK) {
 		log_warn("mysql_is_older", LOG_INT("coupon", r->coupon.id), LOG_INT("over", lacking),
 			 LOG_INT("found", s.count));
-		status = s.count <= lacking ? cancel_all(&s) : STATUS_OK;
+		status = s.count <= s.most ? cancel_all(&s) : STATUS_OK;
 	}
 	free(s.ended);
 	return status;

@@ -491,6 +491,22 @@ def ended_and_lost(it):
     e.recovers()
 
 
+@case("a hub knows of more orders that are over than there are, and a segment has lost owners: no order is cancelled for that")
+def impossible_total(it):
+    e = Ended(it)
+    it.redis("HSET", e.sale.key("hub"), "cancelled", 900000000)
+    e.closes()
+    same(e.recovers()["refused"], 0, "orders without a unit")
+    it.dev("stop", "drain")
+    segment = e.sale.home(e.users[0])
+    it.redis("HSET", e.sale.key("hub"), "cancelled", 2)
+    it.redis("HDEL", e.sale.key("o", segment), e.users[0].id)
+    it.dev("start", "drain")
+    e.closes()
+    e.recovers()
+    same(statuses(it, e.sale), {5: 8}, "orders by status")
+
+
 @case("MySQL is restored to before unpaid orders expired: they expire again, once, and nothing is oversold")
 def expired_again(it):
     e = Ended(it, pay_within=2)
