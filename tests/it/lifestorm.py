@@ -363,7 +363,13 @@ class Storm:
         audited(self.it, sale)
 
 
+def kills():
+    return sum(n for what, n in total.items() if is_kill(what))
+
+
 def storm(it, seed):
+    if SOAK and kills() >= SOAK:
+        return comment("enough were killed")
     dice = random.Random(seed)
     sync = ("always", "everysec")[seed % 2]
     it.environment["SECKILL_APPENDFSYNC"] = sync
@@ -405,7 +411,7 @@ for seed in range(SEED, SEED + (-(-SOAK // KILLS) if SOAK else 2)):
 def in_the_end(it):
     audit = it.ctl("audit")
     same((audit.returncode, audit.stderr), (0, ""), f"the audit: {audit.stdout}")
-    comment(f"{sum(n for what, n in total.items() if is_kill(what))} kills, IT_SEED={SEED}: {counted(total)}")
+    comment(f"{kills()} kills, IT_SEED={SEED}: {counted(total)}")
 
 
 if __name__ == "__main__":
