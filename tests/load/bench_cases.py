@@ -44,6 +44,10 @@ def sold_out(path, method, is_error):
     return measure
 
 
+def all_held(b, world):
+    return refused(b, b.wrk(SERVICE, world["held"].path + "/claims", tokens=b.tokens, method="POST"), "all held")
+
+
 def refused(b, measured, what, is_error=True):
     wanted = measured.requests if is_error else 0
     if measured.refused != wanted:
@@ -77,6 +81,7 @@ CASES = [
     ("won_256", "claim, won, 256 connections", IDLE, many(won)),
     ("peer_won_256", "nginx + Lua peer: claim, won, 256 connections", IDLE, many(peer_won)),
     ("sold_out", "claim, sold out", IDLE, sold_out("/claims", "POST", True)),
+    ("all_held", "claim, all held", IDLE, all_held),
     ("peer_sold_out", "nginx + Lua peer: sold out", IDLE, peer_sold_out),
     ("patch_sold_out", "PATCH, sold out", IDLE, sold_out("", "PATCH", False)),
     ("read", "coupon, read", IDLE, read(lambda b, world: world["few"].path)),
@@ -99,9 +104,9 @@ def enter(b, world, wanted):
     b.sync(sync)
 
 
-def sell_out(b):
+def sell_out(b, name, **more):
     """A sale whose units all went to customers who do not claim again."""
-    sale, winners = b.sale("few", amount=10, segments=4), b.it.run / "winners"
+    sale, winners = b.sale(name, amount=10, segments=4, **more), b.it.run / "winners"
     winners.write_text("".join(user.token + "\n" for user in b.it.users(10)))
     b.load(sale, tokens=winners)
     b.load(sale, tokens=b.some_tokens(min(1000, b.o.tokens)))
@@ -111,7 +116,7 @@ def sell_out(b):
 def rounds(b):
     cases = [case for case in CASES if b.wants(case[0]) and (b.rig.has_peer or not case[0].startswith("peer"))]
     measured = {name: [] for name, *_ in cases}
-    world = {"few": sell_out(b)} if cases else {}
+    world = {"few": sell_out(b, "few"), "held": sell_out(b, "held", pay_within=86400)} if cases else {}
     for turn in range(b.o.rounds):
         for name, label, wanted, measure in cases:
             enter(b, world, wanted)

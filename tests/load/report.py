@@ -18,6 +18,11 @@ def cost(m):
     return sum(m.cost(group) for group in ("nginx", "worker", "redis"))
 
 
+def front(m):
+    """CPU of a request in nginx and worker."""
+    return m.cost("nginx") + m.cost("worker")
+
+
 def nginx(m):
     return m.cost("nginx")
 
@@ -40,6 +45,7 @@ RATIOS = [
     ("winning claim / hello, drainers running", "won_drained", "hello", rate, ">=", 0.45),
     ("winning claim as shipped (always, drainers) / hello", "won_shipped", "hello", rate, ">=", 0.42),
     ("sold out, /claims / hello", "sold_out", "hello", rate, ">=", 0.85),
+    ("nginx's and worker's CPU of an all-held claim / a winning one's", "all_held", "won", front, "<=", 1.3),
     ("sold out, PATCH / return 204", "patch_sold_out", "return_204", rate, ">=", 0.8),
     ("sold out / peer's", "sold_out", "peer_sold_out", rate, ">=", None),
     ("coupon read / return 200", "read", "return_200", rate, ">=", 0.8),
