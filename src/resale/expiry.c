@@ -10,7 +10,10 @@
 #include "sale/coupon.h"
 #include "sale/sale_clock.h"
 
-enum { FAILED_MS = 1000 }; /* from a walk with a failure to the next walk */
+enum {
+	FAILED_MS = 1000, /* from a walk with a failure to the next walk */
+	LEFT_MS = 100,    /* from a batch that was left to another drainer, or failed, to the next one */
+};
 
 /* A row of unpaid_orders. */
 struct due {
@@ -119,7 +122,10 @@ static enum step expire_next(struct service *svc, struct arena *a, struct expiry
 		return STEP_AWAY;
 	if (l.count == EXPIRE_MAX) {
 		walk_on(w, &last);
-		return w->expired > before ? STEP_MORE : STEP_DONE;
+		if (w->expired > before)
+			return STEP_MORE;
+		w->due_ms = clock_mono_ms() + LEFT_MS;
+		return STEP_DONE;
 	}
 	*w = (struct expiry_walk){ .expired = w->expired, .due_ms = w->failed ? clock_mono_ms() + FAILED_MS : 0 };
 	return STEP_DONE;
