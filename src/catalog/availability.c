@@ -110,6 +110,15 @@ static enum status check_fence(struct availability_read *r, struct str fence)
 	return STATUS_BUSY;
 }
 
+/* As exchange.lua decides between HELD and SOLDOUT, which it does not take back within an epoch. */
+static bool may_return(const struct redis_reply *hub)
+{
+	enum { AMOUNT = 1, SOLD_OUT = 3, WITHDRAWN = 5, PAYS = 7, FINAL, FINAL_CANCELLED };
+	int64_t final = redis_number_at(hub, FINAL) - redis_number_at(hub, FINAL_CANCELLED);
+	return redis_number_at(hub, PAYS) == 1 && redis_number_at(hub, SOLD_OUT) != 1 &&
+	       redis_number_at(hub, AMOUNT) - redis_number_at(hub, WITHDRAWN) > final;
+}
+
 static void on_hub(void *context, enum redis_outcome end, const struct redis_reply *reply)
 {
 	struct availability_read *r = context;
@@ -119,10 +128,10 @@ static void on_hub(void *context, enum redis_outcome end, const struct redis_rep
 	}
 	r->result.amount = redis_number_at(reply, 1);
 	r->result.hub = redis_number_at(reply, 2);
-	r->result.sold_out = redis_number_at(reply, 3) != 0;
 	r->result.cancelled = redis_number_at(reply, 4);
 	r->result.withdrawn = redis_number_at(reply, 5);
 	r->result.skipped = redis_number_at(reply, 6);
+	r->result.may_return = may_return(reply);
 	part_over(r, check_fence(r, redis_text_at(reply, 0)));
 }
 
@@ -191,8 +200,8 @@ static void read_segment(struct availability_read *r, int i)
 
 static void read_hub(struct availability_read *r)
 {
-	static const char *const fields[] = { "fence",     "amount",    "avail",  "sold_out",
-					      "cancelled", "withdrawn", "skipped" };
+	static const char *const fields[] = { "fence",     "amount",  "avail", "sold_out", "cancelled",
+					      "withdrawn", "skipped", "pays",  "final",    "final_cancelled" };
 	struct redis *redis = r->svc->redis;
 	struct redis_command c;
 	redis_command(&c, "HMGET");

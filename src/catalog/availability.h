@@ -16,8 +16,8 @@ struct availability {
 	int64_t withdrawn;               /* units of `amount` that were taken off sale again */
 	int64_t skipped;                 /* units counted as sold without an order, by recoveries before layout 2 */
 	int64_t hub, queued;
-	bool sold_out;  /* the hub has declared the coupon sold out */
-	int64_t now_ms; /* the sale clock; with AVAILABILITY_STATE */
+	bool may_return; /* some units have orders that may still end without payment */
+	int64_t now_ms;  /* the sale clock; with AVAILABILITY_STATE */
 	int count;
 	struct segment_availability segments[SEGMENTS_MAX];
 };

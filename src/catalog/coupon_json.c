@@ -6,7 +6,7 @@ static const char *state_text(const struct coupon *c, const struct availability 
 		return "ended";
 	if (st->now_ms < c->starts_ms)
 		return "upcoming";
-	return st->left > 0 ? "open" : "sold-out";
+	return st->left > 0 ? "open" : st->may_return ? "all-held" : "sold-out";
 }
 
 void coupon_put(struct buf *body, const struct coupon *c, const struct availability *st)

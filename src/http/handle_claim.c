@@ -46,10 +46,10 @@ static int seconds_until_start(int64_t ms)
 	return ms < INT32_MAX * 1000LL ? (int)((ms + 999) / 1000) : INT32_MAX;
 }
 
-/* An order expires a while after it was due. Not long, because its customer may cancel it at any time. */
+/* An order expires a while after it was due. Not long, because a customer may cancel an order at any moment. */
 static int seconds_until_return(const struct request *rq, int64_t ms)
 {
-	enum { LEAST = 1, UNKNOWN = 5, MOST = 30 };
+	enum { LEAST = 1, UNKNOWN = 5, MOST = 10 };
 	if (ms == INT64_MAX)
 		return UNKNOWN;
 	int64_t s = (ms + 999) / 1000 + rq->service->conf->pay_grace_s;
