@@ -122,11 +122,11 @@ static enum status find_seller(struct request *rq)
 
 /* In the cold pool: the coupons of the orders of the token's customer */
 
-/* A customer whose order is over may have won the same coupon again. */
+/* A customer whose order has failed may have won the same coupon again. */
 static bool is_repeated(const struct order_page *p, int i)
 {
 	for (int k = 0; k < i; k++)
-		if (p->orders[k].coupon == p->orders[i].coupon && p->orders[k].status != ORDER_LOST)
+		if (p->orders[k].coupon == p->orders[i].coupon)
 			return true;
 	return false;
 }
@@ -140,7 +140,7 @@ static void put_won(struct buf *body, const struct order_page *p)
 	json_begin(body, "data", '[');
 	for (int i = 0; i < p->count; i++) {
 		const struct order *o = &p->orders[i];
-		if (o->status == ORDER_LOST || is_repeated(p, i))
+		if (is_repeated(p, i))
 			continue;
 		begin_coupon(body, o->coupon_name, o->stock, o->description, o->seller_name);
 		json_end(body, '}');
@@ -152,7 +152,7 @@ static void put_won(struct buf *body, const struct order_page *p)
 static enum status list_won(struct request *rq)
 {
 	struct order_page page = {
-		.user = rq->token.user, .size = COUPON_PAGE_SIZE, .statuses = ORDER_ANY, .may_lack_rows = true
+		.user = rq->token.user, .size = COUPON_PAGE_SIZE, .statuses = ORDER_WON, .may_lack_rows = true
 	};
 	enum status s = request_page(rq, &page.number);
 	if (s == STATUS_OK)

@@ -19,8 +19,9 @@ enum order_status {
 /* "queued", "pending", ... */
 const char *order_status_text(enum order_status s);
 
-/* A set: bit N is status N. ORDER_ROWS are those that a row of MySQL can have. */
-enum { ORDER_ANY = 0xff, ORDER_ROWS = 0x3e };
+/* A set: bit N is status N. ORDER_ROWS are those that a row of MySQL can have; ORDER_WON those of a customer who has a
+ * unit: all but cancelled, expired and lost. */
+enum { ORDER_ANY = 0xff, ORDER_ROWS = 0x3e, ORDER_WON = 0x67 };
 
 /* Reads "pending,paid"; an empty text is `allowed`. False: a word is none of those that are allowed. */
 bool order_statuses_read(struct str text, unsigned allowed, unsigned *set);

@@ -174,6 +174,26 @@ def steady_pages(it):
     same(wrong[:2], [], "pages that were different")
 
 
+@case("coupons won are those of orders that are not over; a coupon that was won again is there once")
+def over(it):
+    user = it.customer()
+    sales = [it.sale(amount=2, pay_within=3600) for _ in range(3)]
+    won = [sale.win(user) for sale in sales]
+    for sale in sales:
+        sale.drained()
+    for sale, order in zip(sales[:2], won):
+        it.ask("DELETE", f"/api/orders/{order}", user).expect(200)
+    same(coupons(it, user), [sales[2].name], "while two are cancelled")
+    sales[0].win(user)
+    same(coupons(it, user), [sales[0].name, sales[2].name], "with the one that was won again")
+    sales[0].drained()
+    same(coupons(it, user), [sales[0].name, sales[2].name], "once it is in MySQL")
+    for sale in (sales[0], sales[2]):
+        it.sql(f"UPDATE orders SET status = 4 WHERE coupon_id = {sale.id}")
+    it.ask("GET", f"{user.path}/coupons", user).expect(204)
+    same(len(orders(it, user)), 4, "the orders are still listed")
+
+
 @case("a coupon whose descriptor is gone from Redis hides no win")
 def without_descriptor(it):
     user = it.customer()
