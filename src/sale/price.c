@@ -26,14 +26,15 @@ static bool is_url_character(char c)
 bool price_is_checkout_url(struct str text)
 {
 	const char *end = text.p + text.n, *p = behind(text, STR("https://"));
-	bool has_order = false;
+	bool has_order = false, in_host = true;
 	if (!p)
 		p = behind(text, STR("http://"));
 	if (!p || p == end || strchr("/?#:{", *p) || text.n > CHECKOUT_URL_MAX)
 		return false;
 	while (p < end) {
 		const char *next = behind((struct str){ p, (size_t)(end - p) }, order_word);
-		if (!next && !is_url_character(*p))
+		in_host = in_host && !strchr("/?#", *p);
+		if (next ? in_host : !is_url_character(*p))
 			return false;
 		has_order |= next != NULL;
 		p = next ? next : p + 1;

@@ -15,12 +15,13 @@ bool price_is_currency(struct str text);
 #define PRICE_CURRENCY_RULE "must be three capital letters, such as EUR"
 
 /*
- * An absolute URL with the scheme http or https, of ASCII characters that RFC 3986 allows, at most CHECKOUT_URL_MAX. It
- * contains {order}, which stands for the number of an order, and no other braces. The service never fetches it.
+ * An absolute URL with the scheme http or https, of ASCII characters that RFC 3986 allows, at most CHECKOUT_URL_MAX.
+ * Behind its host it contains {order}, which stands for the number of an order, and no other braces. The service never
+ * fetches it.
  */
 bool price_is_checkout_url(struct str text);
 #define PRICE_CHECKOUT_RULE                                                                                            \
-	"must be an http: or https: URL, without spaces and of ASCII characters only, that contains {order}"
+	"must be an http: or https: URL, without spaces and of ASCII characters only, that contains {order} behind its host"
 
 /* The URL with the number of an order in the place of each {order}, in the arena. */
 struct str price_checkout_url(struct arena *a, struct str url, const char *order);

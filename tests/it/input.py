@@ -209,6 +209,8 @@ def bad_prices(it):
     for text in BAD_CURRENCIES:
         for price in (0, 500):
             coupons.refuses(it, with_field(COUPON | {"price": price}, "currency", text), 400, "bad-field", "currency")
+    for url in ("https://{order}.x/", "https://a{order}.x/{order}"):
+        coupons.refuses(it, json.dumps(COUPON | {"checkout_url": url}).encode(), 400, "bad-field", "behind its host")
     for url in BAD_CHECKOUTS:
         coupons.refuses(it, json.dumps(COUPON | {"checkout_url": url}).encode(), 400, "bad-field", "checkout_url")
     for text in ("1", "true", "[]", "{}"):

@@ -56,6 +56,8 @@ static void addresses(void **state)
 		{ BYTES("http://a?{order}{order}"), true },
 		{ BYTES("https://[::1]:8443/pay;v=1?o={order}&x=%20#/{order}"), true },
 		{ BYTES("https://{order}.example/"), false },
+		{ BYTES("https://a.{order}.example/{order}"), false },
+		{ BYTES("https://a.{order}"), false },
 		{ BYTES("https://a/{orde"), false },
 		{ BYTES("https://a/{"), false },
 		{ BYTES("https://a/}{order}"), false },
