@@ -130,6 +130,7 @@ findings() {
 	rows src/audit/finding.def | awk -F '\t' '{
 		gsub(/\{order\}/, "C-I-S", $3); gsub(/\{segment\}/, "I", $3); gsub(/\{user\}/, "U", $3)
 		gsub(/\{is\}/, "X", $3); gsub(/\{want\}/, "Y", $3)
+		gsub(/\{do\}/, "repair it, or recover the coupon if X is higher", $3)
 		if ($3 !~ /^[a-z]+[.]/) $3 = toupper(substr($3, 1, 1)) substr($3, 2)
 		print $2 "\t" $3 "."
 	}' >"$tmp/have"

@@ -95,6 +95,28 @@ static enum status find_awaited(struct service *svc, struct arena *a, struct aud
 	return STATUS_OK;
 }
 
+/* Refunds that do not fit their payments; of at most SOME orders. */
+static enum status find_wrong_refunds(struct service *svc, struct arena *a, struct audit *out)
+{
+	enum { SOME = 500 };
+	struct db_rows rows;
+	if (db_query(svc->db, a,
+		     "SELECT segment, seq, COUNT(*) FROM (SELECT p.segment, p.seq FROM payments p JOIN refunds r ON "
+		     "r.payment_id = p.payment_id WHERE p.coupon_id = ? GROUP BY p.payment_id, p.segment, p.seq, "
+		     "p.amount, p.currency HAVING SUM(r.amount) > p.amount OR SUM(r.currency <> p.currency) > 0) wrong "
+		     "GROUP BY segment, seq LIMIT ?",
+		     &rows, DB_N(out->coupon.id), DB_N(SOME)))
+		return db_status(svc->db, "audit");
+	for (int i = 0; i < rows.count; i++) {
+		const struct db_value *v = db_row(&rows, i);
+		findings_add(&out->findings, (struct finding){ .kind = FINDING_WRONG_REFUND,
+							       .segment = (int)v[0].number,
+							       .sequence = v[1].number,
+							       .is = v[2].number });
+	}
+	return STATUS_OK;
+}
+
 /* Uses one statement, so that all counts are of the same moment. */
 static enum status read_coupon(struct service *svc, struct arena *a, int64_t id, struct audit *out)
 {
@@ -212,6 +234,8 @@ static enum status audit_once(struct service *svc, struct arena *a, int64_t coup
 		return s;
 	out->lists = options->lists;
 	s = audit_entries(svc, a, out);
+	if (s == STATUS_OK)
+		s = find_wrong_refunds(svc, a, out);
 	for (int i = 0; s == STATUS_OK && i < out->coupon.segments; i++)
 		s = audit_orders(svc, out, i, options);
 	remove_skipped(out);

@@ -70,6 +70,14 @@ void findings_keep_common(struct findings *now, const struct findings *before)
 	now->count = kept;
 }
 
+bool findings_balance(const struct findings *f)
+{
+	for (int i = 0; i < f->count; i++)
+		if (f->at[i].kind != FINDING_WRONG_REFUND)
+			return false;
+	return !f->more;
+}
+
 const char *finding_word(enum finding_kind kind)
 {
 	return kinds[kind].word;
@@ -86,6 +94,8 @@ static void put_value(struct buf *to, const struct finding *f, int64_t coupon, s
 	char order[ORDER_NUMBER_TEXT];
 	if (str_eq(name, STR("order")))
 		buf_put(to, order_number_text(order, coupon, f->segment, f->sequence));
+	if (str_eq(name, STR("do")))
+		buf_puts(to, f->is > f->want ? "recover the coupon" : "repair it");
 	for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
 		if (str_eq(name, numbers[i].name))
 			buf_int(to, numbers[i].value);

@@ -37,6 +37,9 @@ void findings_expect_at_most(struct findings *f, enum finding_kind kind, int seg
 /* Removes from `now` the findings that `before` lacks; removes nothing if either has `more`. Sorts `before`. */
 void findings_keep_common(struct findings *now, const struct findings *before);
 
+/* Whether units, orders and payments agree. A provider's wrong refund is a finding that stays, and no fault here. */
+bool findings_balance(const struct findings *f);
+
 /* A word for the kind that does not change between versions, for programs. */
 const char *finding_word(enum finding_kind kind);
 /* Puts the text of the finding, without a newline: what is wrong, and what to do. */

@@ -170,7 +170,7 @@ static int put_audit(struct ctl *c, const struct audit *a, const struct audit_re
 	json_begin(&c->out, NULL, '{');
 	put_numbers(c, a);
 	if (w->compare) {
-		json_bool(&c->out, "balanced", a->findings.count == 0);
+		json_bool(&c->out, "balanced", findings_balance(&a->findings));
 		json_begin(&c->out, "problems", '[');
 		repaired = put_findings(c, a, w);
 		json_end(&c->out, ']');
@@ -190,7 +190,7 @@ static enum status audit_one(struct ctl *c, struct audit_request *w, int64_t id,
 	enum status s = w->compare ? audit_run(c->service, &arena, id, &w->options, &a)
 				   : audit_read(c->service, &arena, id, &a);
 	end_progress(w->options.context);
-	*balanced = a.findings.count == 0;
+	*balanced = findings_balance(&a.findings);
 	int repaired = s == STATUS_OK ? put_audit(c, &a, w) : 0;
 	audit_release(&a);
 	arena_release(&arena);

@@ -337,6 +337,10 @@ def payment(f, id, n):
           f"('{f.id}-{id}', {f.id}, 0, {n}, 500, 'EUR', 1700000000000, 0, {n})")
 
 
+def refund(f, id, amount, currency="EUR"):
+    f.sql(f"INSERT INTO refunds (refund_id, payment_id, amount, currency, at_ms) VALUES ('{f.id}-{id}', '{f.id}-1', {amount}, '{currency}', 1)")
+
+
 def waits(f, n):
     f.sql(f"INSERT INTO unpaid_orders SELECT coupon_id, pay_by_ms, segment, seq FROM orders WHERE coupon_id = {f.id} AND seq = {n}")
 
@@ -360,6 +364,9 @@ PAY_FAULTS = {
     "a payment pays a pending order": (lambda f: payment(f, 2, 2), {"wrong-payment"}, False),
     "a payment pays an order that is over": (lambda f: (end(f, 2, owner=""), payment(f, 2, 2)), {"wrong-payment"}, True),
     "two payments": (lambda f: payment(f, 2, 3), {"two-payments"}, False),
+    "more was refunded than was paid": (lambda f: (refund(f, 1, 400), refund(f, 2, 101)), {"wrong-refund"}, False),
+    "a refund of another currency": (lambda f: refund(f, 1, 1, "USD"), {"wrong-refund"}, False),
+    "a full refund": (lambda f: (refund(f, 1, 400), refund(f, 2, 100)), set(), True),
     "final, miscounted": (lambda f: f.update("coupons SET final = final + 1"), {"final", "final-count"}, True),
     "final, too low": (lambda f: f.update("coupons SET final = 0"), {"final", "final-count"}, None),
     "the hub lacks a unit that came back": (lambda f: end(f, 2, owner="", told=False), {"cancelled"}, True),
@@ -399,6 +406,10 @@ def prove(it, f, expected, repaired):
     after = audit(it, f.sale, "--repair", "--yes")[-1]
     same([p["repair"] for p in dry[0]["problems"] if not p["repairable"]],
          ["needs a person"] * sum(not p["repairable"] for p in dry[0]["problems"]), "what has no repair")
+    for p in dry[0]["problems"]:  # what there is to do depends on which total is higher; the text says the right one
+        if p["kind"] in ("cancelled", "final", "final-cancelled", "segment-base", "hub-base"):
+            same("repair it" in p["text"], p["repair"] == "would be repaired", p["text"])
+            same("recover the coupon" in p["text"], p["repair"] == "needs a person", p["text"])
     if repaired:
         same(after["problems"], [], "after the repair")
         same([p for p in dry[0]["problems"] if p["repairable"] and p["repair"] != "would be repaired"], [], "dry run")
