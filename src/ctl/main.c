@@ -48,7 +48,7 @@ static const struct command commands[] = {
 	{ "orders",
 	  "list [SELLER/COUPON] [--status S,...] | show NO | pay NO --id ID --amount N --currency C | "
 	  "refund NO --id PAYMENT --refund ID --amount N --currency C | "
-	  "cancel NO --reason TEXT | refund-due",
+	  "cancel NO --reason TEXT | refund-due [SELLER/COUPON]",
 	  "orders, what happened to one, and what an operator can do about it; payments that are to be refunded",
 	  WITH_REDIS | WITH_DB, ctl_orders, order_options },
 	{ "recover", "[--resell-unknown] SELLER/COUPON|--all",

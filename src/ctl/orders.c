@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "audit/audit.h"
 #include "base/clock.h"
 #include "base/parse.h"
 #include "ctl/ctl.h"
@@ -15,6 +16,7 @@
 #include "resale/release.h"
 #include "sale/db_status.h"
 #include "sale/price.h"
+#include "store/rights.h"
 
 /* Long lists: each page is written when it was read */
 
@@ -171,11 +173,21 @@ static int end_list(struct stream *s, enum status status)
 					 status);
 }
 
+/* NULL, or what is wrong with the name of a coupon. */
+static const char *wrong_title(struct ctl *c, const char *title)
+{
+	return !title || strchr(title, '/') ? NULL
+					    : arena_printf(c->arena, "%s is no coupon: it reads SELLER/COUPON", title);
+}
+
 static int list_orders(struct ctl *c, int argc, char **argv)
 {
+	const char *problem = wrong_title(c, argv[0]);
 	const char *text = ctl_option("status");
 	struct stream s = begin_stream(c, "orders");
 	unsigned statuses;
+	if (problem)
+		return ctl_wrong(c, problem);
 	if (!order_statuses_read(str_of(text ? text : ""), ORDER_ROWS, &statuses))
 		return ctl_wrong(c, arena_printf(c->arena, "--status takes some of %s, with commas between them",
 						 order_statuses_text(c->arena, ORDER_ROWS)));
@@ -184,17 +196,47 @@ static int list_orders(struct ctl *c, int argc, char **argv)
 
 /* refund-due */
 
-static void put_payment(struct ctl *c, struct arena *a, const struct payment *p)
+/* The names of the last coupon are kept: prices of a sale are the same, so its payments often follow each other. */
+struct refunds {
+	struct stream stream;
+	int64_t only; /* this coupon; 0: all */
+	struct coupon_names {
+		int64_t coupon;
+		struct str seller, name; /* empty: MySQL does not have the coupon */
+		struct arena arena;
+	} names;
+};
+
+static enum status read_names(struct service *svc, int64_t coupon, struct coupon_names *names)
+{
+	struct db_rows rows;
+	if (names->coupon == coupon)
+		return STATUS_OK;
+	arena_reset(&names->arena);
+	if (db_query(svc->db, &names->arena,
+		     "SELECT u.name, c.name FROM coupons c JOIN users u ON u.id = c.seller_id WHERE c.id = ?", &rows,
+		     DB_N(coupon)))
+		return db_status(svc->db, "orders");
+	names->coupon = coupon;
+	names->seller = rows.count ? db_row(&rows, 0)[0].text : STR("");
+	names->name = rows.count ? db_row(&rows, 0)[1].text : STR("");
+	return STATUS_OK;
+}
+
+static void put_payment(struct ctl *c, struct arena *a, const struct payment *p, const struct coupon_names *of)
 {
 	if (!c->json) {
-		buf_printf(&c->out, "%.*s  %lld %.*s  of %lld  order %s  %s\n", (int)p->id.n, p->id.p,
+		buf_printf(&c->out, "%.*s  %lld %.*s  of %lld  order %s  %.*s/%.*s  %s\n", (int)p->id.n, p->id.p,
 			   (long long)p->due, (int)p->currency.n, p->currency.p, (long long)p->amount,
-			   number_of(a, &p->order), time_of(a, p->at_ms));
+			   number_of(a, &p->order), (int)of->seller.n, of->seller.p, (int)of->name.n, of->name.p,
+			   time_of(a, p->at_ms));
 		return;
 	}
 	json_begin(&c->out, NULL, '{');
 	json_str(&c->out, "payment", p->id);
 	json_str(&c->out, "order", str_of(number_of(a, &p->order)));
+	json_str(&c->out, "seller", of->seller);
+	json_str(&c->out, "coupon", of->name);
 	json_int(&c->out, "due", p->due);
 	json_str(&c->out, "currency", p->currency);
 	json_int(&c->out, "amount", p->amount);
@@ -204,31 +246,61 @@ static void put_payment(struct ctl *c, struct arena *a, const struct payment *p)
 	buf_puts(&c->out, "\n");
 }
 
-static int list_refunds_due(struct ctl *c, int argc, char **argv)
+static enum status put_payments(struct refunds *r, struct arena *a, const struct refund_due_page *page)
+{
+	struct ctl *c = r->stream.ctl;
+	int shown = 0;
+	enum status s = STATUS_OK;
+	for (int i = 0; s == STATUS_OK && i < page->count; i++) {
+		const struct payment *p = &page->payments[i];
+		if (r->only && p->order.coupon != r->only)
+			continue;
+		s = read_names(c->service, p->order.coupon, &r->names);
+		if (s == STATUS_OK)
+			put_payment(c, a, p, &r->names);
+		shown += s == STATUS_OK;
+	}
+	flush_page(&r->stream, shown);
+	return s;
+}
+
+/* The index has the payments that are due, and no others: few enough to read all of them for one coupon. */
+static enum status read_refunds_due(struct refunds *r)
 {
 	enum { PAGE = 200 };
-	struct stream s = begin_stream(c, "refunds due");
 	struct refund_due_page page = { .limit = PAGE };
 	struct arena arenas[2] = { { 0 }, { 0 } }; /* a page names the last payment of the page before */
-	enum status status;
-	(void)argc, (void)argv;
+	enum status s;
 	for (int turn = 0;; turn = !turn) {
 		struct arena *a = &arenas[turn];
 		arena_reset(a);
-		status = payment_refund_due(c->service, a, &page);
-		if (status != STATUS_OK)
-			break;
-		for (int i = 0; i < page.count; i++)
-			put_payment(c, a, &page.payments[i]);
-		flush_page(&s, page.count);
-		if (page.count < PAGE)
+		s = payment_refund_due(r->stream.ctl->service, a, &page);
+		if (s == STATUS_OK)
+			s = put_payments(r, a, &page);
+		if (s != STATUS_OK || page.count < PAGE)
 			break;
 		page.after_due = page.payments[page.count - 1].due;
 		page.after_id = page.payments[page.count - 1].id;
 	}
 	arena_release(&arenas[0]);
 	arena_release(&arenas[1]);
-	return end_list(&s, status);
+	return s;
+}
+
+static int list_refunds_due(struct ctl *c, int argc, char **argv)
+{
+	struct refunds r = { .stream = begin_stream(c, "refunds due") };
+	const char *problem = wrong_title(c, argv[0]);
+	int64_t *ids = NULL;
+	int count = 0;
+	if (problem)
+		return ctl_wrong(c, problem);
+	enum status s = argc ? audit_find(c->service, c->arena, argv[0], &ids, &count) : STATUS_OK;
+	r.only = count ? ids[0] : 0;
+	if (s == STATUS_OK)
+		s = read_refunds_due(&r);
+	arena_release(&r.names.arena);
+	return end_list(&r.stream, s);
 }
 
 /* One order */
@@ -324,6 +396,11 @@ static int fail_action(struct ctl *c, enum status s)
 	if (s == STATUS_PENDING)
 		return ctl_fail(c, EXIT_CANNOT_TELL,
 				"the order has no row in MySQL yet: run the command again when drainers work");
+	bool away;
+	if (s == STATUS_INTERNAL && rights_problem(c->service, c->arena, RIGHTS_WORKERS, &away))
+		return ctl_fail(
+			c, EXIT_CANNOT_TELL,
+			"the MySQL account of these settings may not do this: run it with the workers' settings (-c)");
 	bool refused = s != STATUS_UNAVAILABLE && s != STATUS_INTERNAL && s != STATUS_BUSY;
 	return ctl_fail_status(c, refused ? EXIT_DOES_NOT_HOLD : EXIT_CANNOT_TELL, s);
 }
@@ -421,7 +498,7 @@ static const struct action {
 	{ "pay", 1, 1, { "id", "amount", "currency" }, pay_order },
 	{ "refund", 1, 1, { "id", "refund", "amount", "currency" }, refund_payment },
 	{ "cancel", 1, 1, { "reason" }, cancel_order },
-	{ "refund-due", 0, 0, { NULL }, list_refunds_due },
+	{ "refund-due", 0, 1, { NULL }, list_refunds_due },
 };
 
 static bool takes(const struct action *a, const char *option)
@@ -438,9 +515,7 @@ static const char *wrong_argument(struct ctl *c, const struct action *a, int arg
 	static const char *const options[] = { "status", "id", "refund", "amount", "currency", "reason" };
 	if (argc < a->least || argc > a->most)
 		return arena_printf(c->arena,
-				    a->least  ? "%s takes one order number"
-				    : a->most ? "%s takes one coupon, or none for all"
-					      : "%s takes no arguments",
+				    a->least ? "%s takes one order number" : "%s takes one coupon, or none for all",
 				    a->name);
 	for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
 		if (ctl_option(options[i]) && !takes(a, options[i]))

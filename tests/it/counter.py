@@ -72,7 +72,7 @@ def shown(it):
 
 @case("an operator cancels a paid order: its unit is on sale again, and its refund is due until it is reported")
 def cancelled(it):
-    sale, users, numbers = sold(it, 2)
+    (sale, users, numbers), other = sold(it, 2), it.sale(amount=1)
     id = it.name("pay")
     pay(it, numbers[0], id)
     same([one for one in orders(it, "refund-due") if one["order"] == numbers[0]], [], "refunds before")
@@ -80,7 +80,12 @@ def cancelled(it):
         same(orders(it, "cancel", numbers[0], "--reason", "asked by phone"), [{"order": numbers[0], "status": "cancelled"}], "cancelled")
     due = [one for one in orders(it, "refund-due") if one["order"] == numbers[0]]
     same([(one["payment"], one["due"], one["currency"], one["amount"], one["refunded"]) for one in due], [(id, 500, "EUR", 500, 0)], "due")
-    assert id in it.ctl("orders", "refund-due").stdout
+    same((due[0]["seller"], due[0]["coupon"]), (sale.seller.name, sale.name), "its coupon")
+    same(orders(it, "refund-due", sale.title), due, "those of the coupon")
+    same(orders(it, "refund-due", other.title), [], "those of another coupon")
+    same(it.ctl("orders", "refund-due", other.title).stdout, "no refunds due\n", "as text")
+    line = it.ctl("orders", "refund-due", sale.title).stdout
+    assert id in line and sale.title in line, line
     money = ("--id", id, "--currency", "EUR")
     said = orders(it, "refund", numbers[0], *money, "--refund", id + "-a", "--amount", 200, code=1)[0]
     same(said, {"order": numbers[0], "status": "cancelled", "payment": "refund-due"}, "a part")
@@ -120,7 +125,8 @@ def refused(it):
     before = orders(it, "show", number)
     money = ("--id", "x", "--amount", "500", "--currency", "EUR")
     wrong = {(): "say list", ("buy",): "say list", ("show",): "takes one order number", ("show", "x"): "no order number",
-             ("show", number, number): "takes one order number", ("refund-due", "x"): "takes no arguments",
+             ("show", number, number): "takes one order number", ("refund-due", "x"): "SELLER/COUPON", ("list", "nope"): "SELLER/COUPON",
+             ("refund-due", "a/b", "c/d"): "one coupon",
              ("list", "a/b", "c/d"): "one coupon", ("list", "--status", "sold"): "--status takes some of pending,paid",
              ("list", "--reason", "x"): "--reason is no option of list", ("cancel", number): "needs --reason",
              ("cancel", number, "--reason", ""): "needs --reason", ("cancel", number, "--reason", "x" * 256): "1 to 255 bytes",
@@ -133,7 +139,7 @@ def refused(it):
         assert done.returncode == 64 and wrong[words] in done.stderr and "usage:" in done.stderr, done
     every([(words,) for words in wrong], wrong_usage)
     coupon = number.split("-")[0]
-    for words in (("show", f"{coupon}-0-999999"), ("show", "1-0-1"), ("list", "no/such"), ("list", "x"),
+    for words in (("show", f"{coupon}-0-999999"), ("show", "1-0-1"), ("list", "no/such"), ("refund-due", "no/such"),
                   ("cancel", "1-0-1", "--reason", "x"), ("pay", "1-0-1", *money)):
         done = it.ctl("orders", *words)
         assert done.returncode == 1 and "no such" in done.stderr, (words, done)
@@ -161,6 +167,21 @@ def metrics(it):
         until(lambda: metric(it, name) == it.sql.number(f"SELECT COUNT(*) FROM {rows}") > 0, 15, f"the gauge {name}")
     for name in ("orders_returned", "hubs_untold", "expiry_lag_ms"):
         until(lambda: metric(it, name) == 0, 15, f"the gauge {name}")
+
+
+@case("with the drainers' account, which may not record payments, the command says which account it needs, and changes nothing")
+def drainers_account(it):
+    sale, users, (number, other) = sold(it, 2)
+    before = orders(it, "show", number)
+    money = ("--id", it.name("p"), "--amount", 500, "--currency", "EUR")
+    for words in (("pay", number, *money), ("refund", number, *money, "--refund", "r")):
+        done = it.ctl_as("drain.conf", "orders", *words)
+        same((done.returncode, done.stdout), (2, ""), f"exit and output of {words}")
+        assert "the workers' settings" in done.stderr and "command denied" not in done.stderr, done.stderr
+    same(orders(it, "show", number), before, "the order")
+    same(it.ctl_as("drain.conf", "orders", "cancel", other, "--reason", "x").returncode, 0, "a cancellation needs no such right")
+    settled(it, sale)
+    sale.audit()
 
 
 @case("while MySQL is away nothing is done, and it is said")

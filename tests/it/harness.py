@@ -166,8 +166,10 @@ class Instance:
 
     def ctl(self, *words, **more):
         writes_orders = {"recover", "rebuild", "dead", "--repair"} & set(map(str, words))
-        settings = self.run / ("drain.conf" if writes_orders else "seckill.conf")
-        return subprocess.run([BUILD / "seckillctl", "-c", settings, *map(str, words)], text=True,
+        return self.ctl_as("drain.conf" if writes_orders else "seckill.conf", *words, **more)
+
+    def ctl_as(self, settings, *words, **more):
+        return subprocess.run([BUILD / "seckillctl", "-c", self.run / settings, *map(str, words)], text=True,
                               capture_output=True, timeout=60, env=self.environment, **more)
 
     def load(self, sale, *words, port=None):
