@@ -253,8 +253,9 @@ static const char *read_text(struct arena *a, const struct json_field *f, json_o
 		return arena_printf(a, "%s must be a string", f->name);
 	struct str text = { json_object_get_string(value), (size_t)json_object_get_string_len(value) };
 	if ((int64_t)text.n < f->min || (int64_t)text.n > f->max)
-		return arena_printf(a, "%s must be %lld to %lld bytes long", f->name, (long long)f->min,
-				    (long long)f->max);
+		return arena_printf(
+			a, f->min == f->max ? "%s must be %lld bytes long" : "%s must be %lld to %lld bytes long",
+			f->name, (long long)f->min, (long long)f->max);
 	if (memchr(text.p, '\0', text.n) || !parse_is_utf8(text))
 		return arena_printf(a, "%s must be UTF-8 without NUL", f->name);
 	*f->text = arena_str(a, text);

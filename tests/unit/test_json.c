@@ -14,7 +14,7 @@
 
 /* The result of a body. */
 struct wish {
-	struct str name, note, part;
+	struct str name, note, part, code;
 	int64_t amount, limit, late;
 	bool has_note, has_limit, has_part;
 };
@@ -31,6 +31,7 @@ static void read_body(struct reading *r, struct str body)
 	struct wish *w = &r->wish;
 	const struct json_field fields[] = {
 		{ "name", JSON_TEXT, true, 1, 12, &w->name, NULL, NULL },
+		{ "code", JSON_TEXT, false, 3, 3, &w->code, NULL, NULL },
 		{ "amount", JSON_INT, true, 1, 1000000000, NULL, &w->amount, NULL },
 		{ "note", JSON_TEXT, false, 0, 20, &w->note, NULL, &w->has_note },
 		{ "limit", JSON_INT, false, -5, INT64_MAX / 2, NULL, &w->limit, &w->has_limit },
@@ -392,6 +393,18 @@ static void integers_in_any_spelling(void **state)
 	release(&r);
 }
 
+static void a_text_of_another_length_names_its_bounds(void **state)
+{
+	(void)state;
+	struct reading r;
+	read_body(&r, STR(WITH("\"code\":\"x\"")));
+	expect(!r.ok && strcmp(r.problem, "code must be 3 bytes long") == 0, "%s", r.problem);
+	release(&r);
+	read_body(&r, STR(NAME("")));
+	expect(!r.ok && strcmp(r.problem, "name must be 1 to 12 bytes long") == 0, "%s", r.problem);
+	release(&r);
+}
+
 /* A body that is not an object has a problem text of its own. */
 static void a_body_that_is_no_object_says_why(void **state)
 {
@@ -456,5 +469,6 @@ UNIT_MAIN(cmocka_unit_test(a_body_fills_the_fields), cmocka_unit_test(null_is_ab
 	  cmocka_unit_test(what_is_good_passes), cmocka_unit_test(what_is_no_json_is_refused),
 	  cmocka_unit_test(what_json_c_lets_pass_is_refused), cmocka_unit_test(ignored_members_must_be_json_too),
 	  cmocka_unit_test(a_problem_names_the_member), cmocka_unit_test(numbers_are_those_of_rfc_8259),
+	  cmocka_unit_test(integers_in_any_spelling), cmocka_unit_test(a_text_of_another_length_names_its_bounds),
 	  cmocka_unit_test(integers_in_any_spelling), cmocka_unit_test(a_body_that_is_no_object_says_why),
 	  cmocka_unit_test(random_bodies_do_no_harm))
