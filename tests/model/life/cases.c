@@ -10,6 +10,7 @@ enum {
 	SELLER_CANCELS,
 	WRONG_AMOUNT,
 	LIMITED,
+	LIMITED_BY_SELLER,
 	DEAD_LETTER,
 	CONFIRMED
 };
@@ -33,6 +34,8 @@ static const struct sale quick[] = {
 			   .ends = 3, .asks_payment = true, .late = true, .wrong = true, .refunds = true },
 	[LIMITED] = { "tombstones after two ends", .units = 1, .customers = 2, .orders = 4, .payments = 1, .ends = 2,
 		      .asks_payment = true, .late = true },
+	[LIMITED_BY_SELLER] = { "what the seller cancels does not count", .units = 1, .customers = 2, .orders = 4,
+				.ends = 2, .asks_payment = true, .seller = true },
 	[DEAD_LETTER] = { "records that MySQL refuses", .units = 2, .customers = 2, .orders = 3, .payments = 1,
 			  .ends = 3, .asks_payment = true, .late = true, .dead = true },
 	[CONFIRMED] = { "a sale without pay_within", .units = 1, .customers = 2, .orders = 3, .payments = 1, .ends = 3,

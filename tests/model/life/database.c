@@ -13,6 +13,11 @@ bool is_over(const struct order *o)
 	return o->status == CANCELLED || o->status == EXPIRED;
 }
 
+bool counts(const struct order *o)
+{
+	return is_over(o) && (!o->by_seller || mutant == COUNT_SELLERS);
+}
+
 /* The coupon's row, last. */
 
 static void add(struct totals *t, enum change change)
@@ -104,8 +109,10 @@ static void end(struct state *s, const struct sale *sale, int n, enum status sta
 void cancel(struct state *s, const struct sale *sale, int n, bool by_seller)
 {
 	enum status is = s->orders[n].status;
-	if (is == PENDING || (is == PAID && (by_seller || mutant == CANCEL_ANY)))
+	if (is == PENDING || (is == PAID && (by_seller || mutant == CANCEL_ANY))) {
 		end(s, sale, n, CANCELLED);
+		s->orders[n].by_seller = by_seller;
+	}
 }
 
 void expire(struct state *s, const struct sale *sale, int n)

@@ -32,6 +32,10 @@ static void look_for_unit(struct state *s, const struct sale *sale, int p)
 {
 	struct payment *by = &s->payments[p];
 	struct reply r = claim(s, sale, s->orders[by->named].customer);
+	if (r.word == LIMIT) {
+		lift(s, s->orders[by->named].customer, r.number);
+		return;
+	}
 	if (r.word == WON)
 		drain_all(s, sale);
 	if (r.word == WON || r.word == MINE)

@@ -50,14 +50,16 @@ struct order {
 	uint16_t status : 3, customer : 2, unpaid : 1, returned : 1;
 	uint16_t released : 1;   /* some drainer has released it, and is to remove it from returned_orders */
 	uint16_t over_final : 1; /* was final when it ended; for the properties */
-	uint16_t : 7;
+	uint16_t by_seller : 1;  /* the seller has cancelled it: it does not count for the limit */
+	uint16_t : 6;
 };
 
 struct payment {
 	uint16_t named : 3, pays : 3; /* orders; named 0: it has not come */
 	uint16_t right : 1, late : 1, refunded : 1;
 	uint16_t hopeless : 1; /* some drainer has found no unit for it */
-	uint16_t : 6;
+	uint16_t limit : 3;    /* some drainer has found the customer at the limit, by this order */
+	uint16_t : 3;
 	uint16_t found; /* the orders that drainers have claimed for it, as bits */
 };
 
@@ -75,7 +77,8 @@ enum word { NOTHING, WON, MINE, LIMIT, HELD, SOLD_OUT, DONE, REFUSED, WORDS };
 extern const char *const word_names[WORDS];
 
 struct owner {
-	uint8_t number : 4, tombstone : 1, : 3;
+	uint8_t number : 4, tombstone : 1;
+	uint8_t lifted : 1, : 2; /* a tombstone was here, and a payment came; for the properties */
 };
 
 struct state {
@@ -111,6 +114,7 @@ extern const struct mutant_row mutants[MUTANTS];
 
 bool is_live(const struct order *o); /* has a unit */
 bool is_over(const struct order *o);
+bool counts(const struct order *o); /* for the limit */
 bool drain(struct state *s, const struct sale *sale, int n);
 void bury(struct state *s, const struct sale *sale, int n);
 void pay(struct state *s, const struct sale *sale, int p, int n, bool right);
@@ -131,6 +135,7 @@ struct reply {
 };
 struct reply claim(struct state *s, const struct sale *sale, int customer);
 void release(struct state *s, const struct sale *sale, int n);
+void lift(struct state *s, int customer, int n); /* the limit that stands for this order */
 void tell_hub(struct state *s, int change);
 int available(const struct state *s, const struct sale *sale);
 
@@ -154,6 +159,7 @@ enum kind {
 	TELL,
 	CLEAR,
 	LATE_CLAIM,
+	LATE_LIFT,
 	LATE_APPLY,
 	LATE_REFUSE,
 	KINDS

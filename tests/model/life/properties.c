@@ -5,7 +5,7 @@
 
 struct books {
 	int live, rows, over, over_final, final, unsettled;
-	int of[CUSTOMERS], ends[CUSTOMERS]; /* live and over orders of each customer */
+	int of[CUSTOMERS], ends[CUSTOMERS]; /* live orders of each customer, and those over that the customer let end */
 };
 
 static struct books books_of(const struct state *s)
@@ -20,7 +20,7 @@ static struct books books_of(const struct state *s)
 		b.over += is_over(o);
 		b.over_final += is_over(o) && o->over_final;
 		b.of[o->customer] += is_live(o);
-		b.ends[o->customer] += is_over(o);
+		b.ends[o->customer] += is_over(o) && !o->by_seller;
 	}
 	return b;
 }
@@ -144,7 +144,7 @@ static const char *check_customer(const struct state *s, const struct sale *sale
 							     : "a customer may not claim any more, after too few ends";
 	if (own->number)
 		return is_live(&s->orders[own->number]) ? NULL : "the owner of an order that is over is not removed";
-	if (b->ends[c] >= sale->ends)
+	if (b->ends[c] >= sale->ends && !own->lifted)
 		return "a customer may claim again after too many ends";
 	struct state next = *s;
 	enum word word = claim(&next, sale, c).word;

@@ -29,6 +29,7 @@ struct reply claim(struct state *s, const struct sale *sale, int customer)
 	int n = order_count(s) + 1;
 	s->orders[n] = (struct order){ .status = QUEUED, .customer = (uint16_t)customer };
 	own->number = (uint8_t)n;
+	own->lifted = 0;
 	s->claimed++;
 	return (struct reply){ WON, n };
 }
@@ -41,7 +42,7 @@ static bool leaves_tombstone(const struct state *s, const struct sale *sale, int
 {
 	int ends = 0;
 	for (int n = 1; n <= ORDERS; n++)
-		ends += is_over(&s->orders[n]) && s->orders[n].customer == customer;
+		ends += counts(&s->orders[n]) && s->orders[n].customer == customer;
 	return ends >= sale->ends && mutant != RELEASE_ALL;
 }
 
@@ -58,6 +59,15 @@ void release(struct state *s, const struct sale *sale, int n)
 	}
 	own->number = 0;
 	s->unowned += mutant != RELEASE_UNCOUNTED;
+}
+
+void lift(struct state *s, int customer, int n)
+{
+	struct owner *own = &s->owners[customer];
+	if ((!own->tombstone || own->number != n) && mutant != LIFT_ANY)
+		return;
+	*own = (struct owner){ .lifted = 1 };
+	s->unowned++;
 }
 
 static int highest(int a, int b)

@@ -82,6 +82,8 @@ static void steps_of_late_payment(struct steps *l, int p)
 	const struct payment *by = &l->s->payments[p];
 	if (by->late && (l->s->owners[l->s->orders[by->named].customer].number || may_claim(l)))
 		may(l, LATE_CLAIM, p, 0);
+	if (by->limit)
+		may(l, LATE_LIFT, p, 0);
 	for (int n = 1; n <= ORDERS; n++)
 		if (by->found >> n & 1)
 			may(l, LATE_APPLY, p, n);
@@ -120,6 +122,8 @@ static struct reply claim_for(struct state *s, const struct sale *sale, int p)
 	struct reply r = claim(s, sale, s->orders[by->named].customer);
 	if (r.word == WON || r.word == MINE)
 		by->found |= (uint16_t)(1u << r.number);
+	else if (r.word == LIMIT)
+		by->limit = (uint16_t)(r.number & 7);
 	else
 		by->hopeless = 1;
 	return r;
@@ -130,7 +134,7 @@ static void drop_inert(struct state *s)
 {
 	for (int p = 0; p < PAYMENTS; p++)
 		if (!s->payments[p].late)
-			s->payments[p].found = s->payments[p].hopeless = 0;
+			s->payments[p].found = s->payments[p].hopeless = s->payments[p].limit = 0;
 	for (int n = 1; n <= ORDERS; n++)
 		if (!s->orders[n].returned)
 			s->orders[n].released = 0;
@@ -215,9 +219,12 @@ static struct reply take_clear(struct state *s, const struct sale *sale, const s
 
 static struct reply take_late(struct state *s, const struct sale *sale, const struct step *step)
 {
+	struct payment *by = &s->payments[step->at];
 	if (step->kind == LATE_CLAIM)
 		return claim_for(s, sale, step->at);
-	if (step->kind == LATE_APPLY)
+	if (step->kind == LATE_LIFT)
+		lift(s, s->orders[by->named].customer, by->limit);
+	else if (step->kind == LATE_APPLY)
 		apply_late(s, sale, step->at, step->order);
 	else
 		refuse_late(s, step->at);
@@ -228,7 +235,7 @@ static struct reply (*const takers[KINDS])(struct state *s, const struct sale *s
 	[CLAIM] = take_claim,       [DRAIN] = take_drain,     [BURY] = take_drain,      [PAY] = take_payment,
 	[PAY_WRONG] = take_payment, [REFUND] = take_refund,   [CANCEL] = take_cancel,   [SELLER_CANCEL] = take_cancel,
 	[EXPIRE] = take_expiry,     [RELEASE] = take_release, [FORGET] = take_forget,   [TELL] = take_tell,
-	[CLEAR] = take_clear,       [LATE_CLAIM] = take_late, [LATE_APPLY] = take_late, [LATE_REFUSE] = take_late,
+	[CLEAR] = take_clear,       [LATE_CLAIM] = take_late, [LATE_LIFT] = take_late, [LATE_APPLY] = take_late, [LATE_REFUSE] = take_late,
 };
 
 struct reply step_take(struct state *s, const struct sale *sale, const struct step *step)

@@ -19,6 +19,7 @@ static const char *const texts[KINDS] = {
 	[TELL] = "the hub is told the totals after change %d",
 	[CLEAR] = "who told the hub sets hub_told",
 	[LATE_CLAIM] = "a drainer claims for late payment %d",
+	[LATE_LIFT] = "the limit of late payment %d's customer is lifted",
 	[LATE_APPLY] = "late payment %d is applied",
 	[LATE_REFUSE] = "late payment %d gets no unit",
 };
