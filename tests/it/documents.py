@@ -197,6 +197,16 @@ def recover(it, piece):
         line.run(command)
 
 
+def wrong_price(it, piece):
+    sale, user = it.sale(amount=2, pay_within=3600, price=500, currency="EUR"), it.customer()
+    order = sale.win(user)
+    sale.drained()
+    line = Line(it, piece)
+    line.names = {"SELLER/COUPON": sale.title, "CONF": it.run / "seckill.conf"}
+    line.run()
+    same(it.ask("GET", f"/api/orders/{order}", user).expect(200).json["status"], "cancelled", "the order")
+
+
 def pool(it, piece):
     """A pool of the hot workers on a socket of its own."""
     def workers(pid):
@@ -276,6 +286,7 @@ def bare(it, piece):
 
 HOSTS = "run by tests/it/hosts.py, in network namespaces"
 LONG = "takes long; tests/it/bench.py runs a short one"
+COUNTER = "run by tests/it/counter.py"
 ENGINE = "needs a container engine"
 CONFIGURE = "./autogen.sh && ./configure && make && make check && make install"
 WAYS = {
@@ -303,7 +314,10 @@ WAYS = {
         "./dev start redis": "run by tests/it/disk.py", "./dev status": run, "seckillctl check": ctl, "seckillctl user list": ctl,
         "seckillctl recover": known, "seckillctl routes": ctl, "seckillctl dead list": ctl, "seckillctl status": ctl,
         "seckillctl audit": ctl, "seckillctl audit --repair": ctl, "seckillctl dead retry ID": ctl,
-        "seckillctl dead drop ID --reason TEXT": ctl,
+        "seckillctl dead drop ID --reason TEXT": ctl, "seckillctl orders refund-due": ctl, "seckillctl orders refund": COUNTER,
+        "seckillctl orders pay": COUNTER, "seckillctl orders show NO": COUNTER,
+        r"""seckillctl -c CONF --json orders list SELLER/COUPON --status pending,paid | sed 's/.*"order":"\([0-9-]*\)".*/\1/' |""":
+            wrong_price,
         "REDISCLI_AUTH=$(cat /etc/seckill/redis-admin.password) redis-cli -s /run/redis/redis-server.sock --user admin \\": run,
         "seckillctl -c DRAIN.CONF recover SELLER/COUPON": recover,
         "sold in Redis = rows in MySQL + on the lists + dead letters + dropped ones": "a sum",
