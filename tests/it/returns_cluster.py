@@ -34,7 +34,7 @@ def resold(it):
     assert max(seconds) < allowed(1), seconds
 
 
-@on_cluster("orders expire, their units are won again, and their customers still list them")
+@on_cluster("orders expire, their units are won again; their customers still list them, but not as coupons won")
 def expired(it):
     sale, orders = sold(it, pay_within=2)
     chasing = Chasing(it, sale, it.users(12), every=0.05)
@@ -44,6 +44,9 @@ def expired(it):
     same(sale.read()["left"], 12, "units left")
     listed = [it.redis("ZRANGE", list_of(user), 0, -1) for user in orders.values()]
     same(listed, [[order] for order in orders], "customers' lists")
+    for user in list(orders.values())[:3]:
+        it.ask("GET", f"{user.path}/coupons", user).expect(204)
+        same(len(it.ask("GET", f"{user.path}/orders", user).json["data"]), 1, "orders that are listed")
     sale.audit()
 
 
