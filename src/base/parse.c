@@ -107,6 +107,17 @@ static bool is_blank(uint32_t c)
 	       c == 0x2800 || c == 0x3000;
 }
 
+bool parse_is_blank(struct str text)
+{
+	uint32_t code;
+	for (size_t i = 0, n; i < text.n; i += n) {
+		n = character((const unsigned char *)text.p + i, text.n - i, &code);
+		if (!n || !(is_blank(code) || is_invisible(code)))
+			return false;
+	}
+	return true;
+}
+
 /* Whether it is a variation selector for text or emoji at an allowed place: behind a symbol or an emoji. */
 static bool is_style(uint32_t c, uint32_t before)
 {

@@ -32,6 +32,9 @@ bool parse_is_name(struct str text);
  */
 size_t parse_line(struct str text);
 
+/* Whether nothing of this UTF-8 can be seen: only spaces and invisible characters, or nothing at all. */
+bool parse_is_blank(struct str text);
+
 /*
  * A name for a new user or coupon: parse_is_name accepts it, it is not blank, and it has no invisible character, that
  * is, no noncharacter and no character that Unicode calls ignorable or a format character (except the two variation

@@ -446,7 +446,10 @@ static int report_money(struct ctl *c, const char *order, enum report_kind kind)
 		usleep(PAUSE_US);
 		s = order_report(c->service, c->arena, &r);
 	}
-	return s == STATUS_OK ? put_result(c, order, order_status_text(r.status), r.outcome) : fail_action(c, s);
+	if (s != STATUS_OK)
+		return fail_action(c, s);
+	return r.conflict ? ctl_fail(c, EXIT_DOES_NOT_HOLD, r.conflict)
+			  : put_result(c, order, order_status_text(r.status), r.outcome);
 }
 
 static int pay_order(struct ctl *c, int argc, char **argv)
@@ -468,8 +471,11 @@ static int cancel_order(struct ctl *c, int argc, char **argv)
 	const char *reason = ctl_option("reason");
 	struct order o;
 	(void)argc;
-	if (!reason || !*reason || strlen(reason) > 255)
-		return ctl_wrong(c, "cancel needs --reason TEXT, of 1 to 255 bytes");
+	if (!reason)
+		return ctl_wrong(c, "cancel needs --reason TEXT");
+	const char *problem = cancellation_reason_problem(str_of(reason));
+	if (problem)
+		return ctl_wrong(c, problem);
 	int code = find_order(c, argv[0], &o);
 	if (code)
 		return code;

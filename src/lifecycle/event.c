@@ -13,7 +13,7 @@ const char *event_kind_text(enum event_kind kind)
 }
 
 /* The numbers of the first and the last kind, which a row must be between. */
-enum { KIND_FIRST = EVENT_PAID, KIND_LAST = EVENT_REFUNDED };
+enum { KIND_FIRST = EVENT_PAID, KIND_LAST = EVENT_REFUND_MISFIT };
 
 const char *actor_text(enum actor actor)
 {

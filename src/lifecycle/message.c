@@ -64,18 +64,17 @@ static enum status read_data(struct arena *a, struct str data, struct report *r,
 enum status message_read(struct arena *a, struct str body, struct report *r, const char **problem)
 {
 	struct str type, data;
-	bool has_data;
-	const struct json_field fields[] = { { "type", JSON_TEXT, true, 1, TYPE_MAX, &type, NULL, NULL },
-					     { "data", JSON_OBJECT, false, 0, 0, &data, NULL, &has_data } };
-	enum status s = read_object(a, body, fields, sizeof fields / sizeof fields[0], problem);
+	const struct json_field its_type = { "type", JSON_TEXT, true, 1, TYPE_MAX, &type, NULL, NULL };
+	const struct json_field its_data = { "data", JSON_OBJECT, true, 0, 0, &data, NULL, NULL };
+	enum status s = read_object(a, body, &its_type, 1, problem);
 	if (s != STATUS_OK)
 		return s;
 	r->kind = kind_of(type);
-	if (r->kind == REPORT_OTHER)
+	if (r->kind == REPORT_OTHER) /* its data may be anything */
 		return STATUS_OK;
-	*problem = "data is missing";
-	if (!has_data)
-		return STATUS_BAD_FIELD;
+	s = read_object(a, body, &its_data, 1, problem);
+	if (s != STATUS_OK)
+		return s;
 	s = read_data(a, data, r, problem);
 	if (s != STATUS_OK)
 		*problem = arena_printf(a, "in data: %s", *problem);

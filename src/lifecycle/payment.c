@@ -127,6 +127,17 @@ int payment_insert_refund(struct service *svc, const struct refund *r, bool *is_
 	return result && db_failure(svc->db) == DB_DUPLICATE ? 0 : result;
 }
 
+int payment_read_refund(struct service *svc, struct arena *a, struct str id, struct refund *r)
+{
+	struct db_rows rows;
+	if (db_query_row(svc->db, a, "SELECT payment_id, amount, currency, at_ms FROM refunds WHERE refund_id = ?",
+			 &rows, DB_S(id)))
+		return -1;
+	const struct db_value *v = db_row(&rows, 0);
+	*r = (struct refund){ id, v[0].text, v[1].number, v[2].text, v[3].number };
+	return 0;
+}
+
 /* In an UPDATE, MySQL uses the new value of a column that was assigned before. Refunds of another currency do not
  * count. */
 int payment_sum_refunds(struct service *svc, struct str id)

@@ -67,6 +67,8 @@ int payment_lock(struct service *svc, struct arena *a, struct str id, struct pay
 int payment_insert(struct service *svc, const struct payment *p) MUST_CHECK;
 /* Inserts a refund. *is_new is false when its id was known, and nothing was inserted. */
 int payment_insert_refund(struct service *svc, const struct refund *r, bool *is_new) MUST_CHECK;
+/* Reads a refund that is there. */
+int payment_read_refund(struct service *svc, struct arena *a, struct str id, struct refund *r) MUST_CHECK;
 /* Sets `refunded` of a payment to the sum of its refunds. A late one that is refunded in full is late no more. */
 int payment_sum_refunds(struct service *svc, struct str id) MUST_CHECK;
 /* A late payment pays this order now, or (sequence 0) none, so that it is to be refunded. *changed: it was late. */

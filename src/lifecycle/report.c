@@ -24,6 +24,12 @@ static int add_event(const struct reporting *g, enum event_kind kind, struct str
 	return 0;
 }
 
+/* "1000 EUR"; an amount of 0 may have no currency. */
+static const char *money(struct arena *a, int64_t amount, struct str currency)
+{
+	return arena_printf(a, currency.n ? "%lld %.*s" : "%lld", (long long)amount, (int)currency.n, currency.p);
+}
+
 /* An order that becomes paid */
 
 /* `from` is the status that the locked row has. The totals of the coupon are written last, by count_final. */
@@ -71,9 +77,8 @@ static const char *wrong_amount(const struct reporting *g)
 	const struct terms *t = &g->terms;
 	if (r->amount == t->price && (!t->price || str_eq(r->currency, t->currency)))
 		return NULL;
-	return arena_printf(g->arena, "payment %.*s is of %lld %.*s, the price is %lld %.*s", (int)r->payment.n,
-			    r->payment.p, (long long)r->amount, (int)r->currency.n, r->currency.p, (long long)t->price,
-			    (int)t->currency.n, t->currency.p);
+	return arena_printf(g->arena, "payment %.*s is of %s, the price is %s", (int)r->payment.n, r->payment.p,
+			    money(g->arena, r->amount, r->currency), money(g->arena, t->price, t->currency));
 }
 
 static const char *refusal(const struct reporting *g)
@@ -125,27 +130,61 @@ static enum status take_payment(struct reporting *g)
 	return failed ? STATUS_INTERNAL : STATUS_OK;
 }
 
-static void compare(const struct report *r, const struct payment *p)
+/* Sets the outcome from the row of the payment, which may not have come yet. */
+static enum status conclude(struct reporting *g, struct payment *p, bool *found)
 {
-	bool same_order = r->order.coupon == p->order.coupon && r->order.segment == p->order.segment &&
-			  r->order.sequence == p->order.sequence;
-	if (!same_order || (r->kind == REPORT_PAID && (r->amount != p->amount || !str_eq(r->currency, p->currency))))
-		log_warn_limited("payment_differs", LOG_STR("payment", r->payment), LOG_STR("message", r->source),
-				 LOG_INT("amount", r->amount), LOG_INT("recorded", p->amount),
-				 LOG_INT("coupon", r->order.coupon), LOG_INT("sequence", r->order.sequence));
+	if (payment_lock(g->svc, g->arena, g->report->payment, p, found))
+		return STATUS_INTERNAL;
+	g->report->outcome = *found ? payment_text(p) : "refunded";
+	return STATUS_OK;
 }
 
-/* Sets the outcome from the row of the payment, which may have been recorded long ago. */
-static enum status conclude(struct reporting *g)
+/* What is recorded otherwise */
+
+static enum status tell_conflict(struct reporting *g, enum event_kind kind, const char *conflict)
 {
-	struct payment p;
-	bool found;
-	if (payment_lock(g->svc, g->arena, g->report->payment, &p, &found))
-		return STATUS_INTERNAL;
-	g->report->outcome = found ? payment_text(&p) : "refunded";
-	if (found)
-		compare(g->report, &p);
-	return STATUS_OK;
+	struct report *r = g->report;
+	log_warn_limited("payment_differs", LOG_TEXT("problem", conflict), LOG_STR("message", r->source));
+	r->outcome = "conflict";
+	r->conflict = conflict;
+	return add_event(g, kind, str_of(conflict), r->source) ? STATUS_INTERNAL : STATUS_OK;
+}
+
+static bool is_order(const struct order_number *one, const struct order_number *other)
+{
+	return one->coupon == other->coupon && one->segment == other->segment && one->sequence == other->sequence;
+}
+
+static const char *number_of(struct arena *a, const struct order_number *n)
+{
+	char text[ORDER_NUMBER_TEXT];
+	return arena_str(a, order_number_text(text, n->coupon, n->segment, n->sequence)).p;
+}
+
+/* NULL, or how the payment that has this id is another one. */
+static const char *other_payment(const struct reporting *g, const struct payment *p)
+{
+	const struct report *r = g->report;
+	const struct order_number *its = p->pays.sequence ? &p->pays : &p->order;
+	if ((is_order(&r->order, &p->order) || is_order(&r->order, &p->pays)) && r->amount == p->amount &&
+	    str_eq(r->currency, p->currency))
+		return NULL;
+	return arena_printf(g->arena,
+			    "payment %.*s is recorded as %s for order %s, and was reported again, as %s for order %s",
+			    (int)p->id.n, p->id.p, money(g->arena, p->amount, p->currency), number_of(g->arena, its),
+			    money(g->arena, r->amount, r->currency), number_of(g->arena, &r->order));
+}
+
+static const char *other_refund(const struct reporting *g, const struct refund *known)
+{
+	const struct report *r = g->report;
+	if (str_eq(r->payment, known->payment) && r->amount == known->amount && str_eq(r->currency, known->currency))
+		return NULL;
+	return arena_printf(
+		g->arena,
+		"refund %.*s is recorded as %s of payment %.*s, and was reported again, as %s of payment %.*s",
+		(int)r->refund.n, r->refund.p, money(g->arena, known->amount, known->currency), (int)known->payment.n,
+		known->payment.p, money(g->arena, r->amount, r->currency), (int)r->payment.n, r->payment.p);
 }
 
 static enum status report_paid(struct reporting *g)
@@ -154,26 +193,75 @@ static enum status report_paid(struct reporting *g)
 	bool known;
 	if (payment_lock(g->svc, g->arena, g->report->payment, &p, &known))
 		return STATUS_INTERNAL;
+	const char *conflict = known ? other_payment(g, &p) : NULL;
+	if (conflict)
+		return tell_conflict(g, EVENT_PAYMENT_REFUSED, conflict);
 	enum status s = known ? STATUS_OK : take_payment(g);
-	return s == STATUS_OK ? conclude(g) : s;
+	return s == STATUS_OK ? conclude(g, &p, &known) : s;
 }
 
 /* Refunds and failures */
+
+/* NULL, or what is wrong with a new refund. It is recorded, because the money has moved. */
+static const char *misfit(const struct reporting *g, const struct payment *p)
+{
+	const struct report *r = g->report;
+	if (!str_eq(r->currency, p->currency))
+		return arena_printf(g->arena, "refund %.*s is %s, payment %.*s is %s: it does not count as refunded",
+				    (int)r->refund.n, r->refund.p, money(g->arena, r->amount, r->currency),
+				    (int)p->id.n, p->id.p, money(g->arena, p->amount, p->currency));
+	if (p->refunded > p->amount)
+		return arena_printf(g->arena, "with refund %.*s, %s of payment %.*s are refunded, which is %s",
+				    (int)r->refund.n, r->refund.p, money(g->arena, p->refunded, p->currency),
+				    (int)p->id.n, p->id.p, money(g->arena, p->amount, p->currency));
+	return NULL;
+}
+
+static enum status tell_refund(struct reporting *g, const struct payment *p)
+{
+	const struct report *r = g->report;
+	const char *wrong = p ? misfit(g, p) : NULL;
+	const char *reason = arena_printf(g->arena, "%s of payment %.*s", money(g->arena, r->amount, r->currency),
+					  (int)r->payment.n, r->payment.p);
+	bool counts = !p || str_eq(r->currency, p->currency);
+	if (p && !is_order(&r->order, &p->order) && !is_order(&r->order, &p->pays))
+		log_warn_limited("payment_differs", LOG_STR("payment", r->payment), LOG_STR("refund", r->refund),
+				 LOG_TEXT("order", number_of(g->arena, &r->order)),
+				 LOG_TEXT("recorded", number_of(g->arena, &p->order)));
+	if (wrong)
+		log_warn_limited("refund_misfit", LOG_TEXT("problem", wrong), LOG_STR("message", r->source));
+	if ((counts && add_event(g, EVENT_REFUNDED, str_of(reason), STR(""))) ||
+	    (wrong && add_event(g, EVENT_REFUND_MISFIT, str_of(wrong), STR(""))))
+		return STATUS_INTERNAL;
+	return STATUS_OK;
+}
+
+static enum status repeat_refund(struct reporting *g)
+{
+	struct refund known;
+	struct payment p;
+	bool found;
+	if (payment_read_refund(g->svc, g->arena, g->report->refund, &known))
+		return STATUS_INTERNAL;
+	const char *conflict = other_refund(g, &known);
+	return conflict ? tell_conflict(g, EVENT_REFUND_MISFIT, conflict) : conclude(g, &p, &found);
+}
 
 static enum status report_refunded(struct reporting *g)
 {
 	const struct report *r = g->report;
 	const struct refund refund = { r->refund, r->payment, r->amount, r->currency, g->now_ms };
-	const char *reason = arena_printf(g->arena, "%lld %.*s of payment %.*s", (long long)r->amount,
-					  (int)r->currency.n, r->currency.p, (int)r->payment.n, r->payment.p);
-	bool is_new;
+	struct payment p;
+	bool is_new, found;
 	if (payment_insert_refund(g->svc, &refund, &is_new))
 		return STATUS_INTERNAL;
 	FAULT(life_recorded);
-	if (payment_sum_refunds(g->svc, r->payment) ||
-	    (is_new && add_event(g, EVENT_REFUNDED, str_of(reason), STR(""))))
+	if (!is_new)
+		return repeat_refund(g);
+	if (payment_sum_refunds(g->svc, r->payment))
 		return STATUS_INTERNAL;
-	return conclude(g);
+	enum status s = conclude(g, &p, &found);
+	return s == STATUS_OK ? tell_refund(g, found ? &p : NULL) : s;
 }
 
 static enum status report_failed(struct reporting *g)
@@ -212,6 +300,7 @@ static enum status report_once(struct service *svc, struct arena *a, void *conte
 	struct reporting *g = context;
 	enum status s = lock(g);
 	g->paid = false;
+	g->report->conflict = NULL;
 	if (s == STATUS_OK)
 		s = terms_read(svc, a, g->report->order.coupon, &g->terms);
 	if (s == STATUS_OK)

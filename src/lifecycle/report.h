@@ -1,7 +1,8 @@
 /*
  * What a payment provider, or an operator, reports about an order. Each function is one transaction under the rules of
  * transition.h. A report is recorded once, under the ids of its payment and refund; of a known one the recorded values
- * count. Redis is only asked for the time. Blocks.
+ * count, and a report of other values changes nothing but is told: by an event, in the log, and to the caller. Redis is
+ * only asked for the time. Blocks.
  */
 #ifndef LIFECYCLE_REPORT_H
 #define LIFECYCLE_REPORT_H
@@ -24,7 +25,8 @@ struct report {
 
 	/* out */
 	enum order_status status; /* of the order; ORDER_LOST when it has no row */
-	const char *outcome;      /* "paid", "late", "refund-due", "refunded", "failed" */
+	const char *outcome;      /* "paid", "late", "refund-due", "refunded", "failed", "conflict" */
+	const char *conflict;     /* NULL, or how the recorded values differ from these; in the arena */
 };
 
 /*

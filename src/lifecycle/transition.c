@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/parse.h"
 #include "lifecycle/attempt.h"
 #include "lifecycle/ending.h"
 #include "lifecycle/payment.h"
@@ -20,6 +21,15 @@ static bool may_cancel(const struct cancelling *g)
 	const struct cancellation *c = g->request;
 	return c->actor == ACTOR_OPERATOR || (c->actor == ACTOR_CUSTOMER && c->user == g->row.user) ||
 	       (c->actor == ACTOR_SELLER && c->user == g->terms.seller);
+}
+
+const char *cancellation_reason_problem(struct str reason)
+{
+	enum { CHARACTERS_MAX = 250 };
+	size_t characters = parse_line(reason);
+	return characters >= 1 && characters <= CHARACTERS_MAX && !parse_is_blank(reason)
+		       ? NULL
+		       : "a reason has 1 to 250 characters of UTF-8, no control characters, and is not blank";
 }
 
 /* A payment that paid the order is to be refunded from now on. */

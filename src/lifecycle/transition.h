@@ -18,6 +18,9 @@ struct cancellation {
 	bool now;          /* out: this call has cancelled it */
 };
 
+/* NULL, or what is wrong with a reason that somebody gives, a constant. A seller and an operator must give one. */
+const char *cancellation_reason_problem(struct str reason);
+
 /*
  * STATUS_OK: cancelled, now or before; STATUS_ALREADY_PAID: only its seller and operators may cancel it;
  * STATUS_ALREADY_EXPIRED; STATUS_NO_SUCH_ORDER: it is neither this customer's nor of this seller; STATUS_PENDING: MySQL

@@ -16,7 +16,7 @@ from storm import Paused, dice, kill
 from tap import case, comment, every, pause, same, until
 
 OLD, NEW = new_secret(), new_secret(24)  # both are in the file: OLD is being replaced
-PAID, CANCELLED, EXPIRED, FAILED, REFUSED, PAID_LATE, REFUNDED = range(1, 8)
+PAID, CANCELLED, EXPIRED, FAILED, REFUSED, PAID_LATE, REFUNDED, MISFIT = range(1, 9)
 CUSTOMER, SELLER, PROVIDER, OPERATOR, SERVICE = range(1, 6)
 NOW = 1 << 52  # later than every pay_by
 
@@ -178,7 +178,8 @@ def unknown_types(it):
     order = win(sale, it.customer())
     before = untouched(it, sale, order)
     for body in (message("payment.expired"), message("payment.created", payment="no id"), {"type": "ping"},
-                 message("PAYMENT.SUCCEEDED"), message("payment.succeeded ")):
+                 message("PAYMENT.SUCCEEDED"), message("payment.succeeded "),
+                 *({"type": "foo.bar", "data": data} for data in (7, "x", [], None, True))):
         same(p.post(order, body).expect(200).json, {"errMsg": "", "order": order, "payment": "ignored"}, body["type"])
     p.post("1-0-1", {"type": "ping"}).expect(200)
     untouched(it, sale, order, before)
@@ -186,16 +187,56 @@ def unknown_types(it):
 
 # Payments
 
-@case("a message that is repeated, or a payment under another message, is recorded once; the first amount counts")
+@case("a message that is repeated, or a payment under another message, is recorded once")
 def idempotent(it):
     sale, p = sale_with_price(it, amount=20), provider(it)
-    order, other = win(sale, it.customer()), win(sale, it.customer())
-    for more in ({"id": "msg_1"}, {"id": "msg_1"}, {}, {"amount": 1}, {"currency": "USD"}):
+    order = win(sale, it.customer())
+    for more in ({"id": "msg_1"}, {"id": "msg_1"}, {}):
         said(p.pay(order, "pay_idem", **more), order, "paid", "paid")
-    said(p.pay(other, "pay_idem"), other, "pending", "paid")
-    same(payment(it, "pay_idem"), (PRICE, CURRENCY, 0, order, 0, 0), "payment")
-    same((kinds(it, order), kinds(it, other), totals(it, sale)), ([PAID], [], (2, 0, 1, 0)), "events, totals")
-    same(contradictions(it, sale), [], "contradictions")
+    same((payment(it, "pay_idem"), kinds(it, order)), ((PRICE, CURRENCY, 0, order, 0, 0), [PAID]), "payment, events")
+    same((totals(it, sale), contradictions(it, sale)), ((1, 0, 1, 0), []), "books")
+
+
+@case("a known payment that comes for another order, or as another amount, is a conflict: the first one counts, and it is told")
+def conflicts(it):
+    sale, p = sale_with_price(it, amount=20), provider(it)
+    order, other = win(sale, it.customer()), win(sale, it.customer())
+    said(p.pay(order, "pay_con"), order, "paid", "paid")
+    known = f"payment pay_con is recorded as {PRICE} {CURRENCY} for order {order}, and was reported again, as"
+    for n, (asked, state, amount, currency) in enumerate(((other, "pending", PRICE, CURRENCY), (order, "paid", 1, CURRENCY),
+                                                          (order, "paid", PRICE, "USD"))):
+        for _ in range(2):
+            said(p.pay(asked, "pay_con", amount, currency, id=f"msg_con{n}"), asked, state, "conflict")
+        same(events(it, asked)[-1], (REFUSED, PROVIDER, f"{known} {amount} {currency} for order {asked}"), "event")
+    same((kinds(it, order), kinds(it, other)), ([PAID, REFUSED, REFUSED], [REFUSED]), "one event for each message")
+    assert "payment_differs" in (it.run / "log/cold.log").read_text(), "no word in the log"
+    same(payment(it, "pay_con"), (PRICE, CURRENCY, 0, order, 0, 0), "payment")
+    done = it.ctl("orders", "pay", other, "--id", "pay_con", "--amount", str(PRICE), "--currency", CURRENCY)
+    same((done.returncode, f"for order {order}" in done.stderr), (1, True), done.stderr)
+    same((totals(it, sale), contradictions(it, sale)), ((2, 0, 1, 0), []), "books")
+
+
+@case("a known refund with another payment or amount is a conflict; one that does not fit its payment is recorded, and told")
+def refunds_that_do_not_fit(it):
+    sale, p = sale_with_price(it, amount=20), provider(it)
+    order = win(sale, it.customer())
+    said(p.pay(order, "pay_fit"), order, "paid", "paid")
+    said(p.refund(order, "pay_fit", "re_f1", 300), order, "paid", "paid")
+    for _ in range(2):
+        said(p.refund(order, "pay_fit", "re_f1", 400, id="msg_ref"), order, "paid", "conflict")
+    same(events(it, order)[1:], [
+        (REFUNDED, PROVIDER, "300 EUR of payment pay_fit"),
+        (MISFIT, PROVIDER, "refund re_f1 is recorded as 300 EUR of payment pay_fit, and was reported again, as 400 EUR of payment pay_fit"),
+    ], "a conflict")
+    p.refund(order, "pay_fit", "re_usd", 500, "USD").expect(200)
+    same(events(it, order)[3:], [
+        (MISFIT, PROVIDER, f"refund re_usd is 500 USD, payment pay_fit is {PRICE} EUR: it does not count as refunded")], "another currency")
+    said(p.refund(order, "pay_fit", "re_f2", PRICE), order, "paid", "refunded")
+    same(events(it, order)[4:], [
+        (REFUNDED, PROVIDER, f"{PRICE} EUR of payment pay_fit"),
+        (MISFIT, PROVIDER, f"with refund re_f2, {PRICE + 300} EUR of payment pay_fit are refunded, which is {PRICE} EUR")], "too much")
+    same((payment(it, "pay_fit")[2], it.sql("SELECT COUNT(*) FROM refunds WHERE payment_id = 'pay_fit'")), (PRICE + 300, [["3"]]), "refunds")
+    assert "refund_misfit" in (it.run / "log/cold.log").read_text(), "no word in the log"
 
 
 @case("another amount or currency is recorded, to be refunded, and the order waits on; the price pays it")
@@ -268,6 +309,7 @@ def other_sales(it):
     free = sale_with_price(it, price=0, currency="")
     order = win(free, it.customer())
     said(p.pay(order, "pay_z1", 1), order, "pending", "refund-due")
+    same(events(it, order), [(REFUSED, PROVIDER, f"payment pay_z1 is of 1 {CURRENCY}, the price is 0")], "event")
     said(p.pay(order, "pay_z0", 0, "JPY"), order, "paid", "paid")
     same(contradictions(it, free), [], "contradictions")
     calm = sale_with_price(it, pay_within=0)
@@ -409,8 +451,9 @@ def strangers(it):
 
 
 TEXTS = ["x", "a" * 250, "\U0001f600" * 250, "<script>alert(1)</script>", "'; DROP TABLE orders; --", 'quote " back \\ slash',
-         "%s%n%d", "\u202f", "{order}", "ends with space "]
+         "%s%n%d", "\u202fx", "{order}", "ends with space "]
 BAD_TEXTS = ["", "a" * 251, "\U0001f600" * 251, "two\nlines", "nul\x00", "bell\x07", "\x1b[31mred", "\u202eright to left", "\x85"]
+BLANK_TEXTS = [" ", "\u202f\u3000", "\u200b", "\ufeff \u2060"]
 
 
 @case("a seller's reason: 1 to 250 characters of one line, kept as they are; without one nothing is cancelled")
@@ -423,8 +466,12 @@ def reasons(it):
         answer = it.ask("DELETE", f"/api/orders/{orders[0]}", sale.seller, body)
         assert answer.status == 400 and answer.code in ("bad-field", "bad-json"), answer
     every([None, b"", b"{}", b"[]", b"x", {"reason": 1}, {"reason": None}, {"reason": ["a"]}, b'{"reason":"\xff"}',
-           b'{"reason":"a","reason":"b"}', *({"reason": text} for text in BAD_TEXTS)], refused)
-    every(BAD_TEXTS[1:], lambda text: cancel(it, orders[0], users[0], text).expect(400, "bad-field"))
+           b'{"reason":"a","reason":"b"}', *({"reason": text} for text in BAD_TEXTS + BLANK_TEXTS)], refused)
+    every([None, b"{}", *({"reason": text} for text in ["", *BLANK_TEXTS])],
+          lambda body: it.ask("DELETE", f"/api/orders/{orders[0]}", sale.seller, body).expect(400).names('{"reason": "..."}'))
+    every(BAD_TEXTS + BLANK_TEXTS, lambda text: cancel(it, orders[0], users[0], text).expect(400, "bad-field"))
+    every(["", "two\nlines", "\x1b[31mred", "a" * 251, "\udcff", *BLANK_TEXTS],
+          lambda text: same(it.ctl("orders", "cancel", orders[0], "--reason", text).returncode, 64, "exit code"))
     cancel(it, orders[0], sale.seller, "a" * 5000).expect(413, "too-large")
     same((it.sql(f"SELECT COUNT(*) FROM order_events WHERE coupon_id = {sale.id}"), totals(it, sale)[1]), ([["0"]], 0), "nothing")
     for order, text in zip(orders, TEXTS):
@@ -581,7 +628,7 @@ def racing_ids(it):
     for n in range(0, 12, 2):
         orders = [order for _, order in people[n:n + 2]]
         answers = at_once(*(lambda order=order: p.pay(order, f"pay_two{n}", client=it.new_client()) for order in orders * 2))
-        same({answer.expect(200).json["payment"] for answer in answers}, {"paid"}, "answers")
+        same({answer.expect(200).json["payment"] for answer in answers}, {"paid", "conflict"}, "answers")
         same(sorted(status(it, order) for order in orders), ["paid", "pending"], "orders")
     same((totals(it, sale)[2], contradictions(it, sale)), (6, []), "books")
 

@@ -244,6 +244,18 @@ static void new_names_can_be_seen(void **state)
 	arena_release(&a);
 }
 
+static void what_cannot_be_seen_is_blank(void **state)
+{
+	(void)state;
+	static const struct str blank[] = { BYTES(""), BYTES(" "), BYTES("\xe2\x80\xaf\xe3\x80\x80"), BYTES("\xe2\x80\x8b"),
+					    BYTES("\xef\xbb\xbf \xe2\x81\xa0") };
+	static const struct str seen[] = { BYTES("x"), BYTES(" x"), BYTES("\xe2\x80\x8b."), BYTES("\xf0\x9f\x98\x80"), BYTES("\xff") };
+	for (size_t i = 0; i < COUNT_OF(blank); i++)
+		expect(parse_is_blank(blank[i]), "blank text %zu", i);
+	for (size_t i = 0; i < COUNT_OF(seen); i++)
+		expect(!parse_is_blank(seen[i]), "text %zu", i);
+}
+
 static void splitting_takes_every_piece(void **state)
 {
 	(void)state;
@@ -373,5 +385,6 @@ UNIT_MAIN(cmocka_unit_test(whole_numbers), cmocka_unit_test(bounds_are_inclusive
 	  cmocka_unit_test(utf8_and_nothing_else),
 	  cmocka_unit_test(what_is_not_utf8_is_no_name), cmocka_unit_test(names),
 	  cmocka_unit_test(new_names_can_be_seen),
+	  cmocka_unit_test(what_cannot_be_seen_is_blank),
 	  cmocka_unit_test(splitting_takes_every_piece), cmocka_unit_test(dates),
 	  cmocka_unit_test(dates_are_written_in_utc_with_milliseconds), cmocka_unit_test(the_ends_of_time))
