@@ -12,8 +12,8 @@
 --       user of each claim (0: credit only)
 -- Reply an answer for each claim, as text:
 --       WON sequence left ms n      the order is on the list, and n orders are there now
---       MINE sequence               the order that this user has already; below 0: orders of this user ended without payment
---                                   too often (release.lua)
+--       MINE sequence               the order that this user has already; below 0: three orders of this user have expired, or
+--                                   were cancelled by the user (release.lua)
 --       FULL                        as many orders wait on the list as may wait: nothing was done
 --       NEED received sent base term ms   no unit was left here at ms, by the clock of this server: ask the hub
 --       SOLDOUT epoch               the hub declared the coupon sold out; the segment's sold-out flag lasts a second at most

@@ -2,7 +2,8 @@
 -- Removes the owner's entries of orders that are over, so that their customers may claim again. Safe to repeat and to send
 -- late: an entry is removed only while it has the number of that order, and no entry has a number twice.
 -- Field of a segment: unowned, how many of the units sold have no owner (claim.lua)
--- KEYS  segment hash, owners hash (user -> number; -number: the customer's orders ended too often, and no other is sold)
+-- KEYS  segment hash, owners hash (user -> number; -number: three of the customer's orders have expired, or were
+--       cancelled by the customer, and no other is sold)
 -- ARGV  fence; of each order: user, number, 1 where the entry stays with -number
 -- Reply {'OK', how many entries were removed or changed}
 --       {'FENCED', fence}   the segment has another fence, or none: nothing was done

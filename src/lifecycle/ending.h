@@ -11,8 +11,16 @@
 
 enum {
 	ENDING_MAX = 512,
-	ENDINGS_MAX = 3, /* so many orders of a customer and coupon end; then the customer gets no other one */
+	ENDINGS_MAX = 3, /* so many orders of a customer and coupon end by ENDING_COUNTS; then there is no other one */
 };
+
+/*
+ * SQL, of a row o of orders: it ended, and its customer let it. It expired, or its customer has cancelled it; what a
+ * seller or an operator cancels does not count.
+ */
+#define ENDING_COUNTS                                                                                                  \
+	"(o.status = 4 OR (o.status = 3 AND EXISTS (SELECT 1 FROM order_events e WHERE e.coupon_id = o.coupon_id "     \
+	"AND e.segment = o.segment AND e.seq = o.seq AND e.kind = 2 AND e.actor = 1)))"
 
 struct ending_order {
 	int64_t sequence;

@@ -131,8 +131,8 @@ static enum status write_tombstones(struct recovery *r, int segment)
 	struct db_rows rows;
 	if (db_query(
 		    r->svc->db, &a,
-		    "SELECT user_id, MAX(seq) FROM orders WHERE coupon_id = ? AND segment = ? AND status IN (3, 4) GROUP BY "
-		    "user_id HAVING COUNT(*) >= ?",
+		    "SELECT o.user_id, MAX(o.seq) FROM orders o WHERE o.coupon_id = ? AND o.segment = ? AND " ENDING_COUNTS
+		    " GROUP BY o.user_id HAVING COUNT(*) >= ?",
 		    &rows, DB_N(r->coupon.id), DB_N(segment), DB_N(ENDINGS_MAX)))
 		return db_status(r->svc->db, "recover");
 	for (int i = 0; i < rows.count; i++) {

@@ -5,8 +5,10 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "host/fault.h"
+#include "lifecycle/attempt.h"
 #include "lifecycle/report.h"
 #include "resale/purchase.h"
+#include "resale/release.h"
 
 enum {
 	SEARCHES = 16,
@@ -20,6 +22,7 @@ struct search {
 	int64_t began_ms;
 	struct arena arena;
 	struct payment payment;
+	struct order_row named; /* the order that the payment names; it is over */
 };
 
 struct late {
@@ -75,14 +78,18 @@ static bool is_searched_for(struct late *l, struct str payment, struct search **
 	return false;
 }
 
-/* The customer of the order that the payment names. 0: MySQL does not answer, or has no such order. */
-static int64_t customer_of(struct late *l, struct arena *a, const struct payment *p)
+/* Reads the order that the payment names. False: MySQL does not answer, or has no such order. */
+static bool read_named(struct late *l, struct arena *a, const struct payment *p, struct order_row *row)
 {
 	struct db_rows rows;
-	if (db_query(l->svc->db, a, "SELECT user_id FROM orders WHERE coupon_id = ? AND segment = ? AND seq = ?", &rows,
-		     DB_N(p->order.coupon), DB_N(p->order.segment), DB_N(p->order.sequence)))
-		return 0;
-	return rows.count ? db_row(&rows, 0)->number : 0;
+	if (db_query(l->svc->db, a,
+		     "SELECT user_id, status FROM orders WHERE coupon_id = ? AND segment = ? AND seq = ?", &rows,
+		     DB_N(p->order.coupon), DB_N(p->order.segment), DB_N(p->order.sequence)) ||
+	    !rows.count)
+		return false;
+	const struct db_value *v = db_row(&rows, 0);
+	*row = (struct order_row){ .user = v[0].number, .status = (enum order_status)v[1].number };
+	return true;
 }
 
 /* False: as many searches as there may be are under way. */
@@ -93,24 +100,54 @@ static bool begin_search(struct late *l, struct arena *a, const struct payment *
 		return true;
 	if (!s)
 		return false;
-	int64_t user = customer_of(l, a, p);
-	if (!user)
+	if (!read_named(l, a, p, &s->named))
 		return true;
 	s->began_ms = clock_mono_ms();
 	s->payment = *p;
 	s->payment.id = arena_str(&s->arena, p->id);
 	s->payment.currency = arena_str(&s->arena, p->currency);
-	s->purchase = purchase_begin(l->svc, p->order.coupon, user);
+	s->purchase = purchase_begin(l->svc, p->order.coupon, s->named.user);
 	return true;
 }
 
 /* Settling */
 
-/* Whether no unit can be had. */
-static bool is_refusal(enum status s)
+/* NULL, or why no unit can be had. */
+static const char *refusal(enum status s)
 {
-	return s == STATUS_SOLD_OUT || s == STATUS_ALL_HELD || s == STATUS_ENDED || s == STATUS_LIMIT_REACHED ||
-	       s == STATUS_NO_SUCH_COUPON || s == STATUS_ALREADY_PAID || s == STATUS_ALREADY_CLAIMED;
+	static const struct {
+		enum status status;
+		const char *why;
+	} refusals[] = {
+		{ STATUS_SOLD_OUT, "all units are sold" },
+		{ STATUS_ALL_HELD, "all units are held by other orders" },
+		{ STATUS_ENDED, "the sale has ended" },
+		{ STATUS_NO_SUCH_COUPON, "the sale is not there any more" },
+		{ STATUS_ALREADY_PAID, "the customer has another order, which is paid" },
+		{ STATUS_ALREADY_CLAIMED, "the customer has another order, which is a dead letter" },
+	};
+	for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++)
+		if (s == refusals[i].status)
+			return refusals[i].why;
+	return NULL;
+}
+
+static enum status refuse(struct late *l, struct arena *a, const struct search *s, const char *why)
+{
+	const struct payment *p = &s->payment;
+	return order_refuse_late(
+		l->svc, a, p,
+		str_of(arena_printf(a, "payment %.*s came after the order %s, and %s", (int)p->id.n, p->id.p,
+				    s->named.status == ORDER_EXPIRED ? "had expired" : "was cancelled", why)));
+}
+
+/* A Redis that was emptied knows no coupon until it is recovered; MySQL does. */
+static enum status check_coupon(struct late *l, struct arena *a, int64_t coupon)
+{
+	struct db_rows rows;
+	if (db_query(l->svc->db, a, "SELECT 1 FROM coupons WHERE id = ?", &rows, DB_N(coupon)))
+		return STATUS_UNAVAILABLE;
+	return rows.count ? STATUS_PENDING : STATUS_NO_SUCH_COUPON;
 }
 
 /* Its record is a dead letter: it gets no row, and its customer no other order, until an operator decides. */
@@ -124,22 +161,36 @@ static bool is_dead(struct late *l, struct arena *a, const struct order_number *
 }
 
 /*
- * Where nothing can be settled, a later walk begins another search; only a row that is not in MySQL yet is waited for.
+ * STATUS_OK: the payment pays an order; a status that refusal knows; or anything else: a later walk begins another
+ * search. A customer who has reached the limit may claim once more, because the price is paid.
  */
+static enum status outcome(struct late *l, struct arena *a, struct search *search, enum status s,
+			   const struct order_number *order)
+{
+	if (s == STATUS_LIMIT_REACHED)
+		release_limit(l->svc, a, search->named.user, order);
+	if (s == STATUS_NO_SUCH_COUPON)
+		return check_coupon(l, a, search->payment.order.coupon);
+	if (s == STATUS_CREATED || s == STATUS_ALREADY_CLAIMED)
+		return order_pay_late(l->svc, a, &search->payment, order);
+	return s;
+}
+
+/* Only a row that is not in MySQL yet is waited for. */
 static void settle(struct late *l, struct arena *a, struct search *search)
 {
 	enum status s;
 	struct order_number order;
 	if (!purchase_has_ended(search->purchase, &s, &order))
 		return;
-	if (s == STATUS_CREATED || s == STATUS_ALREADY_CLAIMED)
-		s = order_pay_late(l->svc, a, &search->payment, &order);
-	if (s == STATUS_PENDING && clock_mono_ms() - search->began_ms < ROW_WAIT_MS)
+	bool has_order = s == STATUS_CREATED || s == STATUS_ALREADY_CLAIMED;
+	s = outcome(l, a, search, s, &order);
+	if (has_order && s == STATUS_PENDING && clock_mono_ms() - search->began_ms < ROW_WAIT_MS)
 		return;
-	if (s == STATUS_PENDING && is_dead(l, a, &order))
+	if (has_order && s == STATUS_PENDING && is_dead(l, a, &order))
 		s = STATUS_ALREADY_CLAIMED;
-	if (is_refusal(s) &&
-	    order_refuse_late(l->svc, a, &search->payment, str_of(status_code(s))) == STATUS_UNAVAILABLE)
+	const char *why = refusal(s);
+	if (why && refuse(l, a, search, why) == STATUS_UNAVAILABLE)
 		return;
 	FAULT(late_settled);
 	end_search(search);

@@ -1,8 +1,8 @@
 /*
  * Late payments: of an order that is over, in a sale that sells on. The drainers claim a unit for the customer, as the
- * customer would, and the payment pays the order that they get, or the one that the customer has already. Where no unit
- * is left, or that order is a dead letter, the payment is to be refunded. Everything here may be repeated, and by
- * several drainers at once.
+ * customer would, and the payment pays the order that they get, or the one that the customer has already. A customer
+ * who has reached the limit may claim once more for it. Where no unit is left, or that order is a dead letter, the
+ * payment is to be refunded. Everything here may be repeated, and by several drainers at once.
  */
 #ifndef RESALE_LATE_H
 #define RESALE_LATE_H

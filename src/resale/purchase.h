@@ -15,7 +15,7 @@ void purchase_free(struct purchase *p);
 
 /*
  * True: it has ended, in one of the ways of claim_submit, or as STATUS_NO_SUCH_COUPON. *order is set with
- * STATUS_CREATED and STATUS_ALREADY_CLAIMED.
+ * STATUS_CREATED and STATUS_ALREADY_CLAIMED, and with STATUS_LIMIT_REACHED to the last order that counted.
  */
 bool purchase_has_ended(const struct purchase *p, enum status *s, struct order_number *order);
 

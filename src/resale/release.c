@@ -41,7 +41,7 @@ struct group {
 #define RETURNED                                                                                                       \
 	"SELECT STRAIGHT_JOIN r.coupon_id, r.segment, r.seq, r.user_id, c.generation, "                                \
 	"(SELECT COUNT(*) FROM orders o FORCE INDEX (orders_user_claimed) WHERE o.user_id = r.user_id "                \
-	"AND o.coupon_id = r.coupon_id AND o.status IN (3, 4)) "                                                       \
+	"AND o.coupon_id = r.coupon_id AND " ENDING_COUNTS ") "                                                        \
 	"FROM returned_orders r JOIN coupons c ON c.id = r.coupon_id WHERE "
 
 static int read_rows(struct service *svc, struct arena *a, const struct db_rows *rows, struct returned_list *l)
@@ -206,4 +206,17 @@ void release_order(struct service *svc, struct arena *a, const struct order_numb
 		     DB_N(order->segment), DB_N(order->sequence)) ||
 	    read_rows(svc, a, &rows, &l) || (l.count && release(svc, a, &l)))
 		log_warn_limited("release_failed", LOG_TEXT("error", db_error(svc->db)));
+}
+
+void release_limit(struct service *svc, struct arena *a, int64_t user, const struct order_number *order)
+{
+	struct db_rows rows;
+	if (db_query(svc->db, a, "SELECT generation FROM coupons WHERE id = ?", &rows, DB_N(order->coupon)) ||
+	    !rows.count)
+		return;
+	struct returned one = { .order = *order, .user = user, .generation = db_row(&rows, 0)->number };
+	struct group g = { &one, 1 };
+	one.order.sequence = -order->sequence;
+	send_group(svc, &g);
+	redis_wait_all(svc->redis_sync);
 }

@@ -1,6 +1,7 @@
 /*
  * Release: the customer of an order that is over stops being its owner in Redis, and may claim again. Whose third order
- * of a coupon has ended stays its owner, under a negative number, and gets no other one. The orders to release are the
+ * of a coupon has expired, or was cancelled by the customer, stays its owner, under a negative number, and gets no
+ * other one. The orders to release are the
  * rows of returned_orders, written by the transaction that ended the order; a row is deleted once its order is
  * released. Everything here may be repeated. Blocks.
  */
@@ -27,5 +28,11 @@ enum step release_step(struct service *svc, struct arena *a, struct release_walk
 
 /* Releases one order, if that can be done now: otherwise the drainers do it. */
 void release_order(struct service *svc, struct arena *a, const struct order_number *order);
+
+/*
+ * Lets a customer who has reached the limit claim once more, if that can be done now. order: the one whose negative
+ * number stands for the limit; an entry with another number is left.
+ */
+void release_limit(struct service *svc, struct arena *a, int64_t user, const struct order_number *order);
 
 #endif

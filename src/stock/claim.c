@@ -236,9 +236,15 @@ static void on_refused(struct claim *c, const struct claim_answer *a)
 		[CLAIM_FULL] = STATUS_BUSY,
 		[CLAIM_ENDED] = STATUS_ENDED,
 		[CLAIM_PAUSED] = STATUS_PAUSED,
-		[CLAIM_LIMIT] = STATUS_LIMIT_REACHED,
 	};
 	end_claim(c, refusals[a->word]);
+}
+
+/* MINE -sequence */
+static void on_limit(struct claim *c, const struct claim_answer *a)
+{
+	c->sequence = -a->number[0];
+	end_claim(c, STATUS_LIMIT_REACHED);
 }
 
 /* Fences */
@@ -403,7 +409,7 @@ static void (*const handlers[CLAIM_WORDS])(struct claim *c, const struct claim_a
 	[CLAIM_ENDED] = on_refused,
 	[CLAIM_PAUSED] = on_refused,
 	[CLAIM_HELD] = on_held,
-	[CLAIM_LIMIT] = on_refused,
+	[CLAIM_LIMIT] = on_limit,
 	[CLAIM_OK] = on_unreadable,
 	[CLAIM_FENCED] = on_fenced,
 	[CLAIM_REGRESS] = on_regress,

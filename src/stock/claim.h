@@ -20,7 +20,8 @@ struct claim {
 	/* the answer */
 	struct coupon *coupon; /* during done */
 	int segment;
-	int64_t sequence; /* with CREATED and ALREADY_CLAIMED: the order is COUPON-SEGMENT-SEQUENCE */
+	int64_t sequence; /* with CREATED and ALREADY_CLAIMED: the order is COUPON-SEGMENT-SEQUENCE; with LIMIT_REACHED:
+			     the last one */
 	/*
 	 * With NOT_STARTED: until the start. With ALL_HELD: until the first unpaid order is due, below 0 if it is
 	 * overdue; INT64_MAX: unknown.
@@ -45,7 +46,7 @@ struct claim {
  *   ALREADY_CLAIMED   the order that this user won before, and still has
  *   SOLD_OUT          the hub declared the coupon sold out
  *   ALL_HELD          the same, but some of the orders may still end without payment: their units would come back
- *   LIMIT_REACHED     too many orders of this user have ended without payment: no other order is sold
+ *   LIMIT_REACHED     too many orders of this user have expired, or were cancelled by the user: no other one is sold
  *   NOT_STARTED ENDED PAUSED
  *   NOT_REPLICATED    won, now or before, but fewer replicas than wait_replicas have the order
  *   BUSY              no stock came within REFILL_PATIENCE_MS, or the coupon is being inspected: nothing was decided

@@ -13,15 +13,16 @@ def parts(order):
     return [int(part) for part in order.split("-")]
 
 
-def cancel(it, order):
-    """The transaction of a cancellation, with nothing after it: its process was killed, or could not reach Redis."""
+def cancel(it, order, actor=1):
+    """The transaction of a cancellation, with nothing after it: its process was killed, or could not reach Redis. actor: 1 is
+    its customer, 2 the seller."""
     coupon, segment, seq = parts(order)
     row = f"coupon_id = {coupon} AND segment = {segment} AND seq = {seq}"
-    it.sql(f"START TRANSACTION; UPDATE orders SET status = 3 WHERE {row} AND status IN (1, 5); "
+    it.sql(f"START TRANSACTION; UPDATE orders SET status = 3 WHERE {row} AND status IN (1, 2, 5); "
            f"DELETE FROM unpaid_orders WHERE {row}; "
            f"INSERT INTO returned_orders SELECT coupon_id, segment, seq, user_id FROM orders WHERE {row}; "
            "INSERT INTO order_events (coupon_id, segment, seq, at_ms, kind, actor) "
-           f"VALUES ({coupon}, {segment}, {seq}, {int(time.time() * 1000)}, 2, 1); "
+           f"VALUES ({coupon}, {segment}, {seq}, {int(time.time() * 1000)}, 2, {actor}); "
            f"UPDATE coupons SET sold = sold - 1, cancelled = cancelled + 1, hub_told = 0 WHERE id = {coupon}; COMMIT")
 
 

@@ -15,8 +15,8 @@ from history import Event
 
 PENDING, PAID, CANCELLED, EXPIRED, CONFIRMED = 1, 2, 3, 4, 5
 OVER = (CANCELLED, EXPIRED)
-KINDS = {1: "paid", 2: "cancelled", 3: "expired", 4: "payment-failed", 5: "payment-refused", 6: "paid-late", 7: "refunded"}
-ENDS = 3  # a customer whose orders have ended so often without payment may not claim any more
+KINDS = {1: "paid", 2: "cancelled", 3: "expired", 4: "payment-failed", 5: "payment-refused", 6: "paid-late", 7: "refunded", 8: "refund-misfit"}
+ENDS = 3  # so many orders of a customer expire or are cancelled by the customer; then there is no other one
 
 
 class Cancel(NamedTuple):
@@ -116,6 +116,9 @@ class Final:
                          sql(f"SELECT payment_id, {number}, {pays}, amount, currency, refunded, IFNULL(refund_due, 0) "
                              f"FROM payments {mine}")}
         self.refunds = {row[0]: (row[1], int(row[2])) for row in sql("SELECT refund_id, payment_id, amount FROM refunds")}
+        self.ends = collections.Counter(int(row[0]) for row in sql(
+            f"SELECT user_id FROM orders o {mine} AND (status = 4 OR (status = 3 AND EXISTS (SELECT 1 FROM order_events e "
+            "WHERE e.coupon_id = o.coupon_id AND e.segment = o.segment AND e.seq = o.seq AND kind = 2 AND actor = 1)))"))
         self.events = collections.defaultdict(list)
         for order, kind, at in sql(f"SELECT {number}, kind, at_ms FROM order_events {mine} ORDER BY id"):
             self.events[order].append((KINDS[int(kind)], int(at)))
@@ -266,9 +269,8 @@ def refused_truly(books, final):
             if final_units < books.amount:
                 yield f"{e} when at most {final_units} of {books.amount} were paid"
         if e.code == "limit-reached":
-            over = sum(user == e.user and status in OVER for user, status, _ in final.orders.values())
-            if over < ENDS:
-                yield f"{e} after {over} orders that are over"
+            if final.ends[e.user] < ENDS:
+                yield f"{e} after {final.ends[e.user]} orders that have expired, or that the customer has cancelled"
 
 
 def totals(books, final):

@@ -24,7 +24,7 @@ import time
 import faultpoints
 from harness import main
 from history import Load
-from lifebooks import CANCELLED, ENDS, EXPIRED, OVER, PAID, Final, LifeBooks, Payment, audited, problems, sums
+from lifebooks import CANCELLED, ENDS, EXPIRED, PAID, Final, LifeBooks, Payment, audited, problems, sums
 from nemesis import FAULTS, Nemesis, counted, is_kill, processes
 from provider import Provider, insist, key_file, new_secret
 from storm import SEED
@@ -316,11 +316,11 @@ class Storm:
         return final
 
     def claims_the_same(self, final):
-        """Who has a paid order is told so again; whose orders have ended too often gets no other one."""
+        """Who has a paid order is told so again; who has let three orders end, and paid for none, gets no other one."""
         live = {user: order for order, (user, status, _) in final.orders.items() if status == PAID}
-        ends = collections.Counter(user for user, status, _ in final.orders.values() if status in OVER)
+        payers = {final.orders[p.order][0] for p in self.books.payments.values() if p.right and p.order in final.orders}
         winners = [user for user in self.users if user.id in live]
-        limited = [user for user in self.users if ends[user.id] >= ENDS and user.id not in live]
+        limited = [user for user in self.users if final.ends[user.id] >= ENDS and user.id not in live and user.id not in payers]
         for user in self.dice.sample(winners, min(10, len(winners))):
             same(self.answer(user).expect(200).json["order"], live[user.id], f"the order of {user}")
         for user in self.dice.sample(limited, min(5, len(limited))):

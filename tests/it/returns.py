@@ -1,6 +1,7 @@
 #!/usr/bin/env -S python3 -B
 """A unit's way back: its order is cancelled or expires, and another customer wins it."""
 
+import shutil
 import signal
 import time
 
@@ -100,35 +101,129 @@ def many(it):
     same(len(orders), 500, "orders of those who claim again")
 
 
-@case("whose third order of a sale ended gets no other one; of another sale they do")
-def third(it):
-    sale, other, user = it.sale(amount=20, segments=2), it.sale(amount=20, segments=2), it.customer()
-    for n in range(3):
+def end_orders(it, sale, user, count, actor=1):
+    """This customer claims and ends so many orders; the last one."""
+    for _ in range(count):
         order = sale.win(user)
         sale.drained()
-        cancel(it, order)
+        cancel(it, order, actor)
         settled(it, sale)
-    same(owner(it, sale, user), "-" + order.split("-")[2], "owner")
+    return order
+
+
+def last_of(order):
+    return "-" + order.split("-")[2]
+
+
+@case("who has cancelled a third order of a sale gets no other one; of another sale they do")
+def third(it):
+    sale, other, user = it.sale(amount=20, segments=2), it.sale(amount=20, segments=2), it.customer()
+    order = end_orders(it, sale, user, 3)
+    same(owner(it, sale, user), last_of(order), "owner")
     other.win(user)
     sale.win(it.customer())
     sale.drained()
     same((statuses(it, sale), sale.read()["left"]), ({3: 3, 5: 1}, 19), "orders, units left")
 
 
+@case("what the seller cancels does not count: only what expired, or what the customer has cancelled")
+def not_counted(it):
+    sale, user = it.sale(amount=20, segments=2), it.customer()
+    end_orders(it, sale, user, 3, actor=2)
+    same(owner(it, sale, user), None, "after three that the seller has cancelled")
+    end_orders(it, sale, user, 2)
+    same(owner(it, sale, user), None, "after two that the customer has cancelled, too")
+    same((it.ctl("recover", sale.title).returncode, owner(it, sale, user)), (0, None), "exit, and the owner after a recovery")
+    order = end_orders(it, sale, user, 1)
+    same(owner(it, sale, user), last_of(order), "after the third one")
+    sale.audit()
+
+
+def late_payment(it, order, price=500):
+    """A payment of the price, which came after the order was over."""
+    coupon, segment, seq = parts(order)
+    it.sql("INSERT INTO payments (payment_id, coupon_id, segment, seq, amount, currency, at_ms, late) "
+           f"VALUES ('late-{order}', {coupon}, {segment}, {seq}, {price}, 'EUR', 1, 1)")
+
+
+def paid_by(it, order):
+    """The number, in its segment, of the order that the late payment pays; 0: none yet; -1: it is to be refunded."""
+    return it.sql.number(f"SELECT COALESCE(-SIGN(refund_due), pays_seq, 0) FROM payments WHERE payment_id = 'late-{order}'")
+
+
+def reason_of(it, order):
+    coupon, segment, seq = parts(order)
+    return it.sql(f"SELECT reason FROM order_events WHERE coupon_id = {coupon} AND segment = {segment} AND seq = {seq} "
+                  "ORDER BY id DESC LIMIT 1")[0][0]
+
+
+PAID_SALE = {"price": 500, "currency": "EUR", "pay_within": 600}
+
+
+@case("a late payment of the third order gets its unit, once; when that order is over, too, the customer gets no other one")
+def third_paid(it):
+    sale, user = it.sale(amount=20, segments=2, **PAID_SALE), it.customer()
+    order = end_orders(it, sale, user, 3)
+    same(owner(it, sale, user), last_of(order), "owner")
+    late_payment(it, order)
+    until(lambda: paid_by(it, order) > 0, 10, "the payment pays a new order")
+    new = f"{sale.id}-{sale.home(user)}-{paid_by(it, order)}"
+    same((statuses(it, sale), owner(it, sale, user)), ({2: 1, 3: 3}, new.split("-")[2]), "orders, owner")
+    sale.audit()
+    it.sql(f"UPDATE payments SET pays_segment = NULL, pays_seq = NULL WHERE payment_id = 'late-{order}'; "
+           f"UPDATE coupons SET final_cancelled = final_cancelled + 1 WHERE id = {sale.id}")
+    cancel(it, new)
+    settled(it, sale)
+    same(owner(it, sale, user), last_of(new), "owner, after the fourth")
+    sale.claim(user).expect(409, "limit-reached")
+    sale.audit()
+
+
+@case("a late payment that gets no unit: the reason names the payment, and says why")
+def refused(it):
+    sale, orders = sold(it, amount=2, segments=1, **PAID_SALE)
+    order = next(iter(orders))
+    cancel(it, order)
+    Chasing(it, sale, [it.customer()]).wait(1)
+    sale.drained()
+    settled(it, sale)
+    late_payment(it, order)
+    until(lambda: paid_by(it, order) < 0, 10, "the refund is due")
+    same(reason_of(it, order), f"payment late-{order} came after the order was cancelled, and all units are held by other orders", "reason")
+
+
+@case("while Redis is empty, a late payment waits; it gets its unit once the sale is recovered")
+def emptied(it):
+    sale, user = it.sale(amount=4, segments=1, **PAID_SALE), it.customer()
+    order = end_orders(it, sale, user, 1)
+    it.redis.close()
+    it.dev("stop", "redis")
+    shutil.rmtree(it.run / "data/redis")
+    (it.run / "data/redis").mkdir()
+    it.dev("start", "redis")
+    late_payment(it, order)
+    pause(3, "drainers look for a unit, again and again")
+    same(paid_by(it, order), 0, "the payment, while Redis is empty")
+    done = it.ctl("recover", "--all")
+    same(done.returncode, 0, f"exit of recover: {done.stdout}{done.stderr}")
+    until(lambda: paid_by(it, order) > 0, 15, "the payment pays a new order")
+    same(statuses(it, sale), {2: 1, 3: 1}, "orders")
+
+
 @case("a late payment whose customer's next order is a dead letter is to be refunded")
 def dead(it):
     sale, user = it.sale(amount=4, segments=1, pay_within=1, price=500, currency="EUR"), it.customer()
-    coupon, segment, seq = parts(sale.win(user))
+    order = sale.win(user)
     until(lambda: statuses(it, sale) == {4: 1}, 10, "the order has expired")
     settled(it, sale)
     it.sql("INSERT INTO orders (coupon_id, segment, seq, user_id, status, claimed_at_ms, confirmed_at_ms) "
            f"VALUES ({sale.id}, 200, 1, {user.id}, 5, 1, 1)")  # stands in the way of the next one
     sale.win(user)
     until(lambda: it.sql.number(f"SELECT COUNT(*) FROM dead_letters WHERE coupon_id = {sale.id}"), 10, "a dead letter")
-    it.sql("INSERT INTO payments (payment_id, coupon_id, segment, seq, amount, currency, at_ms, late) "
-           f"VALUES ('late-{coupon}', {coupon}, {segment}, {seq}, 500, 'EUR', 1, 1)")
-    due = f"SELECT COALESCE(refund_due, 0) FROM payments WHERE payment_id = 'late-{coupon}'"
-    until(lambda: it.sql.number(due) == 500, 15, "the refund is due")
+    late_payment(it, order)
+    until(lambda: paid_by(it, order) < 0, 15, "the refund is due")
+    same(reason_of(it, order), f"payment late-{order} came after the order had expired, and the customer has another order, which is "
+         "a dead letter", "reason")
 
 
 @case("a segment that is not open keeps its owners, and holds up no other one; it is released once it is open")
