@@ -198,15 +198,18 @@ static void read_segment(struct availability_read *r, int i)
 	redis_send(r->svc->redis, &c, on_queue, part(r, i));
 }
 
+/* The last fields only matter where orders are paid: may_return. */
 static void read_hub(struct availability_read *r)
 {
-	static const char *const fields[] = { "fence",     "amount",  "avail", "sold_out", "cancelled",
-					      "withdrawn", "skipped", "pays",  "final",    "final_cancelled" };
+	enum { FIELDS = 10, ALWAYS = 7 };
+	static const char *const fields[FIELDS] = { "fence",     "amount",  "avail", "sold_out", "cancelled",
+						    "withdrawn", "skipped", "pays",  "final",    "final_cancelled" };
+	int count = r->coupon->pay_within_s ? FIELDS : ALWAYS;
 	struct redis *redis = r->svc->redis;
 	struct redis_command c;
 	redis_command(&c, "HMGET");
 	key_put(&c, KEY_HUB, r->coupon->id, 0);
-	for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
+	for (int i = 0; i < count; i++)
 		redis_put_text(&c, fields[i]);
 	redis_send(redis, &c, on_hub, r);
 	if (r->detail < AVAILABILITY_STATE)

@@ -92,7 +92,7 @@ static void close_connection(struct connection *c)
 
 /* Reading */
 
-/* The FastCGI parameters that nginx sends, in nginx's order. REQUEST_ID comes last, and always, but may be empty. */
+/* FastCGI parameters in nginx's order, those of webhooks first. REQUEST_ID is always sent, but may be empty. */
 enum param {
 	METHOD,
 	PATH,
@@ -103,10 +103,10 @@ enum param {
 	PEER,
 	FALLBACK,
 	QUEUED_AT,
+	ID,
 	WEBHOOK_ID,
 	WEBHOOK_TIMESTAMP,
 	WEBHOOK_SIGNATURE,
-	ID,
 	PARAMS
 };
 static const struct str params[PARAMS] = {
@@ -119,10 +119,10 @@ static const struct str params[PARAMS] = {
 	[PEER] = STR("REMOTE_ADDR="),
 	[FALLBACK] = STR("FALLBACK="),
 	[QUEUED_AT] = STR("QUEUED_AT="),
+	[ID] = STR("REQUEST_ID="),
 	[WEBHOOK_ID] = STR("HTTP_WEBHOOK_ID="),
 	[WEBHOOK_TIMESTAMP] = STR("HTTP_WEBHOOK_TIMESTAMP="),
 	[WEBHOOK_SIGNATURE] = STR("HTTP_WEBHOOK_SIGNATURE="),
-	[ID] = STR("REQUEST_ID="),
 };
 
 /* If a parameter is sent twice, the first one counts. If it is missing, p of its value is NULL. */
