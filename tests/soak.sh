@@ -18,7 +18,7 @@ check() {
 }
 
 step_model() { SECKILL_SOAK=1 check "$build" "tests/model/model tests/model/lossy/lossy tests/model/life/life tests/model/replay.py tests/model/lossy/replay.py tests/it/rig.py"; }
-step_points() { IT_SOAK=${IT_SOAK:-4} check "$build" tests/it/killpoints.py; }
+step_points() { IT_SOAK=${IT_SOAK:-4} check "$build" "tests/it/killpoints.py tests/it/struck.py tests/it/returnkills.py"; }
 
 step_storms() {
 	IT_SOAK_KILLS=${IT_SOAK_KILLS:-1000} check "$build" tests/it/killstorm.py || return

@@ -175,7 +175,8 @@ def passages_of(it, way, row, action, count):
 def run(it, ways, kills):
     """Every point, every passage; judged together, because the lease of a drainer that was killed lasts for seconds."""
     sales, began = [], time.monotonic()
-    for way, row in ((way, row) for way in ways for row in POINTS if way in row.ways):
+    rows = [(way, row) for way in ways for row in POINTS if way in row.ways]
+    for way, row in rows if kills else faultpoints.some(rows):
         if kills:
             sales += passages_of(it, way, row, "kill", row.killed or way.KILLED)
         elif row.stalled:
@@ -227,7 +228,7 @@ def register(name, ways):
     def killed(it):
         run(it, ways, kills=True)
 
-    @case(f"{name}: a process stands still at each point, and others overtake it")
+    @case(f"{name}: a process stands still at a point, and others overtake it")
     def stalled(it):
         with hot_pool(it, size=5) if Selling in ways else contextlib.nullcontext():
             run(it, ways, kills=False)

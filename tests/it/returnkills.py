@@ -79,9 +79,9 @@ def killed(it):
     judged(it, [(point, "kill") for point in POINTS])
 
 
-@case("a drainer stands still at each step, and another one overtakes it")
+@case("a drainer stands still at a step, and another one overtakes it")
 def stalled(it):
-    judged(it, [(point, "stall=2500") for point in POINTS])
+    judged(it, [(point, "stall=2500") for point in faultpoints.some(POINTS)])
 
 
 if __name__ == "__main__":
