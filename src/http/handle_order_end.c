@@ -109,15 +109,15 @@ static enum status cancel(struct request *rq, void *what)
 /* A seller must say why; a customer may, and needs no body. */
 static enum status read_reason(struct request *rq, struct str *reason)
 {
-	enum { BYTES = 1000 };
 	bool must = rq->token.kind == KIND_SELLER, has = false;
-	const struct json_field fields[] = { { "reason", JSON_TEXT, false, 0, BYTES, reason, NULL, &has } };
+	const struct json_field fields[] = { { "reason", JSON_TEXT, false, 0, 1000, reason, NULL, &has } };
 	*reason = STR("");
 	enum status s = rq->body.n ? request_read(rq, fields, 1) : STATUS_OK;
 	if (s != STATUS_OK)
 		return s;
 	if (must && parse_is_blank(*reason))
-		return request_fail(rq, STATUS_BAD_FIELD, "a seller must give a reason: {\"reason\": \"...\"}");
+		return request_fail(rq, rq->body.n ? STATUS_BAD_FIELD : STATUS_BAD_JSON,
+				    "a seller must give a reason: {\"reason\": \"...\"}");
 	const char *problem = has ? cancellation_reason_problem(*reason) : NULL;
 	return problem ? request_fail(rq, STATUS_BAD_FIELD, "%s", problem) : STATUS_OK;
 }
