@@ -19,7 +19,7 @@
 #include "store/rights.h"
 
 /* The longest rests: without work; and while a server does not answer, whose return is noticed within AWAY_MAX_MS. */
-enum { IDLE_MAX_MS = 200, AWAY_MAX_MS = 500 };
+enum { IDLE_MAX_MS = 100, AWAY_MAX_MS = 500 };
 
 enum job_result {
 	JOB_DONE,     /* the job has nothing to do until it is due again */

@@ -11,7 +11,7 @@
 
 enum {
 	COUPONS_MAX = 32,   /* of one step */
-	COLLECT_MS = 200,   /* from a walk that told a hub to the next one */
+	COLLECT_MS = 100,   /* from a walk that told a hub to the next one */
 	REFUSED_MS = 1000,  /* until a hub that could not be told is tried again */
 	REFUSED_MAX = 64,   /* so many such hubs are remembered; more are tried with every walk */
 	OPENINGS_MAX = 256, /* so many openings are remembered; workers open the other hubs */

@@ -1,7 +1,7 @@
 /*
  * Telling hubs: of coupons whose totals have changed in MySQL (hub_told = 0), because orders were paid or their units
  * came back, the hubs get the totals. A hub that must let sold-out notices run out before it grants is opened after
- * that time, without waiting for it here. What changes within a fifth of a second is told at once. Blocks for MySQL and
+ * that time, without waiting for it here. What changes within a tenth of a second is told at once. Blocks for MySQL and
  * Redis.
  */
 #ifndef RESALE_TELL_H
