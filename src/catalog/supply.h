@@ -68,7 +68,7 @@ bool supply_knows(const struct supply_totals *hub, const struct supply_totals *t
 int supply_raise(struct service *svc, int64_t coupon, int64_t amount) MUST_CHECK;
 
 /*
- * *is_older: the hub knows of more orders that are over than MySQL, which was restored from a backup in which these
+ * *is_older: the hub counts more orders that are over than MySQL, which was restored from a backup in which these
  * orders are live. Their units may be sold already, so nothing may be sold until a recovery has compared the orders.
  * STATUS_OK, STATUS_NO_SUCH_COUPON, STATUS_UNAVAILABLE, STATUS_INTERNAL. Blocks for Redis and MySQL.
  */

@@ -525,7 +525,7 @@ static const char *wrong_argument(struct ctl *c, const struct action *a, int arg
 				    a->name);
 	for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
 		if (ctl_option(options[i]) && !takes(a, options[i]))
-			return arena_printf(c->arena, "--%s is no option of %s", options[i], a->name);
+			return arena_printf(c->arena, "%s has no option --%s", a->name, options[i]);
 	return NULL;
 }
 

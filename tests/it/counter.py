@@ -128,7 +128,7 @@ def refused(it):
              ("show", number, number): "takes one order number", ("refund-due", "x"): "SELLER/COUPON", ("list", "nope"): "SELLER/COUPON",
              ("refund-due", "a/b", "c/d"): "one coupon",
              ("list", "a/b", "c/d"): "one coupon", ("list", "--status", "sold"): "--status takes some of pending,paid",
-             ("list", "--reason", "x"): "--reason is no option of list", ("cancel", number): "needs --reason",
+             ("list", "--reason", "x"): "list has no option --reason", ("cancel", number): "needs --reason",
              ("cancel", number, "--reason", ""): "1 to 250 characters", ("cancel", number, "--reason", "x" * 251): "1 to 250 characters",
              ("pay", number): "pay needs", ("pay", number, *money[:4]): "--currency takes", ("pay", number, *money, "--status", "x"): "no option",
              ("pay", number, "--id", "a b", *money[2:]): "an id has", ("pay", number, *money[:3], "1.50", *money[4:]): "--amount takes",
