@@ -8,7 +8,7 @@
 #   docs/openapi.yaml       error codes      src/sale/status.def
 #                           events           src/lifecycle/event.def
 #   nginx/seckill.conf.in   error bodies     src/sale/status.def, titles from src/http/response.c
-#   docs/operations.md      metrics          src/host/stats.def, src/http/handle_ops.c
+#   docs/operations.md      metrics          src/host/stats.def, src/api/handle_ops.c
 #   docs/seckillctl.8       findings         src/audit/finding.def
 #
 # What a table of the program does not know stays with its row: when to look at a metric, the cause of a finding.
@@ -107,7 +107,7 @@ nginx() {
 metrics() {
 	{
 		rows src/host/stats.def | awk -F '\t' '$3 != "" { sub(/__.*/, "", $1); print "seckill_" $1 "\t" $3 }'
-		tr -d '\n' <src/http/handle_ops.c | grep -oE '# HELP seckill_[a-z_]+ [^;]*# TYPE seckill_' |
+		tr -d '\n' <src/api/handle_ops.c | grep -oE '# HELP seckill_[a-z_]+ [^;]*# TYPE seckill_' |
 			sed -E 's/^# HELP (seckill_[a-z_]+) /\1\t/; s/\\n"?[[:space:]]*"?# TYPE.*//; s/"[[:space:]]*"//g; s/%d/262,144/'
 	} >"$tmp/have"
 	awk -F ' *[|] *' -v have="$tmp/have" '

@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "account/revocation.h"
+#include "api/handlers.h"
+#include "api/route.h"
 #include "base/clock.h"
 #include "bin/program.h"
 #include "host/log.h"
@@ -16,6 +18,7 @@
 enum { LISTEN_FD = 0, STOP_MS = 10000 };
 
 static int pool = -1;
+static struct worker worker;
 
 static bool on_flag(int flag, const char *value)
 {
@@ -80,8 +83,8 @@ int main(int argc, char **argv)
 	if (pool < 0)
 		program_fail(&p, EXIT_USAGE, "-p hot, -p cold or -p auth is missing");
 	start(&p);
-	struct server *server =
-		server_new(&p.service, LISTEN_FD, (enum pool)pool, pool == POOL_HOT ? p.conf.connections : 1);
+	struct server *server = server_new(&p.service, LISTEN_FD, (enum pool)pool,
+					   pool == POOL_HOT ? p.conf.connections : 1, route_run, &worker);
 	if (!server)
 		program_fail(&p, EXIT_SYSTEM,
 			     arena_printf(&p.arena, "descriptor 0 is not a listening socket: %s", strerror(errno)));
@@ -89,6 +92,7 @@ int main(int argc, char **argv)
 	run(&p, server);
 	redis_free(p.service.redis); /* before the connections are freed, because callbacks answer requests */
 	p.service.redis = NULL;
+	worker_release(&worker);
 	server_free(server);
 	program_close(&p);
 	log_info("stopped");

@@ -2,11 +2,11 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "api/route.h"
 #include "base/embed.h"
 #include "ctl/ctl.h"
 #include "host/fault.h"
 #include "host/shared.h"
-#include "http/route.h"
 #include "store/layout.h"
 #include "store/migrate.h"
 #include "store/rights.h"

@@ -14,20 +14,10 @@
 #include "sale/service.h"
 #include "sale/status.h"
 
-/* Pieces of the paths of route.def: /api/users/{user}/coupons/{coupon}, /api/orders/{no}. */
-enum { PART_USER = 2, PART_ORDER = 2, PART_COUPON = 4, PATH_MAX_PARTS = 8 };
-
-enum { PAGE_LAST = 1000000000 };
+enum { PATH_MAX_PARTS = 8, PAGE_LAST = 1000000000 };
 
 /* A pool is a group of processes that answer the same routes; nginx has a location for each pool. */
 enum pool { POOL_HOT, POOL_COLD, POOL_AUTH, POOLS };
-
-/* State that handlers keep from one request to the next; zeroed at the start. */
-struct worker {
-	struct shared_pages *pages;         /* hot pool */
-	struct stock_change *stock_changes; /* cold pool: requests that added units and are not answered yet */
-	struct row_wait *row_waits;         /* cold pool: requests that wait until an order is in MySQL */
-};
 
 struct response {
 	struct buf body;    /* a JSON object under construction, or empty */
@@ -39,7 +29,7 @@ struct response {
 
 struct request {
 	struct service *service;
-	struct worker *worker;
+	struct worker *worker; /* what handlers keep from one request to the next */
 	struct arena *arena;
 	struct str method; /* as received; HEAD arrives as GET */
 	struct str path;   /* as nginx reads it: percent-decoded, dot segments and repeated slashes resolved */
@@ -59,6 +49,9 @@ struct request {
  * request_finish later. STATUS_ELSEWHERE (request_elsewhere) passes the request to another pool.
  */
 typedef enum status handler(struct request *rq);
+
+/* Calls the handler of a request that has come to a pool, or refuses it. Returns what a handler returns. */
+typedef enum status router(struct request *rq, enum pool pool);
 
 /* Sets a new id, 32 hexadecimal digits, and the header that sends it: for a request to which nginx gave none. */
 void request_make_id(struct request *rq);

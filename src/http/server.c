@@ -2,7 +2,7 @@
  * libfcgi is called only when a complete request has arrived, so that it never waits for one. The sockets do not block:
  * if a peer does not read its answer, libfcgi fails to write it, and the connection is closed.
  *
- * The way of a request: on_connection, read_head, serve, route_run with the handler, request_finish.
+ * The way of a request: on_connection, read_head, serve, the router with the handler, request_finish.
  */
 #include "http/server.h"
 
@@ -19,7 +19,6 @@
 #include "base/parse.h"
 #include "host/log.h"
 #include "http/framing.h"
-#include "http/handlers.h"
 
 /* REQUEST_MAX has room for a body of BODY_MAX and for the headers that nginx accepts. */
 enum {
@@ -49,7 +48,8 @@ struct connection {
 
 struct server {
 	struct service *service;
-	struct worker worker;
+	router *route;
+	struct worker *worker;
 	struct loop_io listener;
 	struct loop_timer rejoin;
 	enum pool pool;
@@ -161,7 +161,7 @@ static bool read_head(struct connection *c)
 		return false;
 	struct request *rq = &c->request;
 	*rq = (struct request){ .service = c->server->service,
-				.worker = &c->server->worker,
+				.worker = c->server->worker,
 				.arena = &c->arena,
 				.method = str_eq(value[METHOD], STR("HEAD")) ? STR("GET") : value[METHOD],
 				.path = value[PATH],
@@ -324,7 +324,7 @@ static void serve(struct connection *c)
 	if (s == STATUS_OK)
 		s = check_age(c);
 	if (s == STATUS_OK)
-		s = route_run(&c->request, c->server->pool);
+		s = c->server->route(&c->request, c->server->pool);
 	if (s != STATUS_PENDING)
 		request_finish(&c->request, s);
 }
@@ -421,13 +421,16 @@ static void on_listener(struct loop_io *io, uint32_t events)
 	}
 }
 
-struct server *server_new(struct service *svc, int fd, enum pool pool, int max_connections)
+struct server *server_new(struct service *svc, int fd, enum pool pool, int max_connections, router *route,
+			  struct worker *worker)
 {
 	setenv("LIBFCGI_OS_CLOSE_POLL_TIMEOUT", "0", 0); /* so that libfcgi's close does not wait for the peer */
 	if (FCGX_Init() || fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0)
 		return NULL;
 	struct server *s = alloc_zeroed(1, sizeof *s);
 	*s = (struct server){ .service = svc,
+			      .route = route,
+			      .worker = worker,
 			      .listener = { .fd = fd, .fn = on_listener },
 			      .pool = pool,
 			      .max_connections = max_connections };
@@ -448,7 +451,6 @@ void server_free(struct server *s)
 	listen_on(s, false);
 	loop_timer_cancel(s->service->loop, &s->rejoin);
 	s->stopping = true;
-	worker_release(&s->worker);
 	while (s->all)
 		close_connection(s->all);
 	free(s);

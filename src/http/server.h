@@ -5,17 +5,18 @@
 #ifndef HTTP_SERVER_H
 #define HTTP_SERVER_H
 
-#include "http/route.h"
+#include "http/request.h"
 #include "sale/service.h"
 
 struct server;
 
 /*
  * Serves the listening socket `fd`, which is made non-blocking, with at most max_connections connections at a time. In
- * a pool whose handlers block it must be 1, so that further connections go to other workers. NULL: libfcgi or the
- * socket cannot be used; errno has the reason.
+ * a pool whose handlers block it must be 1, so that further connections go to other workers. Each request gets `worker`
+ * and goes to `route`. NULL: libfcgi or the socket cannot be used; errno has the reason.
  */
-struct server *server_new(struct service *svc, int fd, enum pool pool, int max_connections);
+struct server *server_new(struct service *svc, int fd, enum pool pool, int max_connections, router *route,
+			  struct worker *worker);
 /* To be called when no callback can call request_finish any more. NULL is allowed. */
 void server_free(struct server *s);
 

@@ -10,10 +10,11 @@
 #include <assert.h>
 #include <ctype.h>
 #include "account/password.h"
+#include "api/handlers.h"
+#include "api/route.h"
 #include "base/parse.h"
 #include "fuzz/fake_db.h"
 #include "host/log.h"
-#include "http/route.h"
 #include "sale/coupon.h"
 #include "unit/fake_redis.h"
 #include "unit/forge.h"

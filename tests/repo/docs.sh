@@ -27,7 +27,7 @@ result "every metric and every finding is explained" "$(
 	grep -oE '^\| `seckill_[a-z_]+` \|' docs/operations.md | sort | uniq -d)"
 
 # What is called {seller} in one route may be {user} in another: only the place counts.
-sed -n 's/^X("\([A-Z]*\)", "\([^"]*\)".*/\1 \2/p' src/http/route.def | sed 's/{[a-z]*}/{}/g' >"$dir/table"
+sed -n 's/^X("\([A-Z]*\)", "\([^"]*\)".*/\1 \2/p' src/api/route.def | sed 's/{[a-z]*}/{}/g' >"$dir/table"
 awk '/^[a-z]/ { inside = $1 == "paths:" }
 	inside && /^  \// { path = $1; sub(/:$/, "", path); gsub(/\{[a-z]+\}/, "{}", path) }
 	inside && /^    (get|put|post|patch|delete|head|options):$/ { sub(/:$/, "", $1); print toupper($1), path }' \

@@ -55,7 +55,7 @@ result "every error page of nginx has a body, and every body has a code" "$(
 		"$run/etc/nginx-seckill.conf")"
 need "a preflight allows the methods of the routes" python3 && result "a preflight allows the methods of the routes" "$(python3 - "$top_srcdir" "$run/etc/nginx-seckill.conf" <<'PY'
 import re, sys
-taken = set(re.findall(r'^X\("([A-Z]+)"', open(f"{sys.argv[1]}/src/http/route.def").read(), re.M)) | {"HEAD"}
+taken = set(re.findall(r'^X\("([A-Z]+)"', open(f"{sys.argv[1]}/src/api/route.def").read(), re.M)) | {"HEAD"}
 allowed = set(re.search(r'Allow-Methods "([^"]*)"', open(sys.argv[2]).read()).group(1).split(", "))
 if taken != allowed:
     print(f"the routes take {sorted(taken)}, a preflight allows {sorted(allowed)}")

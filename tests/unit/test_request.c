@@ -6,10 +6,10 @@
 #include <stdlib.h>
 
 #include "account/revocation.h"
+#include "api/handlers.h"
+#include "api/route.h"
 #include "base/json.h"
 #include "http/framing.h"
-#include "http/handlers.h"
-#include "http/route.h"
 
 /* Fakes: a handler records its name; an Authorization value names the role. */
 
@@ -22,7 +22,7 @@ static const char *handled;
 		handled = #handle;                                                                                     \
 		return STATUS_OK;                                                                                      \
 	}
-#include "http/route.def"
+#include "api/route.def"
 X(, , , , , handle_list_unknown, , )
 X(, , , , , handle_coupon_unknown, , )
 X(, , , , , handle_claim_compat_unknown, , )
@@ -176,7 +176,7 @@ static void pages(void **state)
 
 static const char *const words[] = {
 #define X(method, pattern, who, pool, limit, handle, unknown, help) #handle,
-#include "http/route.def"
+#include "api/route.def"
 #undef X
 };
 

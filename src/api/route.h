@@ -1,6 +1,6 @@
 /* The routes of the service, from the table route.def. tests/repo compares nginx, OpenAPI and the manuals with it. */
-#ifndef HTTP_ROUTE_H
-#define HTTP_ROUTE_H
+#ifndef API_ROUTE_H
+#define API_ROUTE_H
 
 #include "http/request.h"
 
@@ -20,7 +20,7 @@ struct route {
 extern const struct route routes[];
 extern const int route_count;
 
-/* Finds the route, checks names, token, role and body, and calls the handler. Returns what a handler returns. */
-enum status route_run(struct request *rq, enum pool pool);
+/* Finds the route, checks names, token, role and body, and calls the handler. */
+router route_run;
 
 #endif

@@ -3,9 +3,9 @@
 #include "account/password.h"
 #include "account/revocation.h"
 #include "account/user.h"
+#include "api/handlers.h"
 #include "base/parse.h"
 #include "host/log.h"
-#include "http/handlers.h"
 #include "sale/seller_index.h"
 
 enum { NAME_BYTES = 240, KIND_BYTES = 16 };

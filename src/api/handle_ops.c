@@ -1,8 +1,8 @@
 /* Routes for operators and load balancers. */
+#include "api/handlers.h"
 #include "base/disk.h"
 #include "host/log.h"
 #include "host/stats.h"
-#include "http/handlers.h"
 #include "inspect/quarantined.h"
 #include "sale/sale_clock.h"
 #include "stock/acknowledged.h"

@@ -1,4 +1,4 @@
-#include "http/handlers.h"
+#include "api/handlers.h"
 #include "lifecycle/order_json.h"
 #include "order/coupon_orders.h"
 

@@ -5,9 +5,9 @@
  */
 #include <time.h>
 
+#include "api/handlers.h"
 #include "base/alloc.h"
 #include "base/parse.h"
-#include "http/handlers.h"
 #include "lifecycle/message.h"
 #include "lifecycle/transition.h"
 #include "lifecycle/webhook.h"

@@ -2,9 +2,9 @@
  * Claims. POST .../claims has a status for each outcome. The compat PATCH answers 201, or 204 with the reason in a
  * header.
  */
+#include "api/handlers.h"
 #include "base/alloc.h"
 #include "catalog/launch.h"
-#include "http/handlers.h"
 #include "sale/order_number.h"
 #include "stock/claim.h"
 

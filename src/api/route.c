@@ -1,15 +1,15 @@
-#include "http/route.h"
+#include "api/route.h"
 
 #include <time.h>
 
 #include "account/revocation.h"
+#include "api/handlers.h"
 #include "base/parse.h"
-#include "http/handlers.h"
 
 const struct route routes[] = {
 #define X(method, pattern, who, pool, limit, handle, unknown, help)                                                    \
 	{ method, pattern, who, POOL_##pool, limit, handle, unknown, help },
-#include "http/route.def"
+#include "api/route.def"
 #undef X
 };
 const int route_count = sizeof routes / sizeof routes[0];

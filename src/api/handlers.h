@@ -1,8 +1,18 @@
 /* The handlers of the route table. Their answers are described in docs/openapi.yaml. */
-#ifndef HTTP_HANDLERS_H
-#define HTTP_HANDLERS_H
+#ifndef API_HANDLERS_H
+#define API_HANDLERS_H
 
 #include "http/request.h"
+
+/* Pieces of the paths of route.def: /api/users/{user}/coupons/{coupon}, /api/orders/{no}. */
+enum { PART_USER = 2, PART_ORDER = 2, PART_COUPON = 4 };
+
+/* State that handlers keep from one request to the next; zeroed at the start. */
+struct worker {
+	struct shared_pages *pages;         /* hot pool */
+	struct stock_change *stock_changes; /* cold pool: requests that added units and are not answered yet */
+	struct row_wait *row_waits;         /* cold pool: requests that wait until an order is in MySQL */
+};
 
 #define OTHER_SELLER "this is another seller's coupon: use that seller's token"
 

@@ -1,4 +1,5 @@
 /* Routes of one coupon: creating it and adding units in the cold pool, reading it in the hot pool. */
+#include "api/handlers.h"
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/disk.h"
@@ -7,7 +8,6 @@
 #include "catalog/coupon_json.h"
 #include "catalog/launch.h"
 #include "catalog/supply.h"
-#include "http/handlers.h"
 #include "sale/price.h"
 #include "sale/sale_clock.h"
 #include "stock/nginx_marker.h"

@@ -1,8 +1,8 @@
 /* Pages of coupons: those of a seller, in the hot pool, and those that a customer has won, in the cold pool. */
 #include "account/user.h"
+#include "api/handlers.h"
 #include "base/alloc.h"
 #include "catalog/shared_page.h"
-#include "http/handlers.h"
 #include "order/order.h"
 #include "sale/seller_index.h"
 
