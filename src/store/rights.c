@@ -30,6 +30,12 @@ static const struct {
 	{ RIGHTS_WORKERS, "DELETE FROM unpaid_orders WHERE FALSE" },
 	{ RIGHTS_WORKERS, "INSERT INTO returned_orders (seq) VALUES (0)" },
 	{ RIGHTS_WORKERS, "DELETE FROM returned_orders WHERE FALSE" },
+	{ RIGHTS_WORKERS, "UPDATE coupons SET state = 0, state_version = 0, state_told = 0 WHERE FALSE" },
+	{ RIGHTS_WORKERS, "UPDATE coupons SET starts_at_ms = 0, ends_at_ms = 0 WHERE FALSE" },
+	{ RIGHTS_WORKERS, "UPDATE coupons SET description = '', price = 0 WHERE FALSE" },
+	{ RIGHTS_WORKERS, "UPDATE coupons SET withdrawn = 0, withdraw_asked = 0 WHERE FALSE" },
+	{ RIGHTS_WORKERS, "SELECT idempotency_keys.*, waiting_entries.* FROM idempotency_keys, waiting_entries" },
+	{ RIGHTS_WORKERS, "INSERT INTO idempotency_keys (answer) VALUES ('')" },
 	{ RIGHTS_DRAINERS,
 	  "SELECT users.id, users.name, coupons.*, orders.*, drain_cursors.*, number_ranges.*, dead_letters.*, "
 	  "revocations.*, schema_migrations.* FROM users, coupons, orders, drain_cursors, number_ranges, dead_letters, "
@@ -57,6 +63,14 @@ static const struct {
 	{ RIGHTS_DRAINERS, "UPDATE number_ranges SET count = 0 WHERE FALSE" },
 	{ RIGHTS_DRAINERS, "INSERT INTO dead_letters (segment) VALUES (0)" },
 	{ RIGHTS_DRAINERS, "UPDATE dead_letters SET state = 0, ended_at_ms = 0, end_reason = '' WHERE FALSE" },
+	{ RIGHTS_DRAINERS, "UPDATE coupons SET state = 0, state_version = 0, state_told = 0 WHERE FALSE" },
+	{ RIGHTS_DRAINERS, "UPDATE coupons SET starts_at_ms = 0, ends_at_ms = 0 WHERE FALSE" },
+	{ RIGHTS_DRAINERS, "UPDATE coupons SET withdraw_asked = 0 WHERE FALSE" },
+	{ RIGHTS_DRAINERS, "SELECT seller_id, idempotency_key, at_ms FROM idempotency_keys" },
+	{ RIGHTS_DRAINERS, "DELETE FROM idempotency_keys WHERE FALSE" },
+	{ RIGHTS_DRAINERS, "SELECT * FROM waiting_entries" },
+	{ RIGHTS_DRAINERS, "INSERT INTO waiting_entries (ticket) VALUES (0)" },
+	{ RIGHTS_DRAINERS, "UPDATE waiting_entries SET state = 0 WHERE FALSE" },
 };
 
 const char *rights_name(enum rights role)

@@ -160,7 +160,7 @@ def as_account(it, name):
 
 KEPT = ("users", "coupons", "orders", "drain_cursors", "number_ranges", "dead_letters", "revocations", "order_events",
         "payments", "refunds", "schema_migrations")
-TABLES = (*KEPT, "unpaid_orders", "returned_orders")
+TABLES = (*KEPT, "unpaid_orders", "returned_orders", "idempotency_keys", "waiting_entries")
 NOBODY = [f"{what} {table}" for table in TABLES for what in ("TRUNCATE", "DROP TABLE", "ALTER TABLE")]
 NOBODY = [f"{s} ADD x INT" if s.startswith("ALTER") else s for s in NOBODY] + [f"DELETE FROM {table}" for table in KEPT] + [
     "CREATE TABLE x (x INT)", "CREATE DATABASE x", "DROP DATABASE seckill", "CREATE USER x",
@@ -172,7 +172,7 @@ NOBODY = [f"{s} ADD x INT" if s.startswith("ALTER") else s for s in NOBODY] + [f
     "SET GLOBAL innodb_flush_log_at_trx_commit = 0", "SHUTDOWN",
     "GRANT SELECT ON users TO seckill_drain@localhost", "SET PASSWORD FOR seckill_owner@localhost = ''",
     "UPDATE orders SET user_id = 2", "UPDATE orders SET pay_by_ms = 0", "UPDATE users SET kind = 2",
-    "UPDATE coupons SET price = 0", "UPDATE coupons SET pay_within_s = 0", "UPDATE order_events SET kind = 1",
+    "UPDATE coupons SET unit_limit = 9", "UPDATE coupons SET pay_within_s = 0", "UPDATE order_events SET kind = 1",
     "UPDATE payments SET amount = 0", "UPDATE payments SET payment_id = 'x'", "UPDATE refunds SET amount = 0",
     "UPDATE unpaid_orders SET pay_by_ms = 0", "UPDATE returned_orders SET user_id = 0",
     "UPDATE users SET name = 'x'",
@@ -182,7 +182,7 @@ NOBODY = [f"{s} ADD x INT" if s.startswith("ALTER") else s for s in NOBODY] + [f
 FORBIDDEN = {
     "seckill": NOBODY + ["INSERT INTO orders (coupon_id, segment, seq, user_id, status, claimed_at_ms, confirmed_at_ms) VALUES "
                          "(1, 1, 1, 1, 1, 1, 1)", "UPDATE drain_cursors SET next_number = 9", "UPDATE users SET id = 0",
-                         "UPDATE coupons SET generation = 9", "UPDATE coupons SET withdrawn = 1",
+                         "UPDATE coupons SET generation = 9", "UPDATE idempotency_keys SET answer = 'x'", "DELETE FROM waiting_entries",
                          "UPDATE coupons SET hub_term = 0", "INSERT INTO unpaid_orders VALUES (1, 1, 1, 1)", "DELETE FROM unpublished_coupons",
                          "INSERT INTO number_ranges (coupon_id, segment, base) VALUES (1, 1, 1)",
                          "UPDATE number_ranges SET count = 0",
@@ -193,7 +193,8 @@ FORBIDDEN = {
         "INSERT INTO users (name, kind, password) VALUES ('x', 1, 'x')", "UPDATE users SET password = 'x'",
         "INSERT INTO coupons (name) VALUES ('x')", "UPDATE coupons SET segments = 1",
         "INSERT INTO payments (payment_id) VALUES ('x')", "INSERT INTO refunds (refund_id) VALUES ('x')",
-        "UPDATE payments SET refunded = 0", "UPDATE revocations SET expires_at_s = 0"],
+        "UPDATE payments SET refunded = 0", "UPDATE revocations SET expires_at_s = 0", "UPDATE coupons SET price = 0",
+        "SELECT answer FROM idempotency_keys", "DELETE FROM waiting_entries"],
 }
 
 

@@ -1,0 +1,38 @@
+-- Sales that their sellers steer, units of one customer, waiting lists, and keys against repeated requests. Only MariaDB can add
+-- a column or an index conditionally, so the statement is chosen by the schema that exists.
+
+-- withdraw_asked: a total like withdrawn, which follows it as units are found. state_told: 0 until every slot has the state of
+-- state_version. published: 2 once a coupon is archived.
+SET @change = IF((SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = DATABASE()
+	AND table_name = 'coupons' AND column_name = 'state_told') > 0, 'DO 0',
+	'ALTER TABLE coupons
+		ADD COLUMN withdraw_asked INT UNSIGNED NOT NULL DEFAULT 0 COMMENT ''units that the seller has wanted back, ever'',
+		ADD COLUMN state_told TINYINT UNSIGNED NOT NULL DEFAULT 1 COMMENT ''0: not every slot has the state of state_version'',
+		ADD KEY coupons_state_told (state_told)');
+PREPARE coupons_change FROM @change;
+EXECUTE coupons_change;
+DEALLOCATE PREPARE coupons_change;
+
+-- Requests of sellers that carry an Idempotency-Key, written in the transaction that does what they ask for.
+CREATE TABLE IF NOT EXISTS idempotency_keys (
+	seller_id BIGINT NOT NULL,
+	idempotency_key VARBINARY(255) NOT NULL,
+	digest BINARY(32) NOT NULL COMMENT 'SHA-256 of method, path and body',
+	at_ms BIGINT NOT NULL,
+	answer VARBINARY(8192) NOT NULL COMMENT 'what the request was answered',
+	PRIMARY KEY (seller_id, idempotency_key),
+	KEY idempotency_keys_at (at_ms)
+) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+-- Who waits, or has waited, for a unit. Written from Redis's journal; tickets are given in the order of arrival.
+CREATE TABLE IF NOT EXISTS waiting_entries (
+	coupon_id BIGINT NOT NULL,
+	ticket BIGINT NOT NULL,
+	user_id BIGINT NOT NULL,
+	unit TINYINT UNSIGNED NOT NULL DEFAULT 1,
+	joined_at_ms BIGINT NOT NULL,
+	state TINYINT UNSIGNED NOT NULL DEFAULT 0 COMMENT '0 waiting, 1 promoted, 2 left, 3 ended with the sale',
+	PRIMARY KEY (coupon_id, ticket),
+	KEY waiting_entries_user (coupon_id, user_id, unit),
+	KEY waiting_entries_state (coupon_id, state, ticket)
+) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
