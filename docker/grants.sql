@@ -15,7 +15,7 @@ GRANT INSERT ON seckill.refunds TO seckill@localhost;
 GRANT DELETE ON seckill.unpaid_orders TO seckill@localhost;
 GRANT INSERT, DELETE ON seckill.returned_orders TO seckill@localhost;
 GRANT UPDATE (state, state_version, state_told, starts_at_ms, ends_at_ms) ON seckill.coupons TO seckill@localhost;
-GRANT UPDATE (description, price, withdrawn, withdraw_asked) ON seckill.coupons TO seckill@localhost;
+GRANT UPDATE (description, price, withdrawn, withdraw_asked, withdraw_missed) ON seckill.coupons TO seckill@localhost;
 GRANT INSERT ON seckill.idempotency_keys TO seckill@localhost;
 
 -- seckill_drain: the drainers, and these commands of seckillctl. It sees no password, and records no payment.
@@ -35,6 +35,6 @@ GRANT SELECT, INSERT, UPDATE (state, ended_at_ms, end_reason) ON seckill.dead_le
 GRANT SELECT, INSERT, DELETE ON seckill.revocations TO seckill_drain@localhost;
 GRANT SELECT, DELETE ON seckill.unpublished_coupons TO seckill_drain@localhost;
 GRANT UPDATE (state, state_version, state_told, starts_at_ms, ends_at_ms) ON seckill.coupons TO seckill_drain@localhost;
-GRANT UPDATE (withdraw_asked) ON seckill.coupons TO seckill_drain@localhost;
+GRANT UPDATE (withdraw_asked, withdraw_missed) ON seckill.coupons TO seckill_drain@localhost;
 GRANT SELECT (seller_id, idempotency_key, at_ms), DELETE ON seckill.idempotency_keys TO seckill_drain@localhost;
 GRANT SELECT, INSERT, UPDATE (state) ON seckill.waiting_entries TO seckill_drain@localhost;

@@ -1,12 +1,13 @@
 -- Sales that their sellers steer, units of one customer, waiting lists, and keys against repeated requests. Only MariaDB can add
 -- a column or an index conditionally, so the statement is chosen by the schema that exists.
 
--- withdraw_asked: a total like withdrawn, which follows it as units are found. state_told: 0 until every slot has the state of
--- state_version. published: 2 once a coupon is archived.
+-- withdraw_asked, withdraw_missed: totals, like withdrawn; a withdrawal is pending while asked > missed + withdrawn. state_told: 0
+-- until every slot has the state of state_version and no withdrawal is pending. published: 2 once a coupon is archived.
 SET @change = IF((SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = DATABASE()
 	AND table_name = 'coupons' AND column_name = 'state_told') > 0, 'DO 0',
 	'ALTER TABLE coupons
-		ADD COLUMN withdraw_asked INT UNSIGNED NOT NULL DEFAULT 0 COMMENT ''units that the seller has wanted back, ever'',
+		ADD COLUMN withdraw_asked BIGINT NOT NULL DEFAULT 0 COMMENT ''units that the seller has wanted back, ever'',
+		ADD COLUMN withdraw_missed BIGINT NOT NULL DEFAULT 0 COMMENT ''of these, units that were not found'',
 		ADD COLUMN state_told TINYINT UNSIGNED NOT NULL DEFAULT 1 COMMENT ''0: not every slot has the state of state_version'',
 		ADD KEY coupons_state_told (state_told)');
 PREPARE coupons_change FROM @change;

@@ -1,0 +1,134 @@
+#include "sale/settings.h"
+
+#include "base/parse.h"
+#include "sale/db_status.h"
+
+static const char *const state_names[SALE_STATES] = { "open", "paused", "ended", "archived" };
+
+const char *sale_state_name(enum sale_state state)
+{
+	return state_names[state];
+}
+
+bool sale_state_read(struct str name, enum sale_state *state)
+{
+	for (int i = 0; i < SALE_STATES; i++)
+		if (str_eq(name, str_of(state_names[i]))) {
+			*state = (enum sale_state)i;
+			return true;
+		}
+	return false;
+}
+
+#define COLUMNS                                                                                                        \
+	"c.id, c.seller_id, c.generation, c.segments, c.state, c.state_version, c.state_told, c.starts_at_ms, "        \
+	"c.ends_at_ms, c.created_at_ms, c.amount, c.withdrawn, c.withdraw_asked, c.withdraw_missed, c.unit_limit, "    \
+	"c.waiting_list, c.late_payment, c.stock, c.price, c.pay_within_s, u.name, c.name, c.currency, "               \
+	"c.description, c.checkout_url"
+
+/* Rows of COLUMNS: numbers first, then texts. */
+static int read_row(struct db *db, const struct db_value *v, struct sale_settings *s)
+{
+	enum { NUMBERS = 20 };
+	int64_t segments, state;
+	if (db_int(db, &v[3], 1, SEGMENTS_MAX, &segments) || db_int(db, &v[4], 0, SALE_STATES - 1, &state))
+		return -1;
+	*s = (struct sale_settings){ .id = v[0].number,
+				     .seller = v[1].number,
+				     .generation = v[2].number,
+				     .segments = (int)segments,
+				     .state = (enum sale_state)state,
+				     .version = v[5].number,
+				     .is_told = v[6].number != 0,
+				     .starts_ms = v[7].number,
+				     .ends_ms = v[8].number,
+				     .created_ms = v[9].number,
+				     .amount = v[10].number,
+				     .withdrawn = v[11].number,
+				     .asked = v[12].number,
+				     .missed = v[13].number,
+				     .limit = v[14].number,
+				     .waiting_list = v[15].number != 0,
+				     .late_payment = v[16].number != 0,
+				     .face_value = v[17].number,
+				     .price = v[18].number,
+				     .pay_within_s = v[19].number };
+	struct str *const texts[] = { &s->seller_name, &s->name, &s->currency, &s->description, &s->checkout_url };
+	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+		*texts[i] = v[NUMBERS + i].text;
+	return 0;
+}
+
+/* STATUS_INTERNAL: the database has failed; nothing is logged. */
+static enum status take_row(struct service *svc, const struct db_rows *rows, struct sale_settings *out)
+{
+	if (!rows->count)
+		return STATUS_NO_SUCH_COUPON;
+	return read_row(svc->db, db_row(rows, 0), out) ? STATUS_INTERNAL : STATUS_OK;
+}
+
+static enum status log_failure(struct service *svc, enum status s)
+{
+	return s == STATUS_INTERNAL ? db_status(svc->db, "settings") : s;
+}
+
+#define SELECT "SELECT " COLUMNS " FROM coupons c JOIN users u ON u.id = c.seller_id WHERE "
+
+enum status settings_read(struct service *svc, struct arena *a, struct str seller_name, struct str name,
+			  struct sale_settings *out)
+{
+	struct db_rows rows;
+	if (db_query(svc->db, a, SELECT "u.name = ? AND c.name = ? AND c.published >= 1", &rows, DB_S(seller_name),
+		     DB_S(name)))
+		return db_status(svc->db, "settings");
+	return log_failure(svc, take_row(svc, &rows, out));
+}
+
+static enum status query_id(struct service *svc, struct arena *a, int64_t coupon, struct sale_settings *out)
+{
+	struct db_rows rows;
+	if (db_query(svc->db, a, SELECT "c.id = ? AND c.published >= 1", &rows, DB_N(coupon)))
+		return STATUS_INTERNAL;
+	return take_row(svc, &rows, out);
+}
+
+enum status settings_read_id(struct service *svc, struct arena *a, int64_t coupon, struct sale_settings *out)
+{
+	return log_failure(svc, query_id(svc, a, coupon, out));
+}
+
+/* The lock first and alone: FOR UPDATE would lock the seller's row, too. */
+enum status settings_lock(struct service *svc, struct arena *a, int64_t coupon, struct sale_settings *out)
+{
+	struct db_rows rows;
+	if (db_query(svc->db, a, "SELECT id FROM coupons WHERE id = ? FOR UPDATE", &rows, DB_N(coupon)))
+		return STATUS_INTERNAL;
+	return query_id(svc, a, coupon, out);
+}
+
+struct str settings_etag(struct arena *a, const struct sale_settings *s)
+{
+	return str_of(arena_printf(a, "\"%lld-%lld-%lld\"", (long long)s->version, (long long)s->amount,
+				   (long long)s->withdrawn));
+}
+
+static struct str without_spaces(struct str text)
+{
+	while (text.n && (text.p[0] == ' ' || text.p[0] == '\t'))
+		text = (struct str){ text.p + 1, text.n - 1 };
+	while (text.n && (text.p[text.n - 1] == ' ' || text.p[text.n - 1] == '\t'))
+		text.n--;
+	return text;
+}
+
+/* The tag of this service has no comma, so a list may be split at commas: pieces of other tags never equal it. */
+bool settings_match(struct arena *a, const struct sale_settings *s, struct str if_match)
+{
+	struct str rest = if_match, piece, tag = settings_etag(a, s);
+	if (!if_match.n || str_eq(without_spaces(if_match), STR("*")))
+		return true;
+	while (parse_split(&rest, ',', &piece))
+		if (str_eq(without_spaces(piece), tag))
+			return true;
+	return false;
+}
