@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/etag.h"
 #include "base/parse.h"
 #include "base/random.h"
 
@@ -97,6 +98,13 @@ enum status request_idempotency(struct request *rq)
 	return ok ? STATUS_OK
 		  : request_fail(rq, STATUS_BAD_REQUEST,
 				 "Idempotency-Key must be 1 to %d visible ASCII characters without spaces", KEY_MAX);
+}
+
+enum status request_if_match(struct request *rq)
+{
+	if (!rq->if_match.n || etag_list_is_valid(rq->if_match))
+		return STATUS_OK;
+	return request_fail(rq, STATUS_BAD_REQUEST, "If-Match must be * or ETags in quotes, with commas between them");
 }
 
 enum status request_read(struct request *rq, const struct json_field *fields, int count)

@@ -34,7 +34,7 @@ struct request {
 	struct str method; /* as received; HEAD arrives as GET */
 	struct str path;   /* as nginx reads it: percent-decoded, dot segments and repeated slashes resolved */
 	struct str query;  /* as received */
-	struct str authorization, idempotency_key, id, peer, body;
+	struct str authorization, idempotency_key, if_match, id, peer, body;
 	struct str webhook_id, webhook_timestamp, webhook_signature;
 	const struct route *route;
 	struct str part[PATH_MAX_PARTS]; /* the path's pieces: api, users, NAME, coupons, ... */
@@ -75,6 +75,12 @@ struct str request_query(const struct request *rq, struct str name);
  * also without a key; STATUS_BAD_REQUEST: the key is malformed.
  */
 enum status request_idempotency(struct request *rq);
+
+/*
+ * Checks an If-Match. Whether it holds, etag_list_has decides in the transaction that changes what it is about; one
+ * that does not hold is STATUS_PRECONDITION_FAILED. STATUS_OK, also without one; STATUS_BAD_REQUEST: it is malformed.
+ */
+enum status request_if_match(struct request *rq);
 
 /* Reads the body into the fields of a table. STATUS_OK; STATUS_BAD_JSON or STATUS_BAD_FIELD, with the detail set. */
 enum status request_read(struct request *rq, const struct json_field *fields, int count);

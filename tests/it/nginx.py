@@ -419,7 +419,7 @@ def preflights(_):
             same((answer.status, answer.body), (204, b""), path)
             for name, value in {"Access-Control-Allow-Origin": LOCAL, "Vary": "Origin", "Access-Control-Max-Age": "7200",
                                 "Access-Control-Allow-Methods": "GET, HEAD, POST, PATCH, DELETE",
-                                "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key",
+                                "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key, If-Match",
                                 "Cache-Control": "no-store", "Access-Control-Allow-Credentials": None}.items():
                 same(answer.headers.get_all(name), value and [value], name)
         for headers in ((f"Origin: {SHOP}.evil.example", *ASKS), (f"Origin: {SHOP}:443", *ASKS), ("Origin: null", *ASKS),

@@ -1,4 +1,4 @@
-/* The small parts under everything else: arena, buf, table, siphash, lookups, statuses. */
+/* The small parts under everything else: arena, buf, table, siphash, entity tags, lookups, statuses. */
 #include "unit/unit.h"
 
 #include <poll.h>
@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/etag.h"
 #include "base/lookup.h"
 #include "base/siphash.h"
 #include "base/table.h"
@@ -341,6 +342,44 @@ static void a_host_is_looked_up_by_another_thread(void **state)
 	assert_true(lookup_is_address("127.0.0.1") && lookup_is_address("::1") && !lookup_is_address("localhost"));
 }
 
+/* Entity tags */
+
+static void an_if_match_names_entity_tags(void **state)
+{
+	(void)state;
+	static const struct {
+		struct str list;
+		bool is_valid, has;
+	} rows[] = {
+		{ STR("\"1-10-0\""), true, true },
+		{ STR("*"), true, true },
+		{ STR(" * \t"), true, true },
+		{ STR("\"x\", \"1-10-0\""), true, true },
+		{ STR("\"x\",\"1-10-0\"\t,, W/\"y\""), true, true },
+		{ STR(", \"1-10-0\" ,"), true, true },
+		{ STR("\"x\""), true, false },
+		{ STR("\"\""), true, false },
+		{ STR("\"a,b\", \"\xc3\xa9\""), true, false },
+		{ STR("W/\"1-10-0\""), true, false }, /* strong comparison */
+		{ STR(""), false, false },
+		{ STR(" , "), false, false },
+		{ STR("1-10-0"), false, false },
+		{ STR("\"1-10-0"), false, false },
+		{ STR("\"1-10-0\" \"x\""), false, false },
+		{ STR("\"1-10-0\"x"), false, false },
+		{ STR("\"1-10-0\", x"), false, false },
+		{ STR("\"1-10-0\", *"), false, false },
+		{ STR("w/\"1-10-0\""), false, false },
+		{ STR("W/"), false, false },
+		{ STR("\"a b\""), false, false },
+		{ STR("**"), false, false },
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		expect(etag_list_is_valid(rows[i].list) == rows[i].is_valid, "row %zu", i);
+		expect(etag_list_has(rows[i].list, STR("\"1-10-0\"")) == rows[i].has, "row %zu", i);
+	}
+}
+
 /* Statuses */
 
 static bool is_word(const char *s)
@@ -375,5 +414,5 @@ UNIT_MAIN(cmocka_unit_test(cleanups_run_newest_first_and_once), cmocka_unit_test
 	  cmocka_unit_test(strings_are_escaped_for_json), cmocka_unit_test(json_commas_come_by_themselves),
 	  cmocka_unit_test(pieces_of_a_path_are_percent_encoded), cmocka_unit_test(a_table_behaves_like_a_set),
 	  cmocka_unit_test(siphash_gives_the_reference_values), cmocka_unit_test(a_host_is_looked_up_by_another_thread),
-	  cmocka_unit_test(every_status_has_a_code_of_its_own),
+	  cmocka_unit_test(an_if_match_names_entity_tags), cmocka_unit_test(every_status_has_a_code_of_its_own),
 	  cmocka_unit_test(every_error_tells_a_person_what_happened))
