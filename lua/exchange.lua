@@ -12,8 +12,10 @@
 --                                            some, nearest first, with their totals granted and taken, and base
 --       {'SOLDOUT', epoch, until ms}         every segment reported empty, and nothing is in flight
 --       {'HELD', epoch, until ms, pay_by ms} the same, but some of the orders may still end without payment, the first of them
---                                            at pay_by (0: unknown): their units may come back
---       {'LATER', epoch}                     the hub has units again, and may not grant them yet: see supply.lua
+--                                            at pay_by (0: unknown): their units may come back. until 0: people wait for the
+--                                            units that are left (promote.lua), and no segment may be flagged
+--       {'LATER', epoch}                     the hub has units again, and may not grant them yet: see supply.lua; or a
+--                                            promotion for this segment is not done yet
 --       {'UNHEARD'}                          the hub's server lost data, and not all segments have reported since
 --       {'OK', granted, taken}               the answer to a report
 --       {'REPLACED'}                         the report is for an earlier base of the segment or an earlier term of the hub:
@@ -24,9 +26,10 @@
 -- 1 once the segment has reported to the hub in this term. From its first report in a term the hub takes over the totals of a
 -- segment, whatever totals the hub had before.
 -- `sold_out` is 0, 1 after SOLDOUT, or 2 after HELD. While it is 1, workers keep sold-out notices, so it does not become 2
--- within an epoch. Hubs of earlier programs may lack pays and pay_by.
+-- within an epoch. Hubs of earlier programs may lack pays and pay_by. A hub without `queue` has no waiting list. While people
+-- wait, nobody else is granted units; units of an outstanding promotion are left out of every total that is told here.
 local hub = KEYS[1]
-local reports, fields = {}, { 'fence', 'segments', 'avail', 'empty', 'sold_out', 'epoch', 'term', 'heard' }
+local reports, fields = {}, { 'fence', 'segments', 'avail', 'empty', 'sold_out', 'epoch', 'term', 'heard', 'queue' }
 local OURS = #fields -- G, R and B of the segment of each report follow
 local own = table.concat({ unpack(ARGV, 2, 7) }, ' ')
 for j, received, sent, left, base, term in string.gmatch(own .. ' ' .. (ARGV[10] or ''), '(%d+) (%d+) (%d+) (%d+) (%d+) (%d+)') do
@@ -36,6 +39,7 @@ end
 local h = redis.call('HMGET', hub, unpack(fields))
 if h[1] ~= ARGV[1] then return { 'FENCED', h[1] } end
 local segments, avail, empty, epoch, term, heard = tonumber(h[2]), tonumber(h[3]), h[4], tonumber(h[6]), tonumber(h[7]), h[8]
+local queue, waits = tonumber(h[9]), nil
 local function at(word, j) return string.sub(word, j + 1, j + 1) end
 local function put(word, j, c) return string.sub(word, 1, j) .. c .. string.sub(word, j + 2) end
 
@@ -55,6 +59,27 @@ local function save(...)
   return { ... }
 end
 
+-- Of the promotion outstanding for a segment: its text ('': none), and how many units it has.
+local function promotion(j)
+  local text = queue and redis.call('HGET', hub, 'P' .. j) or ''
+  local _, words = string.gsub(text, '%S+', '')
+  return text, words / 2
+end
+
+-- In a new term no earlier promotion can be done any more. What was not done is put back (relist.lua).
+local function void_promotion(j, is_done)
+  local text, units = promotion(j)
+  if text == '' then return end
+  waits = (waits or tonumber(redis.call('HGET', hub, 'waits'))) + 1
+  set('P' .. j, '')
+  set('waits', waits)
+  if is_done then return end
+  local before = redis.call('HGET', hub, 'V' .. j)
+  queue = queue + units
+  set('V' .. j, before and before .. ' ' .. text or text)
+  set('queue', queue)
+end
+
 local granted, taken, base, is_replaced = 0, 0, 0, false
 for k, report in ipairs(reports) do
   local j, received, sent, left, its_base, its_term = unpack(report)
@@ -64,6 +89,7 @@ for k, report in ipairs(reports) do
   else
     if at(heard, j) == '0' then -- it has this term and refuses grants of earlier ones: its totals are final
       heard = put(heard, j, '1')
+      void_promotion(j, received >= G)
       avail = avail + G - received + sent - R
       G, R, B = received, sent, its_base
       set('heard', heard)
@@ -91,8 +117,21 @@ for k, report in ipairs(reports) do
 end
 if is_replaced then return save('REPLACED') end
 local i, want = reports[1][1], tonumber(ARGV[8])
+local text, reserved = promotion(i)
+granted = granted - reserved
 if want == 0 then return save('OK', granted, taken) end
 if string.find(heard, '0', 1, true) then return save('UNHEARD') end
+
+-- When the first of the units may come back whose orders are not final (0: unknown); nil where none may.
+local function held()
+  local s = redis.call('HMGET', hub, 'pays', 'pay_by', 'amount', 'withdrawn', 'final', 'final_cancelled')
+  local units = s[3] - (s[4] or 0) - ((s[5] or 0) - (s[6] or 0))
+  if s[1] == '1' and units > 0 then return tonumber(s[2]) or 0 end
+end
+
+local is_empty = not string.find(empty, '0', 1, true)
+if queue and queue > 0 and (avail > 0 or not is_empty) then return save('HELD', epoch, 0, held() or 0) end
+if text ~= '' then return save('LATER', epoch) end
 
 if avail > 0 then
   if redis.call('HGET', hub, 'opening') == '1' then
@@ -108,14 +147,7 @@ if avail > 0 then
   return save('GRANT', granted, taken, base, term)
 end
 
--- When the first of the units may come back whose orders are not final (0: unknown); nil where none may.
-local function held()
-  local s = redis.call('HMGET', hub, 'pays', 'pay_by', 'amount', 'withdrawn', 'final', 'final_cancelled')
-  local units = s[3] - (s[4] or 0) - ((s[5] or 0) - (s[6] or 0))
-  if s[1] == '1' and units > 0 then return tonumber(s[2]) or 0 end
-end
-
-if avail == 0 and not string.find(empty, '0', 1, true) then
+if avail == 0 and is_empty then
   local pay_by = h[5] ~= '1' and held()
   if h[5] == '0' then
     epoch = epoch + 1
@@ -143,5 +175,7 @@ totals = redis.call('HMGET', hub, unpack(totals))
 for k, j in ipairs(candidates) do
   reply[#reply + 1] = j
   for f = 3 * k - 2, 3 * k do reply[#reply + 1] = tonumber(totals[f]) end
+  local _, units = promotion(j)
+  reply[#reply - 2] = reply[#reply - 2] - units
 end
 return reply

@@ -4,11 +4,11 @@
 -- the units run out, the rest get no record. A sold-out flag from before is void from now on.
 -- KEYS  segment hash, order list, owners hash
 -- ARGV  fence; the base with which mend.lua completed the segment; the new fence; the first and the last number that are lost
---       ('' and '': none)
+--       ('' and '': none); 1 where people wait for units: those that are left here are sent back to the hub
 -- Reply {'OK', numbers that were entered as lost}
 --       {'OTHER'}            the segment has changed since, or has given out a number above this base: nothing was done
 local segment, list, base = KEYS[1], KEYS[2], ARGV[2]
-local s = redis.call('HMGET', segment, 'fence', 'next', 'left', 'sold', 'last')
+local s = redis.call('HMGET', segment, 'fence', 'next', 'left', 'sold', 'last', 'O')
 if s[1] ~= ARGV[1] or s[2] ~= base then return { 'OTHER' } end
 if math.max(tonumber(s[5]), tonumber(ARGV[5]) or 0) > tonumber(base) then return { 'OTHER' } end
 local left, sold, named = tonumber(s[3]), tonumber(s[4]), 0
@@ -21,8 +21,9 @@ if ARGV[4] ~= '' then
     named = named + 1
   end
 end
-redis.call('HSET', segment, 'left', left - named, 'sold', sold + named, 'base', base, 'last', base, 'until', 0,
-  'fence', ARGV[3])
+local sent = ARGV[6] == '1' and left - named or 0
+redis.call('HSET', segment, 'left', left - named - sent, 'O', string.format('%d', s[6] + sent), 'sold', sold + named,
+  'base', base, 'last', base, 'until', 0, 'fence', ARGV[3])
 redis.call('HDEL', segment, 'next')
 local owners = redis.pcall('HLEN', KEYS[3])
 if tonumber(owners) then redis.call('HSET', segment, 'unowned', sold + named - owners) end -- see claim.lua

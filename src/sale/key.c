@@ -7,10 +7,11 @@
 static const char *const patterns[KEYS_COUNT] = {
 	[KEY_HUB] = "sk:{#:h}:hub",      [KEY_DESCRIPTOR] = "sk:{#:h}:d", [KEY_SEGMENT] = "sk:{#:#}:s",
 	[KEY_OWNERS] = "sk:{#:#}:o",     [KEY_ORDERS] = "sk:{#:#}:q",     [KEY_LEASE] = "sk:{#:h}:l",
-	[KEY_CATALOG] = "sk:n:{#}",      [KEY_SELLER_INDEX] = "sk:w:{#}", [KEY_CUSTOMER] = "sk:u:{#}",
-	[KEY_SELLER] = "sk:s:{#}",       [KEY_DIRTY] = "sk:dirty",        [KEY_SUSPECTS] = "sk:doubt",
-	[KEY_QUARANTINED] = "sk:closed", [KEY_LOST] = "sk:lost",          [KEY_LAYOUT] = "sk:layout",
-	[KEY_REVOKED] = "sk:revoked",    [KEY_FAILURES] = "sk:f:{#}:#",
+	[KEY_WAITING] = "sk:{#:h}:w",    [KEY_JOURNAL] = "sk:{#:h}:j",    [KEY_CATALOG] = "sk:n:{#}",
+	[KEY_SELLER_INDEX] = "sk:w:{#}", [KEY_CUSTOMER] = "sk:u:{#}",     [KEY_SELLER] = "sk:s:{#}",
+	[KEY_DIRTY] = "sk:dirty",        [KEY_SUSPECTS] = "sk:doubt",     [KEY_QUARANTINED] = "sk:closed",
+	[KEY_LOST] = "sk:lost",          [KEY_LAYOUT] = "sk:layout",      [KEY_REVOKED] = "sk:revoked",
+	[KEY_FAILURES] = "sk:f:{#}:#",
 };
 
 struct str key_text(char text[KEY_TEXT], enum key key, int64_t a, int64_t b)

@@ -16,6 +16,8 @@ enum key {
 	KEY_OWNERS,       /* (coupon, segment)  hash: user -> sequence */
 	KEY_ORDERS,       /* (coupon, segment)  list: sequence|user|ms */
 	KEY_LEASE,        /* (coupon)           string: the drainer at work; avoids double work, but is not a lock */
+	KEY_WAITING,      /* (coupon)           sorted set: owner -> ticket, who waits for a unit */
+	KEY_JOURNAL,      /* (coupon)           list: who joined or left the waiting list, until MySQL has it */
 	KEY_CATALOG,      /* (bucket)           hash: "seller/name" -> coupon */
 	KEY_SELLER_INDEX, /* (bucket)           hash: seller's name -> user */
 	KEY_CUSTOMER,     /* (user)             sorted set by ms: order numbers; on a cluster only */
