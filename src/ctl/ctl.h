@@ -1,4 +1,7 @@
-/* The commands of seckillctl, and functions that they share. The table of commands is in main.c. */
+/*
+ * What the commands of seckillctl share, and those about servers, accounts and whole coupons. Those about one sale are
+ * in desk/desk.h, the table of all is in desk/main.c.
+ */
 #ifndef CTL_CTL_H
 #define CTL_CTL_H
 
@@ -22,6 +25,12 @@ struct command {
 	const struct option *options; /* options of this command, for getopt_long; NULL: none */
 };
 
+/*
+ * The whole program: reads the words, runs a command of the table, and writes what it has left in `out`. Options may
+ * stand before, between and after the words of a command; -- ends them. Returns the exit code, or exits.
+ */
+int ctl_main(const struct command *table, int count, int argc, char **argv);
+
 /* The value of an option of the command, "" when it takes none; NULL when it was not given. */
 const char *ctl_option(const char *name);
 
@@ -36,8 +45,6 @@ int ctl_status(struct ctl *c, int argc, char **argv);
 /* Prints coupons as ctl_status does; in JSON, as the member `member` of the object that was begun. */
 int ctl_units(struct ctl *c, int argc, char **argv, const char *member);
 int ctl_audit(struct ctl *c, int argc, char **argv);
-int ctl_dead(struct ctl *c, int argc, char **argv);
-int ctl_orders(struct ctl *c, int argc, char **argv);
 int ctl_recover(struct ctl *c, int argc, char **argv);
 int ctl_user(struct ctl *c, int argc, char **argv);
 int ctl_token(struct ctl *c, int argc, char **argv);

@@ -85,7 +85,7 @@ for page in docs/seckill-api.8 docs/seckill-orderd.8 docs/seckillctl.8; do
 	result "$page has every exit code" "$([ -n "$codes" ] || echo "program.h has none"
 		for code in $codes; do grep -qx "\.It $code" "$page" || echo "$code"; done)"
 done
-result "seckillctl(8) has every command" "$(sed -n 's/^[[:space:]]*{ "\([a-z]*\)",\( "[^"]*",.*\)\{0,1\}$/\1/p' src/ctl/main.c >"$dir/table"
+result "seckillctl(8) has every command" "$(sed -n 's/^[[:space:]]*{ "\([a-z]*\)",\( "[^"]*",.*\)\{0,1\}$/\1/p' src/desk/main.c >"$dir/table"
 	sed -n 's/^\.It Ic \([a-z]*\).*/\1/p; s/^\.Ic \([a-z]*\)$/\1/p' docs/seckillctl.8 | sort -u >"$dir/document"
 	differ commands docs/seckillctl.8)"
 

@@ -6,7 +6,7 @@
 #include "audit/audit.h"
 #include "base/clock.h"
 #include "base/parse.h"
-#include "ctl/ctl.h"
+#include "desk/desk.h"
 #include "lifecycle/order_json.h"
 #include "lifecycle/payment.h"
 #include "lifecycle/report.h"

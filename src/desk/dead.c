@@ -3,7 +3,7 @@
 
 #include "base/clock.h"
 #include "base/parse.h"
-#include "ctl/ctl.h"
+#include "desk/desk.h"
 #include "order/dead_letter.h"
 
 /* A record may have any bytes; those that a terminal or JSON should not get become \xNN. */
