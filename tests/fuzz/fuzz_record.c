@@ -28,20 +28,17 @@ void log_line(const char *level, const char *event, const struct log_pair *pairs
 static struct str lists[SEGMENTS][RECORDS_MAX + 1]; /* the base first, as in a reply of peek.lua */
 static size_t length[SEGMENTS];                     /* records */
 
-/* A text that is read as a record has two bars and digits, or "?" in place of the user, and nothing else. */
+/* A text that is read as a record is the text of that record, but for zeros before its numbers. */
 static void read_alone(struct str text)
 {
 	struct order_record r = { .segment = 3 };
 	bool read = order_record_read(text, &r);
 	assert(r.segment == 3 && r.raw.p == text.p && r.raw.n == text.n);
-	assert(read == (r.sequence > 0) && read == (r.claimed_ms > 0) && (read || !r.user));
-	int bars = 0, unknown = 0;
-	for (size_t i = 0; read && i < text.n; i++) {
-		unknown += text.p[i] == '?';
-		assert(text.p[i] == '|' || text.p[i] == '?' || (text.p[i] >= '0' && text.p[i] <= '9'));
-		bars += text.p[i] == '|';
-	}
-	assert(bars == (read ? 2 : 0) && unknown == (read && !r.user));
+	assert(read == (r.sequence > 0) && read == (r.claimed_ms > 0) && (read || (!r.user && !r.ticket)));
+	assert(r.unit >= read && r.unit <= (read ? UNITS_MAX : 0) && (r.user || (r.unit == read && !r.ticket)));
+	char again[ORDER_RECORD_TEXT];
+	if (read)
+		assert(order_record_text(again, &r).n <= text.n);
 }
 
 /* Of the lists; in fake_db all cursors have base 1. */

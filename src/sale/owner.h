@@ -1,0 +1,42 @@
+/*
+ * An owner: a customer and the number of the unit that he claims of a coupon, 1 up to the coupon's limit. Owners'
+ * hashes, order records and scripts have it as one word: "USER" for unit 1, "USER#UNIT" for units above.
+ */
+#ifndef SALE_OWNER_H
+#define SALE_OWNER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/str.h"
+
+struct redis_command;
+
+enum { UNITS_MAX = 100, OWNER_TEXT = 32 };
+
+struct owner {
+	int64_t user;
+	int unit; /* 1 to UNITS_MAX */
+};
+
+/* Writes the word to text, without a '\0'; the result points there. The user is above 0. */
+struct str owner_text(char text[OWNER_TEXT], struct owner o);
+
+/* Reads a word. False: owner_text would not write this text, and *o is unchanged. */
+bool owner_read(struct str text, struct owner *o);
+
+/* Adds the word to a command. */
+void owner_put(struct redis_command *c, struct owner o);
+
+static inline bool owner_eq(struct owner a, struct owner b)
+{
+	return a.user == b.user && a.unit == b.unit;
+}
+
+/* Below 0, 0 or above 0: the order by user, then unit. */
+static inline int owner_compare(struct owner a, struct owner b)
+{
+	return a.user != b.user ? (a.user > b.user) - (a.user < b.user) : (a.unit > b.unit) - (a.unit < b.unit);
+}
+
+#endif
