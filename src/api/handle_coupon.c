@@ -4,8 +4,8 @@
 #include "base/clock.h"
 #include "base/disk.h"
 #include "base/parse.h"
-#include "catalog/availability.h"
 #include "catalog/coupon_json.h"
+#include "catalog/coupon_view.h"
 #include "catalog/launch.h"
 #include "catalog/supply.h"
 #include "sale/price.h"
@@ -219,11 +219,6 @@ enum status handle_stock_add(struct request *rq)
 
 /* One coupon */
 
-struct coupon_read {
-	struct request *request;
-	struct coupon *coupon;
-};
-
 /*
  * Forbids nginx to store a page that it could not write, because it would close the connection. nginx never stores a
  * page for a request with a token.
@@ -235,11 +230,9 @@ static void check_page_cache(struct request *rq)
 		response_header(rq, "X-Accel-Expires", STR("0"));
 }
 
-static void on_availability(void *context, enum status s, const struct availability *st)
+static void on_view(void *context, enum status s, struct coupon *c, const struct availability *st)
 {
-	struct coupon_read *read = context;
-	struct request *rq = read->request;
-	struct coupon *c = read->coupon;
+	struct request *rq = context;
 	if (s == STATUS_OK) {
 		struct buf *body = response_object(rq);
 		coupon_put(body, c, st);
@@ -247,32 +240,22 @@ static void on_availability(void *context, enum status s, const struct availabil
 			coupon_put_segments(body, st);
 		json_end(body, '}');
 		check_page_cache(rq);
-	} else if (s == STATUS_FENCED) {
-		coupon_forget(rq->service->coupons, c);
 	}
-	request_finish(rq, s);
-	coupon_drop(c);
+	request_finish(rq, s == STATUS_NO_SUCH_COUPON ? request_elsewhere(rq, POOL_COLD) : s);
 }
 
 static void on_coupon(void *context, enum status s, struct coupon *c)
 {
-	struct coupon_read *read = context;
-	if (s == STATUS_OK) {
-		read->coupon = coupon_hold(c);
-		bool is_seller = read->request->token.user == c->seller;
-		availability_read(read->request->service, c, is_seller ? AVAILABILITY_LISTS : AVAILABILITY_STATE,
-				  on_availability, read);
-	} else if (s == STATUS_NO_SUCH_COUPON) {
-		request_finish(read->request, request_elsewhere(read->request, POOL_COLD));
-	} else {
-		request_finish(read->request, s);
-	}
+	struct request *rq = context;
+	if (s == STATUS_OK)
+		coupon_view_read(rq->service, c, rq->token.user == c->seller ? AVAILABILITY_LISTS : AVAILABILITY_STATE,
+				 on_view, rq);
+	else
+		request_finish(rq, s == STATUS_NO_SUCH_COUPON ? request_elsewhere(rq, POOL_COLD) : s);
 }
 
 enum status handle_coupon_read(struct request *rq)
 {
-	struct coupon_read *read = arena_alloc(rq->arena, sizeof *read);
-	read->request = rq;
-	coupon_find(rq->service, rq->part[PART_USER], rq->part[PART_COUPON], on_coupon, read);
+	coupon_find(rq->service, rq->part[PART_USER], rq->part[PART_COUPON], on_coupon, rq);
 	return STATUS_PENDING;
 }

@@ -22,6 +22,7 @@ static void put_coupon(struct buf *body, const struct coupon_page_entry *e)
 	if (e->has_units) {
 		json_int(body, "amount", e->amount);
 		json_int(body, "left", e->left);
+		json_str(body, "state", str_of(e->state));
 	}
 	json_end(body, '}');
 }

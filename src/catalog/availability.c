@@ -58,6 +58,17 @@ struct availability_turns {
 
 static void start(struct availability_read *r);
 
+const char *availability_state(const struct availability *st)
+{
+	if (st->is_ended || (st->ends_ms && st->now_ms >= st->ends_ms))
+		return "ended";
+	if (st->is_paused)
+		return "paused";
+	if (st->now_ms < st->starts_ms)
+		return "upcoming";
+	return st->left > 0 ? "open" : st->may_return ? "all-held" : "sold-out";
+}
+
 static void answer(struct waiter *w, enum status s, const struct availability *result)
 {
 	for (struct waiter *next; w; w = next) {
@@ -110,13 +121,61 @@ static enum status check_fence(struct availability_read *r, struct str fence)
 	return STATUS_BUSY;
 }
 
+/* The fields of a hub that are read. The last three matter only where orders are paid: may_return. */
+enum {
+	HUB_FENCE,
+	HUB_AMOUNT,
+	HUB_AVAIL,
+	HUB_SOLD_OUT,
+	HUB_CANCELLED,
+	HUB_WITHDRAWN,
+	HUB_SKIPPED,
+	HUB_STATE,
+	HUB_VERSION,
+	HUB_STARTS,
+	HUB_ENDS,
+	HUB_PAYS,
+	HUB_FINAL,
+	HUB_FINAL_CANCELLED,
+	HUB_FIELDS
+};
+static const char *const hub_fields[HUB_FIELDS] = {
+	[HUB_FENCE] = "fence",
+	[HUB_AMOUNT] = "amount",
+	[HUB_AVAIL] = "avail",
+	[HUB_SOLD_OUT] = "sold_out",
+	[HUB_CANCELLED] = "cancelled",
+	[HUB_WITHDRAWN] = "withdrawn",
+	[HUB_SKIPPED] = "skipped",
+	[HUB_STATE] = "state",
+	[HUB_VERSION] = "version",
+	[HUB_STARTS] = "t0",
+	[HUB_ENDS] = "t1",
+	[HUB_PAYS] = "pays",
+	[HUB_FINAL] = "final",
+	[HUB_FINAL_CANCELLED] = "final_cancelled",
+};
+
 /* As exchange.lua decides between HELD and SOLDOUT, which it does not take back within an epoch. */
 static bool may_return(const struct redis_reply *hub)
 {
-	enum { AMOUNT = 1, SOLD_OUT = 3, WITHDRAWN = 5, PAYS = 7, FINAL, FINAL_CANCELLED };
-	int64_t final = redis_number_at(hub, FINAL) - redis_number_at(hub, FINAL_CANCELLED);
-	return redis_number_at(hub, PAYS) == 1 && redis_number_at(hub, SOLD_OUT) != 1 &&
-	       redis_number_at(hub, AMOUNT) - redis_number_at(hub, WITHDRAWN) > final;
+	int64_t final = redis_number_at(hub, HUB_FINAL) - redis_number_at(hub, HUB_FINAL_CANCELLED);
+	return redis_number_at(hub, HUB_PAYS) == 1 && redis_number_at(hub, HUB_SOLD_OUT) != 1 &&
+	       redis_number_at(hub, HUB_AMOUNT) - redis_number_at(hub, HUB_WITHDRAWN) > final;
+}
+
+/* A hub whose sale was never changed may lack these fields. */
+static void read_steering(struct availability_read *r, const struct redis_reply *hub)
+{
+	struct availability *st = &r->result;
+	struct str state = redis_text_at(hub, HUB_STATE);
+	st->is_paused = str_eq(state, STR("paused"));
+	st->is_ended = str_eq(state, STR("ended"));
+	st->version = redis_number_at(hub, HUB_VERSION);
+	st->starts_ms = r->coupon->starts_ms;
+	st->ends_ms = r->coupon->ends_ms;
+	redis_number_in(redis_at(hub, HUB_STARTS), 0, NUMBER_MAX, &st->starts_ms);
+	redis_number_in(redis_at(hub, HUB_ENDS), 0, NUMBER_MAX, &st->ends_ms);
 }
 
 static void on_hub(void *context, enum redis_outcome end, const struct redis_reply *reply)
@@ -126,13 +185,14 @@ static void on_hub(void *context, enum redis_outcome end, const struct redis_rep
 		part_over(r, STATUS_UNAVAILABLE);
 		return;
 	}
-	r->result.amount = redis_number_at(reply, 1);
-	r->result.hub = redis_number_at(reply, 2);
-	r->result.cancelled = redis_number_at(reply, 4);
-	r->result.withdrawn = redis_number_at(reply, 5);
-	r->result.skipped = redis_number_at(reply, 6);
+	r->result.amount = redis_number_at(reply, HUB_AMOUNT);
+	r->result.hub = redis_number_at(reply, HUB_AVAIL);
+	r->result.cancelled = redis_number_at(reply, HUB_CANCELLED);
+	r->result.withdrawn = redis_number_at(reply, HUB_WITHDRAWN);
+	r->result.skipped = redis_number_at(reply, HUB_SKIPPED);
 	r->result.may_return = may_return(reply);
-	part_over(r, check_fence(r, redis_text_at(reply, 0)));
+	read_steering(r, reply);
+	part_over(r, check_fence(r, redis_text_at(reply, HUB_FENCE)));
 }
 
 static void on_clock(void *context, enum redis_outcome end, const struct redis_reply *reply)
@@ -198,19 +258,15 @@ static void read_segment(struct availability_read *r, int i)
 	redis_send(r->svc->redis, &c, on_queue, part(r, i));
 }
 
-/* The last fields only matter where orders are paid: may_return. */
 static void read_hub(struct availability_read *r)
 {
-	enum { FIELDS = 10, ALWAYS = 7 };
-	static const char *const fields[FIELDS] = { "fence",     "amount",  "avail", "sold_out", "cancelled",
-						    "withdrawn", "skipped", "pays",  "final",    "final_cancelled" };
-	int count = r->coupon->pay_within_s ? FIELDS : ALWAYS;
+	int count = r->coupon->pay_within_s ? HUB_FIELDS : HUB_PAYS;
 	struct redis *redis = r->svc->redis;
 	struct redis_command c;
 	redis_command(&c, "HMGET");
 	key_put(&c, KEY_HUB, r->coupon->id, 0);
 	for (int i = 0; i < count; i++)
-		redis_put_text(&c, fields[i]);
+		redis_put_text(&c, hub_fields[i]);
 	redis_send(redis, &c, on_hub, r);
 	if (r->detail < AVAILABILITY_STATE)
 		return;

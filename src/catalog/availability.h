@@ -18,9 +18,18 @@ struct availability {
 	int64_t hub, queued;
 	bool may_return; /* some units have orders that may still end without payment */
 	int64_t now_ms;  /* the sale clock; with AVAILABILITY_STATE */
+
+	/* As the hub has them, because the coupon's own were read earlier and may be old. */
+	bool is_paused, is_ended;   /* by the seller */
+	int64_t starts_ms, ends_ms; /* as in struct coupon */
+	int64_t version;            /* of what the seller may change; 0: nothing was changed */
+
 	int count;
 	struct segment_availability segments[SEGMENTS_MAX];
 };
+
+/* "open", "upcoming", "paused", "ended", "all-held" or "sold-out". Needs AVAILABILITY_STATE. */
+const char *availability_state(const struct availability *st);
 
 /*
  * STATUS_OK with a result, which is valid during the callback. With NULL: STATUS_UNAVAILABLE; STATUS_FENCED;

@@ -1,14 +1,5 @@
 #include "catalog/coupon_json.h"
 
-static const char *state_text(const struct coupon *c, const struct availability *st)
-{
-	if (c->ends_ms && st->now_ms >= c->ends_ms)
-		return "ended";
-	if (st->now_ms < c->starts_ms)
-		return "upcoming";
-	return st->left > 0 ? "open" : st->may_return ? "all-held" : "sold-out";
-}
-
 void coupon_put(struct buf *body, const struct coupon *c, const struct availability *st)
 {
 	json_str(body, "seller", c->seller_name);
@@ -17,9 +8,9 @@ void coupon_put(struct buf *body, const struct coupon *c, const struct availabil
 	json_int(body, "stock", c->face_value);
 	json_int(body, "amount", st->amount);
 	json_int(body, "left", st->left);
-	json_str(body, "state", str_of(state_text(c, st)));
-	json_time(body, "starts_at", c->starts_ms);
-	json_time(body, "ends_at", c->ends_ms);
+	json_str(body, "state", str_of(availability_state(st)));
+	json_time(body, "starts_at", st->starts_ms);
+	json_time(body, "ends_at", st->ends_ms);
 	json_int(body, "price", c->price);
 	if (c->currency.n)
 		json_str(body, "currency", c->currency);

@@ -1,6 +1,6 @@
 #include "catalog/coupon_page.h"
 
-#include "catalog/availability.h"
+#include "catalog/coupon_view.h"
 #include "sale/key.h"
 #include "sale/seller_index.h"
 
@@ -16,15 +16,28 @@ static void end_part(struct coupon_page *p, enum status s)
 	p->done(p, p->status);
 }
 
-static void on_units(void *context, enum status s, const struct availability *units)
+/* The entry shows the coupon as it was read last. */
+static void set_coupon(struct coupon_page_entry *e, struct coupon *c)
+{
+	struct coupon *old = e->coupon;
+	e->coupon = c ? coupon_hold(c) : NULL;
+	if (old)
+		coupon_drop(old);
+}
+
+static void on_view(void *context, enum status s, struct coupon *c, const struct availability *units)
 {
 	struct coupon_page_entry *e = context;
 	e->has_units = s == STATUS_OK;
 	if (s == STATUS_OK) {
+		set_coupon(e, c);
 		e->left = units->left;
 		e->amount = units->amount;
+		e->state = availability_state(units);
+	} else if (s == STATUS_NO_SUCH_COUPON) { /* archived meanwhile */
+		set_coupon(e, NULL);
+		s = STATUS_OK;
 	} else if (s == STATUS_FENCED || s == STATUS_BUSY) { /* a closed sale must not hide the others */
-		coupon_forget(e->page->service->coupons, e->coupon);
 		s = STATUS_OK;
 	}
 	end_part(e->page, s);
@@ -35,9 +48,9 @@ static void on_coupon(void *context, enum status s, struct coupon *c)
 	struct coupon_page_entry *e = context;
 	struct coupon_page *p = e->page;
 	if (s == STATUS_OK)
-		e->coupon = coupon_hold(c);
+		set_coupon(e, c);
 	if (s == STATUS_OK)
-		availability_read(p->service, c, AVAILABILITY_LEFT, on_units, e);
+		coupon_view_read(p->service, c, AVAILABILITY_STATE, on_view, e);
 	else
 		end_part(p, s == STATUS_NO_SUCH_COUPON ? STATUS_OK : s);
 }

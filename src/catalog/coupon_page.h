@@ -22,6 +22,7 @@ struct coupon_page {
 		struct coupon *coupon; /* NULL: the entry is to be left out */
 		bool has_units;        /* false: the sale is closed or to be inspected */
 		int64_t left, amount;
+		const char *state; /* as availability_state */
 	} entries[COUPON_PAGE_SIZE];
 
 	/* Private. */

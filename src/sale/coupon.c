@@ -173,6 +173,7 @@ static const struct {
 	{ "currency", offsetof(struct coupon, currency), 0, price_is_currency, true },
 	{ "checkout", offsetof(struct coupon, checkout_url), 0, price_is_checkout_url, true },
 	{ "late", offsetof(struct coupon, late_payment), 0, NULL, true },
+	{ "version", offsetof(struct coupon, version), 0, NULL, true },
 };
 
 static bool read_text(struct coupon *c, const struct redis_reply *value, bool (*rule)(struct str), struct str *text)

@@ -1,6 +1,8 @@
 /*
- * A coupon: the values that do not change after its creation. A worker reads a coupon from Redis once, and keeps it in
- * a bounded cache. The number of units left changes, and is never cached.
+ * A coupon: the values that do not change after its creation, and those that its seller changes at most a few times:
+ * window, description and price, of which the hub has the version. A worker reads a coupon from Redis once, and keeps
+ * it in a bounded cache; it reads it again when it learns of a higher version (catalog/coupon_view.h). The number of
+ * units left changes, and is never cached.
  */
 #ifndef SALE_COUPON_H
 #define SALE_COUPON_H
@@ -33,6 +35,7 @@ struct coupon {
 	struct str currency;     /* ISO 4217, or empty */
 	struct str checkout_url; /* where a customer pays; {order} stands for the order number; may be empty */
 	int64_t late_payment;    /* 1: a payment after an order has expired gets a unit, if one is left */
+	int64_t version;         /* of what the seller may change (sale/settings.h); 0: nothing was changed */
 	int segments;
 	uint8_t hash_key[SIPHASH_KEY];
 
@@ -72,12 +75,12 @@ void coupon_find_id(struct service *svc, int64_t id, coupon_done *done, void *co
 struct coupon *coupon_hold(struct coupon *c);
 void coupon_drop(struct coupon *c);
 
-/* Takes a coupon out of the cache, because its generation may be old. The next coupon_find reads it from Redis. */
+/* Takes a coupon out of the cache, because it may be old. The next coupon_find reads it from Redis. */
 void coupon_forget(struct coupons *cs, struct coupon *c);
 
 /*
  * Reads a descriptor, the reply of HGETALL. False: a field is missing or not allowed. Descriptors of earlier versions
- * have no price, currency, checkout_url and late_payment: they get the defaults. Texts are in c->arena.
+ * have no price, currency, checkout_url, late_payment and version: they get the defaults. Texts are in c->arena.
  */
 bool coupon_read(struct coupon *c, const struct redis_reply *descriptor);
 
