@@ -4,6 +4,7 @@ The programs are built a second time, with --enable-faults. A fault is a file th
 happens once, and the process that is started in its place lives.
 """
 
+import fcntl
 import itertools
 import os
 import pathlib
@@ -43,7 +44,10 @@ def disarm():
 
 
 def build():
+    """Builds the programs with the points. Tests that run side by side wait for each other here."""
     quiet = {name: value for name, value in os.environ.items() if "MAKE" not in name and name != "MFLAGS"}
-    done = subprocess.run(["make", "-C", harness.BUILD, "faults"], env=quiet, capture_output=True, text=True)
+    with open(harness.BUILD / "faults.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = subprocess.run(["make", "-C", harness.BUILD, "faults"], env=quiet, capture_output=True, text=True)
     if done.returncode:
         harness.bail_out(done.stdout[-2000:] + done.stderr[-2000:])
