@@ -50,13 +50,13 @@ def script_flush(it):
 
 @case("nginx reloads, again and again: an order is never lost")
 def nginx_reload(it):
-    processes = len(it.pids("nginx"))
+    processes = len(it.lasting("nginx"))
     storm = Storm(it)
     storm.pulse(lambda: kill([it.leader("nginx")], signal.SIGHUP), 8, every=0.15)
     outcomes = storm.proof()
     same([o.refused for o in outcomes if o.refused], [], "refusals")
     # Workers of before the reload hang up on their last clients: not in the next case.
-    until(lambda: len(it.pids("nginx")) == processes, 15, "nginx's old workers are gone")
+    until(lambda: len(it.lasting("nginx")) == processes, 15, "nginx's old workers are gone")
     it.client.close()
 
 

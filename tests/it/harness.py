@@ -132,6 +132,10 @@ class Instance:
         everyone = map(int, filter(str.isdigit, os.listdir("/proc")))
         return sorted(pid for pid in everyone if _is_member(pid, leader, program))
 
+    def lasting(self, part):
+        """The processes of a part that stay: not nginx's cache loader, which ends a minute after each start and reload."""
+        return [pid for pid in self.pids(part) if "cache loader" not in _command_line(pid)]
+
     def workers(self, part):
         return self.pids(part, "seckill-orderd" if part == "drain" else "seckill-api")
 
@@ -233,6 +237,13 @@ def _is_member(pid, session, program):
         return False
     name, fields = text[text.index("(") + 1:text.rindex(")")], text[text.rindex(")") + 2:].split()
     return int(fields[3]) == session and fields[0] != "Z" and program in (None, name)
+
+
+def _command_line(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
+    except OSError:
+        return ""
 
 
 def exit_on_signals():

@@ -22,7 +22,7 @@ import time
 from client import LOST
 from harness import main
 from history import Final, History, Load, Supply, problems
-from nemesis import Nemesis, counted, is_kill, processes
+from nemesis import Nemesis, as_before, counted, is_kill, processes
 from storm import SEED
 from tap import case, comment, pause, same, until
 
@@ -149,7 +149,7 @@ def storm(it, seed):
             finally:
                 sale.over.set()
         same(it.sql("SELECT * FROM dead_letters"), [], "dead letters")
-        until(lambda: processes(it) == before, 15, f"processes as before: {before}")
+        as_before(it, before)
     finally:
         total.update(nemesis.counts)
         comment(f"{nemesis.kills()} kills: {counted(nemesis.counts)}")

@@ -25,7 +25,7 @@ import faultpoints
 from harness import main
 from history import Load
 from lifebooks import CANCELLED, ENDS, EXPIRED, PAID, Final, LifeBooks, Payment, audited, problems, sums
-from nemesis import FAULTS, Nemesis, counted, is_kill, processes
+from nemesis import FAULTS, Nemesis, as_before, counted, is_kill, processes
 from provider import Provider, insist, key_file, new_secret
 from storm import SEED
 from tap import case, comment, pause, same, until
@@ -397,7 +397,7 @@ def storm(it, seed):
             finally:
                 sale.over.set()
         same(it.sql("SELECT * FROM dead_letters"), [], "dead letters")
-        until(lambda: processes(it) == before, 15, f"processes as before: {before}")
+        as_before(it, before)
     finally:
         total.update(nemesis.counts)
         comment(f"{nemesis.kills()} kills: {counted(nemesis.counts)}")

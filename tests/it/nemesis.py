@@ -125,9 +125,8 @@ FAULTS = (
 
 
 def processes(it):
-    """The number of processes of each part. Every process that names this instance must belong to a part."""
-    members = {part: it.pids(part) for part in PARTS}
-    known = {pid for pids in members.values() for pid in pids}
+    """The number of lasting processes of each part. Every process that names this instance must belong to a part."""
+    known = {pid for part in PARTS for pid in it.pids(part)}
     strangers = []
     for at in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -136,7 +135,15 @@ def processes(it):
             continue
         if str(it.run) in words and int(at.parent.name) not in known:
             strangers.append((at.parent.name, words))
-    return {part: len(pids) for part, pids in members.items()}, strangers
+    return {part: len(it.lasting(part)) for part in PARTS}, strangers
+
+
+def as_before(it, before):
+    """Waits until the same processes run as when processes() was asked."""
+    try:
+        until(lambda: processes(it) == before, 15, f"processes as before: {before}")
+    except AssertionError as problem:
+        raise AssertionError(f"{problem}: {processes(it)}")
 
 
 def is_kill(what):
