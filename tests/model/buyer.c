@@ -69,11 +69,61 @@ static enum word buy(struct worker *w, int c)
 	return NOTHING;
 }
 
+/* A promoter alone, src/waiting: does what is outstanding, brings units back to the hub, promotes from the head on. */
+
+static void bring_back(struct worker *w, int i)
+{
+	struct reply r = debit_lua(&w->state, i, true);
+	exchange_lua(&w->state, w->sale, (struct report){ i, r.values[1], r.values[2], r.values[0] }, 0, 0, NULL, 0, 0);
+	int told = w->state.hub.with[i].granted - promised_units(&w->state, i);
+	if (told > r.values[1])
+		claim_lua(&w->state, i, 0, told, w->state.hub.with[i].taken);
+}
+
+static void finish_promotion(struct worker *w, int i)
+{
+	int first = promised_to(&w->state, i, 0), second = promised_to(&w->state, i, 1);
+	if (!first)
+		return;
+	struct reply r = award_lua(&w->state, i, w->state.hub.with[i].granted, first, second);
+	promoted_lua(&w->state, i, first, second);
+	exchange_lua(&w->state, w->sale, (struct report){ i, r.values[1], r.values[2], r.values[0] }, 0, 0, NULL, 0, 0);
+}
+
+static bool promote_first(struct worker *w)
+{
+	for (int c = 0; c < w->sale->claimers; c++)
+		if (rank_of(&w->state, c) == 1)
+			return promote_lua(&w->state, w->state.hub.epoch, 0, user_of(c), w->sale->home[c], 0).values[0] == 1;
+	return false;
+}
+
+static const char *promote_all(struct worker *w)
+{
+	for (int round = 0; round < 8; round++) {
+		for (int i = 0; i < w->sale->segments; i++)
+			finish_promotion(w, i);
+		if (!promote_first(w) && w->state.ranks)
+			for (int i = 0; i < w->sale->segments; i++)
+				bring_back(w, i);
+	}
+	if (w->state.ranks && unsold(&w->state) > 0)
+		return "a promoter alone leaves somebody waiting, and units are left";
+	return check_state(&w->state, w->sale);
+}
+
 const char *check_buyers(const struct state *s, const struct sale *sale, int *most_scripts)
 {
-	for (int c = 0; c < sale->claimers && unsold(s) > 0; c++) {
-		struct worker w = { *s, sale, 0, 0 };
-		if (s->claimers[c].order)
+	struct worker served = { *s, sale, 0, 0 };
+	const char *wrong = NULL;
+	if (sale->waits) {
+		for (int i = 0; i < sale->segments; i++)
+			open_segment_lua(&served.state, i, sale->first[i]);
+		wrong = promote_all(&served);
+	}
+	for (int c = 0; c < sale->claimers && unsold(&served.state) > 0 && !wrong; c++) {
+		struct worker w = served;
+		if (w.state.claimers[c].order)
 			continue;
 		for (int i = 0; i < sale->segments; i++)
 			open_segment_lua(&w.state, i, sale->first[i]);
@@ -84,5 +134,5 @@ const char *check_buyers(const struct state *s, const struct sale *sale, int *mo
 		if (w.scripts > *most_scripts)
 			*most_scripts = w.scripts;
 	}
-	return NULL;
+	return wrong;
 }

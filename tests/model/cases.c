@@ -23,6 +23,9 @@ static const struct family quick[] = {
 	{ "made while it sells", 2, 2, 2, 2, 1, 0, 2, 2, 1, OPENING },
 	{ "orders are paid, one is cancelled", 2, 1, 1, 2, 0, 1, 2, 1, 1, REQUESTS | PAYS },
 	{ "orders are paid, one is added, one is cancelled", 1, 1, 1, 2, 1, 1, 3, 2, 1, PAYS },
+	{ "people wait, one unit is added", 1, 1, 1, 3, 1, 0, 3, 1, 1, REQUESTS | WAITING },
+	{ "two segments, people wait, one unit is added", 2, 1, 1, 3, 1, 0, 2, 0, 1, WAITING | PAYS },
+	{ "two segments, people wait, two are added, one may be away", 2, 1, 1, 3, 2, 0, 3, 1, 1, WAITING | AWAY },
 	{ "the hub learns that orders are paid", 1, 1, 1, 2, 0, 1, 2, 2, 1, REQUESTS | PAYS | LEARNS },
 };
 
@@ -40,6 +43,9 @@ static const struct family more[] = {
 	{ "two units, orders are paid, one is cancelled", 1, 2, 2, 3, 0, 1, 3, 2, 1, PAYS },
 	{ "orders are paid, one is added, one is cancelled, watched", 1, 1, 1, 2, 1, 1, 3, 3, 1, REQUESTS | PAYS },
 	{ "orders are paid, the clock is set back", 2, 1, 1, 2, 0, 1, 2, 1, 1, REQUESTS | PAYS | CLOCK_BACK },
+	{ "people wait, an order is cancelled", 1, 1, 1, 3, 0, 1, 3, 1, 1, REQUESTS | WAITING | PAYS },
+	{ "two segments, people wait, an order is cancelled", 2, 1, 1, 3, 0, 1, 2, 0, 1, WAITING | PAYS },
+	{ "two segments, people wait, the hub learns that orders are paid", 2, 1, 1, 3, 2, 0, 2, 0, 1, WAITING | AWAY | PAYS },
 	{ "two segments, the hub learns that orders are paid", 2, 1, 1, 2, 0, 1, 2, 2, 1, REQUESTS | PAYS | LEARNS },
 };
 
@@ -56,6 +62,7 @@ const struct families small_families = FAMILIES(small);
 const struct family mutants_family = { "one is added", 2, 1, 1, 2, 1, 0, 3, 2, 1, REQUESTS | CLOCK_BACK };
 const struct family implied_family = { "one is added", 2, 1, 1, 2, 1, 0, 2, 2, 1, 0 };
 const struct family payments_family = { "orders are paid, one is cancelled", 2, 1, 1, 2, 0, 1, 3, 2, 1, REQUESTS | PAYS | LEARNS };
+const struct family waiting_family = { "a unit is added, people wait", 1, 1, 1, 3, 2, 0, 4, 2, 1, REQUESTS | WAITING };
 const struct family two_supplies_family = { "one is added, one is cancelled", 1, 1, 1, 3, 1, 1, 3, 2, 1, 0 };
 
 void first_homes(const struct family *f, struct sale *sale)
@@ -72,7 +79,9 @@ void first_homes(const struct family *f, struct sale *sale)
 			       .requests = f->watched & REQUESTS,
 			       .set_back = f->watched & CLOCK_BACK,
 			       .pays = f->watched & PAYS,
-			       .learns = f->watched & LEARNS };
+			       .learns = f->watched & LEARNS,
+			       .waits = f->watched & WAITING,
+			       .away = f->watched & AWAY };
 	for (int i = 0; i < f->segments; i++)
 		sale->first[i] = f->first_share / f->segments + (i < f->first_share % f->segments);
 }

@@ -83,7 +83,8 @@ static void check_replies(const struct tally *t)
 	static const struct {
 		enum kind kind;
 		enum word words[8];
-	} expected[] = { { CLAIM, { WON, MINE, NEED, SOLDOUT, HELD } },    { CREDIT, { OK } }, { DEBIT, { OK } },
+	} expected[] = { { CLAIM, { WON, MINE, NEED, SOLDOUT, HELD } }, { JOIN, { JOINED, WAITS, PROMOTED, UNITS } },
+			 { LEAVE, { LEFT, NONE, PROMOTED } }, { PROMOTE, { OK } }, { AWARD, { OK } }, { CLEAR, { OK } },    { CREDIT, { OK } }, { DEBIT, { OK } },
 			 { EXCHANGE, { OK, GRANT, NONE, LATER, SOLDOUT, HELD } }, { FLAG, { OK } },   { SUPPLY, { OK } },
 			 { RELEASE, { OK } } };
 	bool ok = true;
@@ -119,6 +120,7 @@ static bool search_mutant(const struct mutant_row *m, struct sale *sale, struct 
 	struct search_options o = { .keep_inert = true, .buyers = m->found == BY_BUYER };
 	first_homes(m->found == BY_TWO_SUPPLIES ? &two_supplies_family
 		    : m->found == BY_PAYMENTS   ? &payments_family
+		    : m->found == BY_WAITING    ? &waiting_family
 		    : m->found == IMPLIED       ? &implied_family
 						: &mutants_family,
 		    sale);

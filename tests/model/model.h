@@ -50,6 +50,8 @@ struct sale {
 	bool set_back;    /* Redis's clock may be set back, once */
 	bool pays;        /* an order that is not paid may end, so "sold out" is not final before all are paid */
 	bool learns;      /* the hub does not know that yet */
+	bool waits;       /* there is a waiting list */
+	bool away;        /* entries may be skipped, because the promoter does not reach their homes */
 };
 
 /* Slots. Fields are those of the Lua scripts: I received, O sent, G granted, R taken. */
@@ -115,7 +117,11 @@ struct state {
 	uint8_t spare : 7;         /* zero; used by search.c */
 	uint8_t set_back : 1;      /* Redis's clock was */
 	uint8_t opens;             /* epochs that supply answered */
+	uint8_t ranks;             /* the waiting list: of each claimer two bits, its place from 1 on; 0: does not wait */
 	uint16_t grants[SEGMENTS]; /* totals granted */
+	/* Promotions outstanding: of each segment four bits, up to two claimers counted from 1; then a bit a segment, not the
+	   hub's: the promotion was done. */
+	uint16_t promised;
 	uint64_t words;            /* "sold out": epoch and until */
 	uint64_t held_words;       /* the same, where units may come back */
 	uint64_t reports[SEGMENTS][REPORT_WORDS]; /* received, sent, and whether left was zero */
@@ -123,7 +129,7 @@ struct state {
 
 /* Replies */
 
-enum word { NOTHING, WON, MINE, NEED, SOLDOUT, HELD, OK, GRANT, NONE, LATER, FENCED, REGRESS, WORDS };
+enum word { NOTHING, WON, MINE, NEED, SOLDOUT, HELD, OK, GRANT, NONE, LATER, FENCED, REGRESS, JOINED, WAITS, PROMOTED, UNITS, LEFT, OTHER, WORDS };
 extern const char *const word_names[WORDS];
 
 struct reply {
@@ -163,6 +169,13 @@ struct totals {
 struct reply supply_lua(struct state *s, const struct totals *told, int waited);
 struct reply release_lua(struct state *s, int segment, int user, int number);
 
+/* The waiting list. */
+struct reply join_lua(struct state *s, int segment, int user);
+struct reply leave_lua(struct state *s, int segment, int user);
+struct reply promote_lua(struct state *s, int waited, int skipped, int user, int segment, int next);
+struct reply award_lua(struct state *s, int segment, int granted, int first, int second);
+struct reply promoted_lua(struct state *s, int segment, int first, int second);
+
 /* steps.c */
 
 enum kind {
@@ -176,6 +189,11 @@ enum kind {
 	SUPPLY,       /* at supplier; amount, cancelled, waited, final, final_cancelled, pays */
 	PAY,          /* at claimer: MySQL has it */
 	RELEASE,      /* at claimer; the number of the order that is over */
+	JOIN,         /* at claimer */
+	LEAVE,        /* at claimer */
+	PROMOTE,      /* at claimer; entries that are skipped, waited, another of its home to be promoted with it or -1 */
+	AWARD,        /* at segment; granted, the two of the promotion (0: none) */
+	CLEAR,        /* at segment: the hub learns that it was done; the two of the promotion */
 	ACKNOWLEDGE,  /* at supplier */
 	TICK,
 	SET_BACK, /* Redis's clock */
@@ -212,6 +230,37 @@ static inline bool is_over(const struct state *s, int until)
 static inline int user_of(int claimer)
 {
 	return claimer + 1;
+}
+
+static inline int rank_of(const struct state *s, int claimer)
+{
+	return s->ranks >> 2 * claimer & 3;
+}
+
+static inline int queue_of(const struct state *s)
+{
+	return !!(s->ranks & 3) + !!(s->ranks & 12) + !!(s->ranks & 48);
+}
+
+/* The first or the second (0, 1) of the promotion outstanding for a segment, as a user; 0: none. */
+static inline int promised_to(const struct state *s, int segment, int k)
+{
+	return s->promised >> (4 * segment + 2 * k) & 3;
+}
+
+static inline int promised_units(const struct state *s, int segment)
+{
+	return !!promised_to(s, segment, 0) + !!promised_to(s, segment, 1);
+}
+
+static inline bool is_promised(const struct state *s, int segment, int user)
+{
+	return promised_to(s, segment, 0) == user || promised_to(s, segment, 1) == user;
+}
+
+static inline bool is_awarded(const struct state *s, int segment)
+{
+	return s->promised >> (12 + segment) & 1;
 }
 
 static inline segment_set one_segment(int i)
@@ -269,6 +318,19 @@ enum mutant {
 	HELD_WITHIN_EPOCH,
 	RETURN_AT_ONCE,
 	HASTY_FINAL,
+	JOIN_WITH_UNITS,
+	QUEUE_NOT_ASKED,
+	QUEUE_FLAGS,
+	PROMISE_TOLD,
+	GRANT_WITH_PROMISE,
+	HELD_WITH_PROMISE,
+	PROMOTE_ANY_RANK,
+	PROMOTE_AT_ONCE,
+	SECOND_PROMOTION,
+	AWARD_CREDITS,
+	AWARD_AGAIN,
+	UNIT_STAYS,
+	HASTY_CLEAR,
 	MUTANTS
 };
 
@@ -277,6 +339,7 @@ struct mutant_row {
 		BY_SEARCH,       /* a state or a step is wrong */
 		BY_TWO_SUPPLIES, /* the same, but it takes two */
 		BY_PAYMENTS,     /* the same, in a sale whose orders are paid */
+		BY_WAITING,      /* the same, in a sale with a waiting list */
 		BY_BUYER,        /* a worker alone does not sell */
 		IMPLIED          /* by other rules: nothing goes wrong */
 	} found;

@@ -83,14 +83,19 @@ const char *check_state(const struct state *s, const struct sale *sale)
 
 /* Of every step */
 
-static const char *judge_claim(const struct state *before, struct state *s, const struct step *step,
+static const char *judge_claim(const struct state *before, struct state *s, const struct sale *sale, const struct step *step,
 			       const struct reply *r)
 {
 	struct claimer *c = &s->claimers[step->at];
 	const struct claimer *old = &before->claimers[step->at];
+	int segment = sale->home[step->at];
 	switch (r->word) {
 	case WON:
 		c->request = IDLE;
+		if (before->ranks)
+			return "a customer wins who did not wait, and others wait";
+		if (promised_units(before, segment))
+			return "a customer wins a unit of a promotion";
 		return old->live ? "a customer has a second order" : NULL;
 	case MINE:
 		return r->values[0] != old->order ? "a customer was told another order" : NULL;
@@ -123,12 +128,25 @@ static const char *judge_refusal(const struct state *before, int c)
 	return NULL;
 }
 
-/* The hub said "sold out": claims from this segment that are under way may be answered so. */
-static const char *judge_word(const struct state *before, struct state *s, const struct sale *sale, int segment)
+/* Of the units that are not sold, those that are for nobody yet. */
+static int unpromised(const struct state *s)
 {
+	int units = unsold(s);
+	for (int i = 0; i < SEGMENTS; i++)
+		units -= is_awarded(s, i) ? 0 : promised_units(s, i);
+	return units;
+}
+
+/* The hub said "sold out": claims from this segment that are under way may be answered so. */
+static const char *judge_word(const struct state *before, struct state *s, const struct sale *sale, int segment,
+			      const struct reply *r)
+{
+	bool by_queue = r->word == HELD && (r->values[1] == 0 || !keeps(QUEUE_FLAGS)) && before->ranks;
 	if (s->hub.sold_out == 1 && before->hub.sold_out != 1 && s->hub.pays && live(s, true) > 0)
 		return "the hub says \"sold out\" for good, and an order that is not paid may give its unit back";
-	if (unsold(s) > 0 || s->hub.avail > 0)
+	if (r->word == HELD && r->values[1] == 0 && !by_queue && unpromised(s) > 0)
+		return "\"all are held\" is said, and units are left that are for nobody";
+	if (!by_queue && r->values[1] && (unsold(s) > 0 || s->hub.avail > 0))
 		return "the hub says \"sold out\", and units are left or in flight";
 	for (int c = 0; c < sale->claimers; c++)
 		if (sale->home[c] == segment && s->claimers[c].request != IDLE)
@@ -141,6 +159,38 @@ static const char *judge_answer(const struct state *before, struct state *s, con
 	s->claimers[step->at].request = IDLE;
 	if (before->claimers[step->at].request < SEEN)
 		return "\"sold out\" was answered, but a unit was left during the whole request";
+	return NULL;
+}
+
+/* Of those who wait nobody is overtaken, but for whom the promoter does not reach. */
+static const char *judge_promotion(const struct state *before, const struct step *step, const struct reply *r)
+{
+	if (r->word != OK || !r->values[0])
+		return NULL;
+	if (!rank_of(before, step->at))
+		return "somebody is promoted who does not wait";
+	if (rank_of(before, step->at) != step->args[0] + 1)
+		return "somebody is promoted before others who came earlier";
+	return NULL;
+}
+
+static bool is_on_list(const struct state *s, const struct sale *sale, int c)
+{
+	return rank_of(s, c) || is_promised(s, sale->home[c], user_of(c));
+}
+
+/* Whoever waits leaves or gets a unit; each place is used once. */
+static const char *judge_list(const struct state *before, const struct state *s, const struct sale *sale,
+			      const struct step *step)
+{
+	for (int c = 0; c < sale->claimers; c++) {
+		bool is_done = step->kind == CLEAR && is_awarded(before, step->at) && sale->home[c] == step->at;
+		if (rank_of(s, c) && is_promised(s, sale->home[c], user_of(c)) && step->kind == PROMOTE)
+			return "somebody is promoted and still waits";
+		if (is_on_list(before, sale, c) && !is_on_list(s, sale, c) && !is_done &&
+		    !(step->kind == LEAVE && step->at == c))
+			return "somebody waited, and is forgotten";
+	}
 	return NULL;
 }
 
@@ -184,17 +234,21 @@ const char *judge(const struct state *before, struct state *s, const struct sale
 	if (r->word == REGRESS)
 		return "a script answered REGRESS";
 	if (step->kind == CLAIM)
-		wrong = judge_claim(before, s, step, r);
+		wrong = judge_claim(before, s, sale, step, r);
 	else if (step->kind == EXCHANGE && (r->word == SOLDOUT || r->word == HELD))
-		wrong = judge_word(before, s, sale, step->at);
+		wrong = judge_word(before, s, sale, step->at, r);
 	else if (step->kind == REFUSE)
 		wrong = judge_refusal(before, step->at);
 	else if (step->kind == ANSWER)
 		wrong = judge_answer(before, s, step);
+	else if (step->kind == PROMOTE)
+		wrong = judge_promotion(before, step, r);
 	else if (step->kind == SCAN)
 		wrong = judge_scan(s, sale);
 	else if (step->kind == GIVE_UP)
 		s->claimers[step->at].request = IDLE;
+	if (!wrong && sale->waits)
+		wrong = judge_list(before, s, sale, step);
 	if (unsold(s) == 0)
 		note_sold_out(s);
 	forget(s, sale);

@@ -59,13 +59,39 @@ BROKEN = (
     ("within an epoch \"sold out\" becomes \"held\"", "exchange", "h[5] ~= '1' and held()", "held()"),
     ("an owner is released whatever the number is", "release", "== number then", "then"),
     ("released units are not counted", "release", "'unowned', removed", "'unowned', 0"),
+    ("joining while units are left", "join", "h[5] == '0' and queue == 0", "false"),
+    ("joining twice", "join", "if mine then", "if false then"),
+    ("joining while a unit is on its way", "join", "if promoted == owner then", "if false then"),
+    ("a ticket is given twice", "join", "h[3] + 1", "math.max(1, h[3] + 0)"),
+    ("who leaves is counted", "leave", "h[2] - 1", "h[2]"),
+    ("who leaves keeps the place", "leave", "redis.call('ZREM', list, owner)\n", ""),
+    ("units for others while people wait", "exchange", "queue > 0 and (avail", "queue > 99 and (avail"),
+    ("flags while people wait", "exchange", "epoch, 0, held() or 0", "epoch, redis.call('TIME')[1] * 1000, held() or 0"),
+    ("a question while a promotion is outstanding", "exchange", "if text ~= '' then return", "if false then return"),
+    ("totals with the units of a promotion", "exchange", "granted - reserved", "granted"),
+    ("totals of candidates with the units of a promotion", "exchange", "reply[#reply - 2] - units", "reply[#reply - 2]"),
+    ("promotions before sold-out notices have expired", "promote", "tonumber(ARGV[4]) ~= epoch", "false"),
+    ("no wait for an opening counts with promotions", "promote", "tonumber(ARGV[4]) ~= epoch", "true"),
+    ("a place is not compared", "promote", "waiting[2 * k + 1] ~= owner or ", ""),
+    ("entries that are skipped are promoted", "promote", "    if j then\n", "    j = j or 0\n    if j then\n"),
+    ("a second promotion for a segment", "promote", " or noted(j) ~= ''", ""),
+    ("more promotions than units", "promote", "#promoted == avail or ", ""),
+    ("a promoted customer waits on", "promote", "  redis.call('ZREM', list, unpack(promoted))\n", ""),
+    ("a promotion keeps the mark", "promote", "'empty', empty, ", ""),
+    ("a promotion that was done is done again", "award", "received >= granted", "false"),
+    ("a second order by a promotion", "award", "sells and not mine[k]", "sells"),
+    ("the unit of an owner stays", "award", "    sent = sent + 1\n", "    left = left + 1\n"),
+    ("a promotion credits its units", "award", "(granted - #names) - received", "granted - received"),
+    ("a promoted order without its ticket", "award", "results[k], owner, ms, tickets[k]", "results[k], owner, ms"),
+    ("a promotion is never over", "promoted", "redis.call('HDEL', hub, field)\n", ""),
     ("a late total counts", "supply", "if told > had then", "if told ~= had then"),
 )
 
 
 class Replay(real.Trace):
     PROGRAM = "model"
-    SCRIPTS = ("open_hub", "open_segment", "claim", "debit", "exchange", "flag", "supply", "release")
+    SCRIPTS = ("open_hub", "open_segment", "claim", "debit", "exchange", "flag", "supply", "release", "join", "leave", "promote",
+               "award", "promoted")
     EVERYWHERE = [(name, "+ 1000", f"+ {LEASE}") for name in ("claim", "flag", "exchange")]
     BROKEN = BROKEN
     KNOWN, LENGTH = (4000, 1), (400, 20000)
@@ -73,8 +99,12 @@ class Replay(real.Trace):
     def __init__(self, redis, shas, sale):
         super().__init__(redis, shas, sale)
         self.clock = 0
+        self.list, self.journal = f"{sale['trace']}:w", f"{sale['trace']}:j"
+        self.tickets, self.ranks, self.awards = {}, [0] * len(sale["homes"]), {}
+        redis.all([("DEL", self.list, self.journal)])
         self.orders = [[] for _ in range(self.segments)]  # of each segment: those that were won, with their users
-        redis.all([self.fenced("open_hub", [self.hub], sale["amount"], sale["segments"], sale["each"], sale["extra"], sale["pays"]),
+        redis.all([self.fenced("open_hub", [self.hub], sale["amount"], sale["segments"], sale["each"], sale["extra"], sale["pays"],
+                               sale["waits"]),
                    ("HSET", self.hub, "pay_by", PAY_BY)])
         if not sale["opening"]:
             redis.all([self.open_segment(i, sale["each"] + (i < sale["extra"])) for i in range(sale["segments"])])
@@ -126,6 +156,60 @@ class Replay(real.Trace):
     def release(self, at, number):
         return self.fenced("release", self.keys(self.sale["homes"][at])[:2], at + 1, number, 0)
 
+    # The waiting list
+
+    def on_list(self, name, at, *args):
+        return self.fenced(name, [self.hub, self.list, self.journal], at + 1, self.sale["homes"][at], *args)
+
+    def join(self, at):
+        return self.on_list("join", at, 99)
+
+    def leave(self, at):
+        return self.on_list("leave", at)
+
+    def entry(self, claimer, is_skipped=False):
+        return claimer + 1, self.tickets.get(claimer + 1, 99), "" if is_skipped else self.sale["homes"][claimer]
+
+    def promote(self, at, skipped, waited, following):
+        order = sorted((rank, claimer) for claimer, rank in enumerate(self.ranks) if rank)
+        entries = [self.entry(claimer, True) for _, claimer in order[:skipped]] + [self.entry(at)]
+        if following >= 0:
+            entries.append(self.entry(following))
+        return self.fenced("promote", [self.hub, self.list], 0, 0, waited, *sum(entries, ()))
+
+    def promotion(self, *users):
+        return " ".join(f"{self.tickets[user]} {user}" for user in users if user)
+
+    def award(self, at, granted, first, second):
+        return self.fenced("award", self.keys(at), granted, *FIRST, self.promotion(first, second))
+
+    def promoted(self, at, first, second):
+        return self.fenced("promoted", [self.hub, self.list], at, self.promotion(first, second))
+
+    def note_list(self, step, reply):
+        """What later steps need: tickets; the orders of a promotion, which a repeated award must name again."""
+        if step["step"] == "join" and reply[0] == "JOINED":
+            self.tickets[step["at"] + 1] = reply[1]
+        if step["step"] == "award" and reply[0] == "OK":
+            granted, *users = step["args"]
+            users = [user for user in users if user]
+            numbers = [step["owners"][user - 1] for user in users]
+            if (step["at"], granted) not in self.awards:
+                self.awards[step["at"], granted] = numbers
+                known = {number for number, *_ in self.orders[step["at"]]}
+                self.orders[step["at"]] += [[str(number), str(user), str(self.tickets[user])]
+                                            for number, user in zip(numbers, users) if str(number) not in known]
+            same(reply[6:], self.awards[step["at"], granted], "numbers of a promotion")
+
+    def check_list(self, step, entries, hub):
+        order = sorted((rank, claimer) for claimer, rank in enumerate(step["ranks"]) if rank)
+        same(entries, [str(claimer + 1) for _, claimer in order], "the waiting list")
+        if self.sale["waits"]:
+            same(hub["queue"], str(len(order)), "how many wait")
+        for i in range(self.segments):
+            same(hub.get(f"P{i}", ""), self.promotion(*step["promised"][2 * i:2 * i + 2]), f"promotion of {i}")
+        self.ranks = step["ranks"]
+
     def tick(self, step):
         """The leases move, not the clock."""
         self.clock = step["clock"]
@@ -139,15 +223,17 @@ class Replay(real.Trace):
     def take(self, step):
         if step["step"] in ("tick", "set_back"):
             getattr(self, step["step"])(step)
-            slots = self.redis.all(self.reads())
+            slots = self.redis.all([*self.reads(), ("ZRANGE", self.list, 0, -1)])
         else:
             began = int(time.time() * 1000)
             command = getattr(self, step["step"])(step["at"], *step["args"])
-            reply, *slots = self.redis.all([command, *self.reads()])
+            reply, *slots = self.redis.all([command, *self.reads(), ("ZRANGE", self.list, 0, -1)])
             if step["step"] in ("claim", "credit"):
                 reply = words(*reply)
+            self.note_list(step, reply)
             self.check_reply(step, reply, began)
             self.note_won(step)
+        self.check_list(step, slots.pop(), pairs(slots[0]))
         self.check_slots(step, slots)
 
     def note_won(self, step):
@@ -159,15 +245,24 @@ class Replay(real.Trace):
         wanted, now = of_first(step), int(time.time() * 1000)
         same(got[0], wanted[0], "reply")
         if step["step"] == "exchange" and got[0] in ("SOLDOUT", "HELD"):
-            if not began + LEASE <= got[2] <= now + LEASE:
+            if got[0] == "HELD" and wanted[2] == 0:
+                same(got[2], 0, "until")
+            elif not began + LEASE <= got[2] <= now + LEASE:
                 raise Different(f"the lease is {got[2] - now} ms")
             if got[0] == "HELD":
-                same(got.pop(), PAY_BY, "pay_by")
+                pay_by = got.pop()
+                same(pay_by, PAY_BY if wanted[2] or pay_by else 0, "pay_by")
             got, wanted = got[:2], wanted[:2]
         elif got[0] == "HELD":
             if got[2] != PAY_BY or not began <= got[3] <= now:
                 raise Different(f"held: {got}, it is {now}")
             got = got[:2]
+        if step["step"] in ("join", "leave"):
+            got = [got[0], *got[2:]]
+        elif step["step"] == "promote":
+            got = [got[0], got[6] if got[0] == "OK" else got[1]]
+        elif step["step"] == "award":
+            got = got[:4]
         if got[0] == "WON":
             if not began <= got[3] <= now:
                 raise Different(f"won at {got[3]}, it is {now}")
@@ -193,7 +288,8 @@ class Replay(real.Trace):
             same_fields({"held": "", "unowned": "0"} | got,
                         {name: value for name, value in segment.items() if name != "n"} | rest_of_it, f"segment {i}")
             same(owners, mine, f"owners of {i}")
-            same([order.split("|")[:2] for order in orders], self.orders[i], f"orders of {i}")
+            same([[number, user, *ticket] for number, user, _, *ticket in (order.split("|") for order in orders)],
+                 self.orders[i], f"orders of {i}")
 
 
 def of_first(step):
@@ -201,7 +297,7 @@ def of_first(step):
     word, numbers = step["reply"][0], step["reply"][1:]
     if word in ("NEED", "GRANT") or step["step"] == "debit" and word == "OK":
         return [word, *numbers, *FIRST]
-    if word == "NONE":
+    if word == "NONE" and step["step"] == "exchange":
         totals = [[*numbers[k:k + 3], 0] for k in range(2, len(numbers), 3)]
         return [word, *numbers[:2], *FIRST, *sum(totals, [])]
     return [word, *numbers]

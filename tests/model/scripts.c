@@ -8,7 +8,8 @@
 
 const char *const word_names[WORDS] = {
 	[WON] = "WON",     [MINE] = "MINE", [NEED] = "NEED",     [SOLDOUT] = "SOLDOUT", [HELD] = "HELD", [OK] = "OK",
-	[GRANT] = "GRANT", [NONE] = "NONE", [LATER] = "LATER", [FENCED] = "FENCED", [REGRESS] = "REGRESS"
+	[GRANT] = "GRANT", [NONE] = "NONE", [LATER] = "LATER", [JOINED] = "JOINED", [WAITS] = "WAITS",
+	[PROMOTED] = "PROMOTED", [UNITS] = "UNITS", [LEFT] = "LEFT", [OTHER] = "OTHER", [FENCED] = "FENCED", [REGRESS] = "REGRESS"
 };
 
 #define REPLY(word, ...) ((struct reply){ word, sizeof((int[]){ __VA_ARGS__ }) / sizeof(int), { __VA_ARGS__ } })
@@ -159,9 +160,15 @@ static struct reply say_sold_out(struct state *s)
 	return REPLY(held ? HELD : SOLDOUT, h->epoch, s->clock + LEASE);
 }
 
-static struct reply totals(const struct hub *h, int i, enum word word)
+/* What anybody but award.lua is told. */
+static int told_granted(const struct state *s, int i)
 {
-	return REPLY(word, keeps(CREDIT_AMOUNTS) ? h->with[i].granted : 0, h->with[i].taken);
+	return s->hub.with[i].granted - (keeps(PROMISE_TOLD) ? promised_units(s, i) : 0);
+}
+
+static struct reply totals(const struct state *s, int i, enum word word)
+{
+	return REPLY(word, keeps(CREDIT_AMOUNTS) ? told_granted(s, i) : 0, s->hub.with[i].taken);
 }
 
 struct reply exchange_lua(struct state *s, const struct sale *sale, struct report home, int want, int probes,
@@ -178,7 +185,11 @@ struct reply exchange_lua(struct state *s, const struct sale *sale, struct repor
 	for (int k = 0; k < count; k++)
 		hear(h, &others[k]);
 	if (want == 0)
-		return totals(h, i, OK);
+		return totals(s, i, OK);
+	if (queue_of(s) && (h->avail > 0 || h->empty != all_segments(sale)) && keeps(QUEUE_NOT_ASKED))
+		return REPLY(HELD, h->epoch, keeps(QUEUE_FLAGS) ? 0 : s->clock + LEASE);
+	if (promised_units(s, i) && keeps(GRANT_WITH_PROMISE))
+		return keeps(HELD_WITH_PROMISE) ? REPLY(LATER, h->epoch) : REPLY(HELD, h->epoch, 0);
 	if (h->avail > 0 && h->opening && keeps(GRANT_AT_ONCE)) {
 		if (!ends_opening(h, waited))
 			return REPLY(LATER, h->epoch);
@@ -189,14 +200,14 @@ struct reply exchange_lua(struct state *s, const struct sale *sale, struct repor
 	if (h->empty == all_segments(sale))
 		return say_sold_out(s);
 
-	struct reply reply = totals(h, i, NONE);
+	struct reply reply = totals(s, i, NONE);
 	for (int step = 1; step < sale->segments; step++) {
 		int j = (i + step) % sale->segments;
 		if (reply.count - 2 >= 3 * probes)
 			break;
 		if (!(h->empty >> j & 1)) {
 			reply.values[reply.count++] = j;
-			reply.values[reply.count++] = h->with[j].granted;
+			reply.values[reply.count++] = told_granted(s, j);
 			reply.values[reply.count++] = h->with[j].taken;
 		}
 	}
@@ -273,4 +284,115 @@ struct reply release_lua(struct state *s, int segment, int user, int number)
 	if (is_its)
 		c->order = 0;
 	return REPLY(OK, is_its);
+}
+
+/* The waiting list. A ticket is a place here: places are renumbered when somebody leaves. */
+
+static void set_rank(struct state *s, int claimer, int rank)
+{
+	s->ranks = (uint8_t)((s->ranks & ~(3u << 2 * claimer)) | (unsigned)rank << 2 * claimer);
+}
+
+static void take_off(struct state *s, int claimer)
+{
+	int was = rank_of(s, claimer);
+	set_rank(s, claimer, 0);
+	for (int c = 0; c < 3; c++)
+		if (was && rank_of(s, c) > was)
+			set_rank(s, c, rank_of(s, c) - 1);
+}
+
+struct reply join_lua(struct state *s, int segment, int user)
+{
+	int rank = rank_of(s, user - 1);
+	if (rank)
+		return REPLY(WAITS, rank);
+	if (is_promised(s, segment, user))
+		return REPLY(PROMOTED);
+	if (!s->hub.sold_out && !s->ranks && keeps(JOIN_WITH_UNITS))
+		return REPLY(UNITS);
+	set_rank(s, user - 1, queue_of(s) + 1);
+	return REPLY(JOINED, rank_of(s, user - 1));
+}
+
+struct reply leave_lua(struct state *s, int segment, int user)
+{
+	if (!rank_of(s, user - 1))
+		return REPLY(is_promised(s, segment, user) ? PROMOTED : NONE);
+	take_off(s, user - 1);
+	return REPLY(LEFT);
+}
+
+static void promise(struct state *s, int segment, int first, int second)
+{
+	s->promised &= (uint16_t) ~(15u << 4 * segment | 1u << (12 + segment));
+	s->promised |= (uint16_t)((unsigned)first << 4 * segment | (unsigned)second << (4 * segment + 2));
+}
+
+/* One entry, and perhaps another one of the same home right behind it. The entries of a call that have other homes are
+ * other calls. */
+struct reply promote_lua(struct state *s, int waited, int skipped, int user, int segment, int next)
+{
+	struct hub *h = &s->hub;
+	int units = 1;
+	if (h->avail > 0 && h->opening && keeps(PROMOTE_AT_ONCE)) {
+		if (!ends_opening(h, waited))
+			return REPLY(LATER, h->epoch);
+		h->opening = 0;
+	}
+	if (rank_of(s, user - 1) != skipped + 1 && keeps(PROMOTE_ANY_RANK))
+		return REPLY(OK, 0);
+	if (h->avail == 0 || (promised_units(s, segment) && keeps(SECOND_PROMOTION)))
+		return REPLY(OK, 0);
+	if (next && rank_of(s, next - 1) == skipped + 2 && h->avail > 1)
+		units = 2;
+	promise(s, segment, user, units == 2 ? next : 0);
+	take_off(s, user - 1);
+	if (units == 2)
+		take_off(s, next - 1);
+	h->avail -= units;
+	h->with[segment].granted += units;
+	h->empty &= ~one_segment(segment);
+	return REPLY(OK, units);
+}
+
+static void award_unit(struct state *s, struct segment *g, int user)
+{
+	struct claimer *c = &s->claimers[user - 1];
+	if (!keeps(AWARD_CREDITS)) {
+		g->left++;
+	} else if (c->order) {
+		g->sent += keeps(UNIT_STAYS);
+		g->left += !keeps(UNIT_STAYS);
+	} else {
+		g->n++;
+		c->order = g->n;
+		c->live = 1;
+		c->paid = 0;
+	}
+}
+
+struct reply award_lua(struct state *s, int segment, int granted, int first, int second)
+{
+	struct segment *g = &s->segments[segment];
+	int units = 1 + !!second;
+	if (!g->made)
+		return fenced;
+	if (g->received < granted || !keeps(AWARD_AGAIN)) {
+		g->left += granted - units - g->received;
+		g->received = (field)granted;
+		award_unit(s, g, first);
+		if (second)
+			award_unit(s, g, second);
+		s->promised |= (uint16_t)(1u << (12 + segment));
+	}
+	return REPLY(OK, g->left, g->received, g->sent);
+}
+
+struct reply promoted_lua(struct state *s, int segment, int first, int second)
+{
+	if (!first || promised_to(s, segment, 0) != first || promised_to(s, segment, 1) != second)
+		return REPLY(OTHER);
+	promise(s, segment, 0, 0);
+	return REPLY(OK, queue_of(s));
 }

@@ -64,13 +64,14 @@ static void put_reply(struct state *s, const struct step *step, const struct rep
 		return;
 	case CREDIT:
 	case DEBIT:
+	case AWARD:
 		if (r->word == OK)
 			put_report(s, segment, (struct saying){ r->values[1], r->values[2], r->values[0] == 0 });
 		return;
 	case EXCHANGE:
 		if (r->word == GRANT || r->word == NONE || r->word == OK)
 			s->grants[segment] |= 1u << r->values[0];
-		else if (r->word == SOLDOUT || r->word == HELD)
+		else if (r->word == SOLDOUT || (r->word == HELD && r->values[1]))
 			*(r->word == HELD ? &s->held_words : &s->words) |= word_bit(r->values[0], r->values[1]);
 		for (int i = 2; r->word == NONE && i < r->count; i += 3)
 			s->grants[r->values[i]] |= 1u << r->values[i + 1];
@@ -146,12 +147,35 @@ void drop_inert(struct state *s, const struct sale *sale)
 	drop_inert_release(s);
 }
 
+static unsigned promised_place(const struct state *s, int c)
+{
+	for (int place = 0; place < 2 * SEGMENTS; place++)
+		if ((s->promised >> 2 * place & 3) == user_of(c))
+			return (unsigned)place + 1;
+	return 0;
+}
+
 /* Everything that a state has of a claimer, as a number. */
 static unsigned about(const struct state *s, int c)
 {
 	const struct claimer *of = &s->claimers[c];
 	return of->order | of->request << 4 | of->live << 6 | of->paid << 7 | (s->losers >> c & 1) << 8 |
-	       (unsigned)(s->over.number && s->over.user == user_of(c)) << 9;
+	       (unsigned)(s->over.number && s->over.user == user_of(c)) << 9 | (unsigned)rank_of(s, c) << 10 |
+	       promised_place(s, c) << 12;
+}
+
+static void swap_waiting(struct state *s, int a, int b)
+{
+	unsigned differ = (s->ranks >> 2 * a ^ s->ranks >> 2 * b) & 3, places = 0;
+	s->ranks ^= (uint8_t)(differ << 2 * a | differ << 2 * b);
+	for (int place = 0; place < 2 * SEGMENTS; place++) {
+		unsigned user = s->promised >> 2 * place & 3;
+		user = user == (unsigned)user_of(a)   ? (unsigned)user_of(b)
+		       : user == (unsigned)user_of(b) ? (unsigned)user_of(a)
+						       : user;
+		places |= user << 2 * place;
+	}
+	s->promised = (uint16_t)((s->promised & ~4095u) | places);
 }
 
 static void swap(struct state *s, int a, int b)
@@ -163,6 +187,8 @@ static void swap(struct state *s, int a, int b)
 	s->losers ^= differ << a | differ << b;
 	if (s->over.number && (s->over.user == user_of(a) || s->over.user == user_of(b)))
 		s->over.user = user_of(a + b - (s->over.user - 1));
+	if (s->ranks | s->promised)
+		swap_waiting(s, a, b);
 }
 
 void sort_alike(struct state *s, const struct sale *sale)
@@ -318,6 +344,30 @@ static void add_releases(struct steps *to, const struct state *s, const struct s
 			add(to, RELEASE, c, s->claimers[c].order, 0, 0, 0);
 }
 
+/* What a promoter has read of the list may be old, so it may try anybody, but not with itself. */
+static void add_promotions(struct steps *to, const struct state *s, const struct sale *sale)
+{
+	for (int c = 0; c < sale->claimers; c++) {
+		add(to, JOIN, c, 0, 0, 0, 0);
+		if (s->ranks || s->promised)
+			add(to, LEAVE, c, 0, 0, 0, 0);
+		for (int skipped = 0; skipped <= (sale->away ? queue_of(s) : 0) && s->hub.avail > 0; skipped++)
+			for (int next = -1; next < sale->claimers; next++) {
+				if (next == c || (next >= 0 && sale->home[next] != sale->home[c]))
+					continue;
+				add(to, PROMOTE, c, skipped, 0, next, 0);
+				add_waited(to, s, 1);
+			}
+	}
+	for (int i = 0; i < sale->segments; i++) {
+		if (!promised_units(s, i))
+			continue;
+		add(to, AWARD, i, s->hub.with[i].granted, promised_to(s, i, 0), promised_to(s, i, 1), 0);
+		if (s->segments[i].received >= s->hub.with[i].granted || !keeps(HASTY_CLEAR))
+			add(to, CLEAR, i, promised_to(s, i, 0), promised_to(s, i, 1), 0, 0);
+	}
+}
+
 static bool may_acknowledge(const struct state *s, const struct sale *sale, const struct supplier *p)
 {
 	int waited = s->clock - p->told_at;
@@ -374,6 +424,8 @@ int steps_of(const struct state *s, const struct sale *sale, struct step list[ST
 	add_releases(&to, s, sale);
 	if (sale->pays)
 		add_payments(&to, s, sale);
+	if (sale->waits)
+		add_promotions(&to, s, sale);
 	add_requests(&to, s, sale);
 	if (s->hub.sold_out == 1 || (s->hub.sold_out && !keeps(NOTICE_OF_HELD)))
 		add(&to, KEEP, 0, 0, 0, 0, 0);
@@ -483,6 +535,16 @@ static struct reply run(struct state *s, const struct sale *sale, const struct s
 		return r;
 	case RELEASE:
 		return release_lua(s, sale->home[step->at], user_of(step->at), a[0]);
+	case JOIN:
+		return join_lua(s, sale->home[step->at], user_of(step->at));
+	case LEAVE:
+		return leave_lua(s, sale->home[step->at], user_of(step->at));
+	case PROMOTE:
+		return promote_lua(s, a[1], a[0], user_of(step->at), sale->home[step->at], a[2] < 0 ? 0 : user_of(a[2]));
+	case AWARD:
+		return award_lua(s, step->at, a[0], a[1], a[2]);
+	case CLEAR:
+		return promoted_lua(s, step->at, a[0], a[1]);
 	case ACKNOWLEDGE:
 		s->suppliers[step->at].supply = SETTLED;
 		s->reopened = 1;
@@ -547,6 +609,11 @@ static const struct {
 	[SUPPLY] = { "supply by supplier", { "amount", "cancelled", "waited", "final" }, 0 },
 	[PAY] = { "MySQL has the payment of user", { NULL }, 1 },
 	[RELEASE] = { "release of user", { "number" }, 1 },
+	[JOIN] = { "join by user", { NULL }, 1 },
+	[LEAVE] = { "leave by user", { NULL }, 1 },
+	[PROMOTE] = { "promote user", { "skipped", "waited", "with claimer" }, 1 },
+	[AWARD] = { "award at segment", { "granted", "user", "user" }, 0 },
+	[CLEAR] = { "the hub forgets the promotion at segment", { "user", "user" }, 0 },
 	[ACKNOWLEDGE] = { "all is acknowledged to supplier", { NULL }, 0 },
 	[TICK] = { "the clock ticks", { NULL }, 0 },
 	[SET_BACK] = { "Redis's clock is set back", { NULL }, 0 },
@@ -583,6 +650,10 @@ const char *state_text(char text[320], const struct sale *sale, const struct sta
 		n += snprintf(text + n, 320 - n, "; %d: left %d I/G %d/%d O/R %d/%d n %d epoch %d until %d empty %d", i,
 			      g->left, g->received, s->hub.with[i].granted, g->sent, s->hub.with[i].taken, g->n,
 			      g->epoch, g->until, s->hub.empty >> i & 1);
+		if (promised_units(s, i))
+			n += snprintf(text + n, 320 - n, " for %d %d", promised_to(s, i, 0), promised_to(s, i, 1));
 	}
+	for (int c = 0; c < sale->claimers && s->ranks; c++)
+		n += snprintf(text + n, 320 - n, "%s%d", c ? " " : "; places ", rank_of(s, c));
 	return text;
 }

@@ -26,6 +26,11 @@ static const struct {
 	[SUPPLY] = { "supply", 6, 2 },
 	[PAY] = { NULL, 0, 1 },
 	[RELEASE] = { "release", 1, 2 },
+	[JOIN] = { "join", 0, 3 },
+	[LEAVE] = { "leave", 0, 1 },
+	[PROMOTE] = { "promote", 3, 6 },
+	[AWARD] = { "award", 3, 8 },
+	[CLEAR] = { "promoted", 2, 3 },
 	[ACKNOWLEDGE] = { NULL, 0, 1 },
 	[TICK] = { "tick", 0, 1 },
 	[SET_BACK] = { "set_back", 0, 1 },
@@ -49,8 +54,16 @@ static struct sale random_sale(void)
 			     .requests = true,
 			     .set_back = true,
 			     .pays = below(2),
-			     .learns = below(4) == 0 };
-	int share = below(sale.units + 1);
+			     .learns = below(4) == 0,
+			     .waits = below(2),
+			     .away = below(2) };
+	if (sale.waits) { /* soon sold out */
+		sale.segments = 1 + below(2);
+		sale.units = 1 + below(4) / 3;
+		sale.want = 1;
+		sale.opening = false;
+	}
+	int share = sale.waits ? sale.units : below(sale.units + 1);
 	for (int i = 0; i < sale.segments; i++)
 		sale.first[i] = share / sale.segments + (i < share % sale.segments);
 	for (int c = 0; c < sale.claimers; c++)
@@ -91,9 +104,9 @@ static void print_sale(int number, const struct sale *sale)
 	int share = 0;
 	for (int i = 0; i < sale->segments; i++)
 		share += sale->first[i];
-	printf("{\"trace\": %d, \"segments\": %d, \"amount\": %d, \"each\": %d, \"extra\": %d, \"opening\": %s, \"pays\": %d, ",
+	printf("{\"trace\": %d, \"segments\": %d, \"amount\": %d, \"each\": %d, \"extra\": %d, \"opening\": %s, \"pays\": %d, \"waits\": %d, ",
 	       number, sale->segments, sale->units, share / sale->segments, share % sale->segments,
-	       sale->opening ? "true" : "false", sale->pays && !sale->learns);
+	       sale->opening ? "true" : "false", sale->pays && !sale->learns, sale->waits);
 	print_numbers("homes", sale->home, sale->claimers);
 	printf("}\n");
 }
@@ -129,6 +142,15 @@ static void print_segments(const struct state *s, const struct sale *sale)
 	}
 	printf("], ");
 	print_numbers("owners", owners, sale->claimers);
+	printf(", ");
+	int ranks[CLAIMERS], promised[2 * SEGMENTS];
+	for (int c = 0; c < CLAIMERS; c++)
+		ranks[c] = rank_of(s, c);
+	for (int i = 0; i < 2 * SEGMENTS; i++)
+		promised[i] = promised_to(s, i / 2, i % 2);
+	print_numbers("ranks", ranks, sale->claimers);
+	printf(", ");
+	print_numbers("promised", promised, 2 * sale->segments);
 }
 
 static void print_step(const struct state *s, const struct sale *sale, const struct step *step, const struct reply *r)
@@ -157,7 +179,7 @@ static const char *walk(int number)
 	const char *wrong = NULL;
 	state_init(&s, &sale);
 	print_sale(number, &sale);
-	for (int taken = 0; taken < WALK_STEPS && !wrong;) {
+	for (int taken = 0; taken < WALK_STEPS * (1 + sale.waits) && !wrong;) {
 		struct step step = random_step(list, steps_of(&s, &sale, list), &sale);
 		struct state before = s;
 		struct reply r = step_take(&s, &sale, &step);
