@@ -9,8 +9,9 @@
 --       that cannot be done any more, until relist.lua puts them back (they count in queue)
 -- KEYS  hub hash, waiting list (sorted set: owner -> ticket)
 -- ARGV  fence; start and end of the sale in ms, where the hub does not have them; the epoch for which the caller has waited, as
---       in exchange.lua ('': none); then of each entry of the list, from its head on, as the caller has read them: owner,
---       ticket, its home segment ('': this segment is away, the entry keeps its place, and those behind it may be promoted)
+--       in exchange.lua ('': none); how many entries at the head are left where they are, because their segments are away; and,
+--       in one argument, of each entry behind these, as the caller has read them: "owner ticket home", three words each (home
+--       -: this segment is away, the entry keeps its place, and those behind it may be promoted)
 -- Reply {word, epoch, units at the hub, how many wait, term, empty, how many were promoted, and of each promotion that is
 --       outstanding, new or not: segment, its G, its B, its P}
 --       The first entry that is not where the caller saw it, or whose segment has a promotion outstanding, ends the call.
@@ -53,12 +54,14 @@ local function word()
 end
 
 local said, promoted, of = word(), {}, {}
-local count = (#ARGV - 4) / 3
-if said == 'OK' and count > 0 and avail > 0 then
-  local waiting = redis.call('ZRANGE', list, 0, count - 1, 'WITHSCORES')
-  for k = 0, count - 1 do
-    local owner, ticket, j = ARGV[3 * k + 5], ARGV[3 * k + 6], tonumber(ARGV[3 * k + 7])
-    if waiting[2 * k + 1] ~= owner or tonumber(waiting[2 * k + 2]) ~= tonumber(ticket) then break end
+if said == 'OK' and ARGV[6] and avail > 0 then
+  local _, words = string.gsub(ARGV[6], '%S+', '')
+  local skipped, k = tonumber(ARGV[5]), 0
+  local waiting = redis.call('ZRANGE', list, skipped, skipped + words / 3 - 1, 'WITHSCORES')
+  for owner, ticket, home in string.gmatch(ARGV[6], '(%S+) (%d+) (%S+)') do
+    local j = tonumber(home)
+    k = k + 2
+    if waiting[k - 1] ~= owner or tonumber(waiting[k]) ~= tonumber(ticket) then break end
     if j then
       if #promoted == avail or noted(j) ~= '' then break end
       promoted[#promoted + 1] = owner
