@@ -31,8 +31,8 @@ static enum status put_order(struct request *rq, struct str number, enum status 
 static bool is_compat_204(enum status s)
 {
 	return s == STATUS_ALREADY_CLAIMED || s == STATUS_SOLD_OUT || s == STATUS_ALL_HELD ||
-	       s == STATUS_LIMIT_REACHED || s == STATUS_NOT_STARTED || s == STATUS_ENDED || s == STATUS_PAUSED ||
-	       s == STATUS_NO_SUCH_COUPON;
+	       s == STATUS_WAITING_LIST || s == STATUS_LIMIT_REACHED || s == STATUS_NOT_STARTED || s == STATUS_ENDED ||
+	       s == STATUS_PAUSED || s == STATUS_NO_SUCH_COUPON;
 }
 
 static enum status compat_204(struct request *rq, enum status s)

@@ -66,7 +66,11 @@ const char *availability_state(const struct availability *st)
 		return "paused";
 	if (st->now_ms < st->starts_ms)
 		return "upcoming";
-	return st->left > 0 ? "open" : st->may_return ? "all-held" : "sold-out";
+	if (st->left <= 0 && !st->may_return)
+		return "sold-out";
+	if (st->waits && (st->waiting || st->left <= 0))
+		return "waiting-list";
+	return st->left > 0 ? "open" : "all-held";
 }
 
 static void answer(struct waiter *w, enum status s, const struct availability *result)
@@ -121,7 +125,10 @@ static enum status check_fence(struct availability_read *r, struct str fence)
 	return STATUS_BUSY;
 }
 
-/* The fields of a hub that are read. The last three matter only where orders are paid: may_return. */
+/*
+ * The fields of a hub that are read. The last four matter only where orders are paid (may_return)
+ * or people may wait.
+ */
 enum {
 	HUB_FENCE,
 	HUB_AMOUNT,
@@ -137,6 +144,7 @@ enum {
 	HUB_PAYS,
 	HUB_FINAL,
 	HUB_FINAL_CANCELLED,
+	HUB_QUEUE,
 	HUB_FIELDS
 };
 static const char *const hub_fields[HUB_FIELDS] = {
@@ -154,6 +162,7 @@ static const char *const hub_fields[HUB_FIELDS] = {
 	[HUB_PAYS] = "pays",
 	[HUB_FINAL] = "final",
 	[HUB_FINAL_CANCELLED] = "final_cancelled",
+	[HUB_QUEUE] = "queue",
 };
 
 /* As exchange.lua decides between HELD and SOLDOUT, which it does not take back within an epoch. */
@@ -191,6 +200,8 @@ static void on_hub(void *context, enum redis_outcome end, const struct redis_rep
 	r->result.withdrawn = redis_number_at(reply, HUB_WITHDRAWN);
 	r->result.skipped = redis_number_at(reply, HUB_SKIPPED);
 	r->result.may_return = may_return(reply);
+	r->result.waits = r->coupon->waits != 0;
+	r->result.waiting = redis_number_at(reply, HUB_QUEUE);
 	read_steering(r, reply);
 	part_over(r, check_fence(r, redis_text_at(reply, HUB_FENCE)));
 }
@@ -260,7 +271,7 @@ static void read_segment(struct availability_read *r, int i)
 
 static void read_hub(struct availability_read *r)
 {
-	int count = r->coupon->pay_within_s ? HUB_FIELDS : HUB_PAYS;
+	int count = r->coupon->pay_within_s || r->coupon->waits ? HUB_FIELDS : HUB_PAYS;
 	struct redis *redis = r->svc->redis;
 	struct redis_command c;
 	redis_command(&c, "HMGET");

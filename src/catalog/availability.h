@@ -16,6 +16,8 @@ struct availability {
 	int64_t withdrawn;               /* units of `amount` that were taken off sale again */
 	int64_t skipped;                 /* units counted as sold without an order, by recoveries before layout 2 */
 	int64_t hub, queued;
+	bool waits;      /* the sale has a waiting list */
+	int64_t waiting; /* people on it */
 	bool may_return; /* some units have orders that may still end without payment */
 	int64_t now_ms;  /* the sale clock; with AVAILABILITY_STATE */
 

@@ -18,6 +18,8 @@ void coupon_put(struct buf *body, const struct coupon *c, const struct availabil
 		json_int(body, "pay_within", c->pay_within_s);
 	if (c->checkout_url.n)
 		json_str(body, "checkout_url", c->checkout_url);
+	if (c->waits)
+		json_int(body, "waiting", st->waiting);
 }
 
 void coupon_put_segments(struct buf *body, const struct availability *st)

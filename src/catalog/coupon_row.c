@@ -23,5 +23,6 @@ int coupon_row_read(struct db *db, struct coupon *c, const struct db_value *row,
 	c->currency = row[16].text;
 	c->checkout_url = row[17].text;
 	c->late_payment = row[18].number;
+	c->waits = row[19].number;
 	return 0;
 }

@@ -8,8 +8,8 @@
 #define COUPON_COLUMNS                                                                                                 \
 	"c.id, c.seller_id, u.name, c.name, c.description, c.amount, c.stock, c.starts_at_ms, c.ends_at_ms, "          \
 	"c.segments, c.pay_within_s, c.hash_key, c.generation, c.created_at_ms, c.published, "                         \
-	"c.price, c.currency, c.checkout_url, c.late_payment"
-enum { COUPON_COLUMN_COUNT = 19 };
+	"c.price, c.currency, c.checkout_url, c.late_payment, c.waiting_list"
+enum { COUPON_COLUMN_COUNT = 20 };
 
 /* Texts are in the arena of the row. 0; -1: a value is out of bounds, which counts as a failure of the database. */
 int coupon_row_read(struct db *db, struct coupon *c, const struct db_value *row, bool *published) MUST_CHECK;

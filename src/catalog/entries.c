@@ -22,6 +22,7 @@ static enum status describe(struct service *svc, struct arena *a, const struct c
 		const char *name;
 		int64_t value;
 	} numbers[] = { { "id", c->id },
+			{ "waits", c->waits },
 			{ "seller", c->seller },
 			{ "amount", c->amount },
 			{ "stock", c->face_value },

@@ -19,7 +19,7 @@ int launch_segments(struct service *svc, int64_t amount, int wanted);
 
 /*
  * Creates a coupon and puts it on sale. The caller sets seller, seller_name, name, description, amount, face_value,
- * starts_ms, ends_ms, pay_within_s, price, currency, checkout_url, late_payment and segments. STATUS_CREATED;
+ * starts_ms, ends_ms, pay_within_s, price, currency, checkout_url, late_payment, waits and segments. STATUS_CREATED;
  * STATUS_DUPLICATE_COUPON; STATUS_QUOTA_EXCEEDED: nothing was created; STATUS_UNAVAILABLE: if the request is repeated,
  * it goes on where this one has stopped; STATUS_BUSY: another process creates a coupon of this name, or a drainer has
  * removed this creation, because it took too long; STATUS_FENCED; STATUS_INTERNAL. *r is set with STATUS_QUOTA_EXCEEDED

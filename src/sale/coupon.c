@@ -43,7 +43,7 @@ bool coupon_same_terms(const struct coupon *a, const struct coupon *b)
 {
 	return a->face_value == b->face_value && a->starts_ms == b->starts_ms && a->ends_ms == b->ends_ms &&
 	       a->segments == b->segments && a->pay_within_s == b->pay_within_s && a->price == b->price &&
-	       a->late_payment == b->late_payment && str_eq(a->currency, b->currency) &&
+	       a->late_payment == b->late_payment && a->waits == b->waits && str_eq(a->currency, b->currency) &&
 	       str_eq(a->checkout_url, b->checkout_url) && str_eq(a->description, b->description);
 }
 
@@ -174,6 +174,7 @@ static const struct {
 	{ "checkout", offsetof(struct coupon, checkout_url), 0, price_is_checkout_url, true },
 	{ "late", offsetof(struct coupon, late_payment), 0, NULL, true },
 	{ "version", offsetof(struct coupon, version), 0, NULL, true },
+	{ "waits", offsetof(struct coupon, waits), 0, NULL, true },
 };
 
 static bool read_text(struct coupon *c, const struct redis_reply *value, bool (*rule)(struct str), struct str *text)

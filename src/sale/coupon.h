@@ -32,6 +32,7 @@ struct coupon {
 	int64_t created_ms;
 	int64_t pay_within_s;    /* an order expires when it is not paid within it; 0: no payment is asked for */
 	int64_t price;           /* of one unit, in the smallest unit of the currency */
+	int64_t waits;           /* 1: people may wait for units that come back, or are added */
 	struct str currency;     /* ISO 4217, or empty */
 	struct str checkout_url; /* where a customer pays; {order} stands for the order number; may be empty */
 	int64_t late_payment;    /* 1: a payment after an order has expired gets a unit, if one is left */

@@ -11,7 +11,7 @@ static const char *const patterns[KEYS_COUNT] = {
 	[KEY_SELLER_INDEX] = "sk:w:{#}", [KEY_CUSTOMER] = "sk:u:{#}",     [KEY_SELLER] = "sk:s:{#}",
 	[KEY_DIRTY] = "sk:dirty",        [KEY_SUSPECTS] = "sk:doubt",     [KEY_QUARANTINED] = "sk:closed",
 	[KEY_LOST] = "sk:lost",          [KEY_LAYOUT] = "sk:layout",      [KEY_REVOKED] = "sk:revoked",
-	[KEY_FAILURES] = "sk:f:{#}:#",
+	[KEY_FAILURES] = "sk:f:{#}:#",   [KEY_WAITED] = "sk:waited",
 };
 
 struct str key_text(char text[KEY_TEXT], enum key key, int64_t a, int64_t b)

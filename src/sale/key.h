@@ -26,6 +26,7 @@ enum key {
 	KEY_SUSPECTS,     /*                    set: coupon:segments of coupons with a suspect slot */
 	KEY_QUARANTINED,  /*                    set: coupon:segments of coupons with a quarantined slot */
 	KEY_LOST,         /*                    set: order:user of orders that may be lost */
+	KEY_WAITED,       /*                    set: coupon:segments of coupons for which people wait */
 	KEY_LAYOUT,       /*                    number: the layout of the hubs and segments */
 	KEY_REVOKED,      /*                    sorted set in the order of logouts: jti:exp of tokens */
 	KEY_FAILURES,     /* (account, network) failed logins, by hashes of both: hash; network 0, all of the account:

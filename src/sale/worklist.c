@@ -50,6 +50,11 @@ void worklist_inspect(struct redis *r, int64_t coupon, int segments)
 	enter(r, KEY_SUSPECTS, coupon, segments);
 }
 
+void worklist_wait(struct redis *r, int64_t coupon, int segments)
+{
+	enter(r, KEY_WAITED, coupon, segments);
+}
+
 struct str worklist_lost_member(char text[WORKLIST_TEXT], const struct lost_candidate *lost)
 {
 	struct str number = order_number_text(text, lost->coupon, lost->segment, lost->number);

@@ -15,7 +15,8 @@
 
 enum { WORKLIST_TEXT = ORDER_NUMBER_TEXT + 24 };
 
-/* Write and read an entry of KEY_DIRTY, KEY_SUSPECTS or KEY_QUARANTINED: a coupon. False: it is not an entry. */
+/* Write and read an entry of KEY_DIRTY, KEY_SUSPECTS, KEY_QUARANTINED or KEY_WAITED: a coupon. False: it is not an
+ * entry. */
 struct str worklist_member(char text[WORKLIST_TEXT], int64_t coupon, int segments);
 bool worklist_read(struct str member, int64_t *coupon, int *segments);
 
@@ -26,6 +27,9 @@ void worklist_command(struct redis_command *c, const char *name, enum key set, i
 void worklist_drain(struct redis *r, int64_t coupon, int segments);
 /* Enters a coupon to be inspected, because a slot of it is or may be suspect. */
 void worklist_inspect(struct redis *r, int64_t coupon, int segments);
+
+/* Enters a coupon for which people wait, so that drainers look for units that come back. */
+void worklist_wait(struct redis *r, int64_t coupon, int segments);
 
 /* An order that may be lost; with user 0, all orders up to this number, which a host has acknowledged. */
 struct lost_candidate {

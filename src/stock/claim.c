@@ -28,6 +28,7 @@ static const enum counter counters[STATUS_COUNT] = {
 	[STATUS_ALREADY_CLAIMED] = COUNT_claims_total__repeated,
 	[STATUS_SOLD_OUT] = COUNT_claims_total__sold_out,
 	[STATUS_ALL_HELD] = COUNT_claims_total__all_held,
+	[STATUS_WAITING_LIST] = COUNT_claims_total__waiting_list,
 	[STATUS_LIMIT_REACHED] = COUNT_claims_total__limit_reached,
 	[STATUS_NOT_STARTED] = COUNT_claims_total__not_started,
 	[STATUS_ENDED] = COUNT_claims_total__ended,
@@ -78,6 +79,12 @@ static void retry_later(struct claim *c)
 	loop_timer_set(c->service->loop, &c->retry, RETRY_MS);
 }
 
+static void ask_once_more(struct claim *c)
+{
+	c->must_wait = true;
+	send_claim(c, NULL);
+}
+
 static void on_refilled(struct refill_waiter *w, enum status s, const struct totals *credit)
 {
 	struct claim *c = container_of(w, struct claim, waiter);
@@ -85,6 +92,8 @@ static void on_refilled(struct refill_waiter *w, enum status s, const struct tot
 		send_claim(c, credit);
 	else if (s == STATUS_PENDING)
 		retry_later(c);
+	else if (s == STATUS_WAITING_LIST) /* the customer may have won through another worker meanwhile */
+		ask_once_more(c);
 	else
 		end_claim(c, s);
 }
@@ -205,7 +214,9 @@ static void on_need(struct claim *c, const struct claim_answer *a)
 				     .base = a->number[2],
 				     .term = a->number[3],
 				     .ms = a->number[4] };
-	if (begin_wait(c))
+	if (c->must_wait)
+		end_claim(c, STATUS_WAITING_LIST);
+	else if (begin_wait(c))
 		refill_wait(c->service, c->coupon, &home, &c->waiter);
 }
 
@@ -221,7 +232,7 @@ static void on_held(struct claim *c, const struct claim_answer *a)
 {
 	int64_t pay_by = a->number[1];
 	c->wait_ms = pay_by ? pay_by - a->number[2] : INT64_MAX;
-	end_claim(c, STATUS_ALL_HELD);
+	end_claim(c, c->coupon->waits ? STATUS_WAITING_LIST : STATUS_ALL_HELD);
 }
 
 static void on_early(struct claim *c, const struct claim_answer *a)
@@ -447,7 +458,7 @@ void claim_submit(struct claim *c, struct coupon *coupon)
 	set_coupon(c, coupon);
 	c->waiter.done = on_refilled;
 	c->deadline_ms = 0;
-	c->was_reread = c->was_sent_again = false;
+	c->was_reread = c->was_sent_again = c->must_wait = false;
 	FAULT(claim_asked);
 	if (sold_out_refuses(coupon, c->user))
 		end_claim(c, STATUS_SOLD_OUT);

@@ -38,6 +38,7 @@ struct claim {
 	enum status won;         /* the status of a winner, once the order is replicated */
 	bool was_reread;         /* the coupon was read again after FENCED */
 	bool was_sent_again;     /* after the earlier order was found missing */
+	bool must_wait;          /* the hub keeps its units for people who wait */
 };
 
 /*
@@ -46,6 +47,7 @@ struct claim {
  *   ALREADY_CLAIMED   the order that this user won before, and still has
  *   SOLD_OUT          the hub declared the coupon sold out
  *   ALL_HELD          the same, but some of the orders may still end without payment: their units would come back
+ *   WAITING_LIST      the same, or people wait for the units that are left: the customer may wait, too
  *   LIMIT_REACHED     too many orders of this user have expired, or were cancelled by the user: no other one is sold
  *   NOT_STARTED ENDED PAUSED
  *   NOT_REPLICATED    won, now or before, but fewer replicas than wait_replicas have the order

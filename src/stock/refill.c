@@ -5,6 +5,7 @@
  *            otherwise two segments could take the last unit from each other endlessly.
  *   SOLDOUT  The segment gets the sold-out flag, and the waiters claim again: the segment answers from the flag.
  *   HELD     The same, but units may come back: the flag says when.
+ *            Without a time for the flag, the hub's units are for people who wait: no flag is set.
  *   LATER    The hub may not grant its units yet: the waiters claim again a little later.
  *   NONE     The hub has no units, and names segments that may have some. Each of these is probed and returns all
  *            its units (debit.lua); then the hub is asked again, with reports of the probed segments.
@@ -398,7 +399,10 @@ static void on_hub_sold_out(struct refill *r, const struct redis_reply *reply, c
 static void on_hub_held(struct refill *r, const struct redis_reply *reply, const int64_t number[4])
 {
 	(void)reply;
-	refuse_by_flag(r, number, number[2]);
+	if (number[1])
+		refuse_by_flag(r, number, number[2]);
+	else
+		end_refill(r, STATUS_WAITING_LIST, NULL);
 }
 
 /*

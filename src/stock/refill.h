@@ -28,6 +28,7 @@ struct refill_waiter {
 	 * Set by the caller, and called exactly once; done may free the waiter:
 	 *   OK        claim again; when credit is not NULL, credit it in the same script call. It is valid during done
 	 *   PENDING   wait a little, then claim again
+	 *   WAITING_LIST  the hub keeps its units for people who wait: claim once more, and wait no more
 	 *   BUSY      nothing was decided in time, or a server does not answer
 	 *   FENCED    the hub or a segment is quarantined
 	 *   INTERNAL  an answer could not be read
