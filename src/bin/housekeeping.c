@@ -17,6 +17,7 @@
 #include "store/layout.h"
 #include "store/retired.h"
 #include "store/rights.h"
+#include "waiting/promote.h"
 
 /* The longest rests: without work; and while a server does not answer, whose return is noticed within AWAY_MAX_MS. */
 enum { IDLE_MAX_MS = 100, AWAY_MAX_MS = 500 };
@@ -33,7 +34,7 @@ struct job {
 	int every_ms; /* 0: due in every turn */
 };
 
-enum { JOBS = 10 };
+enum { JOBS = 11 };
 
 struct housekeeping {
 	struct service *svc;
@@ -41,6 +42,7 @@ struct housekeeping {
 	struct sweep *sweep;
 	struct drain *drain;
 	struct work *work;
+	struct promoting *promoting;
 	struct acknowledged_sweep *acknowledged;
 	struct revocation_sync *revocations;
 	int64_t due_ms[JOBS]; /* when each job is due */
@@ -113,6 +115,14 @@ static enum job_result end_orders(struct housekeeping *h, struct arena *a)
 	return results[work_step(h->work, a, orders_wait)];
 }
 
+static enum job_result promote_some(struct housekeeping *h, struct arena *a)
+{
+	static const enum job_result results[] = {
+		[PROMOTE_DONE] = JOB_DONE, [PROMOTE_MORE] = JOB_RUSH, [PROMOTE_AWAY] = JOB_AWAY
+	};
+	return results[promote_step(h->promoting, a)];
+}
+
 static enum job_result drain_some(struct housekeeping *h, struct arena *a)
 {
 	h->moved = drain_pass(h->drain, a, &h->swept, h->all_there);
@@ -131,7 +141,10 @@ static enum job_result sweep_acknowledged(struct housekeeping *h, struct arena *
 	return acknowledged_sweep_step(h->acknowledged) ? JOB_RUSH : JOB_DONE;
 }
 
-/* The order matters: slots are opened before their orders are drained, and the sweep finds coupons for the drain. */
+/*
+ * The order matters: slots are opened before their orders are drained, the sweep finds coupons for the drain, and hubs
+ * are told of units that come back before these are promoted.
+ */
 static const struct job jobs[] = {
 	{ bring_up_to_date, 0 },     /* store */
 	{ inspect_some, 0 },         /* inspect */
@@ -140,6 +153,7 @@ static const struct job jobs[] = {
 	{ set_gauges, 5000 },        /* order, resale */
 	{ remove_abandoned, 60000 }, /* catalog */
 	{ end_orders, 0 },           /* resale */
+	{ promote_some, 0 },         /* waiting */
 	{ drain_some, 0 },           /* drain */
 	{ sync_revocations, 0 },     /* account */
 	{ sweep_acknowledged, 0 },   /* order */
@@ -159,6 +173,7 @@ struct housekeeping *housekeeping_new(struct service *svc)
 	h->sweep = sweep_new(svc, inspect_swept, h->inspector);
 	h->drain = drain_new(svc);
 	h->work = work_new(svc);
+	h->promoting = promoting_new(svc);
 	h->acknowledged = acknowledged_sweep_new(svc);
 	h->revocations = revocation_sync_new(svc);
 	return h;
@@ -170,6 +185,7 @@ void housekeeping_free(struct housekeeping *h)
 		return;
 	revocation_sync_free(h->revocations);
 	acknowledged_sweep_free(h->acknowledged);
+	promoting_free(h->promoting);
 	work_free(h->work);
 	drain_free(h->drain);
 	sweep_free(h->sweep);
@@ -223,5 +239,5 @@ int housekeeping_turn(struct housekeeping *h)
 	arena_release(&a);
 	h->may_write &= h->moved >= 0;
 	h->rest_ms = next_rest_ms(h->svc->conf, h->may_write ? h->moved : -1, h->rest_ms);
-	return h->rush ? 0 : work_rest_ms(h->work, h->rest_ms);
+	return h->rush ? 0 : work_rest_ms(h->work, promote_rest_ms(h->promoting, h->rest_ms));
 }
