@@ -131,7 +131,6 @@ def live_ends(it):
 
 @case("the JSON is an array of objects with the documented members")
 def members(it):
-    it.client.close()  # it was idle for longer than nginx keeps it
     sale = it.sale(amount=5)
     win(sale, it.customer())
     sale.drained()
@@ -748,7 +747,6 @@ def many(it):
 
 @case("wrong arguments are refused, and an unknown coupon is an error")
 def usage(it):
-    it.client.close()  # it was idle for longer than nginx keeps it
     it.sale()
     assert "--yes applies repairs: it needs --repair" in it.ctl("audit", "--yes").stderr
     every([("audit", "--yes"), ("audit", "--window"), ("audit", "--window", "0"), ("audit", "--window", "x"),

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import select
 import socket
 import urllib.parse
 
@@ -73,6 +74,8 @@ class Client:
             headers["Authorization"] = authorization
         if body is not None and not isinstance(body, bytes):
             body = json.dumps(body).encode()
+        if self._has_ended():
+            self.close()
         try:
             self.connection.request(method, path, body, headers)
             answer = self.connection.getresponse()
@@ -80,6 +83,14 @@ class Client:
         except LOST:
             self.close()
             raise
+
+    def _has_ended(self):
+        """nginx closes a connection that was idle for a minute: a case may take longer on a slow machine."""
+        if not self.connection.sock:
+            return False
+        poll = select.poll()
+        poll.register(self.connection.sock, select.POLLIN)
+        return bool(poll.poll(0))
 
     def patience(self, seconds):
         """Sets how long the next request waits for an answer."""
