@@ -131,6 +131,15 @@ def need_tool(tool):
         raise Skip(f"built with CFLAGS {flags} {checks}")
 
 
+def least(count, most, got=None):
+    """Counts again, twice at most, while it is too much: timers and waits beside the requests are more on a busy machine."""
+    got = got or count()
+    for _ in range(2):
+        if any(g > m for g, m in zip(got, most)):
+            got = tuple(map(min, got, count()))
+    return got
+
+
 def judge(name, what, got, limit):
     comment(f"{name}: got {got:.2f} {what}, limit {limit}")
     assert got <= limit, f"{got:.2f} {what}, limit {limit}"
@@ -155,8 +164,9 @@ def calls(it):
 
     def check(name):
         alone, together = CALLS[name][1:]
-        judge(name, "system calls, one by one", system_calls(it, name, Worker.ask), alone)
-        judge(name, "system calls, 32 at once", system_calls(it, name, Worker.ask_at_once), together)
+        for what, way, most in (("one by one", Worker.ask, alone), ("32 at once", Worker.ask_at_once, together)):
+            got, = least(lambda way=way: (system_calls(it, name, way),), (most,))
+            judge(name, f"system calls, {what}", got, most)
     every(list(CALLS), check)
 
 
@@ -233,7 +243,7 @@ def file_bytes(it):
     it.dev("start", "drain")
 
 
-# Instructions and allocations; last, for on a busy machine it takes longer than nginx keeps a connection
+# Instructions and allocations
 
 def total(text):
     return int(re.search(r"^totals: (\d+)", text, re.M).group(1))
@@ -257,25 +267,26 @@ def instructions(it):
     if platform.machine() != "x86_64":
         raise Skip(f"the limits are those of x86_64, not of {platform.machine()}")
 
-    work = {name: requests_of(it, name, buyers(it), REQUESTS) for name in COSTS}
-
-    def run(name):
+    def run(name, requests):
         with Worker(it, "valgrind", "--tool=callgrind", "--callgrind-out-file={out}") as worker:
             if name:
-                worker.ask(work[name], COSTS[name][0])
+                worker.ask(requests, COSTS[name][0])
             text = worker.end()
         return total(text), allocations(text)
 
+    def work(name):
+        return requests_of(it, name, buyers(it), REQUESTS)
+
     with ThreadPoolExecutor(2) as pool:
-        (idle, idle_allocations), *counted = pool.map(run, [None, *COSTS])
+        idle, *counted = pool.map(run, [None, *COSTS], [None, *map(work, COSTS)])
     counted = dict(zip(COSTS, counted))
 
     def check(name):
-        got, allocated = counted[name]
-        if (got - idle) / REQUESTS > COSTS[name][1]:  # timers run beside the requests: on a busy machine, more of them
-            got, allocated = min(counted[name], run(name))
-        judge(name, "instructions", (got - idle) / REQUESTS, COSTS[name][1])
-        judge(name, "allocations", (allocated - idle_allocations) / REQUESTS, COSTS[name][2])
+        def each(counted):
+            return tuple((all_of_it - without) / REQUESTS for all_of_it, without in zip(counted, idle))
+        got = least(lambda: each(run(name, work(name))), COSTS[name][1:], each(counted[name]))
+        judge(name, "instructions", got[0], COSTS[name][1])
+        judge(name, "allocations", got[1], COSTS[name][2])
     every(list(COSTS), check)
 
 
