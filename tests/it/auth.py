@@ -4,14 +4,13 @@
 import json
 import os
 import signal
-import statistics
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 from client import LOST
 from harness import PASSWORD, User, claims_of, main
-from tap import case, every, same, until
+from tap import case, every, faster, quick, same, until
 
 ASKERS = ("nobody", "owner", "customer", "seller", "rival")  # owner: of the order and the path; rival: another seller
 
@@ -136,7 +135,7 @@ def same_words(it):
     name = it.name("timed")
     it.register(name, "customer").expect(201)
     times, answers = {"wrong": [], "unknown": []}, {}
-    for i in range(9):
+    for i in range(15):
         for what, who in (("wrong", name), ("unknown", f"nobody{i}")):
             began = time.monotonic()
             answer = it.log_in(who, "not the password").expect(401, "wrong-login")
@@ -144,10 +143,11 @@ def same_words(it):
             answers.setdefault(answer.body, what)
             same("token" in answer.json or "Authorization" in answer.headers, False, "a token in a refusal")
     same(len(answers), 1, "different bodies")
-    wrong, unknown = (statistics.median(times[what]) for what in ("wrong", "unknown"))
-    assert 1 / 3 < wrong / unknown < 3, f"wrong password {wrong * 1000:.1f} ms, unknown user {unknown * 1000:.1f} ms"
     for other in ("NOT THE PASSWORD", "", "x", PASSWORD + " ", PASSWORD[:-1], PASSWORD.upper(), "!", "$y$j9T$"):
         same(it.log_in(name, other).expect(401, "wrong-login").body, next(iter(answers)), "words")
+    wrong, unknown = (min(times[what]) for what in ("wrong", "unknown"))  # what a busy machine adds differs from login to login
+    faster(max(wrong, unknown), 3 * min(wrong, unknown),
+           f"wrong password {wrong * 1000:.1f} ms, unknown user {unknown * 1000:.1f} ms")
 
 
 @case("a user created by seckillctl token cannot log in")
@@ -243,11 +243,12 @@ def logout(it):
     knocker.end()
     same(knocker.problems, [], "other answers")
     for path, last in knocker.let_in.items():
-        assert last < gone + 2, f"{path} let the token in {last - gone:.2f} s after the logout"
         assert knocker.refused[path] > 20, f"{path} was asked too rarely: {knocker.refused[path]}"
     it.ask("POST", "/api/auth/logout", user).expect(401, "revoked-token")
     it.ask("GET", user.path + "/orders", other).expect(200)
     it.ask("GET", user.path + "/coupons", other).expect(204)
+    for path, last in knocker.let_in.items():
+        quick(last - gone, 2, f"{path} let the token in after the logout")
 
 
 @case("a worker that starts later refuses the token from its first request on")

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from client import quote
 from harness import PASSWORD, main
-from tap import allowed, case, pause, same, until
+from tap import allowed, case, pause, quick, same, until
 
 KEYS = re.compile(r"sk:(\{\d+:h\}:(hub|d|l)|\{\d+:\d+\}:[soq]|[nwus]:\{\d+\}|dirty|layout|revoked)")
 NAMES = ["a b", " edge ", "Käse & Brot", "скидка", "優惠券", "🎟️🎟️", "it's \"half\" off", "{1:h}", "{}:{}", "a:b:c",
@@ -122,28 +122,30 @@ def sold_out(it):
 
 @case("not started: 409 and Retry-After, on the compat route 204; then it opens, by Redis's clock, not a moment earlier")
 def not_started(it):
-    opens = now_ms() + 1500
+    within = round(1000 * allowed(1.5))
+    opens = now_ms() + within
     sale, user = it.sale(starts_at=rfc3339(opens)), it.customer()
     for answer in (sale.claim(user).expect(409, "not-started"), sale.claim_compat(user).expect(204, "not-started")):
-        assert 1 <= int(answer.headers["Retry-After"]) <= 2, dict(answer.headers)
+        assert 1 <= int(answer.headers["Retry-After"]) <= -(-within // 1000), dict(answer.headers)
     same(sale.read()["state"], "upcoming", "state")
     same(sale.read()["starts_at"], rfc3339(opens), "starts_at")
 
     def opened():
         answer = sale.claim(user)
         return answer.status == 201 and answer or answer.expect(409, "not-started") and None
-    until(opened, 5, "the sale opens")
+    until(opened, 10, "the sale opens")
     assert clock_ms(it) >= opens, "it opened too early"
-    assert clock_ms(it) < opens + 1000, "it opened late"
+    late = (clock_ms(it) - opens) / 1000
     same(sale.read()["state"], "open", "state")
+    quick(late, 1, "it opened late")
 
 
 @case("ended: 410, on the compat route 204; the winner still learns the order")
 def ended(it):
-    sale = it.sale(starts_at=rfc3339(now_ms() - 5000), ends_at=rfc3339(now_ms() + 1200))
+    sale = it.sale(starts_at=rfc3339(now_ms() - 5000), ends_at=rfc3339(now_ms() + round(1000 * allowed(1.2))))
     winner, loser = it.customer(), it.customer()
     order = sale.win(winner)
-    until(lambda: sale.read()["state"] == "ended", 5, "the sale ends")
+    until(lambda: sale.read()["state"] == "ended", 10, "the sale ends")
     sale.claim(loser).expect(410, "ended")
     sale.claim_compat(loser).expect(204, "ended")
     same(sale.claim(winner).expect(200).json["order"], order, "order")
@@ -295,7 +297,7 @@ def public_page(it):
     for i, user in enumerate(users):
         sale.win(user)
         same([left(user), left(sale.seller)], [2 - i, 2 - i], f"with a token, after {i + 1}")
-    until(lambda: left() == 0, allowed(0.25), "the page is not older than a quarter of a second")
+    until(lambda: left() == 0, 0.25, "the page is not older than a quarter of a second")
     same([it.ask("GET", f"{sale.path}?{i}").expect(200).json["left"] for i in range(2)], [0, 0], "with a query")
     assert "segments" in it.ask("GET", sale.path, sale.seller).json and "segments" not in it.ask("GET", sale.path).json
     nobody = sale.path + "x"
@@ -326,7 +328,7 @@ def created_once(it):
 
 @case("no units are added to a sale that has ended")
 def added_too_late(it):
-    sale = it.sale(amount=1, ends_at=rfc3339(now_ms() + 600))
+    sale = it.sale(amount=1, ends_at=rfc3339(now_ms() + round(1000 * allowed(0.6))))
     until(lambda: sale.read()["state"] == "ended", 5, "the end")
     it.ask("PATCH", sale.path + "/stock", sale.seller, {"add": 1}).expect(410, "ended")
     same(sale.read()["amount"], 1, "amount")

@@ -18,7 +18,7 @@ from client import LOST, Client
 from history import Event, History
 from judge import FOUND, Stores, Told, judge, lost_and_named
 from stores import RedisError
-from tap import pause, until
+from tap import happens, pause, until
 
 THREADS = 12
 LASTS_S = 20  # how long a sale lasts
@@ -84,9 +84,7 @@ class Nemesis:
 
     def until_promoted(self, replica, seconds=8):
         """Waits for a failover; after so many seconds an operator promotes the replica, because Redis does not always."""
-        try:
-            until(lambda: role(replica) == "master", seconds, "the failover", every=0.05)
-        except AssertionError:
+        if not happens(lambda: role(replica) == "master", seconds, every=0.05):
             self.note(f"no failover to {replica.name} in {seconds} s")
             replica("CLUSTER", "FAILOVER", "TAKEOVER")
             until(lambda: role(replica) == "master", 10, f"{replica.name} takes over", every=0.05)

@@ -15,7 +15,7 @@ from killways import lose_grants
 from nodes import NODE_TIMEOUT_MS
 from stores import SqlError
 from storm import Paused
-from tap import allowed, comment, pause, same, until
+from tap import comment, pause, quick, same, until
 
 
 def keys_of(sale):
@@ -147,7 +147,7 @@ def many_sales(it):
     comment(f"{count} segments of {len(pairs)} sales: they sold again {statistics.median(took):.2f} s (median), {took[-1]:.2f} s (last) "
             "after the promotion")
     nodes.revive(master)
-    assert took[-1] < allowed(1.5), f"the last one after {took[-1]:.2f} s"
+    quick(took[-1], 1.5, "the last one sold again")
 
 
 @contextlib.contextmanager
@@ -303,7 +303,7 @@ def in_flight(it):
         nodes.until_whole()
         took = seconds_of(lambda slots=slots: until(lambda: not set(flying()) & set(slots), 20, "they arrive"))
         comment(f"units for {len(slots)} segments: {took:.2f} s")
-        assert took < allowed(2), f"{took:.2f} s"
+        quick(took, 2, "units in flight arrive")
     sale.audit()
 
 
@@ -329,10 +329,11 @@ def added_beside_the_hanging(it):
     last = not_refused(sale, there[0])
     assert last.status in (200, 201), last  # 200: the first answer came too late, because the master hung
     comment(f"the seller was answered after {took:.2f} s")
-    assert 1.25 <= took < allowed(3), f"{took:.2f} s"
+    assert took >= 1.25, f"{took:.2f} s"
     nodes.until_whole()
     sale.drained()
     sale.audit()
+    quick(took, 3, "the seller was answered")
 
 
 @on_cluster("MySQL is away and hash slots move: their sales wait, all others sell on, and within a second of its return these, too")
@@ -362,8 +363,8 @@ def moved_without_mysql(it):
     starting.join(20)
     took = max(shoppers.ended.values()) - back
     comment(f"{len(pairs)} sales: the last sold again {took:.2f} s after MySQL was back")
-    assert took < allowed(1), f"{took:.2f} s"
     same(list(others), [], "claims of other slots that were not made")
+    quick(took, 1, "the last sold again")
 
 
 @on_cluster("a master is cut off from its replica and from the other masters: it acknowledges nothing for as long as that lasts")

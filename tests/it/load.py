@@ -56,7 +56,7 @@ def _(it):
 @case("a stalled server raises all latencies of an open loop, not only one")
 def _(it):
     sale, users = it.sale(amount=400), it.users(400)
-    it.redis("CLIENT", "PAUSE", 600, "ALL")
+    it.redis("CLIENT", "PAUSE", 2000, "ALL")  # in which the program has to start
     report = load(it, sale, users, "--rate", 400, "--connections", 4)
     late = report["latency"]
     same(late["count"] + report["unsent"], 400, "claims that fell due, answered or given up")

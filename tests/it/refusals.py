@@ -10,7 +10,7 @@ import threading
 from client import Client
 from harness import main
 from history import Event, Final, History, Load, Supply, problems
-from tap import case, comment, every, same, until
+from tap import case, comment, every, quick, same, until
 
 
 # The judge
@@ -218,8 +218,8 @@ def reopen(it, sale, history):
     until(lambda: sale.claimed() == history.units(), 20, "all sold again")
     wins = sorted(e.end for e in list(history.events) if e.status == 201 and e.end > supply.start)
     comment(f"acknowledged after {supply.end - supply.start:.3f} s, first win after {wins[0] - supply.start:.3f} s")
-    assert supply.end - supply.start < 1.5, "the acknowledgement took longer than the lease"
-    assert wins[0] - supply.start < 1, "it did not open again within a second"
+    quick(supply.end - supply.start, 1.5, "the acknowledgement, which waits for a lease")
+    quick(wins[0] - supply.start, 1, "the first win")
     same([pid for pid in before if bytes_read(pid) <= before[pid]], [], "workers that did nothing")
 
 

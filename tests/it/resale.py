@@ -9,7 +9,7 @@ from history import Load
 from lifebooks import CANCELLED, EXPIRED, PAID, Final, LifeBooks, Payment, audited, problems
 from orderlife import cancel
 from provider import Provider, key_file, new_secret
-from tap import allowed, case, comment, pause, same, until
+from tap import case, comment, pause, quick, same, until
 
 TERMS = {"price": 500, "currency": "EUR"}
 SECRET = new_secret()
@@ -25,7 +25,7 @@ def told(what, times):
     """Prints how long it took, in ms, and checks that it was less than a second for 99 of 100."""
     p50, p99 = quantile(times, 0.5), quantile(times, 0.99)
     comment(f"{what}: {len(times)} times, p50 {p50:.0f} ms, p99 {p99:.0f} ms, longest {max(times):.0f} ms")
-    assert p99 < allowed(1000), f"{what}: p99 is {p99:.0f} ms"
+    quick(p99 / 1000, 1, f"{what}: p99")
 
 
 def wins(sale, user, client=None, every=0.005, seconds=20):

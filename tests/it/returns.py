@@ -8,7 +8,7 @@ import time
 from ended import PAY_GRACE, Chasing, cancel, owner, parts, settled, statuses, unreleased
 from harness import main
 from storm import Paused, kill
-from tap import allowed, case, comment, every, pause, same, until
+from tap import case, comment, every, pause, quick, same, until
 
 
 def sold(it, amount=10, segments=3, **more):
@@ -59,7 +59,7 @@ def resold(it):
     same(len(sale.rows()), 35, "orders")
     settled(it, sale)
     sale.audit()
-    assert p99(seconds) < allowed(1), seconds
+    quick(p99(seconds), 1, f"p99 of {seconds}")
 
 
 @case("orders that are not paid in time expire, and their units are won within a second")
@@ -77,7 +77,7 @@ def expired(it):
     settled(it, sale)
     same(sale.read()["left"], 30, "units left")
     sale.audit()
-    assert p99(took) < allowed(1), took
+    quick(p99(took), 1, f"p99 of {took}")
 
 
 @case("2,500 orders of three sales expire in the same moment: every unit goes back, every customer may claim again")
@@ -276,10 +276,11 @@ def mysql_away(it):
     chasing.began = time.monotonic()
     chasing.wait(6)
     comment(f"{max(chasing.seconds):.2f} s after MySQL was back")
-    assert max(chasing.seconds) < allowed(3), chasing.seconds
+    after = max(chasing.seconds)
     until(lambda: statuses(it, sale) == {4: 12}, 20, "the new orders expire, too")
     settled(it, sale)
     sale.audit()
+    quick(after, 3, "after MySQL was back")
 
 
 @case("many sales have orders to drain: a unit that comes back meanwhile is won within a second")
@@ -299,9 +300,9 @@ def beside_drains(it):
     chasing.wait(1)
     queued = sum(one.queued() for one in sales)
     comment(f"{chasing.seconds[0]:.2f} s; then {queued} of 900 orders still waited")
-    assert chasing.seconds[0] < allowed(1), chasing.seconds
     for one in sales:
         one.drained()
+    quick(chasing.seconds[0], 1, "from the cancellation to the order")
 
 
 @case("a drainer that stands still holds up another one for a few seconds at most")

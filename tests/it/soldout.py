@@ -8,7 +8,7 @@ from client import LOST
 from harness import main
 from losers import by_nginx, counts, crowd, grown, sold_out
 from storm import kill
-from tap import allowed, case, every, same, until
+from tap import case, every, quick, same, until
 
 
 @case("losers cost no call to Redis, and winners who ask again get their order")
@@ -58,19 +58,20 @@ def without_worker(it):
 
 @case("units are added: every request after the acknowledgement gets one, from every worker and through nginx")
 def reopened(it):
-    sale, _, losers = sold_out(it, losers=80)
+    (sale, _, losers), took = sold_out(it, losers=80), []
     for _ in range(4):
         crowd(sale, losers[:20], sale.claim_compat)
         until(lambda: by_nginx(it, sale, losers[0]), 3, "nginx answers alone")
         began = time.monotonic()
         it.ask("PATCH", sale.path + "/stock", sale.seller, {"add": 10}).expect(200)
-        assert time.monotonic() - began < 2, "the acknowledgement took longer than a lease and a second"
+        took.append(time.monotonic() - began)
         lucky = [losers.pop() for _ in range(10)]
         for i, user in enumerate(lucky):
             (sale.claim_compat if i % 2 else sale.claim)(user, it.new_client()).expect(201)
     sale.drained()
     same(len(sale.rows()), 45, "orders")
     sale.audit()
+    quick(max(took), 2, "the acknowledgement, which waits for a lease")
 
 
 @case("units are added: a winner is not refused by a worker that has not noticed them yet")
@@ -144,7 +145,7 @@ def workers_die(it):
     crowd(sale, losers, sale.claim_compat)
     until(lambda: by_nginx(it, sale, losers[0]), 3, "nginx answers alone")
     it.dev("stop", "hot", "-9")
-    until(lambda: sale.claim_compat(losers[0]).status == 503, allowed(1.1), "nginx no longer refuses")
+    until(lambda: sale.claim_compat(losers[0]).status == 503, 1.1, "nginx no longer refuses")
     it.dev("start", "hot")
     until(lambda: sale.claim_compat(losers[0]).status == 204, 5, "workers answer again")
 
