@@ -62,6 +62,10 @@ static void on_claimed(struct claim *c, enum status s)
 	struct request *rq = a->request;
 	char text[ORDER_NUMBER_TEXT];
 	struct str number = STR("");
+	if (s == STATUS_NO_SUCH_COUPON) {
+		request_finish(rq, request_elsewhere(rq, POOL_COLD));
+		return;
+	}
 	if (s == STATUS_CREATED || s == STATUS_ALREADY_CLAIMED)
 		number = order_number_text(text, c->coupon->id, c->segment, c->sequence);
 	if (s == STATUS_NOT_STARTED)

@@ -34,6 +34,7 @@ struct audit {
 	bool pays;                            /* by the hub: orders wait for payment */
 	int64_t dead, dropped;                /* dead letters: open ones, dropped ones */
 	bool published;                       /* false: the creation was interrupted, so no unit can have been sold */
+	bool archived;                        /* it has no slots: all that is audited is in MySQL */
 	bool sold_out;                        /* declared by the hub */
 	bool suspect;                         /* an inspection is due */
 	struct audit_segment *segments;

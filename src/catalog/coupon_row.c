@@ -1,5 +1,11 @@
 #include "catalog/coupon_row.h"
 
+bool coupon_row_is_archived(const struct db_value *row)
+{
+	enum { ARCHIVED = 2 };
+	return row[14].number == ARCHIVED;
+}
+
 int coupon_row_read(struct db *db, struct coupon *c, const struct db_value *row, bool *published)
 {
 	int64_t segments;

@@ -11,6 +11,9 @@
 	"c.price, c.currency, c.checkout_url, c.late_payment, c.waiting_list"
 enum { COUPON_COLUMN_COUNT = 20 };
 
+/* Whether the coupon is archived: it was on sale, and has no slots any more. */
+bool coupon_row_is_archived(const struct db_value *row);
+
 /* Texts are in the arena of the row. 0; -1: a value is out of bounds, which counts as a failure of the database. */
 int coupon_row_read(struct db *db, struct coupon *c, const struct db_value *row, bool *published) MUST_CHECK;
 

@@ -237,6 +237,8 @@ static enum status resume(struct service *svc, struct arena *a, const struct cou
 		return STATUS_NO_SUCH_COUPON;
 	if (coupon_row_read(svc->db, &c, db_row(&rows, 0), &published))
 		return db_status(svc->db, "create");
+	if (coupon_row_is_archived(db_row(&rows, 0)))
+		return STATUS_DUPLICATE_COUPON;
 	if (published && check_hub(svc, a, &c) == STATUS_OK)
 		entries_write(svc, a, &c); /* the creation may have been interrupted before the entries were written */
 	if (published || c.amount != wanted->amount || !coupon_same_terms(&c, wanted))
@@ -287,6 +289,8 @@ enum status launch_heal(struct service *svc, struct arena *a, struct str seller_
 		return STATUS_NO_SUCH_COUPON;
 	if (coupon_row_read(svc->db, &c, db_row(&rows, 0), &published))
 		return db_status(svc->db, "heal");
+	if (coupon_row_is_archived(db_row(&rows, 0)))
+		return STATUS_ENDED;
 	if (!published)
 		return publish(svc, a, &c);
 	enum status s = check_hub(svc, a, &c);

@@ -29,8 +29,8 @@ enum status launch_create(struct service *svc, struct arena *a, struct coupon *c
 
 /*
  * Writes the entries of a coupon that the catalog does not have, and publishes it first if that was not done.
- * STATUS_OK; STATUS_NO_SUCH_COUPON: MySQL does not have the coupon either; STATUS_FENCED: it was on sale, and Redis has
- * lost its stock; STATUS_UNAVAILABLE; STATUS_INTERNAL.
+ * STATUS_OK; STATUS_NO_SUCH_COUPON: MySQL does not have the coupon either; STATUS_ENDED: it is archived;
+ * STATUS_FENCED: it was on sale, and Redis has lost its stock; STATUS_UNAVAILABLE; STATUS_INTERNAL.
  */
 enum status launch_heal(struct service *svc, struct arena *a, struct str seller_name, struct str name);
 

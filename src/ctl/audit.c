@@ -58,7 +58,7 @@ static void put_text(struct ctl *c, const struct audit *a)
 		   (long long)a->rows, (long long)a->dead);
 	if (a->dropped)
 		buf_printf(&c->out, ", %lld dropped", (long long)a->dropped);
-	buf_puts(&c->out, a->sold_out ? "; sold out\n" : "\n");
+	buf_puts(&c->out, a->archived ? "; archived\n" : a->sold_out ? "; sold out\n" : "\n");
 }
 
 static void put_numbers(struct ctl *c, const struct audit *a)
@@ -85,6 +85,7 @@ static void put_numbers(struct ctl *c, const struct audit *a)
 	for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
 		json_int(&c->out, numbers[i].name, numbers[i].value);
 	json_bool(&c->out, "sold_out", a->sold_out);
+	json_bool(&c->out, "archived", a->archived);
 }
 
 /* What --repair did about a finding; all NULL without it. */

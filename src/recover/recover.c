@@ -63,6 +63,8 @@ static enum status read_coupon(struct recovery *r, int64_t id)
 		return STATUS_NO_SUCH_COUPON;
 	if (coupon_row_read(r->svc->db, &r->coupon, db_row(&rows, 0), &published))
 		return db_status(r->svc->db, "recover");
+	if (coupon_row_is_archived(db_row(&rows, 0)))
+		return STATUS_NO_SUCH_COUPON;
 	return published ? STATUS_OK : publish_again(r);
 }
 

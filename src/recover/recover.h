@@ -31,8 +31,9 @@ struct recovery_options {
  * from MySQL, each segment under a new base and the hub in a new term, and opened. A recovery may be killed at any
  * point and run again; a second run changes only generation, bases and term.
  *
- * STATUS_OK; STATUS_NO_SUCH_COUPON; STATUS_BUSY: another recovery of the coupon runs; STATUS_UNAVAILABLE: a server is
- * unreachable, run the recovery again; STATUS_INTERNAL. Blocks, for seconds when there are millions of orders.
+ * STATUS_OK; STATUS_NO_SUCH_COUPON, also of one that is archived; STATUS_BUSY: another recovery of the coupon runs;
+ * STATUS_UNAVAILABLE: a server is unreachable, run the recovery again; STATUS_INTERNAL. Blocks, for seconds when there
+ * are millions of orders.
  */
 enum status recover_coupon(struct service *svc, struct arena *a, int64_t coupon, const struct recovery_options *options,
 			   struct recovery_result *out);

@@ -44,7 +44,8 @@ static const enum counter counters[STATUS_COUNT] = {
 static void end_claim(struct claim *c, enum status s)
 {
 	struct coupon *coupon = c->coupon; /* done may free the claim */
-	stats_add(c->service->stats, counters[s], 1);
+	if (s != STATUS_NO_SUCH_COUPON)    /* another pool answers this claim */
+		stats_add(c->service->stats, counters[s], 1);
 	c->done(c, s);
 	coupon_drop(coupon);
 }
@@ -271,7 +272,7 @@ static void on_reread(void *context, enum status s, struct coupon *coupon)
 {
 	struct claim *c = context;
 	if (s != STATUS_OK || (coupon->id == c->coupon->id && coupon->generation == c->coupon->generation)) {
-		end_claim(c, s == STATUS_UNAVAILABLE ? s : STATUS_FENCED);
+		end_claim(c, s == STATUS_OK ? STATUS_FENCED : s);
 		return;
 	}
 	struct coupon *old = c->coupon;

@@ -55,6 +55,7 @@ struct claim {
  *   UNAVAILABLE       not executed: Redis is unreachable
  *   OUTCOME_UNKNOWN   sent, and not answered: claiming again gives the outcome
  *   FENCED            the coupon is quarantined
+ *   NO_SUCH_COUPON    Redis does not have the coupon any more: it is archived, or Redis has lost it
  *   INTERNAL          an answer of Redis could not be read
  */
 void claim_submit(struct claim *c, struct coupon *coupon);
