@@ -36,5 +36,5 @@ GRANT SELECT, INSERT, DELETE ON seckill.revocations TO seckill_drain@localhost;
 GRANT SELECT, DELETE ON seckill.unpublished_coupons TO seckill_drain@localhost;
 GRANT UPDATE (state, state_version, state_told, starts_at_ms, ends_at_ms) ON seckill.coupons TO seckill_drain@localhost;
 GRANT UPDATE (withdraw_asked, withdraw_missed) ON seckill.coupons TO seckill_drain@localhost;
-GRANT SELECT (seller_id, idempotency_key, at_ms), DELETE ON seckill.idempotency_keys TO seckill_drain@localhost;
+GRANT SELECT (seller_id, idempotency_key, at_ms, coupon_id), DELETE ON seckill.idempotency_keys TO seckill_drain@localhost;
 GRANT SELECT, INSERT, UPDATE (state) ON seckill.waiting_entries TO seckill_drain@localhost;

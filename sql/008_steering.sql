@@ -20,9 +20,11 @@ CREATE TABLE IF NOT EXISTS idempotency_keys (
 	idempotency_key VARBINARY(255) NOT NULL,
 	digest BINARY(32) NOT NULL COMMENT 'SHA-256 of method, path and body',
 	at_ms BIGINT NOT NULL,
-	answer VARBINARY(8192) NOT NULL COMMENT 'what the request was answered',
+	answer VARBINARY(32768) NOT NULL COMMENT 'what the request was answered',
+	coupon_id BIGINT NOT NULL DEFAULT 0 COMMENT 'of a creation: with its row, this row is removed',
 	PRIMARY KEY (seller_id, idempotency_key),
-	KEY idempotency_keys_at (at_ms)
+	KEY idempotency_keys_at (at_ms),
+	KEY idempotency_keys_coupon (coupon_id)
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- Who waits, or has waited, for a unit. Written from Redis's journal; tickets are given in the order of arrival.

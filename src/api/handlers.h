@@ -16,6 +16,20 @@ struct worker {
 
 #define OTHER_SELLER "this is another seller's coupon: use that seller's token"
 
+/*
+ * keyed.c. To be called before anything else that a write of a seller does: checks the request's Idempotency-Key, sets
+ * *k, and looks it up. Returns as request_key_find (account/request_key.h), or STATUS_BAD_REQUEST; all but STATUS_OK
+ * and STATUS_REPEATED are the answer. *k must live until the answer, and its texts are the request's. Blocks.
+ */
+struct request_key;
+enum status keyed_begin(struct request *rq, struct request_key *k);
+
+/*
+ * To be asked when the work has returned s. True: it was refused only because another worker has carried out the same
+ * request meanwhile; go on as after STATUS_REPEATED. Blocks.
+ */
+bool keyed_was_done(struct request *rq, struct request_key *k, enum status s);
+
 /* handle_auth.c */
 handler handle_user_create, handle_login, handle_logout;
 

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "account/request_key.h"
 #include "account/revocation_sync.h"
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -34,7 +35,7 @@ struct job {
 	int every_ms; /* 0: due in every turn */
 };
 
-enum { JOBS = 11 };
+enum { JOBS = 12 };
 
 struct housekeeping {
 	struct service *svc;
@@ -101,6 +102,15 @@ static enum job_result remove_abandoned(struct housekeeping *h, struct arena *a)
 	return h->abandoned_from ? JOB_CONTINUE : JOB_DONE;
 }
 
+static enum job_result expire_keys(struct housekeeping *h, struct arena *a)
+{
+	(void)a;
+	bool more;
+	if (request_key_expire(h->svc, &more) == STATUS_UNAVAILABLE)
+		return JOB_AWAY;
+	return more ? JOB_CONTINUE : JOB_DONE;
+}
+
 static bool is_full(const struct conf *conf, int moved)
 {
 	return moved > 0 && moved >= conf->drain_batch / 2;
@@ -152,6 +162,7 @@ static const struct job jobs[] = {
 	{ sweep_some, 0 },           /* drain */
 	{ set_gauges, 5000 },        /* order, resale */
 	{ remove_abandoned, 60000 }, /* catalog */
+	{ expire_keys, 60000 },      /* account */
 	{ end_orders, 0 },           /* resale */
 	{ promote_some, 0 },         /* waiting */
 	{ drain_some, 0 },           /* drain */

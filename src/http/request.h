@@ -71,8 +71,8 @@ enum status request_page(struct request *rq, int64_t *page);
 struct str request_query(const struct request *rq, struct str name);
 
 /*
- * Checks an Idempotency-Key. It need not be stored, because the routes that call this are idempotent anyway. STATUS_OK,
- * also without a key; STATUS_BAD_REQUEST: the key is malformed.
+ * Checks an Idempotency-Key. STATUS_OK, also without a key; STATUS_BAD_REQUEST: the key is malformed. Routes that are
+ * idempotent anyway need no more than this.
  */
 enum status request_idempotency(struct request *rq);
 

@@ -1,6 +1,6 @@
 #include "sale/settings.h"
 
-#include "base/parse.h"
+#include "base/etag.h"
 #include "sale/db_status.h"
 
 static const char *const state_names[SALE_STATES] = { "open", "paused", "ended", "archived" };
@@ -112,23 +112,7 @@ struct str settings_etag(struct arena *a, const struct sale_settings *s)
 				   (long long)s->withdrawn));
 }
 
-static struct str without_spaces(struct str text)
-{
-	while (text.n && (text.p[0] == ' ' || text.p[0] == '\t'))
-		text = (struct str){ text.p + 1, text.n - 1 };
-	while (text.n && (text.p[text.n - 1] == ' ' || text.p[text.n - 1] == '\t'))
-		text.n--;
-	return text;
-}
-
-/* The tag of this service has no comma, so a list may be split at commas: pieces of other tags never equal it. */
 bool settings_match(struct arena *a, const struct sale_settings *s, struct str if_match)
 {
-	struct str rest = if_match, piece, tag = settings_etag(a, s);
-	if (!if_match.n || str_eq(without_spaces(if_match), STR("*")))
-		return true;
-	while (parse_split(&rest, ',', &piece))
-		if (str_eq(without_spaces(piece), tag))
-			return true;
-	return false;
+	return !if_match.n || etag_list_has(if_match, settings_etag(a, s));
 }

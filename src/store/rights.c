@@ -66,7 +66,7 @@ static const struct {
 	{ RIGHTS_DRAINERS, "UPDATE coupons SET state = 0, state_version = 0, state_told = 0 WHERE FALSE" },
 	{ RIGHTS_DRAINERS, "UPDATE coupons SET starts_at_ms = 0, ends_at_ms = 0 WHERE FALSE" },
 	{ RIGHTS_DRAINERS, "UPDATE coupons SET withdraw_asked = 0, withdraw_missed = 0 WHERE FALSE" },
-	{ RIGHTS_DRAINERS, "SELECT seller_id, idempotency_key, at_ms FROM idempotency_keys" },
+	{ RIGHTS_DRAINERS, "SELECT seller_id, idempotency_key, at_ms, coupon_id FROM idempotency_keys" },
 	{ RIGHTS_DRAINERS, "DELETE FROM idempotency_keys WHERE FALSE" },
 	{ RIGHTS_DRAINERS, "SELECT * FROM waiting_entries" },
 	{ RIGHTS_DRAINERS, "INSERT INTO waiting_entries (ticket) VALUES (0)" },

@@ -56,6 +56,7 @@ POINTS = (
     Row("refill_missed", (Selling,)),
     Row("refill_redelivered", (Selling,)),
     Row("refill_probed", (Selling, SellingTheLast)),
+    Row("supply_written", (Adding,)),
     Row("supply_counted", (Adding,)),
     Row("supply_told", (Adding,)),
     Row("supply_cleared", (Adding,)),
@@ -68,6 +69,7 @@ POINTS = (
     Row("create_entering", (Creating,)),
     Row("create_entered", (Creating,)),
     Row("abandoned_deleted"),
+    Row("key_written"),  # in keys.py
     Row("inspect_numbered", (Inspecting,), sure=1),  # one drainer inspects a suspect sale, once
     Row("inspect_judged", (Inspecting,), sure=1),
     Row("inspect_admitted", (Inspecting,), sure=1),

@@ -402,7 +402,8 @@ static void every_error_tells_a_person_what_happened(void **state)
 	(void)state;
 	for (int s = 0; s < STATUS_COUNT; s++) {
 		int http = status_http(s);
-		bool internal = s == STATUS_PENDING || s == STATUS_ELSEWHERE || s == STATUS_ALREADY_CANCELLED;
+		bool internal = s == STATUS_PENDING || s == STATUS_ELSEWHERE || s == STATUS_ALREADY_CANCELLED ||
+				s == STATUS_REPEATED;
 		expect(internal ? http == 0 : http >= 200 && http < 600, "%s", status_code(s));
 		expect(http < 400 || strlen(status_text(s)) > 5, "%s", status_code(s));
 	}
