@@ -5,7 +5,8 @@
 -- Fields of a segment: I and O, units received from the hub and sent back in all; t0 and t1, start and end of the sale in ms
 -- Fields of the hub for segment i: Gi and Ri, units granted to it and taken back in all; Bi, the base that it was admitted with
 -- A promotion that was outstanding for the segment (promote.lua) cannot be done any more: what was not done is put back
--- (relist.lua), and its units become ordinary ones of this segment.
+-- (relist.lua), and its units become ordinary ones of this segment. Promotions that were done may be lost there, so until the
+-- list was completed the hub acts as if somebody waits.
 -- KEYS  hub hash
 -- ARGV  fence, segment, its new base, its totals received and sent, its units sold, with the orders that MySQL will write back
 -- Reply {'OK', granted, taken, term, epoch, 1 while sold-out notices may be valid (supply.lua), else 0, how many wait}
@@ -33,11 +34,13 @@ end
 local queue = tonumber(h[12])
 if queue then
   redis.call('HINCRBY', hub, 'waits', 1)
+  queue = math.max(queue, 1)
   if h[13] and h[13] ~= '' and received < tonumber(h[9]) then
     local _, words = string.gsub(h[13], '%S+', '')
     queue = queue + words / 2
-    redis.call('HSET', hub, 'queue', queue, 'V' .. i, h[14] and h[14] .. ' ' .. h[13] or h[13])
+    redis.call('HSET', hub, 'V' .. i, h[14] and h[14] .. ' ' .. h[13] or h[13])
   end
+  redis.call('HSET', hub, 'queue', queue)
   redis.call('HDEL', hub, 'P' .. i)
 end
 if h[5] ~= '0' then epoch = epoch + 1 end

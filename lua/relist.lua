@@ -3,8 +3,9 @@
 -- leaves or is promoted. First of all, entries of promotions that cannot be done any more (Vi) are put back.
 -- Fields of the hub: see promote.lua; waits rises with each loss that may have touched the list
 -- KEYS  hub hash, waiting list (sorted set: owner -> ticket)
--- ARGV  fence; the value of waits for which the list is whole after this call ('': it is not whole yet); then of each entry:
---       what to do (? only to look, + to put it back unless it waits or is promoted, - to remove it), owner, ticket
+-- ARGV  fence; the value of waits for which the list is whole after this call ('': it is not whole yet); in one argument, of each
+--       entry "what owner ticket": what to do with it (? only to look, + to put it back unless it waits or is promoted, - to
+--       remove it)
 -- Reply {'OK', waits, how many wait, ticket of each entry with ? that neither waits nor is outstanding, ...}
 --       {'NOLIST'}          the coupon has no waiting list
 --       {'FENCED', fence}   the hub has another fence, or none: nothing was done
@@ -28,13 +29,13 @@ for k, text in ipairs(redis.call('HMGET', hub, unpack(fields))) do
 end
 if void then redis.call('HDEL', hub, unpack(fields, 1, tonumber(h[2]))) end
 local absent = {}
-for k = 3, #ARGV, 3 do
-  local what, owner, ticket = ARGV[k], ARGV[k + 1], tonumber(ARGV[k + 2])
+for what, owner, digits in string.gmatch(ARGV[3], '(%S) (%S+) (%d+)') do
+  local ticket = tonumber(digits)
   local is_out = tonumber(promoted[owner]) == ticket
   local score = tonumber(redis.call('ZSCORE', list, owner))
   if what == '-' and score == ticket then redis.call('ZREM', list, owner) end
   if what ~= '-' and not is_out and not score then
-    if what == '+' then redis.call('ZADD', list, ARGV[k + 2], owner) else absent[#absent + 1] = ticket end
+    if what == '+' then redis.call('ZADD', list, digits, owner) else absent[#absent + 1] = ticket end
   end
   last = math.max(last, ticket)
 end

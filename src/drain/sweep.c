@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "catalog/supply.h"
 #include "sale/fence.h"
+#include "sale/worklist.h"
 
 enum {
 	STEP_COUPONS = 32,    /* the most coupons of one step */
@@ -41,6 +42,7 @@ struct sweep {
 struct look {
 	struct service *svc;
 	int64_t coupon, generation;
+	int segments;
 	struct supply_totals totals;
 	bool is_sound;    /* the hub is open, and has the reports of all segments */
 	bool is_supplied; /* hub and MySQL have the same units, and the hub has the other totals */
@@ -95,6 +97,7 @@ static bool add_coupon(struct sweep *s, const struct db_value *v, struct looks *
 		return false;
 	l->at[i] = (struct look){ .svc = s->svc,
 				  .coupon = v[0].number,
+				  .segments = (int)segments,
 				  .generation = v[2].number,
 				  .totals = { v[3].number, v[4].number, v[5].number, v[6].number, v[7].number > 0 } };
 	l->backlogs.at[i] = (struct backlog){ .coupon = v[0].number, .segments = (int)segments };
@@ -139,6 +142,8 @@ static void on_hub(void *context, enum redis_outcome outcome, const struct redis
 	if (outcome != REDIS_ANSWER)
 		return;
 	l->is_sound = is_sound(l, hub);
+	if (redis_number_at(hub, 7) > 0) /* the worklist may have been lost */
+		worklist_wait(l->svc->redis_sync, l->coupon, l->segments);
 	const struct supply_totals at_hub = { redis_number_at(hub, 2), redis_number_at(hub, 3), redis_number_at(hub, 4),
 					      redis_number_at(hub, 5), redis_number_at(hub, 6) };
 	l->is_supplied = supply_knows(&at_hub, &l->totals) && at_hub.amount == l->totals.amount &&
@@ -148,7 +153,7 @@ static void on_hub(void *context, enum redis_outcome outcome, const struct redis
 static void read_hubs(struct sweep *s, struct looks *l)
 {
 	static const char *const fields[] = { "fence", "heard",           "amount", "cancelled",
-					      "final", "final_cancelled", "pays" };
+					      "final", "final_cancelled", "pays",   "queue" };
 	for (int i = 0; i < l->backlogs.count; i++) {
 		struct redis_command c;
 		redis_command(&c, "HMGET");

@@ -6,11 +6,19 @@
 #include "host/fault.h"
 #include "inspect/inspection.h"
 #include "sale/fence.h"
+#include "sale/worklist.h"
 
 static void hub_script(struct inspection *in, struct redis_command *c, const struct redis_script *script)
 {
 	redis_script(c, script, 1);
 	key_put(c, KEY_HUB, in->coupon.id, 0);
+}
+
+/* The sale has a waiting list, which may lack somebody now. Drainers complete it (waiting/relist.h). */
+static void expect_list(struct inspection *in, const struct redis_reply *reply, size_t waiting_at)
+{
+	if (redis_number_at(reply, waiting_at) > 0)
+		worklist_wait(in->svc->redis_sync, in->coupon.id, in->coupon.segments);
 }
 
 /* A new term */
@@ -19,6 +27,7 @@ static void take_term(struct inspection *in, struct slot *s, const struct redis_
 {
 	inspection_expect_ok(in, s, reply);
 	in->at_hub.term = in->numbering.term;
+	expect_list(in, reply, 2);
 	inspection_note_opening(in, redis_number_at(reply, 1), redis_changed_ms(in->svc->redis_sync));
 }
 
@@ -56,6 +65,8 @@ static void take_admission(struct inspection *in, struct slot *s, const struct r
 	s->at_hub.granted = redis_number_at(reply, 1);
 	s->at_hub.taken = redis_number_at(reply, 2);
 	in->at_hub.term = redis_number_at(reply, 3);
+	s->has_waiters = redis_number_at(reply, 6) > 0;
+	expect_list(in, reply, 6);
 	if (redis_number_at(reply, 5) == 1)
 		note_sold_out(in, redis_number_at(reply, 4));
 }

@@ -43,6 +43,7 @@ struct slot {
 	bool unreported;               /* the segment has not reported to the hub in the hub's present term */
 	int64_t list_first, list_last; /* order numbers at both ends of its list; 0: empty; -1: not an order record */
 	bool has_no_owner;
+	bool has_waiters;               /* people wait for units of the sale: those that are left here go to the hub */
 	int64_t owners;                 /* how many it has; read only if some order of the coupon is over */
 	struct missing_orders *missing; /* NULL: none */
 };

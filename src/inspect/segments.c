@@ -201,6 +201,7 @@ static void open_segment(struct inspection *in, struct slot *s, int i)
 	redis_put_int(&c, in->numbering.bases[i]);
 	redis_put(&c, inspection_fence(in, text, s->incarnation));
 	put_lost_numbers(in, &c, s, i);
+	redis_put_int(&c, s->has_waiters);
 	inspection_send(in, &c, s, take_opened);
 }
 

@@ -13,9 +13,11 @@
 #include "sale/key.h"
 #include "sale/order_number.h"
 #include "sale/scripts.h"
+#include "sale/worklist.h"
 
 /* Epochs of a term, as in lua/term.lua. */
-#define TERM_EPOCHS ((int64_t)1 << 20)
+#define TERM_EPOCHS  ((int64_t)1 << 20)
+#define TERM_TICKETS ((int64_t)1 << 30)
 
 /* A slot, and the one of its keys that a command writes. */
 struct slot_key {
@@ -248,6 +250,21 @@ static int64_t count_sold(const struct recovery *r)
 }
 
 /*
+ * Nobody is promoted before the drainers have completed the list (waiting/relist.h), which stays where it is; until
+ * then the hub acts as if somebody waits. Tickets of a term begin above those of earlier ones, as in lua/term.lua.
+ */
+static void write_hub_list(struct recovery *r)
+{
+	struct redis_command c;
+	begin_hub_write(&c, r, "HSET");
+	put_field(&c, "queue", 1);
+	put_field(&c, "ticket", r->numbering.term * TERM_TICKETS);
+	put_field(&c, "waits", 2);
+	recovery_send(r, &c);
+	worklist_wait(r->svc->redis_sync, r->coupon.id, r->coupon.segments);
+}
+
+/*
  * The hub gets all units that are left. `skipped` is the difference between the units put on sale and those that hub
  * and segments count. It is 0 unless more was sold than was put on sale, or rows name segments that the coupon does not
  * have.
@@ -275,6 +292,8 @@ static void write_hub_totals(struct recovery *r)
 	put_characters(&c, r, "empty", '0');
 	put_characters(&c, r, "heard", '1');
 	recovery_send(r, &c);
+	if (r->coupon.waits)
+		write_hub_list(r);
 }
 
 static void write_hub_share(struct recovery *r, int segment)
@@ -284,6 +303,10 @@ static void write_hub_share(struct recovery *r, int segment)
 	put_field(&c, arena_printf(r->arena, "G%d", segment), r->segments[segment].sold);
 	put_field(&c, arena_printf(r->arena, "R%d", segment), 0);
 	put_field(&c, arena_printf(r->arena, "B%d", segment), r->numbering.bases[segment]);
+	if (r->coupon.waits) { /* who was promoted and has no order waits again */
+		redis_put_text(&c, arena_printf(r->arena, "P%d", segment));
+		redis_put_text(&c, "");
+	}
 	recovery_send(r, &c);
 }
 
