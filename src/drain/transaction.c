@@ -12,8 +12,9 @@ struct transaction {
 	const struct order_record *records, *end;
 	struct decision *decisions; /* those with another fate than FATE_NONE */
 	int count;
-	int orders, letters; /* how many this transaction inserts */
-	bool raced;          /* another drainer or an operator wrote the same row at the same moment */
+	struct order_rows rows; /* that are inserted */
+	int orders, letters;    /* how many this transaction inserts */
+	bool raced;             /* another drainer or an operator wrote the same row at the same moment */
 	bool oversold;
 };
 
@@ -153,7 +154,8 @@ static int insert_orders(struct transaction *t)
 	for (int i = 0; i < t->count; i++)
 		if (t->decisions[i].fate != FATE_NAME)
 			orders[n++] = t->decisions[i].record;
-	return order_insert(b->svc, b->arena, &(struct order_rows){ b->coupon, b->pay_within_s, orders, n });
+	t->rows = (struct order_rows){ b->coupon, b->pay_within_s, orders, n };
+	return order_insert(b->svc, b->arena, &t->rows);
 }
 
 static int put_letter(struct transaction *t, const struct order_record *r, const char *reason)
@@ -234,7 +236,7 @@ static int count_sold(struct transaction *t)
 		return -1;
 	FAULT(drain_counted);
 	t->oversold = !counted;
-	return t->oversold ? -1 : 0;
+	return t->oversold ? -1 : order_mark_promoted(b->svc, b->arena, &t->rows);
 }
 
 /* The end */

@@ -114,3 +114,27 @@ int order_count_sold(struct service *svc, int64_t coupon, int64_t orders, bool *
 	*counted = changed == 1;
 	return failed;
 }
+
+int order_mark_promoted(struct service *svc, struct arena *a, const struct order_rows *rows)
+{
+	enum { TICKETS = 64 };
+	struct db_value v[TICKETS + 1] = { DB_N(rows->coupon) };
+	struct buf sql;
+	buf_init(&sql, a);
+	buf_puts(&sql, "UPDATE waiting_entries SET state = 1 WHERE coupon_id = ? AND ticket IN (?");
+	for (int i = 1; i < TICKETS; i++)
+		buf_puts(&sql, ", ?");
+	buf_puts(&sql, ")");
+	for (int i = 0, n = 0; i < rows->count; i++) {
+		if (rows->records[i]->ticket)
+			v[++n] = DB_N(rows->records[i]->ticket);
+		if (!n || (n < TICKETS && i + 1 < rows->count))
+			continue;
+		for (int k = n + 1; k <= TICKETS; k++)
+			v[k] = v[n];
+		if (db_exec_params(svc->db, buf_str(&sql).p, NULL, v, TICKETS + 1))
+			return -1;
+		n = 0;
+	}
+	return 0;
+}

@@ -29,4 +29,11 @@ int order_insert(struct service *svc, struct arena *a, const struct order_rows *
  */
 int order_count_sold(struct service *svc, int64_t coupon, int64_t orders, bool *counted) MUST_CHECK;
 
+/*
+ * Marks the entries of waiting lists that these orders were promoted from, in the same transaction. To be called after
+ * order_count_sold, which has locked the coupon's row: whoever inserts an entry locks it, too, so either this finds the
+ * entry, or the other finds the order. 0; -1: the database has failed. Blocks.
+ */
+int order_mark_promoted(struct service *svc, struct arena *a, const struct order_rows *rows) MUST_CHECK;
+
 #endif

@@ -12,6 +12,8 @@
 #include "sale/sale_clock.h"
 #include "sale/worklist.h"
 #include "waiting/award.h"
+#include "waiting/journal.h"
+#include "waiting/relist.h"
 #include "waiting/waited.h"
 
 enum {
@@ -210,7 +212,8 @@ static void leave_sale(struct promoting *p, struct arena *a, struct waited *w, s
 	forget_sale(p, w);
 	FAULT(promote_left);
 	waited_ask(p->svc, a, w, c, NULL, &again);
-	w->is_listed = again.word == WAITED_AWAY || again.queue > 0 || again.count > 0;
+	bool is_moved = waiting_journal_move(p->svc, a, w->coupon) == STATUS_OK;
+	w->is_listed = !is_moved || again.word == WAITED_AWAY || again.queue > 0 || again.count > 0;
 	if (w->is_listed)
 		worklist_wait(p->svc->redis_sync, w->coupon, w->segments);
 }
@@ -270,6 +273,9 @@ static bool look_at(struct promoting *p, struct arena *a, struct waited *w, stru
 	rest_for(w, EVERY_MS + (int64_t)SALE_MS * p->count);
 	waited_ask(p->svc, a, w, c, NULL, &hub);
 	award_all(p->svc, a, w, c, &hub);
+	waiting_journal_move(p->svc, a, w->coupon); /* what it cannot move now, a later look moves */
+	if (hub.word == WAITED_UNLISTED && waiting_relist(p->svc, a, c) == STATUS_OK)
+		return true;
 	if (hub.word == WAITED_OK && hub.queue && hub.avail > 0)
 		return promote(p, a, w, c, &hub);
 	if (hub.word == WAITED_OK && hub.queue)

@@ -150,7 +150,7 @@ void waited_ask(struct service *svc, struct arena *a, struct waited *w, struct c
 		*answer = (struct hub_answer){ .word = WAITED_AWAY };
 		return;
 	}
-	if (answer->word == WAITED_UNLISTED || answer->word == WAITED_UNHEARD)
+	if (answer->word == WAITED_UNHEARD)
 		worklist_inspect(svc->redis_sync, c->id, c->segments);
 	note_opening(w, answer);
 	w->queue = answer->queue;

@@ -72,7 +72,7 @@ BROKEN = (
     ("totals of candidates with the units of a promotion", "exchange", "reply[#reply - 2] - units", "reply[#reply - 2]"),
     ("promotions before sold-out notices have expired", "promote", "tonumber(ARGV[4]) ~= epoch", "false"),
     ("no wait for an opening counts with promotions", "promote", "tonumber(ARGV[4]) ~= epoch", "true"),
-    ("a place is not compared", "promote", "waiting[2 * k + 1] ~= owner or ", ""),
+    ("a place is not compared", "promote", "waiting[k - 1] ~= owner or ", ""),
     ("entries that are skipped are promoted", "promote", "    if j then\n", "    j = j or 0\n    if j then\n"),
     ("a second promotion for a segment", "promote", " or noted(j) ~= ''", ""),
     ("more promotions than units", "promote", "#promoted == avail or ", ""),
@@ -168,14 +168,15 @@ class Replay(real.Trace):
         return self.on_list("leave", at)
 
     def entry(self, claimer, is_skipped=False):
-        return claimer + 1, self.tickets.get(claimer + 1, 99), "" if is_skipped else self.sale["homes"][claimer]
+        home = "-" if is_skipped else self.sale["homes"][claimer]
+        return f"{claimer + 1} {self.tickets.get(claimer + 1, 99)} {home}"
 
     def promote(self, at, skipped, waited, following):
         order = sorted((rank, claimer) for claimer, rank in enumerate(self.ranks) if rank)
-        entries = [self.entry(claimer, True) for _, claimer in order[:skipped]] + [self.entry(at)]
+        entries = [self.entry(claimer, True) for _, claimer in order[skipped - skipped % 2:skipped]] + [self.entry(at)]
         if following >= 0:
             entries.append(self.entry(following))
-        return self.fenced("promote", [self.hub, self.list], 0, 0, waited, *sum(entries, ()))
+        return self.fenced("promote", [self.hub, self.list], 0, 0, waited, skipped - skipped % 2, " ".join(entries))
 
     def promotion(self, *users):
         return " ".join(f"{self.tickets[user]} {user}" for user in users if user)
@@ -184,7 +185,7 @@ class Replay(real.Trace):
         return self.fenced("award", self.keys(at), granted, *FIRST, self.promotion(first, second))
 
     def promoted(self, at, first, second):
-        return self.fenced("promoted", [self.hub, self.list], at, self.promotion(first, second))
+        return self.fenced("promoted", [self.hub, self.list], at, self.promotion(first, second), "")
 
     def note_list(self, step, reply):
         """What later steps need: tickets; the orders of a promotion, which a repeated award must name again."""
