@@ -162,7 +162,7 @@ enum status handle_waiting_leave(struct request *rq)
 
 /* In the cold pool */
 
-enum status handle_waiting_own(struct request *rq)
+enum status handle_waiting_unknown(struct request *rq)
 {
 	struct given g;
 	char text[ORDER_NUMBER_TEXT];

@@ -39,7 +39,7 @@ handler handle_coupon_unknown, handle_claim_compat_unknown;
 
 /* handle_waiting.c; the last one: in the cold pool, whose customer has an order, or when Redis does not have the coupon
  */
-handler handle_waiting_join, handle_waiting_read, handle_waiting_leave, handle_waiting_own;
+handler handle_waiting_join, handle_waiting_read, handle_waiting_leave, handle_waiting_unknown;
 
 /* handle_coupon.c */
 handler handle_coupon_create, handle_stock_add, handle_coupon_read;

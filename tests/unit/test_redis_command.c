@@ -154,6 +154,7 @@ static void keys_have_their_names(void **state)
 		{ KEY_SELLER, "sk:s:{7}" },    { KEY_DIRTY, "sk:dirty" },        { KEY_SUSPECTS, "sk:doubt" },
 		{ KEY_QUARANTINED, "sk:closed" },   { KEY_REVOKED, "sk:revoked" },    { KEY_FAILURES, "sk:f:{7}:12" },
 		{ KEY_LAYOUT, "sk:layout" },   { KEY_LOST, "sk:lost" },
+		{ KEY_WAITING, "sk:{7:h}:w" }, { KEY_JOURNAL, "sk:{7:h}:j" },    { KEY_WAITED, "sk:waited" },
 	};
 	assert_int_equal(COUNT_OF(rows), KEYS_COUNT);
 	for (size_t i = 0; i < COUNT_OF(rows); i++) {

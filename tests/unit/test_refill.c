@@ -173,6 +173,9 @@ static void all_units_are_held(void **state)
 	EXPECT(n, STATUS_OK, false);
 	answer("flag sk:{7:0}:s | 2:5 2 5000 0", "OK 1");
 	wait_for_stock(&n, 1);
+	answer(EXCHANGE " 1 1", "HELD 2 0 0"); /* people wait: no segment is flagged */
+	EXPECT(n, STATUS_WAITING_LIST, false);
+	wait_for_stock(&n, 1);
 	answer(EXCHANGE " 1 1", "HELD 2 5000");
 	EXPECT(n, STATUS_INTERNAL, false);
 }

@@ -26,7 +26,7 @@ static const char *handled;
 X(, , , , , handle_list_unknown, , )
 X(, , , , , handle_coupon_unknown, , )
 X(, , , , , handle_claim_compat_unknown, , )
-X(, , , , , handle_waiting_own, , )
+X(, , , , , handle_waiting_unknown, , )
 #undef X
 
 enum status token_check(struct tokens *ts, struct arena *a, struct str authorization, int64_t now_s, struct token *t)
