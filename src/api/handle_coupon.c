@@ -16,7 +16,7 @@
 
 struct create_request {
 	struct str name, description, starts_at, ends_at, currency, checkout_url;
-	int64_t amount, stock, segments, pay_within, price, late_payment, waiting_list;
+	int64_t amount, stock, segments, pay_within, price, late_payment, limit, waiting_list;
 	bool has_starts, has_ends, has_segments, has_currency, has_checkout;
 };
 
@@ -36,6 +36,7 @@ static enum status read_create(struct request *rq, struct create_request *w)
 		{ "currency", JSON_TEXT, false, 0, 60, &w->currency, NULL, &w->has_currency },
 		{ "checkout_url", JSON_TEXT, false, 0, CHECKOUT_URL_MAX, &w->checkout_url, NULL, &w->has_checkout },
 		{ "late_payment", JSON_BOOL, false, 0, 1, NULL, &w->late_payment, NULL },
+		{ "limit", JSON_INT, false, 1, UNITS_MAX, NULL, &w->limit, NULL },
 		{ "waiting_list", JSON_BOOL, false, 0, 1, NULL, &w->waiting_list, NULL },
 	};
 	return request_read(rq, fields, sizeof fields / sizeof fields[0]);
@@ -86,6 +87,7 @@ static enum status make_coupon(struct request *rq, const struct create_request *
 			      .currency = w->currency,
 			      .checkout_url = w->checkout_url,
 			      .late_payment = w->late_payment,
+			      .limit = w->limit,
 			      .waits = w->waiting_list };
 	c->segments = launch_segments(rq->service, w->amount, w->has_segments ? (int)w->segments : 0);
 	if (!c->segments)
@@ -109,7 +111,7 @@ static void put_location(struct request *rq, const struct coupon *c)
 
 enum status handle_coupon_create(struct request *rq)
 {
-	struct create_request w = { .late_payment = 1 };
+	struct create_request w = { .late_payment = 1, .limit = 1 };
 	struct coupon c;
 	struct refusal refusal = { 0 };
 	if (!str_eq(rq->part[PART_USER], rq->token.name))

@@ -8,6 +8,7 @@ void coupon_put(struct buf *body, const struct coupon *c, const struct availabil
 	json_int(body, "stock", c->face_value);
 	json_int(body, "amount", st->amount);
 	json_int(body, "left", st->left);
+	json_int(body, "limit", c->limit);
 	json_str(body, "state", str_of(availability_state(st)));
 	json_time(body, "starts_at", st->starts_ms);
 	json_time(body, "ends_at", st->ends_ms);

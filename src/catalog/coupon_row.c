@@ -10,7 +10,7 @@ int coupon_row_read(struct db *db, struct coupon *c, const struct db_value *row,
 {
 	int64_t segments;
 	if (db_int(db, &row[0], 1, NUMBER_MAX, &c->id) || db_int(db, &row[9], 1, SEGMENTS_MAX, &segments) ||
-	    db_int(db, &row[12], 1, NUMBER_MAX, &c->generation))
+	    db_int(db, &row[12], 1, NUMBER_MAX, &c->generation) || db_int(db, &row[19], 1, UNITS_MAX, &c->limit))
 		return -1;
 	c->seller = row[1].number;
 	c->seller_name = row[2].text;
@@ -29,6 +29,6 @@ int coupon_row_read(struct db *db, struct coupon *c, const struct db_value *row,
 	c->currency = row[16].text;
 	c->checkout_url = row[17].text;
 	c->late_payment = row[18].number;
-	c->waits = row[19].number;
+	c->waits = row[20].number;
 	return 0;
 }

@@ -32,7 +32,8 @@ static enum status describe(struct service *svc, struct arena *a, const struct c
 			{ "pay", c->pay_within_s },
 			{ "segments", c->segments },
 			{ "price", c->price },
-			{ "late", c->late_payment } };
+			{ "late", c->late_payment },
+			{ "limit", c->limit } };
 	const struct {
 		const char *name;
 		struct str value;

@@ -180,12 +180,14 @@ static int insert(struct service *svc, struct arena *a, struct coupon *c)
 	struct str key = { (const char *)c->hash_key, SIPHASH_KEY };
 	if (db_exec(svc->db,
 		    "INSERT INTO coupons (id, seller_id, name, amount, stock, description, starts_at_ms, ends_at_ms, "
-		    "segments, pay_within_s, price, currency, checkout_url, late_payment, waiting_list, hash_key, "
-		    "generation, created_at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		    "segments, pay_within_s, price, currency, checkout_url, late_payment, unit_limit, waiting_list, "
+		    "hash_key, "
+		    "generation, created_at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 		    NULL, DB_N(c->id), DB_N(c->seller), DB_S(c->name), DB_N(c->amount), DB_N(c->face_value),
 		    DB_S(c->description), DB_N(c->starts_ms), DB_N(c->ends_ms), DB_N(c->segments),
 		    DB_N(c->pay_within_s), DB_N(c->price), DB_S(c->currency), DB_S(c->checkout_url),
-		    DB_N(c->late_payment), DB_N(c->waits), DB_S(key), DB_N(c->generation), DB_N(c->created_ms)))
+		    DB_N(c->late_payment), DB_N(c->limit), DB_N(c->waits), DB_S(key), DB_N(c->generation),
+		    DB_N(c->created_ms)))
 		return -1;
 	return 0;
 }

@@ -23,7 +23,7 @@ struct db_value {
  * column that the server did not send is DB_NULL. The text of DB_NULL and DB_INT is empty, never NULL. Whole numbers
  * are within NUMBER_MAX; a result with a larger one is an error.
  */
-enum { DB_COLUMNS = 40 };
+enum { DB_COLUMNS = 48 };
 
 struct db_rows {
 	int count, columns;

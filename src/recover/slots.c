@@ -83,10 +83,10 @@ static int64_t zero_unless_within(int64_t number, int64_t max)
 /* Sets numbers that no program writes into a hub to 0. */
 static void zero_absurd_numbers(struct slot_hub *hub, int segments)
 {
-	enum { UNITS_MAX = 1000000000 };
-	hub->amount = zero_unless_within(hub->amount, UNITS_MAX);
-	hub->cancelled = zero_unless_within(hub->cancelled, UNITS_MAX);
-	hub->withdrawn = zero_unless_within(hub->withdrawn, UNITS_MAX);
+	enum { AMOUNT_MAX = 1000000000 };
+	hub->amount = zero_unless_within(hub->amount, AMOUNT_MAX);
+	hub->cancelled = zero_unless_within(hub->cancelled, AMOUNT_MAX);
+	hub->withdrawn = zero_unless_within(hub->withdrawn, AMOUNT_MAX);
 	hub->term = zero_unless_within(hub->term, NUMBER_MAX);
 	for (int i = 0; i < segments; i++)
 		hub->shares[i].base = zero_unless_within(hub->shares[i].base, NUMBER_MAX);

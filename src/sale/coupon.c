@@ -43,8 +43,9 @@ bool coupon_same_terms(const struct coupon *a, const struct coupon *b)
 {
 	return a->face_value == b->face_value && a->starts_ms == b->starts_ms && a->ends_ms == b->ends_ms &&
 	       a->segments == b->segments && a->pay_within_s == b->pay_within_s && a->price == b->price &&
-	       a->late_payment == b->late_payment && a->waits == b->waits && str_eq(a->currency, b->currency) &&
-	       str_eq(a->checkout_url, b->checkout_url) && str_eq(a->description, b->description);
+	       a->late_payment == b->late_payment && a->limit == b->limit && a->waits == b->waits &&
+	       str_eq(a->currency, b->currency) && str_eq(a->checkout_url, b->checkout_url) &&
+	       str_eq(a->description, b->description);
 }
 
 struct coupons *coupons_new(void)
@@ -174,6 +175,7 @@ static const struct {
 	{ "checkout", offsetof(struct coupon, checkout_url), 0, price_is_checkout_url, true },
 	{ "late", offsetof(struct coupon, late_payment), 0, NULL, true },
 	{ "version", offsetof(struct coupon, version), 0, NULL, true },
+	{ "limit", offsetof(struct coupon, limit), 1, NULL, true },
 	{ "waits", offsetof(struct coupon, waits), 0, NULL, true },
 };
 
@@ -205,7 +207,7 @@ static bool read_hash_key(struct coupon *c, struct str key)
 bool coupon_read(struct coupon *c, const struct redis_reply *descriptor)
 {
 	int64_t segments;
-	c->late_payment = 1;
+	c->late_payment = c->limit = 1;
 	for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
 		if (!read_field(c, i, redis_member(descriptor, fields[i].name)))
 			return false;

@@ -10,6 +10,7 @@
 #include "base/arena.h"
 #include "base/siphash.h"
 #include "base/table.h"
+#include "sale/owner.h"
 #include "sale/service.h"
 #include "sale/status.h"
 
@@ -36,6 +37,7 @@ struct coupon {
 	struct str currency;     /* ISO 4217, or empty */
 	struct str checkout_url; /* where a customer pays; {order} stands for the order number; may be empty */
 	int64_t late_payment;    /* 1: a payment after an order has expired gets a unit, if one is left */
+	int64_t limit;           /* units of one customer, 1 to UNITS_MAX */
 	int64_t version;         /* of what the seller may change (sale/settings.h); 0: nothing was changed */
 	int segments;
 	uint8_t hash_key[SIPHASH_KEY];
@@ -81,7 +83,7 @@ void coupon_forget(struct coupons *cs, struct coupon *c);
 
 /*
  * Reads a descriptor, the reply of HGETALL. False: a field is missing or not allowed. Descriptors of earlier versions
- * have no price, currency, checkout_url, late_payment and version: they get the defaults. Texts are in c->arena.
+ * have no price, currency, checkout_url, late_payment, limit and version: they get the defaults. Texts are in c->arena.
  */
 bool coupon_read(struct coupon *c, const struct redis_reply *descriptor);
 
