@@ -1,4 +1,5 @@
 /* Routes of one coupon: creating it and adding units in the cold pool, reading it in the hot pool. */
+#include "account/request_key.h"
 #include "api/handlers.h"
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -109,24 +110,43 @@ static void put_location(struct request *rq, const struct coupon *c)
 	response_header(rq, "Location", buf_str(&location));
 }
 
-enum status handle_coupon_create(struct request *rq)
+static enum status create(struct request *rq, struct create_request *w, struct coupon *c, const struct request_key *key)
 {
-	struct create_request w = { .late_payment = 1, .limit = 1 };
-	struct coupon c;
 	struct refusal refusal = { 0 };
-	if (!str_eq(rq->part[PART_USER], rq->token.name))
-		return request_fail(rq, STATUS_UNAUTHORIZED, OTHER_SELLER);
-	enum status s = read_create(rq, &w);
+	enum status s = read_create(rq, w);
 	if (s == STATUS_OK)
-		s = check_price(rq, &w);
+		s = check_price(rq, w);
 	if (s == STATUS_OK)
-		s = make_coupon(rq, &w, &c);
+		s = make_coupon(rq, w, c);
 	if (s == STATUS_OK)
-		s = launch_create(rq->service, rq->arena, &c, &refusal);
+		s = launch_create(rq->service, rq->arena, c, key, &refusal);
 	if (refusal.detail) {
 		rq->response.detail = refusal.detail;
 		rq->response.retry_after_s = refusal.retry_after_s;
 	}
+	return s;
+}
+
+/* The request was carried out before: whether it would be allowed now does not matter. */
+static enum status create_again(struct request *rq, struct create_request *w, struct coupon *c)
+{
+	enum status s = read_create(rq, w);
+	*c = (struct coupon){ .seller_name = rq->token.name, .name = w->name };
+	return s == STATUS_OK ? launch_repeat(rq->service, rq->arena, c->seller_name, c->name) : s;
+}
+
+enum status handle_coupon_create(struct request *rq)
+{
+	struct create_request w = { .late_payment = 1, .limit = 1 };
+	struct coupon c;
+	struct request_key key;
+	if (!str_eq(rq->part[PART_USER], rq->token.name))
+		return request_fail(rq, STATUS_UNAUTHORIZED, OTHER_SELLER);
+	enum status s = keyed_begin(rq, &key);
+	if (s == STATUS_OK)
+		s = create(rq, &w, &c, &key);
+	if (s == STATUS_REPEATED || keyed_was_done(rq, &key, s))
+		s = create_again(rq, &w, &c);
 	if (s != STATUS_CREATED)
 		return s;
 	put_location(rq, &c);
@@ -198,16 +218,25 @@ static void answer_later(struct request *rq, const struct supply_opening *o)
 
 enum status handle_stock_add(struct request *rq)
 {
-	struct supply_request supply = { .seller = rq->token.user, .name = rq->part[PART_COUPON] };
+	struct request_key key = { 0 };
+	struct supply_request supply = {
+		.seller = rq->token.user, .name = rq->part[PART_COUPON], .if_match = rq->if_match, .key = &key
+	};
 	struct supply_opening opening;
 	const struct json_field fields[] = { { "add", JSON_INT, true, 1, 1000000000, NULL, &supply.units, NULL } };
 	if (!str_eq(rq->part[PART_USER], rq->token.name))
 		return request_fail(rq, STATUS_FORBIDDEN, OTHER_SELLER);
 	enum status s = request_read(rq, fields, 1);
 	if (s == STATUS_OK)
+		s = request_if_match(rq);
+	if (s == STATUS_OK)
 		s = check_room(rq);
 	if (s == STATUS_OK)
+		s = keyed_begin(rq, &key);
+	if (s == STATUS_OK)
 		s = supply_add(rq->service, rq->arena, &supply, &opening);
+	if (s == STATUS_REPEATED || keyed_was_done(rq, &key, s))
+		s = supply_repeat(rq->service, rq->arena, &supply, &opening);
 	if (s == STATUS_BAD_FIELD && !rq->response.detail)
 		return request_fail(rq, s, "add must not bring the amount above 1000000000");
 	if (s != STATUS_OK)
@@ -215,6 +244,7 @@ enum status handle_stock_add(struct request *rq)
 	struct buf *body = response_object(rq);
 	json_int(body, "amount", opening.amount);
 	json_end(body, '}');
+	response_header(rq, "ETag", opening.etag);
 	if (!opening.wait_ms)
 		return s;
 	answer_later(rq, &opening);

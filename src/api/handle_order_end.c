@@ -5,6 +5,7 @@
  */
 #include <time.h>
 
+#include "account/request_key.h"
 #include "api/handlers.h"
 #include "base/alloc.h"
 #include "base/parse.h"
@@ -122,6 +123,16 @@ static enum status read_reason(struct request *rq, struct str *reason)
 	return problem ? request_fail(rq, STATUS_BAD_FIELD, "%s", problem) : STATUS_OK;
 }
 
+/* A cancellation may be repeated anyway, so one whose key was found is done again; only the key is not written again.
+ */
+static enum status read_key(struct request *rq, struct cancellation *c)
+{
+	struct request_key *k = arena_alloc(rq->arena, sizeof *k);
+	enum status s = keyed_begin(rq, k);
+	c->key = s == STATUS_OK ? k : NULL;
+	return s == STATUS_REPEATED ? STATUS_OK : s;
+}
+
 enum status handle_order_cancel(struct request *rq)
 {
 	struct order o = { 0 };
@@ -131,6 +142,8 @@ enum status handle_order_cancel(struct request *rq)
 	if (!read_number(rq, &c->order))
 		return STATUS_NO_SUCH_ORDER;
 	enum status s = read_reason(rq, &c->reason);
+	if (s == STATUS_OK && c->actor == ACTOR_SELLER)
+		s = read_key(rq, c);
 	if (s == STATUS_OK)
 		s = cancel(rq, c);
 	if (s != STATUS_PENDING)

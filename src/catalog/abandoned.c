@@ -81,7 +81,9 @@ static enum status lock_and_delete(struct service *svc, struct arena *a, int64_t
 	enum status s = abandoned_look(svc, coupon, segments);
 	if (s != STATUS_OK)
 		return s;
-	if (db_exec(svc->db, "DELETE FROM unpublished_coupons WHERE id = ?", NULL, DB_N(coupon)) || db_commit(svc->db))
+	if (db_exec(svc->db, "DELETE FROM unpublished_coupons WHERE id = ?", NULL, DB_N(coupon)) ||
+	    db_exec(svc->db, "DELETE FROM idempotency_keys WHERE coupon_id = ?", NULL, DB_N(coupon)) ||
+	    db_commit(svc->db))
 		return db_status(svc->db, "abandoned");
 	FAULT(abandoned_deleted);
 	/*

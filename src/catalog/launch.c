@@ -193,7 +193,8 @@ static int insert(struct service *svc, struct arena *a, struct coupon *c)
 }
 
 /* STATUS_DUPLICATE_COUPON: the name is taken. */
-static enum status insert_counted(struct service *svc, struct arena *a, struct coupon *c, struct refusal *r)
+static enum status insert_counted(struct service *svc, struct arena *a, struct coupon *c, const struct request_key *key,
+				  struct refusal *r)
 {
 	enum status s;
 	if (db_begin(svc->db) || quota_lock(svc->db, a, c->seller) || insert(svc, a, c))
@@ -202,8 +203,11 @@ static enum status insert_counted(struct service *svc, struct arena *a, struct c
 		s = quota_check(svc, a, c->seller, r);
 	if (s == STATUS_OK)
 		s = quota_check_memory(svc, a, r);
-	if (s == STATUS_OK && db_commit(svc->db))
-		s = db_status(svc->db, "create");
+	if (s == STATUS_OK) {
+		s = request_key_write(svc, key, STR(""), c->id);
+		if (s == STATUS_INTERNAL || (s == STATUS_OK && db_commit(svc->db)))
+			s = db_status(svc->db, "create");
+	}
 	if (s != STATUS_OK)
 		db_rollback(svc->db);
 	return s;
@@ -224,11 +228,29 @@ static enum status check_hub(struct service *svc, struct arena *a, const struct 
 	return STATUS_FENCED;
 }
 
+/* Writes the key of a request that goes on with the creation of another one. The row cannot be removed meanwhile. */
+static enum status adopt(struct service *svc, struct arena *a, const struct coupon *c, const struct request_key *key)
+{
+	struct db_rows rows;
+	enum status s = STATUS_INTERNAL;
+	if (!key || !key->key.n)
+		return STATUS_OK;
+	if (db_begin(svc->db) == 0 &&
+	    db_query(svc->db, a, "SELECT id FROM coupons WHERE id = ? FOR UPDATE", &rows, DB_N(c->id)) == 0)
+		s = rows.count ? request_key_write(svc, key, STR(""), c->id) : STATUS_NO_SUCH_COUPON;
+	if (s == STATUS_INTERNAL || (s == STATUS_OK && db_commit(svc->db)))
+		s = db_status(svc->db, "create");
+	if (s != STATUS_OK)
+		db_rollback(svc->db);
+	return s;
+}
+
 /*
  * The name or the id exists. Finishes the creation of this name if it was interrupted. STATUS_NO_SUCH_COUPON: the name
  * does not exist: another coupon has the id, or a drainer has just removed the row.
  */
-static enum status resume(struct service *svc, struct arena *a, const struct coupon *wanted)
+static enum status resume(struct service *svc, struct arena *a, const struct coupon *wanted,
+			  const struct request_key *key)
 {
 	struct db_rows rows;
 	struct coupon c = { 0 };
@@ -245,19 +267,21 @@ static enum status resume(struct service *svc, struct arena *a, const struct cou
 		entries_write(svc, a, &c); /* the creation may have been interrupted before the entries were written */
 	if (published || c.amount != wanted->amount || !coupon_same_terms(&c, wanted))
 		return STATUS_DUPLICATE_COUPON;
-	return publish(svc, a, &c);
+	enum status s = adopt(svc, a, &c, key);
+	return s == STATUS_OK ? publish(svc, a, &c) : s;
 }
 
-static enum status create_locked(struct service *svc, struct arena *a, struct coupon *c, struct refusal *r)
+static enum status create_locked(struct service *svc, struct arena *a, struct coupon *c, const struct request_key *key,
+				 struct refusal *r)
 {
 	enum { TRIES = 3 };
 	for (int i = 0; i < TRIES; i++) {
-		enum status s = insert_counted(svc, a, c, r);
+		enum status s = insert_counted(svc, a, c, key, r);
 		FAULT(create_inserted);
 		if (s == STATUS_OK)
 			return publish(svc, a, c);
 		if (s == STATUS_DUPLICATE_COUPON)
-			s = resume(svc, a, c);
+			s = resume(svc, a, c, key);
 		if (s != STATUS_NO_SUCH_COUPON)
 			return s;
 	}
@@ -265,7 +289,8 @@ static enum status create_locked(struct service *svc, struct arena *a, struct co
 }
 
 /* The lock allows one creation of a name at a time, so a row that is not published is of an interrupted creation. */
-enum status launch_create(struct service *svc, struct arena *a, struct coupon *c, struct refusal *r)
+enum status launch_create(struct service *svc, struct arena *a, struct coupon *c, const struct request_key *key,
+			  struct refusal *r)
 {
 	enum { LOCK_S = 5 };
 	bool got;
@@ -275,26 +300,44 @@ enum status launch_create(struct service *svc, struct arena *a, struct coupon *c
 		return db_status(svc->db, "create");
 	if (!got)
 		return STATUS_BUSY;
-	enum status s = create_locked(svc, a, c, r);
+	enum status s = create_locked(svc, a, c, key, r);
 	db_unlock(svc->db, a, lock);
 	return s == STATUS_OK ? STATUS_CREATED : s;
 }
 
-enum status launch_heal(struct service *svc, struct arena *a, struct str seller_name, struct str name)
+/* *was_published: the sale was on sale before. */
+static enum status heal(struct service *svc, struct arena *a, struct str seller_name, struct str name,
+			bool *was_published)
 {
 	struct db_rows rows;
 	struct coupon c = { 0 };
-	bool published;
+	*was_published = false;
 	if (find_row(svc, a, seller_name, name, &rows))
 		return db_status(svc->db, "heal");
 	if (!rows.count)
 		return STATUS_NO_SUCH_COUPON;
-	if (coupon_row_read(svc->db, &c, db_row(&rows, 0), &published))
+	if (coupon_row_read(svc->db, &c, db_row(&rows, 0), was_published))
 		return db_status(svc->db, "heal");
 	if (coupon_row_is_archived(db_row(&rows, 0)))
 		return STATUS_ENDED;
-	if (!published)
+	if (!*was_published)
 		return publish(svc, a, &c);
 	enum status s = check_hub(svc, a, &c);
 	return s == STATUS_OK ? entries_write(svc, a, &c) : s;
+}
+
+enum status launch_heal(struct service *svc, struct arena *a, struct str seller_name, struct str name)
+{
+	bool was_published;
+	return heal(svc, a, seller_name, name, &was_published);
+}
+
+enum status launch_repeat(struct service *svc, struct arena *a, struct str seller_name, struct str name)
+{
+	bool was_published;
+	enum status s = heal(svc, a, seller_name, name, &was_published);
+	if (s == STATUS_NO_SUCH_COUPON)
+		return STATUS_BUSY;
+	bool was_created = s == STATUS_OK || s == STATUS_ENDED || (s == STATUS_FENCED && was_published);
+	return was_created ? STATUS_CREATED : s;
 }

@@ -1,6 +1,7 @@
 #include "catalog/supply.h"
 
 #include "base/clock.h"
+#include "base/parse.h"
 #include "host/fault.h"
 #include "host/log.h"
 #include "sale/coupon.h"
@@ -9,6 +10,7 @@
 #include "sale/key.h"
 #include "sale/sale_clock.h"
 #include "sale/scripts.h"
+#include "sale/settings.h"
 #include "sale/worklist.h"
 #include "stock/sold_out.h"
 
@@ -159,36 +161,100 @@ static enum status put_on_sale(struct service *svc, struct arena *a, const struc
 	return status;
 }
 
-static enum status check_open(struct service *svc, struct arena *a, const struct supply *s)
+/* The sale clock, which only a sale with an end needs. */
+static enum status read_clock(struct service *svc, struct arena *a, const struct supply *s, int64_t *now_ms)
 {
-	int64_t now_ms = 0;
-	if (!s->ends_ms)
-		return STATUS_OK;
-	enum status status = sale_clock_read(svc, a, &now_ms);
-	return status == STATUS_OK && now_ms >= s->ends_ms ? STATUS_ENDED : status;
+	*now_ms = 0;
+	return s->ends_ms ? sale_clock_read(svc, a, now_ms) : STATUS_OK;
+}
+
+static bool is_over(const struct sale_settings *s, int64_t now_ms)
+{
+	return s->state >= SALE_ENDED || (s->ends_ms && now_ms >= s->ends_ms);
+}
+
+/* What supply_repeat needs: the amount, and the entity tag. */
+static struct str answer_of(struct arena *a, const struct supply_opening *o)
+{
+	return str_of(arena_printf(a, "%lld %.*s", (long long)o->amount, (int)o->etag.n, o->etag.p));
+}
+
+/* In a transaction. */
+static enum status add_once(struct service *svc, struct arena *a, const struct supply_request *rq, int64_t coupon,
+			    int64_t now_ms, struct supply_opening *o)
+{
+	struct sale_settings s;
+	enum status status = settings_lock(svc, a, coupon, &s);
+	if (status != STATUS_OK)
+		return status;
+	if (is_over(&s, now_ms))
+		return STATUS_ENDED;
+	if (!settings_match(a, &s, rq->if_match))
+		return STATUS_PRECONDITION_FAILED;
+	if (s.amount + rq->units > AMOUNT_MAX)
+		return STATUS_BAD_FIELD;
+	if (db_exec(svc->db, "UPDATE coupons SET amount = amount + ? WHERE id = ?", NULL, DB_N(rq->units),
+		    DB_N(coupon)))
+		return STATUS_INTERNAL;
+	FAULT(supply_written);
+	s.amount += rq->units;
+	o->amount = s.amount;
+	o->etag = settings_etag(a, &s);
+	return request_key_write(svc, rq->key, answer_of(a, o), 0);
+}
+
+static enum status add_committed(struct service *svc, struct arena *a, const struct supply_request *rq, int64_t coupon,
+				 int64_t now_ms, struct supply_opening *o)
+{
+	if (db_begin(svc->db))
+		return db_status(svc->db, "supply");
+	enum status status = add_once(svc, a, rq, coupon, now_ms, o);
+	if (status == STATUS_INTERNAL || (status == STATUS_OK && db_commit(svc->db)))
+		status = db_status(svc->db, "supply");
+	if (status != STATUS_OK)
+		db_rollback(svc->db);
+	else
+		FAULT(supply_counted);
+	return status;
 }
 
 enum status supply_add(struct service *svc, struct arena *a, const struct supply_request *rq, struct supply_opening *o)
 {
 	struct supply s;
-	int64_t changed = 0;
+	struct supply_opening added = { 0 };
+	int64_t now_ms = 0;
 	enum status status = read_named(svc, a, rq, &s);
 	if (status == STATUS_OK)
-		status = check_open(svc, a, &s);
-	if (status != STATUS_OK)
-		return status;
-	if (db_exec(svc->db, "UPDATE coupons SET amount = amount + ? WHERE id = ? AND amount + ? <= 1000000000",
-		    &changed, DB_N(rq->units), DB_N(s.coupon), DB_N(rq->units)))
-		return db_status(svc->db, "supply");
-	if (!changed)
-		return STATUS_BAD_FIELD;
-	FAULT(supply_counted);
-	status = read_named(svc, a, rq, &s); /* the total includes units that others have added meanwhile */
+		status = read_clock(svc, a, &s, &now_ms);
+	if (status == STATUS_OK)
+		status = add_committed(svc, a, rq, s.coupon, now_ms, &added);
+	if (status == STATUS_OK)
+		status = read_named(svc, a, rq,
+				    &s); /* the hub's total includes units that others have added meanwhile */
 	if (status == STATUS_OK)
 		status = put_on_sale(svc, a, &s, o);
 	if (status == STATUS_OK)
 		FAULT(supply_opening_waits);
+	o->amount = added.amount;
+	o->etag = added.etag;
 	return status;
+}
+
+enum status supply_repeat(struct service *svc, struct arena *a, const struct supply_request *rq,
+			  struct supply_opening *o)
+{
+	struct supply s;
+	struct str etag = rq->key->answer, number;
+	int64_t amount = 0;
+	*o = (struct supply_opening){ 0 };
+	if (!parse_split(&etag, ' ', &number) || !parse_int(number, 1, AMOUNT_MAX, &amount))
+		return STATUS_INTERNAL;
+	enum status status = read_named(svc, a, rq, &s);
+	if (status == STATUS_OK)
+		status = put_on_sale(svc, a, &s, o);
+	o->amount = amount;
+	o->etag = etag;
+	return status == STATUS_NO_SUCH_COUPON ? STATUS_OK : status;
 }
 
 /* Reads the hub's totals. Numbers that this service did not write are read as 0. */

@@ -8,12 +8,14 @@
 #ifndef CATALOG_SUPPLY_H
 #define CATALOG_SUPPLY_H
 
+#include "account/request_key.h"
 #include "sale/coupon.h"
 
 /* What is left to do after units were added: wait for wait_ms (0 to 1251), call supply_open, acknowledge the units. */
 struct supply_opening {
 	int64_t coupon, generation, epoch, wait_ms;
 	int64_t amount;  /* the new total */
+	struct str etag; /* of the sale with these units; of supply_add and supply_repeat */
 	bool epoch_rose; /* the coupon was sold out, and this call has ended that */
 };
 
@@ -29,14 +31,26 @@ struct supply_request {
 	int64_t seller;
 	struct str name;
 	int64_t units;
+	struct str if_match;           /* empty: no condition */
+	const struct request_key *key; /* NULL: none */
 };
 
 /*
- * Adds units, and sets *o. STATUS_OK; STATUS_NO_SUCH_COUPON; STATUS_ENDED; STATUS_BAD_FIELD: the total would be above
- * 1,000,000,000; STATUS_FENCED; STATUS_INTERNAL; STATUS_UNAVAILABLE: the units are not added, or only in MySQL, and
- * then supply_redo adds them to the hub. Not safe to repeat, because each call adds. Blocks for MySQL and Redis.
+ * Adds units, and sets *o. STATUS_OK; STATUS_NO_SUCH_COUPON; STATUS_ENDED; STATUS_PRECONDITION_FAILED: the sale is not
+ * as rq->if_match says; STATUS_BAD_FIELD: the total would be above 1,000,000,000; STATUS_IN_PROGRESS: a request with
+ * this key was faster; STATUS_FENCED; STATUS_INTERNAL; STATUS_UNAVAILABLE: the units are not added, or only in MySQL,
+ * and then supply_redo adds them to the hub. Not safe to repeat without a key, because each call adds. Blocks for MySQL
+ * and Redis.
  */
 enum status supply_add(struct service *svc, struct arena *a, const struct supply_request *rq, struct supply_opening *o);
+
+/*
+ * For a request whose key was found (STATUS_REPEATED): what follows the commit of supply_add is done once more. Sets *o
+ * as the first request did, and returns STATUS_OK, also when the sale is over and gone; STATUS_FENCED,
+ * STATUS_UNAVAILABLE, STATUS_INTERNAL. Safe to repeat. Blocks for MySQL and Redis.
+ */
+enum status supply_repeat(struct service *svc, struct arena *a, const struct supply_request *rq,
+			  struct supply_opening *o);
 
 /*
  * Makes the hub grant the added units. To be called after o->wait_ms. Safe to repeat. If Redis does not answer, a

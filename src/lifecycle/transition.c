@@ -66,13 +66,14 @@ static enum status cancel_once(struct service *svc, struct arena *a, void *conte
 	c->customer = g->row.user;
 	c->now = false;
 	if (g->row.status == ORDER_CANCELLED)
-		return STATUS_OK;
+		return request_key_write(svc, c->key, STR(""), 0);
 	if (g->row.status == ORDER_EXPIRED)
 		return STATUS_ALREADY_EXPIRED;
 	if (g->row.status == ORDER_PAID && c->actor == ACTOR_CUSTOMER)
 		return STATUS_ALREADY_PAID;
 	c->now = true;
-	return write_cancelled(svc, a, g);
+	s = write_cancelled(svc, a, g);
+	return s == STATUS_OK ? request_key_write(svc, c->key, STR(""), 0) : s;
 }
 
 enum status order_cancel(struct service *svc, struct arena *a, struct cancellation *c)

@@ -7,15 +7,17 @@
 #ifndef LIFECYCLE_TRANSITION_H
 #define LIFECYCLE_TRANSITION_H
 
+#include "account/request_key.h"
 #include "lifecycle/event.h"
 
 struct cancellation {
 	struct order_number order;
-	enum actor actor;  /* customer, seller, operator */
-	int64_t user;      /* of the customer or the seller */
-	struct str reason; /* may be empty */
-	int64_t customer;  /* out: whose order it was */
-	bool now;          /* out: this call has cancelled it */
+	enum actor actor;              /* customer, seller, operator */
+	int64_t user;                  /* of the customer or the seller */
+	struct str reason;             /* may be empty */
+	const struct request_key *key; /* NULL: none; it is written with the cancellation */
+	int64_t customer;              /* out: whose order it was */
+	bool now;                      /* out: this call has cancelled it */
 };
 
 /* NULL, or what is wrong with a reason that somebody gives, a constant. A seller and an operator must give one. */
@@ -24,7 +26,8 @@ const char *cancellation_reason_problem(struct str reason);
 /*
  * STATUS_OK: cancelled, now or before; STATUS_ALREADY_PAID: only its seller and operators may cancel it;
  * STATUS_ALREADY_EXPIRED; STATUS_NO_SUCH_ORDER: it is neither this customer's nor of this seller; STATUS_PENDING: MySQL
- * has no row of it (yet); STATUS_UNAVAILABLE: perhaps done; STATUS_INTERNAL.
+ * has no row of it (yet); STATUS_IN_PROGRESS: a request with this key was faster; STATUS_UNAVAILABLE: perhaps done;
+ * STATUS_INTERNAL.
  */
 enum status order_cancel(struct service *svc, struct arena *a, struct cancellation *c);
 

@@ -184,7 +184,7 @@ static void open_sale(struct service *svc, struct arena *a, struct shared *s, in
 			    .amount = options.units,
 			    .segments = (int)options.segments };
 	random_state = (uint64_t)seed;
-	enum status made = launch_create(svc, a, &c, &refusal);
+	enum status made = launch_create(svc, a, &c, NULL, &refusal);
 	if (made != STATUS_CREATED) {
 		fprintf(stderr, "rig: opening: %s\n", status_text(made));
 		exit(1);

@@ -47,6 +47,8 @@ static const struct {
 	{ "UPDATE coupons SET published = 1", change, 0 },
 	{ "UPDATE coupons SET amount = amount + ?", add, 0 },
 	{ "SELECT c.id, c.generation, c.amount, c.cancelled, ", change, 10 },
+	{ "SELECT id FROM coupons WHERE id = ? FOR UPDATE", change, 1 },
+	{ "SELECT c.id, c.seller_id, c.generation, c.segments, ", change, 25 },
 };
 
 static void put_row(struct arena *a, struct db_rows *rows, int columns)
