@@ -72,13 +72,13 @@ end
 
 -- The answer to claims that win nothing here, whoever asks.
 local function refusal(segment, left, state, starts, is_over)
-  if state == 'paused' then return 'PAUSED' end
   if state == 'ended' then return 'ENDED' end
-  if now < starts then return format('EARLY %d', starts - now) end
   if is_over then
     call('HSET', segment, 'state', 'ended') -- so that the sale stays ended when the clock is set back
     return 'ENDED'
   end
+  if state == 'paused' then return 'PAUSED' end
+  if now < starts then return format('EARLY %d', starts - now) end
   if left > 0 then return 'FULL' end
   local received, sent, flag_until, epoch, base, term, held = hub_fields(segment)
   -- a flag that lasts longer than a second from now was set before TIME was set back

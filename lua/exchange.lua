@@ -16,6 +16,7 @@
 --                                            units that are left (promote.lua), and no segment may be flagged
 --       {'LATER', epoch}                     the hub has units again, and may not grant them yet: see supply.lua; or a
 --                                            promotion for this segment is not done yet
+--       {'PAUSED'} {'ENDED'}                 the sale is paused, or over
 --       {'UNHEARD'}                          the hub's server lost data, and not all segments have reported since
 --       {'OK', granted, taken}               the answer to a report
 --       {'REPLACED'}                         the report is for an earlier base of the segment or an earlier term of the hub:
@@ -26,10 +27,13 @@
 -- 1 once the segment has reported to the hub in this term. From its first report in a term the hub takes over the totals of a
 -- segment, whatever totals the hub had before.
 -- `sold_out` is 0, 1 after SOLDOUT, or 2 after HELD. While it is 1, workers keep sold-out notices, so it does not become 2
--- within an epoch. Hubs of earlier programs may lack pays and pay_by. A hub without `queue` has no waiting list. While people
--- wait, nobody else is granted units; units of an outstanding promotion are left out of every total that is told here.
+-- within an epoch. A hub without `queue` has no waiting list. While people wait, nobody else is granted units; units of an
+-- outstanding promotion are left out of every total that is told here. state, t1 and version are the sale's, see steer.lua.
+-- While the seller wants more units back than were found (withdraw.lua), they come first. Hubs of earlier programs may lack pays,
+-- pay_by, and what the last two sentences name.
 local hub = KEYS[1]
-local reports, fields = {}, { 'fence', 'segments', 'avail', 'empty', 'sold_out', 'epoch', 'term', 'heard', 'queue' }
+local reports, fields = {}, { 'fence', 'segments', 'avail', 'empty', 'sold_out', 'epoch', 'term', 'heard', 'queue', 'state', 't1',
+  'withdrawn', 'asked', 'missed' }
 local OURS = #fields -- G, R and B of the segment of each report follow
 local own = table.concat({ unpack(ARGV, 2, 7) }, ' ')
 for j, received, sent, left, base, term in string.gmatch(own .. ' ' .. (ARGV[10] or ''), '(%d+) (%d+) (%d+) (%d+) (%d+) (%d+)') do
@@ -115,11 +119,30 @@ for k, report in ipairs(reports) do
   end
   if k == 1 then granted, taken, base = G, R, B end
 end
+local withdrawn = tonumber(h[12]) or 0
+local wanted = (tonumber(h[13]) or 0) - (tonumber(h[14]) or 0) - withdrawn
+if wanted > 0 and avail > 0 and not string.find(heard, '0', 1, true) then
+  local units = math.min(wanted, avail)
+  avail = avail - units
+  set('avail', avail)
+  set('withdrawn', withdrawn + units)
+end
 if is_replaced then return save('REPLACED') end
 local i, want = reports[1][1], tonumber(ARGV[8])
 local text, reserved = promotion(i)
 granted = granted - reserved
 if want == 0 then return save('OK', granted, taken) end
+
+local function now()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+local state, t1 = h[10], tonumber(h[11]) or 0
+if state == 'ended' or t1 > 0 and now() >= t1 then
+  if state ~= 'ended' then set('state', 'ended') end -- so that the sale stays ended when the clock is set back
+  return save('ENDED')
+end
+if state == 'paused' then return save('PAUSED') end
 if string.find(heard, '0', 1, true) then return save('UNHEARD') end
 
 -- When the first of the units may come back whose orders are not final (0: unknown); nil where none may.
@@ -155,8 +178,7 @@ if avail == 0 and is_empty then
   end
   local said = pay_by and '2' or '1'
   if h[5] ~= said then set('sold_out', said) end
-  local time = redis.call('TIME')
-  local flag_until = time[1] * 1000 + math.floor(time[2] / 1000) + 1000
+  local flag_until = now() + 1000
   if pay_by then return save('HELD', epoch, flag_until, pay_by) end
   return save('SOLDOUT', epoch, flag_until)
 end

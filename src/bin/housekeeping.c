@@ -15,6 +15,7 @@
 #include "order/lost.h"
 #include "resale/gauges.h"
 #include "resale/work.h"
+#include "steer/steer.h"
 #include "store/layout.h"
 #include "store/retired.h"
 #include "store/rights.h"
@@ -35,7 +36,7 @@ struct job {
 	int every_ms; /* 0: due in every turn */
 };
 
-enum { JOBS = 12 };
+enum { JOBS = 13 };
 
 struct housekeeping {
 	struct service *svc;
@@ -44,6 +45,7 @@ struct housekeeping {
 	struct drain *drain;
 	struct work *work;
 	struct promoting *promoting;
+	struct steering_work *steering;
 	struct acknowledged_sweep *acknowledged;
 	struct revocation_sync *revocations;
 	int64_t due_ms[JOBS]; /* when each job is due */
@@ -133,6 +135,14 @@ static enum job_result promote_some(struct housekeeping *h, struct arena *a)
 	return results[promote_step(h->promoting, a)];
 }
 
+static enum job_result steer_sales(struct housekeeping *h, struct arena *a)
+{
+	static const enum job_result results[] = {
+		[STEER_DONE] = JOB_DONE, [STEER_MORE] = JOB_RUSH, [STEER_AWAY] = JOB_AWAY
+	};
+	return results[steer_step(h->steering, a)];
+}
+
 static enum job_result drain_some(struct housekeeping *h, struct arena *a)
 {
 	h->moved = drain_pass(h->drain, a, &h->swept, h->all_there);
@@ -165,6 +175,7 @@ static const struct job jobs[] = {
 	{ expire_keys, 60000 },      /* account */
 	{ end_orders, 0 },           /* resale */
 	{ promote_some, 0 },         /* waiting */
+	{ steer_sales, 100 },        /* steer */
 	{ drain_some, 0 },           /* drain */
 	{ sync_revocations, 0 },     /* account */
 	{ sweep_acknowledged, 0 },   /* order */
@@ -185,6 +196,7 @@ struct housekeeping *housekeeping_new(struct service *svc)
 	h->drain = drain_new(svc);
 	h->work = work_new(svc);
 	h->promoting = promoting_new(svc);
+	h->steering = steering_work_new(svc);
 	h->acknowledged = acknowledged_sweep_new(svc);
 	h->revocations = revocation_sync_new(svc);
 	return h;
@@ -196,6 +208,7 @@ void housekeeping_free(struct housekeeping *h)
 		return;
 	revocation_sync_free(h->revocations);
 	acknowledged_sweep_free(h->acknowledged);
+	steering_work_free(h->steering);
 	promoting_free(h->promoting);
 	work_free(h->work);
 	drain_free(h->drain);

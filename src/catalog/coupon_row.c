@@ -30,5 +30,6 @@ int coupon_row_read(struct db *db, struct coupon *c, const struct db_value *row,
 	c->checkout_url = row[17].text;
 	c->late_payment = row[18].number;
 	c->waits = row[20].number;
+	c->version = row[21].number;
 	return 0;
 }

@@ -8,8 +8,9 @@
 #define COUPON_COLUMNS                                                                                                 \
 	"c.id, c.seller_id, u.name, c.name, c.description, c.amount, c.stock, c.starts_at_ms, c.ends_at_ms, "          \
 	"c.segments, c.pay_within_s, c.hash_key, c.generation, c.created_at_ms, c.published, "                         \
-	"c.price, c.currency, c.checkout_url, c.late_payment, c.unit_limit, c.waiting_list"
-enum { COUPON_COLUMN_COUNT = 21 };
+	"c.price, c.currency, c.checkout_url, c.late_payment, c.unit_limit, c.waiting_list, "                          \
+	"c.state_version"
+enum { COUPON_COLUMN_COUNT = 22 };
 
 /* Whether the coupon is archived: it was on sale, and has no slots any more. */
 bool coupon_row_is_archived(const struct db_value *row);

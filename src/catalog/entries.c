@@ -1,6 +1,7 @@
 #include "catalog/entries.h"
 
 #include "base/clock.h"
+#include "catalog/coupon_row.h"
 #include "catalog/stray.h"
 #include "host/fault.h"
 #include "host/log.h"
@@ -47,6 +48,7 @@ static enum status describe(struct service *svc, struct arena *a, const struct c
 	redis_script(&cmd, &script_describe, 1);
 	key_put(&cmd, KEY_DESCRIPTOR, c->id, 0);
 	redis_put_int(&cmd, c->generation);
+	redis_put_int(&cmd, c->version);
 	for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
 		redis_put_text(&cmd, numbers[i].name);
 		redis_put_int(&cmd, numbers[i].value);
@@ -56,6 +58,22 @@ static enum status describe(struct service *svc, struct arena *a, const struct c
 		redis_put(&cmd, texts[i].value);
 	}
 	return run(svc, a, &cmd);
+}
+
+enum status entries_describe(struct service *svc, struct arena *a, int64_t coupon)
+{
+	struct db_rows rows;
+	struct coupon c = { 0 };
+	bool published;
+	if (db_query(svc->db, a,
+		     "SELECT " COUPON_COLUMNS " FROM coupons c JOIN users u ON u.id = c.seller_id WHERE c.id = ?",
+		     &rows, DB_N(coupon)))
+		return db_status(svc->db, "describe");
+	if (!rows.count)
+		return STATUS_NO_SUCH_COUPON;
+	if (coupon_row_read(svc->db, &c, db_row(&rows, 0), &published))
+		return db_status(svc->db, "describe");
+	return describe(svc, a, &c);
 }
 
 static enum status list_of_seller(struct service *svc, struct arena *a, const struct coupon *c)

@@ -14,4 +14,7 @@
  */
 enum status entries_write(struct service *svc, struct arena *a, const struct coupon *c);
 
+/* Writes only the descriptor, as MySQL has it. As entries_write. */
+enum status entries_describe(struct service *svc, struct arena *a, int64_t coupon);
+
 #endif

@@ -10,6 +10,7 @@
 #include "sale/fence.h"
 #include "sale/key.h"
 #include "sale/scripts.h"
+#include "sale/state.h"
 #include "sale/worklist.h"
 
 static int64_t at_most(int64_t number, int64_t most)
@@ -96,6 +97,13 @@ static int64_t first_grant(const struct coupon *c, int segment)
 	return share / c->segments + (segment < share % c->segments);
 }
 
+/* A sale that is not published yet has no seller who could have steered it. */
+static void put_state(struct redis_command *cmd)
+{
+	redis_put_int(cmd, 0);
+	redis_put_text(cmd, sale_state_name(SALE_OPEN));
+}
+
 static enum status open_hub(struct service *svc, struct arena *a, const struct coupon *c)
 {
 	struct redis_command cmd;
@@ -108,6 +116,9 @@ static enum status open_hub(struct service *svc, struct arena *a, const struct c
 	redis_put_int(&cmd, first_share(c) % c->segments);
 	redis_put_int(&cmd, c->pay_within_s > 0);
 	redis_put_int(&cmd, c->waits);
+	redis_put_int(&cmd, c->starts_ms);
+	redis_put_int(&cmd, c->ends_ms);
+	put_state(&cmd);
 	return run_open(svc, a, &cmd);
 }
 
@@ -120,6 +131,7 @@ static enum status open_segment(struct service *svc, struct arena *a, const stru
 	redis_put_int(&cmd, c->starts_ms);
 	redis_put_int(&cmd, c->ends_ms);
 	redis_put_int(&cmd, first_grant(c, i));
+	put_state(&cmd);
 	return run_open(svc, a, &cmd);
 }
 

@@ -26,7 +26,7 @@ struct supply {
 
 #define SUPPLY_COLUMNS                                                                                                 \
 	"SELECT c.id, c.generation, c.amount, c.cancelled, c.final, c.final_cancelled, c.pay_within_s, c.sold, "       \
-	"c.ends_at_ms, c.segments FROM coupons c "
+	"c.ends_at_ms, c.segments, c.withdrawn, c.withdraw_missed FROM coupons c "
 
 static enum status first_row(struct db *db, const struct db_rows *rows, struct supply *s)
 {
@@ -42,7 +42,9 @@ static enum status first_row(struct db *db, const struct db_rows *rows, struct s
 					  .cancelled = v[3].number,
 					  .final = v[4].number,
 					  .final_cancelled = v[5].number,
-					  .pays = v[6].number > 0 },
+					  .pays = v[6].number > 0,
+					  .withdrawn = v[10].number,
+					  .missed = v[11].number },
 			      .sold = v[7].number,
 			      .ends_ms = v[8].number,
 			      .segments = (int)segments };
@@ -89,6 +91,8 @@ static void put_word(struct redis_command *c, int64_t coupon, int64_t generation
 	else
 		redis_put_int(c, w->pay_by_ms);
 	redis_put_int(c, w->epoch);
+	redis_put_int(c, t->withdrawn);
+	redis_put_int(c, t->missed);
 }
 
 /* Raises the totals of the hub. Sold-out flags of epochs before o->epoch are not valid any more. */
@@ -260,8 +264,10 @@ enum status supply_repeat(struct service *svc, struct arena *a, const struct sup
 /* Reads the hub's totals. Numbers that this service did not write are read as 0. */
 static enum status read_hub(struct service *svc, struct arena *a, int64_t coupon, struct supply_totals *t)
 {
-	static const char *const fields[] = { "amount", "cancelled", "final", "final_cancelled", "pays" };
-	int64_t *const numbers[] = { &t->amount, &t->cancelled, &t->final, &t->final_cancelled, &t->pays };
+	static const char *const fields[] = { "amount", "cancelled", "final", "final_cancelled",
+					      "pays",   "withdrawn", "missed" };
+	int64_t *const numbers[] = { &t->amount, &t->cancelled, &t->final, &t->final_cancelled,
+				     &t->pays,   &t->withdrawn, &t->missed };
 	struct redis_command c;
 	const struct redis_reply *reply = NULL;
 	redis_command(&c, "HMGET");
@@ -272,7 +278,8 @@ static enum status read_hub(struct service *svc, struct arena *a, int64_t coupon
 	if (end != REDIS_ANSWER && end != REDIS_BROKEN)
 		return STATUS_UNAVAILABLE;
 	for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
-		if (!redis_number_in(redis_at(reply, i), 0, AMOUNT_MAX, numbers[i]))
+		if (!redis_number_in(redis_at(reply, i), 0, numbers[i] == &t->missed ? NUMBER_MAX : AMOUNT_MAX,
+				     numbers[i]))
 			*numbers[i] = 0;
 	return STATUS_OK;
 }
@@ -281,6 +288,16 @@ int supply_raise(struct service *svc, int64_t coupon, int64_t amount)
 {
 	return db_exec(svc->db, "UPDATE coupons SET amount = GREATEST(amount, ?) WHERE id = ?", NULL, DB_N(amount),
 		       DB_N(coupon));
+}
+
+/* The last assignment uses what the first two have set. */
+int supply_raise_withdrawn(struct service *svc, int64_t coupon, int64_t withdrawn, int64_t missed)
+{
+	return db_exec(svc->db,
+		       "UPDATE coupons SET withdrawn = GREATEST(withdrawn, ?), withdraw_missed = "
+		       "GREATEST(withdraw_missed, ?), withdraw_asked = GREATEST(withdraw_asked, withdrawn + "
+		       "withdraw_missed) WHERE id = ?",
+		       NULL, DB_N(withdrawn), DB_N(missed), DB_N(coupon));
 }
 
 /* MySQL is asked after the hub, which is told a total when MySQL has it. */
@@ -310,7 +327,8 @@ static enum status refuse_older(struct service *svc, struct arena *a, const stru
 bool supply_knows(const struct supply_totals *hub, const struct supply_totals *totals)
 {
 	return hub->amount >= totals->amount && hub->cancelled >= totals->cancelled && hub->final >= totals->final &&
-	       hub->final_cancelled >= totals->final_cancelled && hub->pays >= totals->pays;
+	       hub->final_cancelled >= totals->final_cancelled && hub->pays >= totals->pays &&
+	       hub->withdrawn >= totals->withdrawn && hub->missed >= totals->missed;
 }
 
 enum status supply_redo(struct service *svc, struct arena *a, int64_t coupon, struct supply_opening *o)
@@ -328,6 +346,9 @@ enum status supply_redo(struct service *svc, struct arena *a, int64_t coupon, st
 	if (status != STATUS_OK)
 		return status;
 	if (hub.amount > s.totals.amount && supply_raise(svc, coupon, hub.amount))
+		return db_status(svc->db, "supply");
+	if ((hub.withdrawn > s.totals.withdrawn || hub.missed > s.totals.missed) &&
+	    supply_raise_withdrawn(svc, coupon, hub.withdrawn, hub.missed))
 		return db_status(svc->db, "supply");
 	if (supply_knows(&hub, &s.totals))
 		return STATUS_OK;

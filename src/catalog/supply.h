@@ -24,6 +24,7 @@ struct supply_totals {
 	int64_t amount, cancelled;      /* units put on sale; units given back by orders that are over */
 	int64_t final, final_cancelled; /* units that became final; of these, units that were given back */
 	int64_t pays;                   /* 1: an order that is not paid in time gives its unit back */
+	int64_t withdrawn, missed;      /* units taken off sale; units that a seller wanted back and nobody found */
 };
 
 /* Units to be added to a coupon of the seller. */
@@ -68,10 +69,10 @@ void supply_open(struct service *svc, struct arena *a, const struct supply_openi
 enum status supply_tell(struct service *svc, struct arena *a, int64_t coupon, struct supply_opening *o);
 
 /*
- * Raises `amount` of MySQL and all totals of the hub to the higher of both. They differ if a worker was killed after it
- * had changed MySQL, or if MySQL was restored from an older backup. The drainers' sweep calls this for each coupon.
- * Sets *o and returns as supply_add; STATUS_OK also when there is nothing to raise; STATUS_BUSY: MySQL is older (see
- * supply_check_mysql), nothing was raised, and an inspection is asked for.
+ * Raises the units put on sale and taken off sale in MySQL, and all totals of the hub, to the higher of both. They
+ * differ if a worker was killed after it had changed MySQL, or if MySQL was restored from an older backup. The
+ * drainers' sweep calls this for each coupon. Sets *o and returns as supply_add; STATUS_OK also when there is nothing
+ * to raise; STATUS_BUSY: MySQL is older (see supply_check_mysql), nothing was raised, and an inspection is asked for.
  */
 enum status supply_redo(struct service *svc, struct arena *a, int64_t coupon, struct supply_opening *o);
 
@@ -80,6 +81,12 @@ bool supply_knows(const struct supply_totals *hub, const struct supply_totals *t
 
 /* Raises MySQL's total to this one; never lowers it. 0, or -1 as db_run. */
 int supply_raise(struct service *svc, int64_t coupon, int64_t amount) MUST_CHECK;
+
+/*
+ * Raises MySQL's totals of units taken off sale, and of units that were not found, to these; never lowers them. What
+ * was asked for is not less than both. 0, or -1 as db_run.
+ */
+int supply_raise_withdrawn(struct service *svc, int64_t coupon, int64_t withdrawn, int64_t missed) MUST_CHECK;
 
 /*
  * *is_older: the hub counts more orders that are over than MySQL, which was restored from a backup in which these

@@ -72,7 +72,8 @@ static int read_coupons(const struct sweep *s, struct arena *a, const struct wal
 {
 	return db_query(
 		s->svc->db, a,
-		"SELECT id, segments, generation, amount, cancelled, final, final_cancelled, pay_within_s FROM coupons "
+		"SELECT id, segments, generation, amount, cancelled, final, final_cancelled, pay_within_s, withdrawn, "
+		"withdraw_missed FROM coupons "
 		"WHERE id > ? AND published = 1 ORDER BY id LIMIT ?",
 		rows, DB_N(w->after), DB_N(most));
 }
@@ -99,7 +100,8 @@ static bool add_coupon(struct sweep *s, const struct db_value *v, struct looks *
 				  .coupon = v[0].number,
 				  .segments = (int)segments,
 				  .generation = v[2].number,
-				  .totals = { v[3].number, v[4].number, v[5].number, v[6].number, v[7].number > 0 } };
+				  .totals = { v[3].number, v[4].number, v[5].number, v[6].number, v[7].number > 0,
+					      v[8].number, v[9].number } };
 	l->backlogs.at[i] = (struct backlog){ .coupon = v[0].number, .segments = (int)segments };
 	l->backlogs.count++;
 	return true;
@@ -142,18 +144,19 @@ static void on_hub(void *context, enum redis_outcome outcome, const struct redis
 	if (outcome != REDIS_ANSWER)
 		return;
 	l->is_sound = is_sound(l, hub);
-	if (redis_number_at(hub, 7) > 0) /* the worklist may have been lost */
+	if (redis_number_at(hub, 9) > 0) /* the worklist may have been lost */
 		worklist_wait(l->svc->redis_sync, l->coupon, l->segments);
 	const struct supply_totals at_hub = { redis_number_at(hub, 2), redis_number_at(hub, 3), redis_number_at(hub, 4),
-					      redis_number_at(hub, 5), redis_number_at(hub, 6) };
+					      redis_number_at(hub, 5), redis_number_at(hub, 6), redis_number_at(hub, 7),
+					      redis_number_at(hub, 8) };
 	l->is_supplied = supply_knows(&at_hub, &l->totals) && at_hub.amount == l->totals.amount &&
-			 at_hub.cancelled == l->totals.cancelled;
+			 at_hub.cancelled == l->totals.cancelled && at_hub.withdrawn == l->totals.withdrawn;
 }
 
 static void read_hubs(struct sweep *s, struct looks *l)
 {
-	static const char *const fields[] = { "fence", "heard",           "amount", "cancelled",
-					      "final", "final_cancelled", "pays",   "queue" };
+	static const char *const fields[] = { "fence",           "heard", "amount",    "cancelled", "final",
+					      "final_cancelled", "pays",  "withdrawn", "missed",    "queue" };
 	for (int i = 0; i < l->backlogs.count; i++) {
 		struct redis_command c;
 		redis_command(&c, "HMGET");

@@ -5,6 +5,7 @@
  */
 #include "catalog/supply.h"
 #include "inspect/inspection.h"
+#include "sale/settings.h"
 #include "stock/acknowledged.h"
 
 static int64_t higher(int64_t one, int64_t other)
@@ -87,6 +88,26 @@ bool inspection_is_mysql_older(struct inspection *in)
 	for (int i = 0; i < in->coupon.segments; i++)
 		close_slot(&in->segments[i]);
 	return true;
+}
+
+/*
+ * A server may have lost a change of the state that was acknowledged, and MySQL may have been restored from an older
+ * backup; so the highest version that any of them has is right. A slot that has a lower one and is open is told by the
+ * drainers.
+ */
+void inspection_find_steering(struct inspection *in)
+{
+	int64_t in_mysql = in->steering.version;
+	bool is_behind = false;
+	steering_raise(&in->steering, &in->at_hub.steering);
+	for (int i = 0; i < in->coupon.segments; i++)
+		steering_raise(&in->steering, &in->segments[i].now.steering);
+	for (int i = 0; i < in->coupon.segments; i++)
+		is_behind |= !in->segments[i].away && in->segments[i].now.steering.version < in->steering.version;
+	if (in->steering.version > in_mysql)
+		in->status = settings_raise(in->svc, in->coupon.id, &in->steering);
+	else if (is_behind)
+		in->status = settings_untell(in->svc, in->coupon.id);
 }
 
 /* Brings the totals of units put on sale in MySQL and in the hub to the same state, before units are compared. */

@@ -42,6 +42,7 @@ void inspection_begin_term(struct inspection *in)
 	redis_put(&c, inspection_fence(in, text, in->hub.incarnation));
 	redis_put_int(&c, in->numbering.term);
 	redis_put_int(&c, !redis_is_single(in->svc->redis_sync));
+	steering_put(&c, &in->steering);
 	inspection_send(in, &c, &in->hub, take_term);
 }
 

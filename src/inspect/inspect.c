@@ -206,6 +206,7 @@ static void (*const steps[])(struct inspection *in) = {
 	/* read */
 	inspection_read_slots,
 	inspection_upgrade,
+	inspection_find_steering,
 	judge_fences,
 	/* number */
 	hand_out_numbers,

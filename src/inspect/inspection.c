@@ -12,17 +12,18 @@ static enum status read_coupon(struct inspection *in, int64_t coupon)
 {
 	struct db_rows rows;
 	struct db *db = in->svc->db;
-	int64_t segments;
-	if (db_query(
-		    db, in->arena,
-		    "SELECT c.segments, c.generation, c.hash_key, c.seller_id, u.name, c.name, c.cancelled FROM coupons c "
-		    "LEFT JOIN users u ON u.id = c.seller_id WHERE c.id = ? AND c.published = 1",
-		    &rows, DB_N(coupon)))
+	int64_t segments, state;
+	if (db_query(db, in->arena,
+		     "SELECT c.segments, c.generation, c.hash_key, c.seller_id, u.name, c.name, c.cancelled, "
+		     "c.state_version, c.state, c.starts_at_ms, c.ends_at_ms FROM coupons c "
+		     "LEFT JOIN users u ON u.id = c.seller_id WHERE c.id = ? AND c.published = 1",
+		     &rows, DB_N(coupon)))
 		return db_status(db, "inspect");
 	const struct db_value *v = db_row(&rows, 0);
 	if (!rows.count || v[2].text.n != SIPHASH_KEY)
 		return STATUS_NO_SUCH_COUPON;
-	if (db_int(db, &v[0], 1, SEGMENTS_MAX, &segments) || db_int(db, &v[1], 1, NUMBER_MAX, &in->coupon.generation))
+	if (db_int(db, &v[8], 0, SALE_STATES - 1, &state) || db_int(db, &v[0], 1, SEGMENTS_MAX, &segments) ||
+	    db_int(db, &v[1], 1, NUMBER_MAX, &in->coupon.generation))
 		return db_status(db, "inspect");
 	in->coupon.id = coupon;
 	in->coupon.seller = v[3].number;
@@ -30,6 +31,7 @@ static enum status read_coupon(struct inspection *in, int64_t coupon)
 	in->coupon.name = v[5].text;
 	in->coupon.segments = (int)segments;
 	in->over = v[6].number;
+	in->steering = (struct steering){ v[7].number, (enum sale_state)state, v[9].number, v[10].number };
 	memcpy(in->coupon.hash_key, v[2].text.p, SIPHASH_KEY);
 	return STATUS_OK;
 }

@@ -55,8 +55,9 @@ struct inspection {
 	struct coupon coupon; /* only id, seller, the names, segments, generation and hash_key are set */
 	struct slot hub, *segments;
 	struct slot_hub at_hub;
-	struct cursor *cursors; /* of each segment */
-	int64_t over;           /* how many orders of the coupon are over, when the inspection began */
+	struct cursor *cursors;   /* of each segment */
+	int64_t over;             /* how many orders of the coupon are over, when the inspection began */
+	struct steering steering; /* the highest version of MySQL and all slots: what a slot that is opened gets */
 	struct numbering numbering;
 	bool sold_out_expired; /* sold-out notices from before the hub's present epoch have expired in all workers */
 	bool away;             /* a segment's server does not answer */
@@ -135,6 +136,7 @@ void inspection_refuse(struct inspection *in, const char *problem); /* no segmen
 bool inspection_is_mysql_older(struct inspection *in); /* and then closes the coupon */
 void inspection_hand_out_numbers(struct inspection *in);
 void inspection_raise_amount(struct inspection *in);
+void inspection_find_steering(struct inspection *in); /* sets `steering`, and brings MySQL to it */
 
 /* owners.c, missing.c and returned.c. These block for MySQL; owners.c also for Redis. */
 void inspection_restore_owners(struct inspection *in);

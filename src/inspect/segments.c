@@ -202,6 +202,7 @@ static void open_segment(struct inspection *in, struct slot *s, int i)
 	redis_put(&c, inspection_fence(in, text, s->incarnation));
 	put_lost_numbers(in, &c, s, i);
 	redis_put_int(&c, s->has_waiters);
+	steering_put(&c, &in->steering);
 	inspection_send(in, &c, s, take_opened);
 }
 

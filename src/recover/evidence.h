@@ -9,6 +9,7 @@
 #define RECOVER_EVIDENCE_H
 
 #include "sale/coupon.h"
+#include "sale/state.h"
 
 /* Where an order was found. If two sources name the same customer, the one that stands first here counts. */
 enum evidence_source {
@@ -56,9 +57,10 @@ struct evidence {
 	int number_count, number_capacity;
 	struct evidence_range *ranges; /* by base; the first base is 0 */
 	int range_count, range_capacity, range_at;
-	int64_t last; /* the highest number in any source */
-	int64_t base; /* the highest base in any source */
-	int64_t term; /* of the hub, as the segment has recorded it */
+	int64_t last;             /* the highest number in any source */
+	int64_t base;             /* the highest base in any source */
+	int64_t term;             /* of the hub, as the segment has recorded it */
+	struct steering steering; /* as the segment has it */
 };
 
 void evidence_init(struct evidence *e, int segment);

@@ -26,6 +26,7 @@ static enum status read_segment(struct service *svc, int64_t coupon, struct evid
 	if (is_read) {
 		slot_segment_read(&a, reply, 0, &now);
 		e->term = at_least_0(now.term);
+		e->steering = now.steering;
 		evidence_note_range(e, (struct evidence_range){ .base = at_least_0(now.base) });
 		if (now.last != now.base) /* else no number was given out above the base */
 			evidence_note_number(e, now.last);

@@ -25,6 +25,7 @@
 #include "recover/recovery.h"
 #include "sale/db_status.h"
 #include "sale/fence.h"
+#include "sale/settings.h"
 #include "stock/acknowledged.h"
 
 /*
@@ -207,7 +208,30 @@ static int read_units(struct recovery *r, const struct db_value *v)
 			    DB_N(r->coupon.id)))
 			return -1;
 	}
+	r->missed = v[3].number > r->hub.missed ? v[3].number : r->hub.missed;
 	r->room = r->coupon.amount - r->withdrawn - v[1].number;
+	return 0;
+}
+
+/* The highest version that MySQL or a slot has is right (inspect/hand_out.c); the slots are written with it. */
+static enum status find_steering(struct recovery *r)
+{
+	int64_t in_mysql = r->steering.version;
+	steering_raise(&r->steering, &r->hub.steering);
+	for (int i = 0; i < r->coupon.segments; i++)
+		steering_raise(&r->steering, &r->evidence[i].steering);
+	r->coupon.version = r->steering.version;
+	r->coupon.starts_ms = r->steering.starts_ms;
+	r->coupon.ends_ms = r->steering.ends_ms;
+	return r->steering.version > in_mysql ? settings_raise(r->svc, r->coupon.id, &r->steering) : STATUS_OK;
+}
+
+static int read_steering(struct recovery *r, const struct db_value *v)
+{
+	int64_t state;
+	if (db_int(r->svc->db, &v[1], 0, SALE_STATES - 1, &state))
+		return -1;
+	r->steering = (struct steering){ v[0].number, (enum sale_state)state, v[2].number, v[3].number };
 	return 0;
 }
 
@@ -220,12 +244,14 @@ static enum status lock_coupon(struct recovery *r)
 		return s;
 	if (begin_locked(r) ||
 	    db_query(r->svc->db, r->arena,
-		     "SELECT amount, sold, withdrawn FROM coupons WHERE id = ? AND generation = ? FOR UPDATE", &coupon,
-		     DB_N(r->coupon.id), DB_N(r->coupon.generation)))
+		     "SELECT amount, sold, withdrawn, withdraw_missed, state_version, state, starts_at_ms, ends_at_ms "
+		     "FROM coupons WHERE id = ? AND generation = ? FOR UPDATE",
+		     &coupon, DB_N(r->coupon.id), DB_N(r->coupon.generation)))
 		return db_status(r->svc->db, "recover");
 	if (!coupon.count)
 		return STATUS_BUSY;
-	return read_units(r, db_row(&coupon, 0)) ? db_status(r->svc->db, "recover") : STATUS_OK;
+	const struct db_value *v = db_row(&coupon, 0);
+	return read_steering(r, v + 4) || read_units(r, v) ? db_status(r->svc->db, "recover") : STATUS_OK;
 }
 
 static enum status store(struct recovery *r)
@@ -233,6 +259,8 @@ static enum status store(struct recovery *r)
 	enum status s = lock_coupon(r);
 	if (s == STATUS_OK)
 		s = read_evidence(r, true);
+	if (s == STATUS_OK)
+		s = find_steering(r);
 	if (s == STATUS_OK && (recovery_insert(r) || db_commit(r->svc->db)))
 		s = db_status(r->svc->db, "recover");
 	if (s != STATUS_OK)

@@ -27,7 +27,8 @@ struct recovery {
 	struct str closed_fence;  /* of a slot that is closed and not yet written */
 	struct str written_fence; /* of a slot that is written; a replica that has this fence has the contents, too */
 	int64_t closed_ms;        /* by clock_mono_ms */
-	int64_t cancelled, withdrawn;
+	int64_t cancelled, withdrawn, missed;
+	struct steering steering;       /* the highest version of MySQL and all slots */
 	int64_t final, final_cancelled; /* units whose orders are final, and those of them that were given back */
 	struct slot_hub hub;            /* as read from Redis */
 	struct evidence *evidence;      /* of each segment */

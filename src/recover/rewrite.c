@@ -157,13 +157,14 @@ static void empty_list(struct recovery *r, int segment)
 	recovery_send(r, &c);
 }
 
-/* A segment that was paused or has ended keeps that state. */
-static void keep_state(struct recovery *r, int segment)
+/* A segment of this version has its state, or has ended since by time (claim.lua): it keeps that. */
+static void write_state(struct recovery *r, int segment)
 {
 	struct redis_command c;
-	begin_segment_write(&c, r, segment, "HSETNX");
+	bool is_older = r->evidence[segment].steering.version < r->steering.version;
+	begin_segment_write(&c, r, segment, is_older ? "HSET" : "HSETNX");
 	redis_put_text(&c, "state");
-	redis_put_text(&c, "open");
+	redis_put_text(&c, sale_state_name(r->steering.state));
 	recovery_send(r, &c);
 }
 
@@ -173,8 +174,9 @@ static void write_segment_numbers(struct recovery *r, int segment)
 	int64_t base = r->numbering.bases[segment];
 	struct redis_command c;
 	begin_segment_write(&c, r, segment, "HSET");
-	put_field(&c, "t0", r->coupon.starts_ms);
-	put_field(&c, "t1", r->coupon.ends_ms);
+	put_field(&c, "version", r->steering.version);
+	put_field(&c, "t0", r->steering.starts_ms);
+	put_field(&c, "t1", r->steering.ends_ms);
 	put_field(&c, "left", 0);
 	put_field(&c, "sold", share->sold);
 	put_field(&c, "I", share->sold);
@@ -223,7 +225,7 @@ static enum status write_segment(struct recovery *r, int segment)
 	if (s != STATUS_OK)
 		return s;
 	empty_list(r, segment);
-	keep_state(r, segment);
+	write_state(r, segment);
 	write_segment_numbers(r, segment);
 	remove_next_base(r, segment);
 	s = mark_written(r, KEY_SEGMENT, segment);
@@ -278,6 +280,7 @@ static void write_hub_totals(struct recovery *r)
 	put_field(&c, "amount", r->coupon.amount);
 	put_field(&c, "cancelled", r->cancelled);
 	put_field(&c, "withdrawn", r->withdrawn);
+	put_field(&c, "missed", r->missed);
 	put_field(&c, "final", r->final);
 	put_field(&c, "final_cancelled", r->final_cancelled);
 	put_field(&c, "pays", r->coupon.pay_within_s > 0);
@@ -294,6 +297,18 @@ static void write_hub_totals(struct recovery *r)
 	recovery_send(r, &c);
 	if (r->coupon.waits)
 		write_hub_list(r);
+}
+
+static void write_hub_state(struct recovery *r)
+{
+	struct redis_command c;
+	begin_hub_write(&c, r, "HSET");
+	put_field(&c, "version", r->steering.version);
+	put_field(&c, "t0", r->steering.starts_ms);
+	put_field(&c, "t1", r->steering.ends_ms);
+	redis_put_text(&c, "state");
+	redis_put_text(&c, sale_state_name(r->steering.state));
+	recovery_send(r, &c);
 }
 
 static void write_hub_share(struct recovery *r, int segment)
@@ -313,6 +328,7 @@ static void write_hub_share(struct recovery *r, int segment)
 static enum status write_hub(struct recovery *r)
 {
 	write_hub_totals(r);
+	write_hub_state(r);
 	for (int i = 0; i < r->coupon.segments; i++)
 		write_hub_share(r, i);
 	return mark_written(r, KEY_HUB, 0);

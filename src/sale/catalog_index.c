@@ -36,3 +36,8 @@ void catalog_enter(struct redis_command *c, struct str seller, struct str name, 
 	begin(c, "HSET", seller, name);
 	redis_put_int(c, coupon);
 }
+
+void catalog_remove(struct redis_command *c, struct str seller, struct str name)
+{
+	begin(c, "HDEL", seller, name);
+}

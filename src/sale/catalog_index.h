@@ -19,5 +19,6 @@ struct str catalog_path(char text[CATALOG_PATH], struct str seller, struct str n
 /* Builds the command that reads a coupon's id (the reply is a number, or REDIS_NIL), and the command that enters it. */
 void catalog_find(struct redis_command *c, struct str seller, struct str name);
 void catalog_enter(struct redis_command *c, struct str seller, struct str name, int64_t coupon);
+void catalog_remove(struct redis_command *c, struct str seller, struct str name);
 
 #endif

@@ -3,23 +3,6 @@
 #include "base/etag.h"
 #include "sale/db_status.h"
 
-static const char *const state_names[SALE_STATES] = { "open", "paused", "ended", "archived" };
-
-const char *sale_state_name(enum sale_state state)
-{
-	return state_names[state];
-}
-
-bool sale_state_read(struct str name, enum sale_state *state)
-{
-	for (int i = 0; i < SALE_STATES; i++)
-		if (str_eq(name, str_of(state_names[i]))) {
-			*state = (enum sale_state)i;
-			return true;
-		}
-	return false;
-}
-
 #define COLUMNS                                                                                                        \
 	"c.id, c.seller_id, c.generation, c.segments, c.state, c.state_version, c.state_told, c.starts_at_ms, "        \
 	"c.ends_at_ms, c.created_at_ms, c.amount, c.withdrawn, c.withdraw_asked, c.withdraw_missed, c.unit_limit, "    \
@@ -37,11 +20,8 @@ static int read_row(struct db *db, const struct db_value *v, struct sale_setting
 				     .seller = v[1].number,
 				     .generation = v[2].number,
 				     .segments = (int)segments,
-				     .state = (enum sale_state)state,
-				     .version = v[5].number,
+				     .steering = { v[5].number, (enum sale_state)state, v[7].number, v[8].number },
 				     .is_told = v[6].number != 0,
-				     .starts_ms = v[7].number,
-				     .ends_ms = v[8].number,
 				     .created_ms = v[9].number,
 				     .amount = v[10].number,
 				     .withdrawn = v[11].number,
@@ -106,9 +86,27 @@ enum status settings_lock(struct service *svc, struct arena *a, int64_t coupon, 
 	return query_id(svc, a, coupon, out);
 }
 
+enum status settings_raise(struct service *svc, int64_t coupon, const struct steering *s)
+{
+	if (db_exec(svc->db,
+		    "UPDATE coupons SET state = ?, starts_at_ms = ?, ends_at_ms = ?, state_told = 0, state_version = ? "
+		    "WHERE id = ? AND state_version < ?",
+		    NULL, DB_N(s->state), DB_N(s->starts_ms), DB_N(s->ends_ms), DB_N(s->version), DB_N(coupon),
+		    DB_N(s->version)))
+		return db_status(svc->db, "settings");
+	return STATUS_OK;
+}
+
+enum status settings_untell(struct service *svc, int64_t coupon)
+{
+	if (db_exec(svc->db, "UPDATE coupons SET state_told = 0 WHERE id = ?", NULL, DB_N(coupon)))
+		return db_status(svc->db, "settings");
+	return STATUS_OK;
+}
+
 struct str settings_etag(struct arena *a, const struct sale_settings *s)
 {
-	return str_of(arena_printf(a, "\"%lld-%lld-%lld\"", (long long)s->version, (long long)s->amount,
+	return str_of(arena_printf(a, "\"%lld-%lld-%lld\"", (long long)s->steering.version, (long long)s->amount,
 				   (long long)s->withdrawn));
 }
 

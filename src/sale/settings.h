@@ -6,21 +6,18 @@
 #define SALE_SETTINGS_H
 
 #include "sale/coupon.h"
-
-/* The numbers of the column coupons.state. */
-enum sale_state { SALE_OPEN, SALE_PAUSED, SALE_ENDED, SALE_ARCHIVED, SALE_STATES };
-
-const char *sale_state_name(enum sale_state state); /* "open", "paused", "ended", "archived" */
-bool sale_state_read(struct str name, enum sale_state *state);
+#include "sale/state.h"
 
 struct sale_settings {
 	int64_t id, seller, generation;
 	struct str seller_name, name;
 	int segments;
-	enum sale_state state; /* a sale that is over by time stays SALE_OPEN or SALE_PAUSED here: compare ends_ms */
-	int64_t version;       /* of state, window, description and price; rises with each change of these */
+	/*
+	 * State and window, and their version, which rises with each change of these, description or price. A sale that
+	 * is over by time stays open or paused here: compare ends_ms with the sale clock.
+	 */
+	struct steering steering;
 	bool is_told; /* every slot has this version, and no withdrawal is pending; false: drainers finish it */
-	int64_t starts_ms, ends_ms; /* by the sale clock; 0: on sale at once, without end */
 	int64_t created_ms;
 	int64_t amount;    /* units ever put on sale */
 	int64_t withdrawn; /* of these, units that were taken off sale again */
@@ -48,6 +45,14 @@ enum status settings_read_id(struct service *svc, struct arena *a, int64_t coupo
  * caller looks at db_failure; nothing is logged.
  */
 enum status settings_lock(struct service *svc, struct arena *a, int64_t coupon, struct sale_settings *out);
+
+/*
+ * MySQL is older than a slot: gives it the slot's state and window, unless it has this version or a later one; all
+ * slots are to be told again. settings_untell: only that. STATUS_OK; STATUS_UNAVAILABLE, STATUS_INTERNAL. Block for
+ * MySQL.
+ */
+enum status settings_raise(struct service *svc, int64_t coupon, const struct steering *s);
+enum status settings_untell(struct service *svc, int64_t coupon);
 
 /* The entity tag, with its quotes: "VERSION-AMOUNT-WITHDRAWN". In the arena. */
 struct str settings_etag(struct arena *a, const struct sale_settings *s);

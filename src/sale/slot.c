@@ -5,10 +5,27 @@
 #include "sale/fence.h"
 #include "sale/key.h"
 
-enum field { FENCE, GENERATION, COUNTED, LEFT, SOLD, LAST, RECEIVED, SENT, BASE, TERM, FIELDS };
+/* In the order of segment_fields. */
+enum field {
+	FENCE,
+	GENERATION,
+	COUNTED,
+	LEFT,
+	SOLD,
+	LAST,
+	RECEIVED,
+	SENT,
+	BASE,
+	TERM,
+	STEERED,
+	STATE,
+	STARTS,
+	ENDS,
+	FIELDS
+};
 
-static const char *const segment_fields[FIELDS] = { "fence", "gen", "n", "left", "sold",
-						    "last",  "I",   "O", "base", "term" };
+static const char *const segment_fields[FIELDS] = { "fence", "gen",  "n",    "left",    "sold",  "last", "I",
+						    "O",     "base", "term", "version", "state", "t0",   "t1" };
 
 /* A slot of layout 0 had no fence, but a generation. */
 static struct str read_fence(struct arena *a, const struct redis_reply *fence, const struct redis_reply *generation)
@@ -44,7 +61,9 @@ void slot_segment_read(struct arena *a, const struct redis_reply *reply, int64_t
 				      .received = numbers[RECEIVED],
 				      .sent = numbers[SENT],
 				      .base = numbers[BASE],
-				      .term = numbers[TERM] };
+				      .term = numbers[TERM],
+				      .steering = steering_read(redis_at(reply, STEERED), redis_at(reply, STATE),
+								redis_at(reply, STARTS), redis_at(reply, ENDS)) };
 	if (out->fence.n &&
 	    fence_layout(out->fence) < LAYOUT) /* the last order's number was the number of units sold */
 		out->sold = out->last = numbers[COUNTED];
@@ -100,6 +119,11 @@ void slot_hub_read(struct arena *a, const struct redis_reply *reply, int segment
 				  .term = hub_number(reply, "term"),
 				  .epoch = hub_number(reply, "epoch"),
 				  .sold_out = hub_number(reply, "sold_out") != 0,
-				  .is_opening = hub_number(reply, "opening") == 1 };
+				  .is_opening = hub_number(reply, "opening") == 1,
+				  .asked = hub_number(reply, "asked"),
+				  .missed = hub_number(reply, "missed"),
+				  .steering =
+					  steering_read(redis_member(reply, "version"), redis_member(reply, "state"),
+							redis_member(reply, "t0"), redis_member(reply, "t1")) };
 	read_shares(a, reply, segments, out);
 }

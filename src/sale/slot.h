@@ -6,7 +6,7 @@
 #ifndef SALE_SLOT_H
 #define SALE_SLOT_H
 
-#include "redis/redis.h"
+#include "sale/state.h"
 
 struct slot_segment {
 	struct str fence; /* "": there is no such slot; "@": the slot has layout 0, without a fence */
@@ -14,6 +14,7 @@ struct slot_segment {
 	int64_t last;           /* the highest order number */
 	int64_t received, sent; /* I and O: totals of units from the hub and back to it */
 	int64_t base, term;     /* the segment's base; the hub's term, as the segment has it */
+	struct steering steering;
 };
 
 /* What the hub holds of one segment. */
@@ -27,10 +28,12 @@ struct slot_share {
 struct slot_hub {
 	struct str fence; /* as in struct slot_segment */
 	int64_t amount, cancelled, withdrawn, skipped, avail;
+	int64_t asked, missed;          /* units that the seller has wanted back; of these, units that were not found */
 	int64_t final, final_cancelled; /* of a sale with pay_within, as in coupons */
 	bool pays;                      /* it is such a sale */
 	int64_t term, epoch;
 	bool sold_out;
+	struct steering steering;
 	bool is_opening;           /* no longer sold out, but sold-out notices of workers may still be valid */
 	struct slot_share *shares; /* of each segment */
 };

@@ -50,10 +50,9 @@ struct steer_result {
  *   STATUS_NO_SUCH_COUPON
  *   STATUS_PRECONDITION_FAILED  if_match names other settings
  *   STATUS_TOO_LATE             this can no longer be changed; r->detail says what
+ *   STATUS_NOT_ENDED            to archive: the sale has not ended
+ *   STATUS_UNFINISHED           to archive: orders of the sale are not finished yet; r->detail says why
  *   STATUS_BAD_FIELD            r->detail names the member
- *   STATUS_BUSY                 to archive: orders of the sale are not finished yet; r->detail says which. Or MySQL is
- *                               older than Redis: retry
- *   STATUS_FENCED               the sale is quarantined
  *   STATUS_UNAVAILABLE, STATUS_INTERNAL  a store has failed. If MySQL was lost at the commit, the change may be there:
  *                               repeating is safe, but for `withdraw`, which each call adds (`also` makes it safe)
  * All but STATUS_OK: nothing is changed (but for that case).
@@ -71,33 +70,36 @@ enum status steer_apply(struct service *svc, struct arena *a, const struct steer
 enum { STEER_PATIENCE_MS = 2000 };
 enum status steer_finish(struct service *svc, struct arena *a, int64_t coupon, struct sale_settings *now);
 
-/* How many units of the change of *r are withdrawn, by later settings: what a seller is told of this request. */
+/*
+ * How many units of the change of *r are withdrawn, by the settings after steer_finish. Requests that come later,
+ * before these settings were read, may make it too high, but never above what was asked for.
+ */
 int64_t steer_withdrew(const struct steer_result *r, const struct sale_settings *now);
 
 /*
- * The parts of steer_finish. steer_tell brings state, window and descriptor to all slots, at once; retries for
- * patience_ms. steer_withdraw takes units off sale: what the hub has, and then, from segment to segment, what no
- * customer has claimed. They return as steer_finish does.
+ * As steer_finish, for settings that were read, waiting for at most patience_ms; and its parts. steer_tell brings
+ * state, window and descriptor to all slots at once. steer_withdraw takes units off sale: what the hub has, then what
+ * segments have left; the units that it has found are noted in MySQL, also if it fails. steer_archive removes slots,
+ * descriptor and entries of an archived sale from Redis; its orders stay in MySQL.
  */
+enum status steer_finish_within(struct service *svc, struct arena *a, const struct sale_settings *s, int patience_ms);
 enum status steer_tell(struct service *svc, struct arena *a, const struct sale_settings *s, int patience_ms);
 enum status steer_withdraw(struct service *svc, struct arena *a, const struct sale_settings *s, int patience_ms);
-
-/* Removes the slots, descriptor and entries of an archived sale from Redis; its orders stay in MySQL. */
 enum status steer_archive(struct service *svc, struct arena *a, const struct sale_settings *s);
 
 /*
  * For the drainers: finishes the next coupons whose changes are not done (coupons.state_told = 0), at most 32, without
  * waiting for servers that do not answer; one that cannot be finished is tried again a second later.
  */
-struct steering;
-struct steering *steering_new(struct service *svc);
-void steering_free(struct steering *s);
+struct steering_work;
+struct steering_work *steering_work_new(struct service *svc);
+void steering_work_free(struct steering_work *w);
 
 enum steer_step {
 	STEER_DONE, /* nothing is left to do now */
 	STEER_MORE, /* the next step should follow soon */
 	STEER_AWAY, /* MySQL does not answer */
 };
-enum steer_step steer_step(struct steering *s, struct arena *a);
+enum steer_step steer_step(struct steering_work *w, struct arena *a);
 
 #endif

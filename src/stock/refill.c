@@ -7,6 +7,7 @@
  *   HELD     The same, but units may come back: the flag says when.
  *            Without a time for the flag, the hub's units are for people who wait: no flag is set.
  *   LATER    The hub may not grant its units yet: the waiters claim again a little later.
+ *   PAUSED, ENDED  The sale is not open: the same, and their segment says so.
  *   NONE     The hub has no units, and names segments that may have some. Each of these is probed and returns all
  *            its units (debit.lua); then the hub is asked again, with reports of the probed segments.
  *
@@ -419,16 +420,25 @@ static void on_hub_later(struct refill *r, const struct redis_reply *reply, cons
 	end_refill(r, STATUS_PENDING, NULL);
 }
 
-/* The hub's answers that have numbers, and how many numbers. All other answers go to handle_refusal. */
+/*
+ * The waiters claim once more: their segment refuses them, too, as soon as it has been told; or one of them has won
+ * through another worker meanwhile.
+ */
+static void on_hub_closed(struct refill *r, const struct redis_reply *reply, const int64_t number[4])
+{
+	(void)reply;
+	(void)number;
+	end_refill(r, STATUS_PENDING, NULL);
+}
+
+/* The hub's answers, and how many numbers they have. All other answers go to handle_refusal. */
 static const struct {
 	const char *word;
 	int numbers;
 	void (*fn)(struct refill *r, const struct redis_reply *reply, const int64_t number[4]);
-} hub_answers[] = { { "GRANT", 4, on_hub_grant },
-		    { "NONE", 4, on_hub_none },
-		    { "SOLDOUT", 2, on_hub_sold_out },
-		    { "HELD", 3, on_hub_held },
-		    { "LATER", 1, on_hub_later } };
+} hub_answers[] = { { "GRANT", 4, on_hub_grant }, { "NONE", 4, on_hub_none },   { "SOLDOUT", 2, on_hub_sold_out },
+		    { "HELD", 3, on_hub_held },   { "LATER", 1, on_hub_later }, { "PAUSED", 0, on_hub_closed },
+		    { "ENDED", 0, on_hub_closed } };
 
 static void on_exchanged(void *context, enum redis_outcome end, const struct redis_reply *reply)
 {

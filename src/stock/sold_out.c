@@ -49,7 +49,7 @@ static void on_renew(struct loop_timer *t)
 	}
 	loop_timer_set(n->svc->loop, &n->renew, n->until_ms - now);
 	bool needed = now - n->used_ms < UNUSED_MS && n->coupon->cached;
-	if (needed && !n->is_asking && (!n->coupon->ends_ms || clock_ms() < n->coupon->ends_ms))
+	if (needed && !n->is_asking)
 		query_hub(n);
 }
 
@@ -77,13 +77,21 @@ static void end_notice(struct notice *n)
 	nginx_marker_clear(&n->marker);
 }
 
+/* A paused or ended sale is not "sold out". Whether the end is past is said by this host's clock: a notice is short. */
+static bool sale_is_open(const struct redis_reply *hub)
+{
+	struct str state = redis_text_at(hub, 3);
+	int64_t ends_ms = redis_number_at(hub, 4);
+	return (!state.n || str_eq(state, STR("open"))) && (!ends_ms || clock_ms() < ends_ms);
+}
+
 /* Without an answer nothing changes: the notice ends at until_ms. */
 static void on_queried(void *context, enum redis_outcome end, const struct redis_reply *reply)
 {
 	struct notice *n = context;
 	int64_t epoch = 0;
 	n->is_asking = false;
-	bool is_sold_out = end == REDIS_ANSWER && hub_is_open(n, redis_text_at(reply, 0)) &&
+	bool is_sold_out = end == REDIS_ANSWER && hub_is_open(n, redis_text_at(reply, 0)) && sale_is_open(reply) &&
 			   redis_number_at(reply, 1) == 1 && redis_number_in(redis_at(reply, 2), 0, NUMBER_MAX, &epoch);
 	if (is_sold_out)
 		extend_notice(n, epoch);
@@ -102,6 +110,8 @@ static void query_hub(struct notice *n)
 	redis_put_text(&c, "fence");
 	redis_put_text(&c, "sold_out");
 	redis_put_text(&c, "epoch");
+	redis_put_text(&c, "state");
+	redis_put_text(&c, "t1");
 	coupon_hold(n->coupon);
 	redis_send(n->svc->redis, &c, on_queried, n);
 }

@@ -179,8 +179,9 @@ def opening(redis):
     c = Coupon(redis, 100, 3, each=10)
     same(c.hub(), {"fence": FENCE, "amount": 100, "withdrawn": 0, "cancelled": 0, "final": 0, "final_cancelled": 0,
                    "pays": 0, "pay_by": 0, "segments": 3, "avail": 70, "empty": "000", "heard": "111", "sold_out": 0, "epoch": 0, "term": 0,
-                   "G0": 10, "G1": 10, "G2": 10, "R0": 0, "R1": 0, "R2": 0, "B0": 0, "B1": 0, "B2": 0}, "hub")
-    same(c.segment(1), {"fence": FENCE, "state": "open", "t0": 0, "t1": 0, "left": 10, "sold": 0, "last": 0, "base": 0,
+                   "G0": 10, "G1": 10, "G2": 10, "R0": 0, "R1": 0, "R2": 0, "B0": 0, "B1": 0, "B2": 0,
+                   "version": 0, "state": "open", "t0": 0, "t1": 0}, "hub")
+    same(c.segment(1), {"fence": FENCE, "state": "open", "version": 0, "t0": 0, "t1": 0, "left": 10, "sold": 0, "last": 0, "base": 0,
                         "term": 0, "I": 10, "O": 0, "epoch": 0, "until": 0}, "segment")
     c.claim(1, 42)
     unchanged(c, lambda: c.open_hub(100, 10), ["OK", 0])
@@ -369,6 +370,121 @@ def states(redis):
         unchanged(c, lambda: c.claim(0, 43), [word])
 
 
+# Steering
+
+
+@case("a slot takes a state of a higher version only, whenever it comes, and says which version it has")
+def steered(redis):
+    c = Coupon(redis, 10, 1, each=5)
+    for key in (HUB, c.key(0)):
+        def steer(version, state="paused", starts=0, ends=0, fence=FENCE):
+            return redis.run("steer", [key], fence, version, state, starts, ends)
+        same(steer(3, "paused", 7, 9), ["OK", 3], "a first one")
+        unchanged(c, lambda: steer(3, "open"), ["OK", 3])
+        unchanged(c, lambda: steer(2, "ended"), ["OK", 3])
+        unchanged(c, lambda: steer(9, fence=OTHER), ["FENCED", FENCE])
+        same(redis("HMGET", key, "version", "state", "t0", "t1"), ["3", "paused", "7", "9"], "what it has")
+        same(steer(4, "open"), ["OK", 4], "a later one")
+        redis("HDEL", key, "version", "t0", "t1")  # as earlier programs left it
+        same(steer(1, "ended", 0, 5), ["OK", 1], "the first one of a slot without a version")
+        same(redis("HMGET", key, "version", "state", "t1"), ["1", "ended", "5"], "what it has")
+
+
+@case("a hub that is paused or over grants nothing and does not say sold out; it takes reports; an end by time is final")
+def closed_hub(redis):
+    c = Coupon(redis, 10, 2, each=2)
+    for state, word in (("paused", "PAUSED"), ("ended", "ENDED")):
+        redis("HSET", HUB, "state", state)
+        unchanged(c, lambda: c.exchange(0, 2, 0, 2, 1), [word])
+    redis("HSET", HUB, "state", "paused")
+    c.debit(1)
+    same(c.exchange(1, 2, 2, 0, 0), ["OK", 2, 2], "a report")
+    same(c.hub()["avail"], 8, "units at the hub")
+    for state in ("open", "paused"):
+        redis("HSET", HUB, "state", state, "t1", now() - 1000)
+        same(c.exchange(0, 2, 0, 0, 1), ["ENDED"], "after the end")
+        same(c.hub()["state"], "ended", "state")
+    redis("HDEL", HUB, "state", "t0", "t1", "version")  # as earlier programs left it
+    same(c.exchange(0, 2, 0, 0, 1)[0], "GRANT", "a hub without a state")
+
+
+@case("a sale that is paused when its time is over has ended")
+def over_while_paused(redis):
+    c = Coupon(redis, 5, 1, each=5, ends=now() - 1000)
+    redis("HSET", c.key(0), "state", "paused")
+    same(c.claim(0, 42), ["ENDED"], "a claim")
+    same(c.segment(0)["state"], "ended", "state")
+
+
+@case("an opening gives a slot the highest version that is known, and never an older one")
+def opened_with_state(redis):
+    c = Coupon(redis, 10, 1, each=5)
+    def term(number, *state):
+        redis("HSET", HUB, "fence", DOUBT)
+        return redis.run("term", [HUB], DOUBT, FENCE, number, 0, *state)[0]
+    same(term(1, 5, "paused", 1, 2), "OK", "a term")
+    same(redis("HMGET", HUB, "version", "state", "t0", "t1"), ["5", "paused", "1", "2"], "hub")
+    same(term(2, 4, "open", 0, 0), "OK", "a term with an older state")
+    same(redis("HMGET", HUB, "version", "state", "t0", "t1"), ["5", "paused", "1", "2"], "hub")
+    redis("HDEL", HUB, "version", "state", "t0", "t1")
+    same(term(3, 0, "open", 1, 2), "OK", "a term of a hub without a version")
+    same(redis("HMGET", HUB, "version", "state", "t0", "t1"), ["0", "open", "1", "2"], "hub")
+    def reopen(base, *state):
+        redis("HSET", c.key(0), "fence", DOUBT, "next", base)
+        return redis.run("reopen", [c.key(0), c.key(0, "q"), c.key(0, "o")], DOUBT, base, FENCE, "", "", 0, *state)[0]
+    same(reopen(BASE, 7, "ended", 1, 2), "OK", "an opening")
+    same(redis("HMGET", c.key(0), "version", "state", "t0", "t1"), ["7", "ended", "1", "2"], "segment")
+    same(reopen(2 * BASE, 6, "open", 0, 0), "OK", "an opening with an older state")
+    same(redis("HMGET", c.key(0), "version", "state", "t0", "t1"), ["7", "ended", "1", "2"], "segment")
+
+
+@case("withdrawing: what the hub has, then what comes back to it, then the rest is given up; late and repeated calls take nothing")
+def withdrawing(redis):
+    c = Coupon(redis, 10, 2, each=3)
+    def withdraw(asked, missed=0, probes=8, fence=FENCE):
+        return redis.run("withdraw", [HUB], fence, asked, missed, probes)
+    def books():
+        hub = c.hub()
+        return tuple(hub.get(name, 0) for name in ("withdrawn", "asked", "missed", "avail"))
+    unchanged(c, lambda: withdraw(3, fence=OTHER), ["FENCED", FENCE])
+    same(withdraw(3), ["OK", 3, 0], "three")
+    same(books(), (3, 3, 0, 1), "books")
+    unchanged(c, lambda: withdraw(3), ["OK", 3, 0])
+    unchanged(c, lambda: withdraw(2), ["OK", 3, 0])
+    same(withdraw(6, probes=1), ["MORE", 4, 0, 0, 0, 3, 0, 0], "six, of which the hub has four")
+    same(withdraw(6), ["MORE", 4, 0, 0, 0, 3, 0, 0, 1, 3, 0, 0], "again, with both segments")
+    c.claim(0, 41)
+    c.debit(0)  # of its three it returns two
+    same(c.exchange(0, 3, 2, 0, 1)[0], "NONE", "a question: what was returned is withdrawn")
+    same(books(), (6, 6, 0, 0), "books")
+    same(withdraw(9), ["MORE", 6, 0, 0, 1, 3, 0, 0], "nine")
+    for user in (51, 52):
+        c.claim(1, user)
+    c.debit(1)
+    same(c.exchange(1, 3, 1, 0, 0), ["OK", 3, 1], "a report")
+    same(books(), (7, 9, 0, 0), "books")
+    same(withdraw(9), ["OK", 7, 2], "nothing is left: two are given up")
+    c.supply(12)
+    same(books(), (7, 9, 2, 2), "units that are added stay on sale")
+    unchanged(c, lambda: withdraw(9), ["OK", 7, 2])
+    unchanged(c, lambda: withdraw(8), ["OK", 7, 2])
+    same(withdraw(10, 2), ["OK", 8, 2], "one more")
+    redis("HSET", HUB, "heard", "10")
+    unchanged(c, lambda: withdraw(11), ["UNHEARD"])
+
+
+@case("a hub that lost a withdrawal gets it from MySQL; until all have reported it may have less than nothing")
+def withdrawal_told(redis):
+    c = Coupon(redis, 10, 1, each=7)
+    def tell(withdrawn, missed):
+        return redis.run("supply", [HUB], FENCE, 10, 0, 0, 0, 0, "", 0, withdrawn, missed)[0]
+    same(tell(5, 2), "OK", "told")
+    same({k: c.hub()[k] for k in ("withdrawn", "missed", "avail")}, {"withdrawn": 5, "missed": 2, "avail": -2}, "hub")
+    unchanged(c, lambda: tell(4, 1), "OK")
+    c.debit(0)
+    same(c.exchange(0, 7, 7, 0, 1)[:2], ["GRANT", 12], "what is left is granted")
+
+
 # Fences
 
 
@@ -409,13 +525,15 @@ def changed(redis):
     same(fence("", "2:6!"), ["OK"], "reply where there was none")
 
 
-@case("a description of an older generation changes nothing")
+@case("a description of an older generation or version changes nothing")
 def described(redis):
     redis("DEL", "sk:{7:h}:d")
-    for generation, stock, is_now in (("5", "1", ["5", "1"]), ("7", "2", ["7", "2"]), ("7", "3", ["7", "3"]),
-                                      ("6", "4", ["7", "3"])):
-        same(redis.run("describe", ["sk:{7:h}:d"], generation, "stock", stock), ["OK"], "reply")
-        same(redis("HMGET", "sk:{7:h}:d", "gen", "stock"), is_now, "what is described")
+    for generation, version, stock, is_now in (
+            ("5", "0", "1", ["5", "0", "1"]), ("7", "0", "2", ["7", "0", "2"]), ("7", "0", "3", ["7", "0", "3"]),
+            ("6", "1", "4", ["7", "0", "3"]), ("7", "2", "5", ["7", "2", "5"]), ("7", "1", "6", ["7", "2", "5"]),
+            ("8", "1", "7", ["8", "1", "7"])):
+        same(redis.run("describe", ["sk:{7:h}:d"], generation, version, "stock", stock), ["OK"], "reply")
+        same(redis("HMGET", "sk:{7:h}:d", "gen", "version", "stock"), is_now, "what is described")
 
 
 @case("REGRESS: a segment or hub that was rolled back does nothing")
@@ -1113,7 +1231,7 @@ def reopening(redis):
         began = int(time.time() * 1000)
         same(c.reopen(0, BASE, first, last), ["OK", len(named)], f"opened, {first} to {last} are lost")
         same(c.segment(0), {"fence": FENCE, "left": 4 - len(named), "sold": 1 + len(named), "last": BASE, "base": BASE, "term": 2,
-                            "state": "open", "t0": 0, "t1": 0, "I": 5, "O": 0, "epoch": 0, "until": 0, "unowned": len(named)}, "segment")
+                            "version": 0, "state": "open", "t0": 0, "t1": 0, "I": 5, "O": 0, "epoch": 0, "until": 0, "unowned": len(named)}, "segment")
         records = [record.split("|") for record in c.orders(0)[1:]]
         same([record[:2] for record in records], [[str(n), "?"] for n in named], "lost numbers on the list")
         assert all(began <= int(record[2]) <= time.time() * 1000 for record in records), records

@@ -1,0 +1,16 @@
+/* What a seller may change, and when. No store is used. */
+#ifndef STEER_RULES_H
+#define STEER_RULES_H
+
+#include "steer/steer.h"
+
+/* The state that a sale has at a moment of the sale clock: also over by time. */
+enum sale_state rules_state_at(const struct steering *s, int64_t now_ms);
+
+/*
+ * Applies the change to r->settings, which are those of now; sets r->changed and r->detail. STATUS_OK; STATUS_TOO_LATE;
+ * STATUS_NOT_ENDED; STATUS_BAD_FIELD: r->detail says why. Version and totals of withdrawals stay as they are.
+ */
+enum status rules_apply(const struct steer_change *change, int64_t now_ms, struct steer_result *r);
+
+#endif
