@@ -17,6 +17,7 @@ struct part {
 	const struct promotion *promotion; /* NULL: the segment is only to return its units */
 	int segment;
 	bool is_done;
+	int64_t hub_term;                         /* for which the promotion is done */
 	int64_t left, received, sent, base, term; /* as in struct report */
 	struct str returned;                      /* owners of the promotion who wait again */
 	int orders;                               /* owners of the promotion who have an order */
@@ -94,7 +95,7 @@ static void on_segment(void *context, enum redis_outcome end, const struct redis
 	}
 }
 
-static void send_award(struct part *p, int64_t term)
+static void send_award(struct part *p)
 {
 	char member[WORKLIST_TEXT];
 	struct redis_command c;
@@ -108,7 +109,7 @@ static void send_award(struct part *p, int64_t term)
 	fence_put(&c, p->coupon->generation);
 	redis_put_int(&c, p->promotion->granted);
 	redis_put_int(&c, p->promotion->base);
-	redis_put_int(&c, term);
+	redis_put_int(&c, p->hub_term);
 	redis_put(&c, p->promotion->entries);
 	if (is_single)
 		redis_put(&c, worklist_member(member, p->coupon->id, p->coupon->segments));
@@ -148,6 +149,7 @@ static void clear_promotion(struct part *p)
 	redis_put_int(&c, p->segment);
 	redis_put(&c, p->promotion->entries);
 	redis_put(&c, p->returned);
+	redis_put_int(&c, p->hub_term);
 	stats_add(p->svc->stats, COUNT_scripts_total__promoted, 1);
 	redis_send(p->svc->redis_sync, &c, on_cleared, p);
 	if (p->returned.n)
@@ -214,10 +216,14 @@ int award_all(struct service *svc, struct arena *a, struct waited *w, struct cou
 		const struct promotion *p = &hub->outstanding[i];
 		if (waited_is_away(svc, w, p->segment))
 			continue;
-		parts[count] = (struct part){
-			.svc = svc, .waited = w, .coupon = c, .arena = a, .promotion = p, .segment = p->segment
-		};
-		send_award(&parts[count++], hub->term);
+		parts[count] = (struct part){ .svc = svc,
+					      .waited = w,
+					      .coupon = c,
+					      .arena = a,
+					      .promotion = p,
+					      .segment = p->segment,
+					      .hub_term = hub->term };
+		send_award(&parts[count++]);
 	}
 	redis_wait_all(svc->redis_sync);
 	return tell_hub(svc, parts, count);

@@ -53,17 +53,33 @@ static void put_entry(struct buf *to, char what, const struct entry *e)
 
 /* Entries of MySQL that the list lacks */
 
-/* 1: the owner has an order or a tombstone, so the entry is used; 0; -1: the segment does not answer. */
-static int has_order(struct relist *r, const struct entry *e)
+enum { ENTRY_FREE, ENTRY_ORDERED, ENTRY_USED };
+
+/*
+ * ENTRY_FREE: the owner has no order. ENTRY_ORDERED: has one, which may be lost yet. ENTRY_USED: has one that MySQL
+ * has, or a tombstone. -1: the segment or MySQL does not answer; *is_away tells which.
+ */
+static int look_for_order(struct relist *r, const struct entry *e, bool *is_away)
 {
 	struct redis_command c;
+	struct db_rows rows;
 	const struct redis_reply *reply = NULL;
+	int home = coupon_home(r->coupon, e->owner.user);
 	redis_command(&c, "HGET");
-	key_put(&c, KEY_OWNERS, r->coupon->id, coupon_home(r->coupon, e->owner.user));
+	key_put(&c, KEY_OWNERS, r->coupon->id, home);
 	owner_put(&c, e->owner);
-	if (redis_call(r->svc->redis_sync, r->a, &c, &reply) != REDIS_ANSWER)
+	*is_away = redis_call(r->svc->redis_sync, r->a, &c, &reply) != REDIS_ANSWER;
+	if (*is_away)
 		return -1;
-	return redis_type(reply) != REDIS_NIL;
+	if (redis_type(reply) == REDIS_NIL)
+		return ENTRY_FREE;
+	int64_t number = redis_number(reply);
+	if (number < 0)
+		return ENTRY_USED;
+	if (db_query(r->svc->db, r->a, "SELECT 1 FROM orders WHERE coupon_id = ? AND segment = ? AND seq = ?", &rows,
+		     DB_N(r->coupon->id), DB_N(home), DB_N(number)))
+		return -1;
+	return rows.count ? ENTRY_USED : ENTRY_ORDERED;
 }
 
 static int keep_absent(const struct redis_reply *reply, struct entry *entries, int count)
@@ -88,15 +104,17 @@ static int keep_lost(struct relist *r, struct entry *entries, int count)
 	struct entry used[ENTRIES_MOST];
 	int n = 0, m = 0, used_count = 0;
 	for (int i = 0; i < count; i++) {
-		int has = has_order(r, &entries[i]);
-		r->is_partial |= has < 0;
-		if (has > 0)
+		bool is_away;
+		int found = look_for_order(r, &entries[i], &is_away);
+		if (found < 0 && !is_away)
+			return -1;
+		r->is_partial |= is_away;
+		if (found == ENTRY_USED)
 			used[used_count++] = entries[i];
-		else if (!has)
+		else if (found == ENTRY_FREE)
 			entries[n++] = entries[i];
 	}
-	if (entry_rows_set(r->svc, r->coupon->id, used, used_count,
-			   ENTRY_PROMOTED)) /* by the order that the owner has */
+	if (entry_rows_set(r->svc, r->coupon->id, used, used_count, ENTRY_PROMOTED))
 		return -1;
 	if (n && entry_rows_read(r->svc, r->a, r->coupon->id, entries, n))
 		return -1;

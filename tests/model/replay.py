@@ -185,7 +185,7 @@ class Replay(real.Trace):
         return self.fenced("award", self.keys(at), granted, *FIRST, self.promotion(first, second))
 
     def promoted(self, at, first, second):
-        return self.fenced("promoted", [self.hub, self.list], at, self.promotion(first, second), "")
+        return self.fenced("promoted", [self.hub, self.list], at, self.promotion(first, second), "", FIRST[1])
 
     def note_list(self, step, reply):
         """What later steps need: tickets; the orders of a promotion, which a repeated award must name again."""

@@ -44,6 +44,43 @@ static void heal(struct state *s, const struct sale *sale)
 	}
 }
 
+/* A promoter alone, src/waiting. */
+static void promote_all(struct state *s, const struct sale *sale)
+{
+	for (int round = 0; round < 8; round++) {
+		if (s->hub.now.lacks)
+			relist(s, sale);
+		if (may_promote(s, sale))
+			promote(s, sale);
+		for (int i = 0; i < sale->segments; i++) {
+			if (promised_to(&s->hub.now, i)) {
+				read_promise(s, i);
+				if (award(s, i, s->awards[i]) == OK)
+					clear_promise(s, i);
+			}
+			take(s, sale, REDELIVER, i, 0);
+			if (s->hub.now.waiting)
+				take(s, sale, DEBIT, i, 0);
+		}
+		heal(s, sale);
+	}
+}
+
+static const char *check_waiters(const struct state *s, const struct sale *sale)
+{
+	for (int c = 0; c < sale->claimers; c++) {
+		bool owns = s->segments[home_of(sale, c)].now.own[c].number || s->db.row[c];
+		bool waits = s->hub.now.waiting >> c & 1;
+		if (!(sale->waiters >> c & 1) || owns)
+			continue;
+		if (!waits)
+			return "R6: somebody waited, and is forgotten";
+		if (unsold(s, sale))
+			return "R6: somebody waits, and units are left";
+	}
+	return NULL;
+}
+
 /* False: the customer was told "sold out". */
 static bool buy(struct state *s, const struct sale *sale, int c)
 {
@@ -103,6 +140,12 @@ const char *check_buyers(const struct state *from, const struct sale *sale)
 		return sale->watch & R5_OPEN ? check_open(&s, sale) : NULL;
 	if (!all_is_open(&s, sale))
 		return "R2: a slot does not open";
+	if (sale->waiters) {
+		promote_all(&s, sale);
+		wrong = check_waiters(&s, sale);
+		if (wrong)
+			return wrong;
+	}
 	for (int c = 0; c < sale->claimers; c++)
 		buy(&s, sale, c);
 	drain_all(&s, sale);

@@ -136,6 +136,14 @@ static const struct sale quick[SALES] = {
 		    FAILS(SEGMENT_0 | THE_HUB, 3, 2), WAIT(0, 1), .faults = 0 },
 	[OWNERS_ONCE] = { "a segment loses its owners alone, and fails over", ONE(2, 1), FAILS(SEGMENT_0, 1, 1), WAIT(1, 1),
 			  .faults = WORDS | LOST_OWNERS },
+	[WAITS_HUB] = { "people wait, the hub fails over", ONE(1, 0), FAILS(THE_HUB, 2, 1), WAIT(1, 1), .waiters = 1,
+			.faults = LATE_REPORTS },
+	[WAITS_SEGMENT] = { "people wait, a segment fails over", ONE(1, 0), FAILS(SEGMENT_0, 2, 1), WAIT(0, 1), .waiters = 1,
+			    .faults = LATE_REPORTS, .granted_most = 2 },
+	[WAITS_BOTH] = { "people wait, hub and segment fail over", ONE(2, 0), FAILS(THE_HUB | SEGMENT_0, 2, 1), WAIT(0, 1),
+			 .waiters = 3, .granted_most = 3 },
+	[WAITS_TWO] = { "people wait at two segments, hub and one of them fail over", TWO(1, 0, 0),
+			FAILS(THE_HUB | SEGMENT_0, 2, 1), WAIT(1, 1), .waiters = 1 },
 };
 
 static const struct sale more[] = {

@@ -27,6 +27,8 @@ void drain_peek(struct state *s, const struct sale *sale, int i)
 	for (int c = 0; c < sale->claimers; c++)
 		if (home_of(sale, c) == i && s->segments[i].now.own[c].listed)
 			d->number[c] = s->segments[i].now.own[c].number;
+	for (int c = 0; c < sale->claimers; c++)
+		d->tickets |= d->number[c] && s->segments[i].now.own[c].ticket ? bit(c) : 0;
 }
 
 /* The lowest number above this one, 0 if there is none. *c: its customer, -1 for a number that is named lost. */
@@ -100,6 +102,8 @@ static bool commit_current(struct state *s, const struct sale *sale, int i, int 
 		s->db.cursor[i].next++;
 	else if (!keeps(BELOW_CURSOR_TRIMMED))
 		return true;
+	if (s->drain.tickets >> c & 1)
+		s->db.promoted |= bit(c);
 	if (s->db.dead[i] >> number & 1)
 		revive(s, sale, i, c, number);
 	else

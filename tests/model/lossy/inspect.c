@@ -169,12 +169,12 @@ static enum word open_hub(struct state *s, const struct sale *sale)
 {
 	struct hub *h = &s->hub.now;
 	struct inspection *job = &s->job;
-	(void)sale;
 	if (h->fence != job->fence || !is_same_incarnation(s))
 		return OTHER;
 	h->fence = job->incarnation;
 	h->term = job->term;
 	h->heard = 0;
+	h->lacks = sale->waiters && keeps(NO_RELIST);
 	if (keeps(MARKS_SURVIVE)) {
 		h->empty = 0;
 		h->sold_out = 0;
@@ -288,6 +288,11 @@ static enum word tell_hub(struct state *s, const struct sale *sale)
 		h->avail -= (int8_t)(need - h->with[i].granted);
 		h->with[i].granted = (uint8_t)need;
 	}
+	if (keeps(PROMISE_SURVIVES_BASE))
+		void_promise(h, i, job->received >= before.with[i].granted);
+	if (sale->waiters && keeps(NO_RELIST))
+		h->lacks = 1;
+	job->waiters = h->waiting || h->lacks;
 	if (keeps(MARK_STAYS)) {
 		h->empty &= ~bit(i);
 		h->sold_out = 0;
@@ -390,6 +395,10 @@ static enum word open_segment(struct state *s, const struct sale *sale)
 	g->fence = job->incarnation;
 	g->base = job->base;
 	g->next = 0;
+	if (job->waiters && keeps(OPENED_KEEPS_LEFT)) {
+		g->sent += g->left;
+		g->left = 0;
+	}
 	if (keeps(NUMBERS_GO_ON))
 		g->last = (uint8_t)(job->base * RANGE);
 	return OK;

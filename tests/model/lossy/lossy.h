@@ -45,6 +45,7 @@ struct sale {
 	unsigned watch;
 	int bases;        /* at most; 0: RANGES_MOST */
 	int granted_most; /* a grant that would raise G above this is not explored; 0: above the units */
+	unsigned waiters; /* a bit a claimer: who is on the waiting list at the start; their tickets are their numbers */
 };
 
 struct sales {
@@ -80,7 +81,8 @@ enum watch {
 enum fence { HELD = 4, SUSPECT = 5, CLOSED = 6 };
 
 struct own {
-	uint8_t number : 5, listed : 1, : 2; /* listed: on the list of orders that MySQL does not have yet */
+	uint8_t number : 5, listed : 1; /* listed: on the list of orders that MySQL does not have yet */
+	uint8_t ticket : 1, : 1;        /* by a promotion */
 };
 
 /* Totals as in lua/: received I, sent O, granted G, taken R. Numbers run on from the base, base * RANGE. */
@@ -104,7 +106,9 @@ struct hub {
 		uint8_t granted : 4, taken : 4;
 		uint8_t base;
 	} with[SEGMENTS];
-	uint8_t zero;
+	/* The waiting list: who waits, a bit a claimer; of each segment the user of the promotion outstanding, two bits; and
+	   whether the list may lack somebody. */
+	uint8_t waiting : 3, promised : 4, lacks : 1;
 };
 
 /* A report (received, sent), or a grant (granted, taken). */
@@ -119,7 +123,8 @@ struct database {
 	struct {
 		uint8_t next : 5, base : 3;
 	} cursor[SEGMENTS];
-	uint16_t dead[SEGMENTS], held[SEGMENTS], zero;
+	uint16_t dead[SEGMENTS], held[SEGMENTS];
+	uint8_t promoted, zero; /* entries, a bit a claimer */
 };
 
 enum drain_phase { NO_BATCH, PEEKED, COMMITTED };
@@ -128,13 +133,13 @@ struct drain {
 	uint8_t phase : 2, segment : 2, base : 4;
 	uint8_t number[CLAIMERS];
 	uint16_t lost;
-	uint8_t upto, zero;
+	uint8_t upto, tickets; /* a bit a claimer */
 };
 
 struct inspection {
 	uint16_t held, dead;
 	uint8_t acknowledged;
-	uint8_t phase : 3, target : 2, host : 1, whole : 1, : 1; /* phase: steps that are done */
+	uint8_t phase : 3, target : 2, host : 1, whole : 1, waiters : 1; /* phase: steps that are done */
 	uint8_t fence : 3, incarnation : 2, term : 3;
 	uint8_t received : 4, sent : 4; /* as they were read, and later as they were written */
 	uint8_t sold : 4, suspects : 3, : 1;
@@ -160,6 +165,7 @@ struct state {
 	} hub;
 	struct database db;
 	struct message reports[SEGMENTS], grants[SEGMENTS];
+	struct message awards[SEGMENTS]; /* a promotion: `in` is G, `out` the user; zero: the promoter knows that it was done */
 	uint8_t losers; /* whom a worker with a sold-out notice refuses */
 	uint8_t failovers;
 	uint8_t incarnation[SHARDS], recovered;
@@ -167,7 +173,7 @@ struct state {
 	struct inspection job;
 	struct claimer claimers[CLAIMERS];
 	uint8_t acknowledged[HOSTS][SEGMENTS];
-	uint8_t owners_lost, zero;
+	uint8_t owners_lost, zero[5];
 };
 
 /* scripts.c */
@@ -194,6 +200,17 @@ enum word exchange(struct state *s, const struct sale *sale, int i, struct messa
 enum word confirm(struct state *s, int i, int c, int number);
 enum word hear_hub(struct state *s, int i, struct message *hearing); /* at the segment */
 enum word trim(struct state *s, int i, int base, int upto);
+
+/* The waiting list. */
+int promised_to(const struct hub *h, int i); /* a user, counted from 1; 0: no promotion is outstanding for the segment */
+void promise(struct hub *h, int i, int user);
+void void_promise(struct hub *h, int i, bool is_done);
+bool may_promote(const struct state *s, const struct sale *sale);
+void promote(struct state *s, const struct sale *sale);
+void read_promise(struct state *s, int i);
+enum word award(struct state *s, int i, struct message m);
+enum word clear_promise(struct state *s, int i);
+void relist(struct state *s, const struct sale *sale);
 
 /* database.c */
 
@@ -244,6 +261,11 @@ enum kind {
 	LOOK,    /* claimer: asks for an order that it was told of */
 	RECOVER, /* host */
 	LOSE_OWNERS, /* segment */
+	PROMOTE,      /* the first who waits */
+	READ_PROMISE, /* segment: a promoter finds the promotion that another one has left */
+	AWARD,        /* segment; again, or late */
+	CLEAR,        /* segment: the hub forgets the promotion that was done */
+	RELIST,
 	KINDS
 };
 
@@ -292,6 +314,7 @@ static inline unsigned bit(int n)
 bool is_order(const struct state *s, const struct sale *sale, int c, int number); /* it is somewhere */
 bool all_is_open(const struct state *s, const struct sale *sale);
 int unsold(const struct state *s, const struct sale *sale);
+const char *check_claim(const struct state *before, const struct sale *sale, int winner);
 const char *check_open(const struct state *s, const struct sale *sale);
 const char *check_state(const struct state *s, const struct sale *sale);
 
@@ -350,6 +373,10 @@ enum quick {
 	BOTH_OF_TWO,
 	NEWER,
 	OWNERS_ONCE,
+	WAITS_HUB,
+	WAITS_SEGMENT,
+	WAITS_BOTH,
+	WAITS_TWO,
 	SALES
 };
 

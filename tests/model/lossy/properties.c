@@ -122,6 +122,18 @@ static const char *check_truth(const struct state *s, const struct sale *sale)
 	return NULL;
 }
 
+/* Who waits, has no order, and did not lose one. */
+const char *check_claim(const struct state *before, const struct sale *sale, int winner)
+{
+	for (int c = 0; c < sale->claimers; c++) {
+		int i = home_of(sale, c);
+		bool owns = before->segments[i].now.own[c].number || before->db.row[c] || before->db.promoted >> c & 1;
+		if (sale->waiters >> c & 1 && c != winner && !owns && !(sale->waiters >> winner & 1))
+			return "R6: a customer wins who did not wait, and others wait";
+	}
+	return NULL;
+}
+
 static const char *check_winners(const struct state *s, const struct sale *sale)
 {
 	for (int c = 0; c < sale->claimers; c++) {

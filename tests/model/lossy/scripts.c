@@ -50,12 +50,23 @@ struct message report_of(const struct segment *g)
 				 .out = g->sent };
 }
 
+int promised_to(const struct hub *h, int i)
+{
+	return h->promised >> 2 * i & 3;
+}
+
+void promise(struct hub *h, int i, int user)
+{
+	h->promised = (uint8_t)((h->promised & ~(3 << 2 * i)) | user << 2 * i);
+}
+
+/* Anybody but award.lua is told the total without the units of a promotion. */
 struct message totals_of(const struct hub *h, int i)
 {
 	return (struct message){ .there = 1,
 				 .term = (uint8_t)hub_term(h),
 				 .base = h->with[i].base,
-				 .in = h->with[i].granted,
+				 .in = h->with[i].granted - (promised_to(h, i) && keeps(PROMISE_IN_TOTALS)),
 				 .out = h->with[i].taken };
 }
 
@@ -241,6 +252,8 @@ static void hear(struct hub *h, int i, struct message r)
 		return;
 	h->heard |= bit(i);
 	h->with[i].base = r.base;
+	if (keeps(PROMISE_SURVIVES_TERM))
+		void_promise(h, i, r.in >= granted);
 	if (r.in > granted ? keeps(NO_RAISE) : keeps(RAISES_ONLY))
 		granted = r.in;
 	if (r.out < taken && keeps(RAISES_ONLY))
@@ -268,7 +281,10 @@ enum word exchange(struct state *s, const struct sale *sale, int i, struct messa
 		h->empty |= bit(i);
 	if (!want)
 		return OK;
-	bool all = hub_heard_all(s, sale);
+	bool all = hub_heard_all(s, sale), is_empty = h->empty == bit(sale->segments) - 1;
+	bool somebody_waits = h->waiting || (h->lacks && keeps(NOBODY_WAITS));
+	if ((somebody_waits && (h->avail > 0 || !is_empty)) || promised_to(h, i))
+		return LATER;
 	if (h->avail > 0)
 		return all || !keeps(GRANT_UNHEARD) ? grant(s, sale, i, want, to) : LATER;
 	if (h->avail == 0 && h->empty == bit(sale->segments) - 1) {
@@ -278,4 +294,103 @@ enum word exchange(struct state *s, const struct sale *sale, int i, struct messa
 		return SOLDOUT;
 	}
 	return NONE;
+}
+
+/* The waiting list. V of the scripts is left out: who is to be put back waits at once, and `lacks` is `waits` above 1. */
+
+/* It cannot be done any more. */
+void void_promise(struct hub *h, int i, bool is_done)
+{
+	int user = promised_to(h, i);
+	if (!user)
+		return;
+	promise(h, i, 0);
+	h->lacks = keeps(NO_RELIST);
+	if (!is_done)
+		h->waiting |= bit(user - 1);
+}
+
+bool may_promote(const struct state *s, const struct sale *sale)
+{
+	const struct hub *h = &s->hub.now;
+	return hub_is_open(s) && hub_heard_all(s, sale) && !h->lacks && h->waiting && h->avail > 0 &&
+	       !promised_to(h, home_of(sale, __builtin_ctz(h->waiting)));
+}
+
+/* The message to the segment. */
+void read_promise(struct state *s, int i)
+{
+	const struct hub *h = &s->hub.now;
+	s->awards[i] = (struct message){ .there = 1,
+					 .term = (uint8_t)hub_term(h),
+					 .base = h->with[i].base,
+					 .in = h->with[i].granted,
+					 .out = (uint8_t)promised_to(h, i) };
+}
+
+void promote(struct state *s, const struct sale *sale)
+{
+	struct hub *h = &s->hub.now;
+	int c = __builtin_ctz(h->waiting), i = home_of(sale, c);
+	h->waiting &= ~bit(c);
+	promise(h, i, c + 1);
+	h->avail--;
+	h->with[i].granted++;
+	h->empty &= ~bit(i);
+	read_promise(s, i);
+}
+
+enum word award(struct state *s, int i, struct message m)
+{
+	struct segment *g = &s->segments[i].now;
+	if (!segment_is_open(s, i) || closed_for_owners(g))
+		return FENCED;
+	if ((is_replaced(m.base, segment_base(g)) && keeps(AWARD_ANY_BASE)) ||
+	    (is_replaced(m.term, g->term) && keeps(AWARD_ANY_TERM)))
+		return REPLACED;
+	if (g->received >= m.in)
+		return OK;
+	struct own *mine = &g->own[m.out - 1];
+	g->left += m.in - 1 - g->received;
+	g->received = m.in;
+	if (mine->number) {
+		g->sent++;
+		return OK;
+	}
+	g->sold++;
+	g->last++;
+	*mine = (struct own){ .number = g->last, .listed = 1, .ticket = 1 };
+	return OK;
+}
+
+enum word clear_promise(struct state *s, int i)
+{
+	struct hub *h = &s->hub.now;
+	if (!hub_is_open(s))
+		return FENCED;
+	if (promised_to(h, i) != s->awards[i].out || (s->awards[i].term != hub_term(h) && keeps(CLEAR_ANY_TERM)))
+		return OTHER;
+	promise(h, i, 0);
+	return OK;
+}
+
+/* src/waiting/relist.c, while nobody joins, leaves or is promoted. Who has an order does not wait; once
+ * MySQL has that order, the entry is used for good. */
+void relist(struct state *s, const struct sale *sale)
+{
+	struct hub *h = &s->hub.now;
+	for (int c = 0; c < sale->claimers; c++) {
+		int i = home_of(sale, c);
+		bool is_there = h->waiting >> c & 1 || promised_to(h, i) == c + 1;
+		if (!(sale->waiters >> c & 1))
+			continue;
+		int number = s->segments[i].now.own[c].number;
+		if (!is_there && number && (s->db.row[c] == number || !keeps(RELIST_TRUSTS_OWNERS)))
+			s->db.promoted |= bit(c);
+		if (s->db.promoted >> c & 1 && keeps(RELIST_BLIND))
+			h->waiting &= ~bit(c);
+		else if (!is_there && !number && !(s->db.promoted >> c & 1))
+			h->waiting |= bit(c);
+	}
+	h->lacks = 0;
 }

@@ -167,6 +167,32 @@ static void add_inspections(struct steps *to, const struct state *s, const struc
 		add(to, RECOVER, 0, 0, AT_ONCE);
 }
 
+/* WAIT: the hub is told once a replica has the order. */
+static bool is_kept(const struct state *s, const struct sale *sale, int i)
+{
+	int c = s->awards[i].out - 1;
+	for (int k = 0; k < sale->copies && fails(sale, s, i) && sale->wait; k++)
+		if (s->segments[i].copy[k].received >= s->awards[i].in && s->segments[i].copy[k].own[c].number)
+			return true;
+	return !sale->wait || !fails(sale, s, i);
+}
+
+static void add_promotions(struct steps *to, const struct state *s, const struct sale *sale)
+{
+	if (may_promote(s, sale))
+		add(to, PROMOTE, 0, 0, AT_ONCE);
+	if (hub_is_open(s) && s->hub.now.lacks)
+		add(to, RELIST, 0, 0, AT_ONCE);
+	for (int i = 0; i < sale->segments; i++) {
+		if (hub_is_open(s) && promised_to(&s->hub.now, i) && s->hub.now.heard >> i & 1)
+			add(to, READ_PROMISE, i, 0, AT_ONCE);
+		if (s->awards[i].there)
+			add(to, AWARD, i, 0, AT_ONCE);
+		if (s->awards[i].there && s->awards[i].zero && is_kept(s, sale, i))
+			add(to, CLEAR, i, 0, AT_ONCE);
+	}
+}
+
 static bool may_read_winners(const struct state *s, const struct sale *sale)
 {
 	bool open = true;
@@ -198,6 +224,8 @@ int steps_of(const struct state *s, const struct sale *sale, struct step list[ST
 	add_losses(&to, s, sale);
 	add_drains(&to, s, sale);
 	add_inspections(&to, s, sale);
+	if (sale->waiters)
+		add_promotions(&to, s, sale);
 	if (sale->faults & WORDS && may_read_winners(s, sale))
 		add(&to, KEEP, 0, 0, AT_ONCE);
 	if (s->losers)

@@ -176,6 +176,15 @@ static enum word drain_step(struct state *s, const struct sale *sale, const stru
 	return word;
 }
 
+static enum word award_step(struct state *s, int i)
+{
+	enum word word = award(s, i, s->awards[i]);
+	s->awards[i].zero |= word == OK;
+	if (word != OK)
+		memset(&s->awards[i], 0, sizeof s->awards[i]);
+	return word;
+}
+
 static void keep_word(struct state *s, const struct sale *sale)
 {
 	for (int c = 0; c < sale->claimers; c++)
@@ -242,6 +251,19 @@ static enum word take(struct state *s, const struct sale *sale, const struct ste
 		memset(s->segments[step->at].now.own, 0, sizeof s->segments[step->at].now.own);
 		s->owners_lost = 1;
 		return NOTHING;
+	case PROMOTE:
+		promote(s, sale);
+		return OK;
+	case READ_PROMISE:
+		read_promise(s, step->at);
+		return OK;
+	case AWARD:
+		return award_step(s, step->at);
+	case CLEAR:
+		return clear_promise(s, step->at);
+	case RELIST:
+		relist(s, sale);
+		return OK;
 	case RECOVER:
 		recover(s, sale, step->arg);
 		return NOTHING;
@@ -269,6 +291,7 @@ void state_init(struct state *s, const struct sale *sale)
 		s->segments[i].now.left = s->segments[i].now.received = (uint8_t)sale->first[i];
 		s->db.cursor[i].next = 1;
 	}
+	s->hub.now.waiting = (uint8_t)sale->waiters & 7;
 	for (int k = 0; k < COPIES; k++) {
 		s->hub.copy[k] = s->hub.now;
 		for (int i = 0; i < sale->segments; i++)

@@ -27,6 +27,11 @@ static const char *const texts[KINDS] = {
 	[FORGET] = "the sold-out notices expire",
 	[LOOK] = "customer %d asks for the order",
 	[RECOVER] = "the coupon is recovered",
+	[PROMOTE] = "the first who waits is promoted%.0d",
+	[READ_PROMISE] = "a promoter finds the promotion for segment %d",
+	[AWARD] = "the promotion arrives at segment %d",
+	[CLEAR] = "the hub forgets the promotion for segment %d",
+	[RELIST] = "the list is compared with MySQL%.0d",
 	[LOSE_OWNERS] = "segment %d loses its owners alone",
 };
 
@@ -99,6 +104,8 @@ static void put_hub(char *to, const struct state *s, const struct sale *sale)
 	}
 	if (rules == CURRENT)
 		to += sprintf(to, ", term %d heard %x", h->term, h->heard);
+	if (sale->waiters)
+		to += sprintf(to, ", waiting %x promised %x lacks %d", h->waiting, h->promised, h->lacks);
 	sprintf(to, "%s", h->sold_out ? ", SOLD OUT" : "");
 }
 
