@@ -1,7 +1,7 @@
 /*
- * queue_join first asks the owner's home for an order, then calls join.lua at the hub. queue_leave calls leave.lua
- * first. queue_position reads in the direction in which a unit moves: the list, what is promoted at the hub, then the
- * owners of the home; so whoever is promoted meanwhile is found in one of them.
+ * queue_position reads in the direction in which a unit moves: the list, what is promoted at the hub, then the owners
+ * of the home; so whoever is promoted meanwhile is found in one of them. queue_join reads the same, and calls join.lua
+ * for whoever is in none of them. queue_leave calls leave.lua first.
  */
 #include "waiting/queue.h"
 
@@ -68,6 +68,13 @@ static enum status unreadable(const char *script)
 	return STATUS_INTERNAL;
 }
 
+/* The hub or a segment has lost writes, and the list is not whole yet: drainers complete it (relist.h). */
+static enum status refuse_unlisted(struct queue_call *q)
+{
+	worklist_wait(q->service->redis, q->coupon->id, q->coupon->segments);
+	return STATUS_BUSY;
+}
+
 /* The owner's order */
 
 static void on_owner(void *context, enum redis_outcome end, const struct redis_reply *reply)
@@ -115,7 +122,7 @@ static void end_not_waiting(struct queue_call *q)
 	end_call(q, q->is_ended ? STATUS_ENDED : STATUS_NOT_WAITING);
 }
 
-/* Joining and leaving */
+/* What join.lua and leave.lua answer */
 
 static void on_replicated(void *context, enum redis_outcome end, const struct redis_reply *reply)
 {
@@ -169,9 +176,14 @@ static void on_full(struct queue_call *q)
 	end_call(q, STATUS_LIST_FULL);
 }
 
-static void on_ended(struct queue_call *q)
+static void on_unlisted(struct queue_call *q)
 {
-	end_call(q, STATUS_ENDED);
+	end_call(q, refuse_unlisted(q));
+}
+
+static void on_no_list(struct queue_call *q)
+{
+	end_call(q, STATUS_NO_WAITING_LIST);
 }
 
 static void on_none(struct queue_call *q)
@@ -185,9 +197,11 @@ static const struct {
 	const char *word;
 	bool has_position;
 	void (*fn)(struct queue_call *q);
-} answers[] = { { "JOINED", true, on_joined }, { "WAITS", true, on_waits },       { "LEFT", false, on_left },
-		{ "NONE", false, on_none },    { "UNITS", false, on_units },      { "FULL", false, on_full },
-		{ "ENDED", false, on_ended },  { "PROMOTED", false, on_promoted } };
+} answers[] = {
+	{ "JOINED", true, on_joined },      { "WAITS", true, on_waits },     { "LEFT", false, on_left },
+	{ "NONE", false, on_none },         { "UNITS", false, on_units },    { "FULL", false, on_full },
+	{ "UNLISTED", false, on_unlisted }, { "NOLIST", false, on_no_list }, { "PROMOTED", false, on_promoted }
+};
 
 static void on_answer(void *context, enum redis_outcome end, const struct redis_reply *reply)
 {
@@ -222,22 +236,6 @@ static void begin_script(struct queue_call *q, struct redis_command *c, const st
 	redis_put_int(c, q->segment);
 }
 
-static void join_hub(struct queue_call *q)
-{
-	struct redis_command c;
-	begin_script(q, &c, &script_join);
-	redis_put_int(&c, q->service->conf->waiting_max);
-	stats_add(q->service->stats, COUNT_scripts_total__join, 1);
-	redis_send(q->service->redis, &c, on_answer, q);
-}
-
-void queue_join(struct queue_call *q, struct coupon *c)
-{
-	FAULT(waiting_asked);
-	if (begin_call(q, c))
-		look_for_order(q, join_hub);
-}
-
 void queue_leave(struct queue_call *q, struct coupon *c)
 {
 	struct redis_command cmd;
@@ -248,16 +246,33 @@ void queue_leave(struct queue_call *q, struct coupon *c)
 	redis_send(q->service->redis, &cmd, on_answer, q);
 }
 
-/* Reading the position */
+/* Reading the place, and joining */
 
-static void decide_position(struct queue_call *q)
+static void join_hub(struct queue_call *q)
 {
-	if (q->position && !q->is_ended)
+	struct redis_command c;
+	if (q->is_ended) {
+		end_call(q, STATUS_ENDED);
+		return;
+	}
+	begin_script(q, &c, &script_join);
+	redis_put_int(&c, q->service->conf->waiting_max);
+	redis_put_int(&c, redis_may_wait(q->service->redis));
+	stats_add(q->service->stats, COUNT_scripts_total__join, 1);
+	redis_send(q->service->redis, &c, on_answer, q);
+}
+
+/* Who is on the list and joins again calls join.lua, too, so that replicas confirm the entry. */
+static void decide(struct queue_call *q)
+{
+	if (q->position && q->is_joining)
+		join_hub(q);
+	else if (q->position && !q->is_ended)
 		end_call(q, STATUS_OK);
 	else if (q->is_promoted)
 		end_call(q, STATUS_PROMOTED);
 	else
-		look_for_order(q, end_not_waiting);
+		look_for_order(q, q->is_joining ? join_hub : end_not_waiting);
 }
 
 /* Without an answer the sale counts as running: the next question will tell. */
@@ -265,7 +280,7 @@ static void on_clock(void *context, enum redis_outcome end, const struct redis_r
 {
 	struct queue_call *q = context;
 	q->is_ended = end == REDIS_ANSWER && sale_clock_ms(reply) >= q->ends_ms;
-	decide_position(q);
+	decide(q);
 }
 
 /* "ticket owner ticket owner ...": what is promoted to the owner's home, and has no order yet. */
@@ -281,11 +296,13 @@ static bool is_promoted(struct str promoted, struct str owner)
 /* A hub that an earlier program made lacks the end of the sale. */
 static void on_hub(void *context, enum redis_outcome end, const struct redis_reply *reply)
 {
-	enum { FENCE, QUEUE, STATE, ENDS, PROMOTED };
+	enum { FENCE, QUEUE, STATE, ENDS, WHOLE, PROMOTED };
 	struct queue_call *q = context;
 	struct redis_command c;
 	char text[OWNER_TEXT];
 	enum status s = end == REDIS_ANSWER ? check_fence(q, KEY_HUB, 0, redis_text_at(reply, FENCE)) : unanswered[end];
+	if (s == STATUS_OK && redis_type(redis_at(reply, WHOLE)) != REDIS_NIL && redis_number_at(reply, WHOLE) != 1)
+		s = refuse_unlisted(q);
 	s = q->trouble == STATUS_OK ? s : q->trouble;
 	if (s != STATUS_OK) {
 		end_call(q, s);
@@ -296,7 +313,7 @@ static void on_hub(void *context, enum redis_outcome end, const struct redis_rep
 	q->is_promoted = is_promoted(redis_text_at(reply, PROMOTED), owner_text(text, q->owner));
 	q->ends_ms = redis_type(redis_at(reply, ENDS)) == REDIS_NIL ? q->coupon->ends_ms : redis_number_at(reply, ENDS);
 	if (!q->ends_ms || q->is_ended) {
-		decide_position(q);
+		decide(q);
 		return;
 	}
 	sale_clock_command(&c);
@@ -312,23 +329,37 @@ static void on_rank(void *context, enum redis_outcome end, const struct redis_re
 }
 
 /* Both commands are for the hub's server, which executes them in this order. */
-void queue_position(struct queue_call *q, struct coupon *c)
+static void read_place(struct queue_call *q)
 {
 	struct redis_command cmd;
 	char field[16];
-	if (!begin_call(q, c))
-		return;
 	redis_command(&cmd, "ZRANK");
-	key_put(&cmd, KEY_WAITING, c->id, 0);
+	key_put(&cmd, KEY_WAITING, q->coupon->id, 0);
 	owner_put(&cmd, q->owner);
 	redis_send(q->service->redis, &cmd, on_rank, q);
 	redis_command(&cmd, "HMGET");
-	key_put(&cmd, KEY_HUB, c->id, 0);
+	key_put(&cmd, KEY_HUB, q->coupon->id, 0);
 	redis_put_text(&cmd, "fence");
 	redis_put_text(&cmd, "queue");
 	redis_put_text(&cmd, "state");
 	redis_put_text(&cmd, "t1");
+	redis_put_text(&cmd, "waits");
 	snprintf(field, sizeof field, "P%d", q->segment);
 	redis_put_text(&cmd, field);
 	redis_send(q->service->redis, &cmd, on_hub, q);
+}
+
+void queue_position(struct queue_call *q, struct coupon *c)
+{
+	q->is_joining = false;
+	if (begin_call(q, c))
+		read_place(q);
+}
+
+void queue_join(struct queue_call *q, struct coupon *c)
+{
+	FAULT(waiting_asked);
+	q->is_joining = true;
+	if (begin_call(q, c))
+		read_place(q);
 }

@@ -28,7 +28,7 @@ struct queue_call {
 	void (*without_order)(struct queue_call *q);
 	enum status trouble; /* STATUS_OK, or why the answers cannot be used */
 	enum status joined;  /* the status once the entry is replicated */
-	bool is_promoted, is_ended;
+	bool is_joining, is_promoted, is_ended;
 	int64_t ends_ms;
 };
 

@@ -21,8 +21,9 @@ def leave(it, sale, user, client=None):
 
 def queue(it, sale):
     """How many wait, by the hub; it must be how many entries there are."""
-    count = int(it.redis("HGET", sale.key("hub"), "queue"))
-    same(it.redis("ZCARD", sale.key("w")), count, "entries of the list")
+    both = "return {tonumber(redis.call('HGET', KEYS[1], 'queue')), redis.call('ZCARD', KEYS[2])}"
+    count, entries = it.redis("EVAL", both, 2, sale.key("hub"), sale.key("w"))
+    same(entries, count, "entries of the list")
     return count
 
 
