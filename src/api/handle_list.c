@@ -2,7 +2,7 @@
 #include "account/user.h"
 #include "api/handlers.h"
 #include "base/alloc.h"
-#include "catalog/shared_page.h"
+#include "page/shared_page.h"
 #include "order/order.h"
 #include "sale/seller_index.h"
 

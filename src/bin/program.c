@@ -9,7 +9,7 @@
 
 #include "account/token.h"
 #include "base/embed.h"
-#include "catalog/availability.h"
+#include "page/availability.h"
 #include "host/log.h"
 #include "lifecycle/webhook.h"
 #include "sale/coupon.h"

@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "base/parse.h"
-#include "catalog/availability.h"
+#include "page/availability.h"
 #include "ctl/ctl.h"
 #include "host/stats.h"
 #include "order/dead_letter.h"

@@ -1,7 +1,7 @@
 /*
  * A coupon: the values that do not change after its creation, and those that its seller changes at most a few times:
  * window, description and price, of which the hub has the version. A worker reads a coupon from Redis once, and keeps
- * it in a bounded cache; it reads it again when it learns of a higher version (catalog/coupon_view.h). The number of
+ * it in a bounded cache; it reads it again when it learns of a higher version (page/coupon_view.h). The number of
  * units left changes, and is never cached.
  */
 #ifndef SALE_COUPON_H

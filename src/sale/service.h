@@ -39,7 +39,7 @@ struct service {
 	struct permits *hashing; /* to hash a password */
 
 	/* each is the state of one file, which creates it when needed; opaque to all others */
-	struct availability_turns *availability_turns; /* catalog/availability.c */
+	struct availability_turns *availability_turns; /* page/availability.c */
 	struct revocation_reader *revocations;         /* account/revocation.c */
 	struct marker_watch *marker_watch;             /* stock/nginx_marker.c */
 };

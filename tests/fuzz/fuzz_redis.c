@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "base/parse.h"
-#include "catalog/availability.h"
+#include "page/availability.h"
 #include "host/log.h"
 #include "sale/key.h"
 #include "stock/claim.h"

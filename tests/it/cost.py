@@ -190,7 +190,7 @@ def scripts_of_a_claim(it):
 # Reading pages without end
 
 READERS, WATCHED_S = 8, 2
-READ_COMMANDS_S = 2 * 16_000 * 1.15  # of two workers: src/catalog/availability.c, COMMANDS_MS
+READ_COMMANDS_S = 2 * 16_000 * 1.15  # of two workers: src/page/availability.c, COMMANDS_MS
 
 
 @case(f"commands to Redis while {READERS} connections read without end: a list of 20 coupons with 256 segments each, and one of them")

@@ -6,7 +6,7 @@ cd "$top_srcdir/src" || exit 99
 
 # From the ground up. A room may include files of its own and of the floors below; rooms of one floor are neighbours, and
 # do not know each other.
-floors=(base "host resp" "redis mysql" sale "store account stock" order catalog "drain lifecycle steer" "recover resale waiting" "inspect audit" http api bin ctl desk)
+floors=(base "host resp" "redis mysql" sale "store account stock" order "catalog page" "drain lifecycle steer" "recover resale waiting" "inspect audit" http api bin ctl desk)
 ROOM_LINES=2500
 
 # Each include of a file of ours: FROM TO, as module names: a .c and the .h of its name are one module.

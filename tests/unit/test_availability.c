@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "catalog/availability.h"
+#include "page/availability.h"
 #include "sale/coupon.h"
 #include "unit/fake_redis.h"
 

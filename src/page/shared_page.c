@@ -1,4 +1,4 @@
-#include "catalog/shared_page.h"
+#include "page/shared_page.h"
 
 #include <stdlib.h>
 

@@ -2,8 +2,8 @@
  * How many units of a coupon are left, read from its hub and segments. A coupon is read at most once at a time:
  * requests that come during a read share the next read, so that no result is older than its request.
  */
-#ifndef CATALOG_AVAILABILITY_H
-#define CATALOG_AVAILABILITY_H
+#ifndef PAGE_AVAILABILITY_H
+#define PAGE_AVAILABILITY_H
 
 #include "sale/coupon.h"
 

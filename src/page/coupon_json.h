@@ -1,9 +1,9 @@
 /* A coupon as JSON. */
-#ifndef CATALOG_COUPON_JSON_H
-#define CATALOG_COUPON_JSON_H
+#ifndef PAGE_COUPON_JSON_H
+#define PAGE_COUPON_JSON_H
 
 #include "base/buf.h"
-#include "catalog/availability.h"
+#include "page/availability.h"
 
 /* Writes members into an object: what everybody reads, and what only the coupon's seller reads. */
 void coupon_put(struct buf *body, const struct coupon *c, const struct availability *st);

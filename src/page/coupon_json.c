@@ -1,4 +1,4 @@
-#include "catalog/coupon_json.h"
+#include "page/coupon_json.h"
 
 void coupon_put(struct buf *body, const struct coupon *c, const struct availability *st)
 {

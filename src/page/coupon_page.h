@@ -2,8 +2,8 @@
  * A page of a seller's coupons, newest first. An index in Redis names them. Descriptors come from the cache,
  * availabilities from Redis; all are requested at once.
  */
-#ifndef CATALOG_COUPON_PAGE_H
-#define CATALOG_COUPON_PAGE_H
+#ifndef PAGE_COUPON_PAGE_H
+#define PAGE_COUPON_PAGE_H
 
 #include "sale/coupon.h"
 

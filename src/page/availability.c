@@ -7,7 +7,7 @@
  * The hub is read last, so that `left` is never too low: if units are added and sold during the read, the hub's total
  * includes them.
  */
-#include "catalog/availability.h"
+#include "page/availability.h"
 
 #include <stdlib.h>
 

@@ -4,11 +4,11 @@
  * for a quarter of a second at most after it was read. Requests that come after this time, while the page is still
  * being read, share the next read.
  */
-#ifndef CATALOG_SHARED_PAGE_H
-#define CATALOG_SHARED_PAGE_H
+#ifndef PAGE_SHARED_PAGE_H
+#define PAGE_SHARED_PAGE_H
 
 #include "base/buf.h"
-#include "catalog/coupon_page.h"
+#include "page/coupon_page.h"
 
 struct shared_pages;
 

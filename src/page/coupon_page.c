@@ -1,6 +1,6 @@
-#include "catalog/coupon_page.h"
+#include "page/coupon_page.h"
 
-#include "catalog/coupon_view.h"
+#include "page/coupon_view.h"
 #include "sale/key.h"
 #include "sale/seller_index.h"
 

@@ -1,4 +1,4 @@
-#include "catalog/coupon_view.h"
+#include "page/coupon_view.h"
 
 #include <stdlib.h>
 

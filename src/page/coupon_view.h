@@ -2,10 +2,10 @@
  * A coupon and how many units are left, which agree. A worker keeps coupons in a cache, so window, description and
  * price may be older than the hub's version says, or the coupon may be gone: then it is read again before it is shown.
  */
-#ifndef CATALOG_COUPON_VIEW_H
-#define CATALOG_COUPON_VIEW_H
+#ifndef PAGE_COUPON_VIEW_H
+#define PAGE_COUPON_VIEW_H
 
-#include "catalog/availability.h"
+#include "page/availability.h"
 
 /*
  * STATUS_OK; c and st are valid during the callback. With NULL for both: STATUS_NO_SUCH_COUPON, Redis does not have the
