@@ -43,6 +43,11 @@ class Answer:
             assert self.json["errMsg"] == "", self
         return self
 
+    def won(self):
+        """The order of somebody who had none, and has claimed until there was an answer: 200 when an earlier one was lost."""
+        assert self.status in (200, 201), f"{self}, not won"
+        return self.json["order"]
+
     def _expect_problem(self, code):
         assert self.headers.get_content_type() == "application/problem+json", f"{dict(self.headers)} of {self}"
         body = self.json

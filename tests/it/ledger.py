@@ -26,14 +26,6 @@ class Ledger:
         later = ("unavailable", "busy", "not-replicated", "outcome-unknown")
         return until(lambda: (a := self.sale.claim(user)).code not in later and a, 20, "an answer", every=0.02)
 
-    def win(self, user):
-        """Claims until there is an order, and returns its number. A claim that was not confirmed may have won it."""
-        first = self.sale.claim(user)
-        unsure = first.code in ("not-replicated", "outcome-unknown")
-        answer = first if first.status == 201 else self.insist(user)
-        assert answer.status == 201 or unsure and answer.status == 200, (first, answer)
-        return answer.json["order"]
-
     def closed(self):
         """Claims get `fenced`, and /readyz names the sale."""
         fresh = [u for u in self.users if u.id not in self.told]

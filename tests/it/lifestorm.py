@@ -351,7 +351,7 @@ class Storm:
         free = sale.amount - len(Final(self.it, sale).with_status(PAID))
         fresh = self.it.users(free + 1)
         for user in fresh[:free]:
-            order = self.answer(user).expect(201).json["order"]
+            order = self.answer(user).won()
             answer = insist(lambda client: provider.pay(order, f"rest_{order}", price, currency), None, 10)
             same(answer.json["payment"], "paid", f"the payment of {order}")
         until(lambda: sale.claim(fresh[free]).code == "sold-out", 5, "sold out for good")

@@ -145,7 +145,7 @@ def unconfirmed_units(it):
             answer = books.insist(user)
             if answer.status == 410:
                 break
-            books.told[user.id] = answer.json["order"]
+            books.told[user.id] = answer.won()
         comment(f"{len(unsure)} claims of segment 0 are not confirmed, {len(books.told)} of segment 1 are, then {answer.code}")
     nodes.fall_back(master, sell_out)
     it.dev("start", "drain")
@@ -153,7 +153,7 @@ def unconfirmed_units(it):
     for user in homes[0]:
         if len(books.told) == sale.amount:
             break
-        books.told[user.id] = books.win(user)
+        books.told[user.id] = books.insist(user).won()
     books.keeps()
     books.sells_the_rest()
 

@@ -114,14 +114,14 @@ def old_copy_of_ended(it):
         cancel(it, number)
     settled(it, books.sale)
     for user in users[:3]:
-        books.told[user.id] = books.win(user)
+        books.told[user.id] = books.insist(user).won()
     books.sale.drained()
     restart(it, lambda: put_back(it))
     books.keeps()
     settled(it, books.sale)
     same([owner(it, books.sale, user) for user in users[3:6]], [None] * 3, "owners of orders that are over")
     for user in users[3:6]:
-        number = books.win(user)
+        number = books.insist(user).won()
         assert number != ended[user], number
         books.told[user.id] = number
     sells_out(books)
@@ -158,10 +158,10 @@ def empty_after_ended(it):
     sale.drained()
     for user in users[:4]:
         for _ in range(3 if user is users[0] else 1):
-            cancel(it, books.told.pop(user.id, None) or books.win(user))
+            cancel(it, books.told.pop(user.id, None) or books.insist(user).won())
             settled(it, sale)
             if user is users[0] and "-" not in (owner(it, sale, user) or ""):
-                books.told[user.id] = books.win(user)
+                books.told[user.id] = books.insist(user).won()
                 sale.drained()
     assert owner(it, sale, users[0]).startswith("-"), "the customer may claim again"
     for change in (lambda: None, lambda: lose_everything(it)):
@@ -176,7 +176,7 @@ def empty_after_ended(it):
              [int(it.redis("HGET", sale.key("s", i), "sold")) - it.redis("HLEN", sale.key("o", i)) for i in range(2)], "units without an owner")
         sale.audit()
     same(it.redis("HMGET", sale.key("hub"), "cancelled", "final", "pays"), ["6", "0", "0"], "totals of the hub")
-    books.told[users[1].id] = books.win(users[1])
+    books.told[users[1].id] = books.insist(users[1]).won()
     sells_out(books)
     sale.audit()
 

@@ -128,7 +128,7 @@ def back_again(it):
     it.restart("hot")
     known, gone = set(books.told.values()), gone_from(books, home, before)
     for user in [u for u in books.users if u.id not in books.told and books.sale.home(u) in home][:10]:
-        books.told[user.id] = books.insist(user).expect(201).json["order"]
+        books.told[user.id] = books.insist(user).won()
         assert books.told[user.id] not in known, f"{user} was given {books.told[user.id]}, which was another's"
     books.sale.drained()
     same(named(books), set(), "numbers named as lost by a host that was told of none")

@@ -59,8 +59,7 @@ class World:
         users = users or [next(self.customers) for _ in range(count)]
         for user in users:
             answer = self.insist(name, user)
-            assert answer.status == 201, f"{answer} of {name}"
-            self.told[name, user] = answer.json["order"]
+            self.told[name, user] = answer.won()
         return users
 
     def insist(self, name, user):
@@ -179,10 +178,9 @@ def sells_the_rest(w, numbers, held):
         holds = sum(1 for number in numbers if number.startswith(f"{sale.id}-"))
         fresh = [next(w.customers) for _ in range(sale.amount - holds - (held if name == "live" else 0))]
         for user in fresh:
-            answer = w.insist(name, user)
-            assert answer.status == 201, f"{answer} of {name}, with {sale.amount - holds} left"
-            assert answer.json["order"] not in ever, f"{answer} was another's"
-            ever.add(answer.json["order"])
+            number = w.insist(name, user).won()
+            assert number not in ever, f"{number} was another's"
+            ever.add(number)
         w.insist(name, next(w.customers)).expect(410, "sold-out")
         until(lambda: sale.queued() == 0, 15, "the lists are drained")
 
@@ -214,7 +212,7 @@ def unknown_sale(w, said):
     assert other.id != sale.id, "the sale's id came back"
     owners = [user for name, user in w.told if name == "new"]
     for user in owners + [next(w.customers)]:
-        number = insist(other, user).expect(201).json["order"]
+        number = insist(other, user).won()
         assert number.startswith(f"{other.id}-") and number not in w.told.values(), number
     until(lambda: other.claim(next(w.customers)).code == "sold-out", 10, "sold out")
     for user in owners:  # the page of an old order is not another sale's
@@ -265,7 +263,7 @@ def closes_itself(it):
     w = World(it)
     mysql_from(it, w.old)
     sale, buyer = w.sales["new"], next(w.customers)
-    number = w.insist("new", buyer).expect(201).json["order"]
+    number = w.insist("new", buyer).won()
     loser = next(w.customers)
     until(lambda: w.insist("new", loser).code == "fenced", 10, "it is closed")
     title = f"{sale.title} ({sale.id}, not in MySQL)"
@@ -304,7 +302,7 @@ def same_name(it):
         until(lambda: old.claim(user).code == "sold-out", 10, "sold out")
     new = it.sale(it.account(w.stranger.name, "seller"), old.name, amount=5, segments=2)
     assert new.id != old.id, new.id
-    told = [insist(new, user).expect(201).json["order"] for user in crowd[:5]]
+    told = [insist(new, user).won() for user in crowd[:5]]
     assert all(number.startswith(f"{new.id}-") for number in told), told
     until(lambda: new.claim(crowd[5]).code == "sold-out", 10, "sold out")
     new.drained()
@@ -317,7 +315,7 @@ def empty_moment(it):
     w = World(it)
     it.sql("RENAME TABLE coupons TO kept; CREATE TABLE coupons LIKE kept")
     buyer = next(w.customers)
-    number = w.insist("live", buyer).expect(201).json["order"]
+    number = w.insist("live", buyer).won()
     until(lambda: w.insist("live", buyer).code == "fenced", 10, "it is closed")
     it.sql("DROP TABLE coupons; RENAME TABLE kept TO coupons")
     same(until(lambda: (a := w.insist("live", buyer)).status == 200 and a, 20, "it is open again").json["order"], number, "order")
@@ -426,8 +424,8 @@ class Ended:
         """Customers claim until the sale is closed; before that, each gets a unit for as long as one is left."""
         for user in users:
             answer = insist(self.sale, user)
-            if answer.status == 201:
-                self.told[user] = answer.json["order"]
+            if answer.status in (200, 201):
+                self.told[user] = answer.won()
             elif len(self.told) < self.sale.amount:
                 answer.expect(503, "fenced")
             else:
@@ -444,8 +442,8 @@ class Ended:
         settled(self.it, self.sale)
         for user, number in self.told.items():
             same(insist(self.sale, user).expect(200).json["order"], number, f"the order of {user}")
-        while (answer := insist(self.sale, fresh := self.it.customer())).status == 201:
-            self.told[fresh] = answer.json["order"]
+        while (answer := insist(self.sale, fresh := self.it.customer())).status in (200, 201):
+            self.told[fresh] = answer.won()
         assert answer.code in ("sold-out", "all-held"), answer
         self.sale.drained()
         live = self.it.sql.number(f"SELECT COUNT(*) FROM orders WHERE coupon_id = {self.sale.id} AND live_user IS NOT NULL")

@@ -82,14 +82,14 @@ def goes_on(it, version):
     sales = {name: old.sale(name, amount) for name, (amount, _) in names.items()}
     fresh = [u for u in old.customers.values() if u.name not in old.told["told"]["open"] and u.name not in old.told["dead"]]
     # the first claim of all meets slots that nobody has looked at
-    new = {insist(sales["open"], fresh[0]).expect(201).json["order"]}
+    new = {insist(sales["open"], fresh[0]).won()}
     for name in ("open", "gone"):
         keeps(old, name, sales[name])
-    new |= {insist(sales["open"], user).expect(201).json["order"] for user in fresh[1:]}
+    new |= {insist(sales["open"], user).won() for user in fresh[1:]}
     same(len(new), len(fresh), "new order numbers")
     same(new & set(old.told["told"]["open"].values()), set(), "numbers given twice")
     insist(sales["upcoming"], fresh[0]).expect(409, "not-started")
-    insist(sales["untouched"], fresh[0]).expect(201)
+    insist(sales["untouched"], fresh[0]).won()
     for (user, number) in old.told["dead"].items():
         same(insist(sales["open"], old.customers[user]).expect(200).json["order"], number, "the order of a dead letter")
     same(it.sql("SELECT COUNT(*) FROM dead_letters WHERE state = 0")[0][0], "2", "open dead letters")
@@ -107,9 +107,9 @@ def goes_on(it, version):
     same(rows, [["5", "0"]], "statuses and times to pay of orders without payment")
     # units may be added, and new sales and users come
     it.ask("PATCH", sales["gone"].path + "/stock", old.seller, {"add": 1}).expect(200)
-    insist(sales["gone"], fresh[0]).expect(201)
+    insist(sales["gone"], fresh[0]).won()
     later = it.sale(old.seller, "later", amount=2)
-    insist(later, it.customer()).expect(201)
+    insist(later, it.customer()).won()
     later.drained()
     later.audit()
 
@@ -163,7 +163,7 @@ def pay_within(it):
     sale = old.sale("paid", 8)
     keeps(old, "paid", sale)
     fresh = [u for u in old.customers.values() if u.name not in old.told["told"]["paid"]]
-    new = insist(sale, fresh[0]).expect(201).json["order"]
+    new = insist(sale, fresh[0]).won()
     sale.drained()
     rows = it.sql(f"SELECT seq > {RANGE}, status, COUNT(*), MIN(pay_by_ms > claimed_at_ms), MAX(pay_by_ms > 0) FROM orders "
                   f"WHERE coupon_id = {sale.id} GROUP BY 1, 2 ORDER BY 1, 2")
@@ -179,7 +179,7 @@ def pay_within(it):
     it.redis.close()
     it.dev("start", "redis")
     keeps(old, "paid", sale)
-    insist(sale, fresh[1]).expect(201)
+    insist(sale, fresh[1]).won()
     sale.drained()
     sale.audit()
 
@@ -277,7 +277,7 @@ def redis_from_before(it):
     old = upgraded(it, "0375a1f")
     sale = old.sale("open", 60)
     fresh = [u for u in old.customers.values() if u.name not in old.told["told"]["open"] and u.name not in old.told["dead"]]
-    told = {user: insist(sale, user).expect(201).json["order"] for user in fresh[:8]}
+    told = {user: insist(sale, user).won() for user in fresh[:8]}
     sale.drained()
     it.dev("stop", "redis", "-9")
     it.redis.close()
@@ -287,7 +287,7 @@ def redis_from_before(it):
     keeps(old, "open", sale)
     for user, number in told.items():
         same(insist(sale, user).expect(200).json["order"], number, f"the order of {user}")
-    new = {insist(sale, user).expect(201).json["order"] for user in fresh[8:]}
+    new = {insist(sale, user).won() for user in fresh[8:]}
     same(new & set(told.values()), set(), "numbers given twice")
     is_of_this_layout(it, "open", sale)
     sale.drained()
