@@ -12,7 +12,7 @@ from tap import case, comment, same, until
 @case("every answer of the plan is right; 1,000 of 1,000 units are sold")
 def plan(it):
     done = subprocess.run([sys.executable, "-B", SOURCE / "tests/load/compat.py", str(it.port), "--prefix", "compat"],
-                          capture_output=True, text=True, timeout=150)
+                          capture_output=True, text=True, timeout=600)
     comment(done.stdout + done.stderr)
     same(done.returncode, 0, "exit of the plan")
     report = json.loads(done.stdout)
