@@ -174,7 +174,7 @@ static enum status read_clock(struct service *svc, struct arena *a, const struct
 
 static bool is_over(const struct sale_settings *s, int64_t now_ms)
 {
-	return s->state >= SALE_ENDED || (s->ends_ms && now_ms >= s->ends_ms);
+	return s->steering.state >= SALE_ENDED || (s->steering.ends_ms && now_ms >= s->steering.ends_ms);
 }
 
 /* What supply_repeat needs: the amount, and the entity tag. */
