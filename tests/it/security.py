@@ -94,9 +94,14 @@ def at_once(it):
     name = it.name("victim")
     it.register(name, "customer").expect(201)
     thieves = [Guesser(it, name, "127.0.5.1") for _ in range(16)]
+    began = time.monotonic()
     with ThreadPoolExecutor(16) as pool:
         statuses = collections.Counter(pool.map(lambda thief: thief.guess().status, thieves))
-    same(statuses, {401: 3, 429: 13}, "statuses")
+    took = time.monotonic() - began
+    tried = statuses[401]
+    same(tried + statuses[429], 16, f"401 and 429 of {statuses}")
+    most = 3 + sum(took > end for end in (1, 3, 7))  # the ends of pauses, on a slow machine
+    assert 3 <= tried <= most, f"{tried} were tried in {took:.2f} s"
 
 
 @case("an account under attack from everywhere: a new network has one attempt, which may be the owner's")
