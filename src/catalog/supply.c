@@ -174,7 +174,7 @@ static enum status read_clock(struct service *svc, struct arena *a, const struct
 
 static bool is_over(const struct sale_settings *s, int64_t now_ms)
 {
-	return s->steering.state >= SALE_ENDED || (s->steering.ends_ms && now_ms >= s->steering.ends_ms);
+	return steering_state_at(&s->steering, now_ms) >= SALE_ENDED;
 }
 
 /* What supply_repeat needs: the amount, and the entity tag. */

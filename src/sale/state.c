@@ -36,6 +36,12 @@ void steering_put(struct redis_command *c, const struct steering *s)
 	redis_put_int(c, s->ends_ms);
 }
 
+enum sale_state steering_state_at(const struct steering *s, int64_t now_ms)
+{
+	bool is_over = s->ends_ms && now_ms >= s->ends_ms;
+	return is_over && s->state < SALE_ENDED ? SALE_ENDED : s->state;
+}
+
 void steering_raise(struct steering *highest, const struct steering *other)
 {
 	if (other->version > highest->version)

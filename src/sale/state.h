@@ -27,6 +27,9 @@ struct steering steering_read(const struct redis_reply *version, const struct re
 /* Puts version, state, start and end as the next arguments of a command. */
 void steering_put(struct redis_command *c, const struct steering *s);
 
+/* The state at a moment of the sale clock: a sale may be over by time. */
+enum sale_state steering_state_at(const struct steering *s, int64_t now_ms);
+
 /* Makes *highest the one of the higher version. */
 void steering_raise(struct steering *highest, const struct steering *other);
 

@@ -2,7 +2,7 @@
 #ifndef STEER_FINISHED_H
 #define STEER_FINISHED_H
 
-#include "steer/steer.h"
+#include "steer/change.h"
 
 /* *empty: no order waits on a list in Redis. STATUS_OK, STATUS_UNAVAILABLE. */
 enum status finished_lists(struct service *svc, const struct sale_settings *s, bool *empty);

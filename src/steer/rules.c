@@ -1,11 +1,5 @@
 #include "steer/rules.h"
 
-enum sale_state rules_state_at(const struct steering *s, int64_t now_ms)
-{
-	bool is_over = s->ends_ms && now_ms >= s->ends_ms;
-	return is_over && s->state < SALE_ENDED ? SALE_ENDED : s->state;
-}
-
 static enum status refuse(struct steer_result *r, enum status s, const char *detail)
 {
 	r->detail = detail;
@@ -116,7 +110,7 @@ enum status rules_apply(const struct steer_change *change, int64_t now_ms, struc
 	struct steering was = r->settings.steering;
 	const struct rule u = { .change = change,
 				.was = was,
-				.state = rules_state_at(&was, now_ms),
+				.state = steering_state_at(&was, now_ms),
 				.now_ms = now_ms,
 				.has_started = !was.starts_ms || now_ms >= was.starts_ms };
 	enum status s = STATUS_OK;

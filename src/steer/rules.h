@@ -2,10 +2,7 @@
 #ifndef STEER_RULES_H
 #define STEER_RULES_H
 
-#include "steer/steer.h"
-
-/* The state that a sale has at a moment of the sale clock: also over by time. */
-enum sale_state rules_state_at(const struct steering *s, int64_t now_ms);
+#include "steer/change.h"
 
 /*
  * Applies the change to r->settings, which are those of now; sets r->changed and r->detail. STATUS_OK; STATUS_TOO_LATE;
