@@ -11,6 +11,7 @@ enum { PART_USER = 2, PART_ORDER = 2, PART_COUPON = 4 };
 struct worker {
 	struct shared_pages *pages;         /* hot pool */
 	struct stock_change *stock_changes; /* cold pool: requests that added units and are not answered yet */
+	struct sale_change *sale_changes;   /* cold pool: changes of sales that are decided and not answered yet */
 	struct row_wait *row_waits;         /* cold pool: requests that wait until an order is in MySQL */
 };
 
@@ -43,6 +44,9 @@ handler handle_waiting_join, handle_waiting_read, handle_waiting_leave, handle_w
 
 /* handle_coupon.c */
 handler handle_coupon_create, handle_stock_add, handle_coupon_read;
+
+/* handle_sale.c; the third: in the cold pool, the page of a coupon that Redis does not have */
+handler handle_sale_read, handle_sale_change, handle_coupon_read_unknown;
 
 /* handle_list.c; the second: in the cold pool, the list of a customer, or of a seller whom Redis does not have */
 handler handle_coupon_list, handle_list_unknown;

@@ -25,6 +25,7 @@ static const char *handled;
 #include "api/route.def"
 X(, , , , , handle_list_unknown, , )
 X(, , , , , handle_coupon_unknown, , )
+X(, , , , , handle_coupon_read_unknown, , )
 X(, , , , , handle_claim_compat_unknown, , )
 X(, , , , , handle_waiting_unknown, , )
 #undef X
