@@ -145,6 +145,13 @@ static void keep_reason(const char *event, const struct log_pair *pairs)
 	}
 }
 
+void ctl_log(const char *event, const struct log_pair *pairs)
+{
+	log_to(NULL);
+	log_line("info", event, pairs);
+	log_to(keep_reason);
+}
+
 const char *ctl_reason(const char *text)
 {
 	return *reason ? reason : text;

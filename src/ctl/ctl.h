@@ -54,6 +54,9 @@ int ctl_faults(struct ctl *c, int argc, char **argv); /* in test builds only */
 int ctl_fail(struct ctl *c, int code, const char *problem);
 /* As ctl_fail, with the text of a status. */
 int ctl_fail_status(struct ctl *c, int code, enum status s);
+/* Writes a line to standard error, as the other programs log it. */
+struct log_pair;
+void ctl_log(const char *event, const struct log_pair *pairs);
 /* The last logged line, in a form for operators; `text` if nothing was logged. */
 const char *ctl_reason(const char *text);
 const char *ctl_status_text(enum status s);
