@@ -1,19 +1,19 @@
 #!lua
 -- Customers claim one unit each from their home segments; units that the hub granted to the segment are credited first. A
--- call has groups of claims. The claims of a group have the segment and everything else in common but their users; they are
+-- call has groups of claims. The claims of a group have the segment and everything else in common but their owners; they are
 -- decided in their order, as if each were a call of its own, but each key is read and written once.
 -- Fields of a segment: I and O, units received from the hub and sent back in all; t0 and t1, start and end of the sale in ms
 -- Fields of the hub for segment i: Gi and Ri, units granted to it and taken back in all; Bi, the base that it was admitted with
--- KEYS  of each group in turn: segment hash, owners hash (user -> sequence), order list; and where one server holds all slots,
+-- KEYS  of each group in turn: segment hash, owners hash (owner -> sequence), order list; and where one server holds all slots,
 --       the set of coupons that have orders to drain
 -- ARGV  the number of groups; then of each group in turn: the number of its claims, the fence, the hub's totals for this
 --       segment in one argument: granted, taken back, and the base and the term for which they hold ('': none), how many
 --       orders may wait on the list ('': any number), where there is the fourth key: the coupon's member of that set; the
---       user of each claim (0: credit only)
+--       owner of each claim (0: credit only): "USER", or "USER#K" where the customer claims unit K of those that he may have
 -- Reply an answer for each claim, as text:
 --       WON sequence left ms n      the order is on the list, and n orders are there now
---       MINE sequence               the order that this user has already; below 0: three orders of this user have expired, or
---                                   were cancelled by the user (release.lua)
+--       MINE sequence               the order that this owner has already; below 0: three orders of this owner have expired, or
+--                                   were cancelled by the customer (release.lua)
 --       FULL                        as many orders wait on the list as may wait: nothing was done
 --       NEED received sent base term ms   no unit was left here at ms, by the clock of this server: ask the hub
 --       SOLDOUT epoch               the hub declared the coupon sold out; the segment's sold-out flag lasts a second at most

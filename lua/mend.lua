@@ -3,9 +3,9 @@
 -- segment is as the inspection read it, and no inspection with a later base or term has completed it (`next`).
 -- Fields of a segment: I and O, units received from the hub and sent back in all; t0 and t1, start and end of the sale in ms
 -- Fields of the hub for segment i: Gi and Ri, units granted to it and taken back in all; Bi, the base that it was admitted with
--- KEYS  segment hash, owners hash (user -> number)
+-- KEYS  segment hash, owners hash (owner -> number)
 -- ARGV  fence, sold, last, I, O as they were read; the base that this inspection was given; orders in one argument, "number
---       user units ..." in ascending order (user 0: the number has no order any more; units 0: the customer's entry already
+--       owner units ..." in ascending order (owner 0: the number has no order any more; units 0: the customer's entry already
 --       stands for a unit, and gets this number); the hub's totals granted and taken, and its term. Many orders come in
 --       several calls, each with the totals
 -- Reply {'OK', sold, last, I, O, left}
@@ -20,7 +20,7 @@ if s[6] and (base < tonumber(s[6]) or term < tonumber(s[7])) then return { 'OTHE
 local sold, last = tonumber(s[2]), tonumber(s[3])
 local received, sent = math.max(s[4], tonumber(ARGV[8])), math.max(s[5], tonumber(ARGV[9]))
 local owners = {}
-for number, user, units in string.gmatch(ARGV[7], '(%d+) (%d+) (%d+)') do
+for number, user, units in string.gmatch(ARGV[7], '(%d+) ([%d#]+) (%d+)') do
   if tonumber(number) > last then
     sold = sold + tonumber(units)
     last = tonumber(number)

@@ -2,16 +2,16 @@
 -- Inserts an order into the list that has lost it, at the place of its number. Safe to repeat and to send late: drainers
 -- recognise and trim orders that are committed.
 -- KEYS  segment hash, owners hash, order list
--- ARGV  fence, user, sequence, ms of the claim
+-- ARGV  fence, owner (as in claim.lua), sequence, ms of the claim
 -- Reply {'OK', 1 when it was inserted, 0 when the list had it}
---       {'OTHER'}     the owners hash has another sequence for this user, or none: nothing was done
+--       {'OTHER'}     the owners hash has another sequence for this owner, or none: nothing was done
 --       {'GARBAGE'}   a record of the list cannot be read: nothing was done
 --       {'FENCED', fence}   the segment has another fence, or none: nothing was done
 local segment, owners, list = KEYS[1], KEYS[2], KEYS[3]
-local user, sequence = ARGV[2], tonumber(ARGV[3])
+local owner, sequence = ARGV[2], tonumber(ARGV[3])
 local fence = redis.call('HGET', segment, 'fence')
 if fence ~= ARGV[1] then return { 'FENCED', fence } end
-if redis.call('HGET', owners, user) ~= ARGV[3] then return { 'OTHER' } end
+if redis.call('HGET', owners, owner) ~= ARGV[3] then return { 'OTHER' } end
 
 -- binary search for the first record with a higher sequence
 local length = redis.call('LLEN', list)
@@ -23,7 +23,7 @@ while low < high do
   if found == sequence then return { 'OK', 0 } end
   if found < sequence then low = middle + 1 else high = middle end
 end
-local record = string.format('%d|%s|%s', sequence, user, ARGV[4])
+local record = string.format('%d|%s|%s', sequence, owner, ARGV[4])
 if low == length then
   redis.call('RPUSH', list, record)
 else

@@ -1,9 +1,10 @@
 #!lua flags=no-writes
 -- Looks for an order that MySQL does not have.
--- KEYS  segment hash, owners hash (user -> number), order list
+-- KEYS  segment hash, owners hash (owner -> number), order list
 -- ARGV  fence, the order's number, a user
--- Reply {1 when the segment has this fence, else 0; its fence; the record of that number on the list; the number of the
---        user's order; the highest number that was given out here; the base}   '' for each value that is missing
+-- Reply {1 when the segment has this fence, else 0; its fence; the record of that number on the list; for which of the
+--        user's units the owners have that number; the highest number that was given out here; the base}   '' for each
+--       value that is missing
 local wanted = tonumber(ARGV[2])
 local function at(index)
   local record = redis.call('LINDEX', KEYS[3], index)
@@ -33,5 +34,15 @@ local function find()
   end
 end
 
+-- Usually the first unit.
+local function unit()
+  local user, words = ARGV[3], {}
+  if redis.call('HGET', KEYS[2], user) == ARGV[2] then return 1 end
+  for k = 2, 100 do words[k - 1] = user .. '#' .. k end
+  for k, number in ipairs(redis.call('HMGET', KEYS[2], unpack(words))) do
+    if number == ARGV[2] then return k + 1 end
+  end
+end
+
 local s = redis.call('HMGET', KEYS[1], 'fence', 'last', 'base')
-return { s[1] == ARGV[1] and 1 or 0, s[1] or '', find() or '', redis.call('HGET', KEYS[2], ARGV[3]) or '', s[2] or '', s[3] or '' }
+return { s[1] == ARGV[1] and 1 or 0, s[1] or '', find() or '', unit() or '', s[2] or '', s[3] or '' }

@@ -1,8 +1,8 @@
 #!lua flags=no-writes
--- Reads a page of the customers who have an order of a segment.
--- KEYS  segment hash, owners hash (user -> number)
--- ARGV  fence, HSCAN's cursor, about how many customers to return
--- Reply {'OK', the next cursor ('0': this was the last page), user, ...}
+-- Reads a page of the owners of a segment: customers who have an order, and of which unit (claim.lua).
+-- KEYS  segment hash, owners hash (owner -> number)
+-- ARGV  fence, HSCAN's cursor, about how many owners to return
+-- Reply {'OK', the next cursor ('0': this was the last page), owner, ...}
 --       {'FENCED', fence}   the segment has another fence, or none; or it has lost its owners (claim.lua)
 local s = redis.call('HMGET', KEYS[1], 'fence', 'sold', 'unowned')
 local lost = tonumber(s[2] or 0) > tonumber(s[3] or 0) and redis.pcall('HLEN', KEYS[2]) == 0

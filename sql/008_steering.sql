@@ -14,6 +14,15 @@ PREPARE coupons_change FROM @change;
 EXECUTE coupons_change;
 DEALLOCATE PREPARE coupons_change;
 
+-- Which of its customer's units a returned order is, so that the right owner is removed.
+SET @change = IF((SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = DATABASE()
+	AND table_name = 'returned_orders' AND column_name = 'unit') > 0, 'DO 0',
+	'ALTER TABLE returned_orders
+		ADD COLUMN unit TINYINT UNSIGNED NOT NULL DEFAULT 1 COMMENT ''as in orders''');
+PREPARE returned_change FROM @change;
+EXECUTE returned_change;
+DEALLOCATE PREPARE returned_change;
+
 -- Requests of sellers that carry an Idempotency-Key, written in the transaction that does what they ask for.
 CREATE TABLE IF NOT EXISTS idempotency_keys (
 	seller_id BIGINT NOT NULL,

@@ -1,6 +1,6 @@
 /*
- * Claims. POST .../claims has a status for each outcome. The compat PATCH answers 201, or 204 with the reason in a
- * header.
+ * Claims. POST .../claims has a status for each outcome, and may name the unit. The compat PATCH claims unit 1, and
+ * answers 201, or 204 with the reason in a header.
  */
 #include "api/handlers.h"
 #include "base/alloc.h"
@@ -56,6 +56,14 @@ static int seconds_until_return(const struct request *rq, int64_t ms)
 	return s < LEAST ? LEAST : s > MOST ? MOST : (int)s;
 }
 
+/* Two limits have this status: the sale's, and that of orders that ended. */
+static void explain_limit(struct request *rq, const struct claim *c)
+{
+	if (c->unit > c->coupon->limit)
+		request_fail(rq, STATUS_LIMIT_REACHED, "a customer can have at most %lld %s of this sale",
+			     (long long)c->coupon->limit, c->coupon->limit == 1 ? "unit" : "units");
+}
+
 static void on_claimed(struct claim *c, enum status s)
 {
 	struct claim_request *a = container_of(c, struct claim_request, claim);
@@ -72,6 +80,8 @@ static void on_claimed(struct claim *c, enum status s)
 		rq->response.retry_after_s = seconds_until_start(c->wait_ms);
 	if (s == STATUS_ALL_HELD)
 		rq->response.retry_after_s = seconds_until_return(rq, c->wait_ms);
+	if (s == STATUS_LIMIT_REACHED)
+		explain_limit(rq, c);
 	if (a->is_compat && s == STATUS_ALREADY_CLAIMED)
 		response_header(rq, "Seckill-Order", number);
 	if (a->is_compat && is_compat_204(s))
@@ -92,15 +102,28 @@ static void on_coupon(void *context, enum status s, struct coupon *coupon)
 		request_finish(a->request, s);
 }
 
+/* A claim needs no body. */
+static enum status read_unit(struct request *rq, int64_t *unit)
+{
+	const struct json_field fields[] = { { "unit", JSON_INT, false, 1, UNITS_MAX, NULL, unit, NULL } };
+	*unit = 1;
+	return rq->body.n ? request_read(rq, fields, 1) : STATUS_OK;
+}
+
 static enum status submit(struct request *rq, bool is_compat)
 {
+	int64_t unit = 1;
 	enum status s = request_idempotency(rq);
+	if (s == STATUS_OK && !is_compat)
+		s = read_unit(rq, &unit);
 	if (s != STATUS_OK)
 		return s;
 	struct claim_request *a = arena_alloc(rq->arena, sizeof *a);
-	*a = (struct claim_request){ .request = rq,
-				     .is_compat = is_compat,
-				     .claim = { .service = rq->service, .user = rq->token.user, .done = on_claimed } };
+	*a = (struct claim_request){
+		.request = rq,
+		.is_compat = is_compat,
+		.claim = { .service = rq->service, .user = rq->token.user, .unit = (int)unit, .done = on_claimed }
+	};
 	struct coupon *coupon = coupon_cached(rq->service->coupons, rq->part[PART_USER], rq->part[PART_COUPON]);
 	if (coupon)
 		claim_submit(&a->claim, coupon);

@@ -123,7 +123,7 @@ static enum status find_seller(struct request *rq)
 
 /* In the cold pool: the coupons of the orders of the token's customer */
 
-/* A customer whose order has failed may have won the same coupon again. */
+/* A customer may have several units of a coupon, or have won it again after an order failed. */
 static bool is_repeated(const struct order_page *p, int i)
 {
 	for (int k = 0; k < i; k++)

@@ -35,7 +35,7 @@ struct compare {
 	/* The window: the numbers that are compared at present. An index is that of a number in all ranges together. */
 	int64_t total;        /* numbers in all ranges */
 	int64_t first, count; /* index of the window's first number, and how many it has */
-	int64_t *user;        /* by index - first: the owner, else the user that another source has */
+	int64_t *owner;       /* by index - first: the owner, else whom another source has, as owner_code; 0: nobody */
 	uint16_t *seen;       /* by index - first: enum seen */
 
 	int64_t last_owner, last_listed, last_row; /* the highest number in each place */

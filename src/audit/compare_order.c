@@ -24,10 +24,12 @@ static enum finding_kind kind_of_lost(const struct compare *c, int64_t number, i
 /* listed: a customer whose list has the order, without being its owner; 0: none. */
 static void judge_order(struct compare *c, int64_t i, int64_t number, int64_t listed)
 {
-	struct finding f = { .sequence = number, .user = c->user[i] };
+	const struct owner owner = owner_of_code(c->owner[i]);
+	struct finding f = { .sequence = number, .user = owner.user, .unit = owner.unit };
 	unsigned seen = c->seen[i];
 	if (!seen) {
 		f.user = listed;
+		f.unit = 0;
 		f.kind = kind_of_lost(c, number, listed);
 	} else if (listed && f.user && f.user != listed) {
 		f.is = listed;
@@ -108,7 +110,8 @@ static void judge_lists(struct compare *c)
 	for (int64_t i = 0; c->status == STATUS_OK && i < c->count; i++) {
 		compare_progress(c);
 		if ((c->seen[i] & (OWNED | ROW | OVER)) == OWNED) {
-			entries[n] = (struct list_entry){ c, ranges_number(&c->ranges, c->first + i), c->user[i] };
+			entries[n] = (struct list_entry){ c, ranges_number(&c->ranges, c->first + i),
+							  owner_of_code(c->owner[i]).user };
 			ask_list_entry(c, &entries[n++]);
 		}
 		if (n == ENTRIES || i + 1 == c->count) {
@@ -140,7 +143,7 @@ static void check_users(struct compare *c, const int64_t *at, int n)
 	buf_puts(&sql, "SELECT id FROM users WHERE id IN (");
 	for (int k = 0; k < USERS; k++) {
 		buf_puts(&sql, k ? ", ?" : "?");
-		v[k] = DB_N(c->user[at[k < n ? k : 0]]);
+		v[k] = DB_N(owner_of_code(c->owner[at[k < n ? k : 0]]).user);
 	}
 	buf_puts(&sql, ")");
 	if (db_query_params(c->svc->db, &c->arena, sql.p, &rows, v, USERS)) {
@@ -148,10 +151,10 @@ static void check_users(struct compare *c, const int64_t *at, int n)
 		return;
 	}
 	for (int k = 0; k < n; k++)
-		if (!has_user(&rows, c->user[at[k]]))
+		if (!has_user(&rows, owner_of_code(c->owner[at[k]]).user))
 			compare_add(c, (struct finding){ .kind = FINDING_UNKNOWN_USER,
 							 .sequence = ranges_number(&c->ranges, c->first + at[k]),
-							 .user = c->user[at[k]] });
+							 .user = owner_of_code(c->owner[at[k]]).user });
 }
 
 /* Checks the users of orders that wait on the list: the scan of the rows has checked the others. */

@@ -48,9 +48,9 @@ void findings_expect_at_most(struct findings *f, enum finding_kind kind, int seg
 static int by_identity(const void *a, const void *b)
 {
 	const struct finding *x = a, *y = b;
-	const int64_t xs[] = { x->kind, x->segment, x->sequence, x->user };
-	const int64_t ys[] = { y->kind, y->segment, y->sequence, y->user };
-	for (int i = 0; i < 4; i++)
+	const int64_t xs[] = { x->kind, x->segment, x->sequence, x->user, x->unit };
+	const int64_t ys[] = { y->kind, y->segment, y->sequence, y->user, y->unit };
+	for (size_t i = 0; i < sizeof xs / sizeof xs[0]; i++)
 		if (xs[i] != ys[i])
 			return xs[i] < ys[i] ? -1 : 1;
 	return 0;
@@ -99,6 +99,8 @@ static void put_value(struct buf *to, const struct finding *f, int64_t coupon, s
 	for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
 		if (str_eq(name, numbers[i].name))
 			buf_int(to, numbers[i].value);
+	if (str_eq(name, STR("user")) && f->unit > 1)
+		buf_printf(to, " (unit %d)", f->unit);
 }
 
 void finding_text(struct buf *to, const struct finding *f, int64_t coupon)

@@ -16,7 +16,8 @@ enum finding_kind {
 struct finding {
 	enum finding_kind kind;
 	int segment;
-	int64_t sequence, user; /* these and kind and segment identify the finding */
+	int64_t sequence, user; /* these and kind, segment and unit identify the finding */
+	int unit;               /* of the user's units of the coupon; 0: it is about none */
 	int64_t is, want;       /* found and expected; may differ in a second reading of the same finding */
 };
 

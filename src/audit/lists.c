@@ -39,7 +39,10 @@ static void on_entry(void *context, int64_t user, struct str order, int64_t clai
 	r->read[r->count++] = (struct listed){ o.coupon, o.sequence, user, claimed_ms, o.segment };
 }
 
-/* The number of an entry becomes 0 if its customer is the order's owner, so that it needs no further check. */
+/*
+ * The number of an entry becomes 0 if its customer is the owner of the order as the first unit, so that it needs no
+ * further check. A list does not say of which unit an order is.
+ */
 
 struct owner_question {
 	struct reading *reading;

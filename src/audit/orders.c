@@ -54,7 +54,7 @@ static void add_outside(struct compare *c, const struct scanned_order *o)
 			    (struct finding){ .kind = FINDING_OUT_OF_RANGE, .sequence = o->sequence, .user = o->user });
 }
 
-/* Raises *highest to the order's number. Returns the order's index in c->user and c->seen, or -1. */
+/* Raises *highest to the order's number. Returns the order's index in c->owner and c->seen, or -1. */
 static int64_t note_number(struct compare *c, const struct scanned_order *o, int64_t *highest)
 {
 	compare_progress(c);
@@ -98,6 +98,32 @@ static enum status read_ranges(struct compare *c)
 
 /* Where each order is seen */
 
+/* 0: the place does not name an owner. */
+static int64_t code_of(const struct scanned_order *o)
+{
+	return o->user ? owner_code((struct owner){ o->user, o->unit }) : 0;
+}
+
+static int64_t user_of(int64_t owner)
+{
+	return owner_of_code(owner).user;
+}
+
+/* A finding about an order and its owner. */
+static struct finding finding_of(enum finding_kind kind, const struct scanned_order *o)
+{
+	return (struct finding){ .kind = kind, .sequence = o->sequence, .user = o->user, .unit = o->unit };
+}
+
+/* A live order holds a unit of its customer's, of which there are as many as the limit says. */
+static void check_limit(struct compare *c, const struct scanned_order *o)
+{
+	struct finding f = finding_of(FINDING_ABOVE_LIMIT, o);
+	f.want = c->audit->coupon.limit;
+	if (o->unit > f.want)
+		compare_add(c, f);
+}
+
 /* The owner's home is another segment. If that segment has an order of the user, too, the user has two. */
 static void add_stranger(struct compare *c, const struct scanned_order *o, int home)
 {
@@ -106,23 +132,23 @@ static void add_stranger(struct compare *c, const struct scanned_order *o, int h
 	arena_reset(&c->arena);
 	redis_command(&cmd, "HGET");
 	key_put(&cmd, KEY_OWNERS, c->audit->coupon.id, home);
-	redis_put_int(&cmd, o->user);
+	owner_put(&cmd, (struct owner){ o->user, o->unit });
 	if (redis_call(c->svc->redis_sync, &c->arena, &cmd, &reply) != REDIS_ANSWER)
 		c->status = STATUS_UNAVAILABLE;
-	struct finding f = { .sequence = o->sequence, .user = o->user, .is = redis_number(reply), .want = home };
-	f.kind = f.is > 0 ? FINDING_TWO_ORDERS : FINDING_STRANGER;
+	struct finding f = finding_of(redis_number(reply) > 0 ? FINDING_TWO_ORDERS : FINDING_STRANGER, o);
+	f.is = redis_number(reply);
+	f.want = home;
 	compare_add(c, f);
 }
 
 static void note_owner(struct compare *c, int64_t i, const struct scanned_order *o)
 {
-	bool twice = (c->seen[i] & OWNED) && c->user[i] != o->user;
+	bool twice = (c->seen[i] & OWNED) && c->owner[i] != code_of(o);
+	struct finding f = finding_of(FINDING_TWO_OWNERS, o);
+	f.is = user_of(c->owner[i]);
 	if (twice)
-		compare_add(c, (struct finding){ .kind = FINDING_TWO_OWNERS,
-						 .sequence = o->sequence,
-						 .user = o->user,
-						 .is = c->user[i] });
-	c->user[i] = o->user;
+		compare_add(c, f);
+	c->owner[i] = code_of(o);
 	c->seen[i] |= twice ? OWNED | TWICE : OWNED;
 }
 
@@ -135,24 +161,28 @@ static void on_owner(void *context, const struct scanned_order *o)
 	if (i < 0)
 		return;
 	if (o->over) {
-		c->user[i] = c->user[i] ? c->user[i] : o->user;
+		c->owner[i] = c->owner[i] ? c->owner[i] : code_of(o);
 		c->seen[i] |= TOMBSTONE;
 		return;
 	}
 	note_owner(c, i, o);
+	check_limit(c, o);
 	int home = coupon_home(&c->audit->coupon, o->user);
 	if (home != c->segment_number)
 		add_stranger(c, o, home);
 }
 
-/* Notes the user that a place other than the owners has for an order; a finding if the owner is another user. */
+/* Notes whom a place other than the owners has for an order; a finding if the owner is another. */
 static void note_user(struct compare *c, int64_t i, const struct scanned_order *o, enum finding_kind other)
 {
-	if (!c->user[i])
-		c->user[i] = o->user;
-	else if (c->user[i] != o->user && (c->seen[i] & (OWNED | TWICE)) == OWNED)
-		compare_add(c, (struct finding){
-				       .kind = other, .sequence = o->sequence, .user = c->user[i], .is = o->user });
+	if (!c->owner[i])
+		c->owner[i] = code_of(o);
+	else if (c->owner[i] != code_of(o) && (c->seen[i] & (OWNED | TWICE)) == OWNED)
+		compare_add(c, (struct finding){ .kind = other,
+						 .sequence = o->sequence,
+						 .user = user_of(c->owner[i]),
+						 .unit = owner_of_code(c->owner[i]).unit,
+						 .is = o->user });
 }
 
 /*
@@ -198,10 +228,10 @@ static void on_letter(void *context, const struct scanned_order *o)
 	int64_t any = 0, i = note_number(c, o, &any);
 	if (!o->over && is_first_window(c))
 		compare_add(c, (struct finding){ .kind = FINDING_DEAD_LETTER, .sequence = o->sequence, .is = o->id });
-	if (i < 0 || (o->user && c->user[i] && c->user[i] != o->user))
+	if (i < 0 || (o->user && c->owner[i] && c->owner[i] != code_of(o)))
 		return;
 	if (o->user)
-		c->user[i] = o->user;
+		c->owner[i] = code_of(o);
 	c->seen[i] |= seen_of_letter(o);
 }
 
@@ -233,8 +263,11 @@ static void on_row(void *context, const struct scanned_order *o)
 			    (struct finding){ .kind = FINDING_UNKNOWN_USER, .sequence = o->sequence, .user = o->user });
 	if (i < 0)
 		return;
-	if (!o->over)
+	if (!o->over) {
 		note_user(c, i, o, FINDING_OTHER_IN_ROW);
+		if (!(c->seen[i] & OWNED))
+			check_limit(c, o);
+	}
 	c->seen[i] |= o->over ? OVER : ROW;
 	c->seen[i] |= o->returned ? RETURNED : 0;
 	judge_row(c, o);
@@ -262,7 +295,7 @@ static void read_place(struct compare *c, const char *place, enum status (*scan)
 
 static void compare_window(struct compare *c)
 {
-	memset(c->user, 0, (size_t)c->count * sizeof *c->user);
+	memset(c->owner, 0, (size_t)c->count * sizeof *c->owner);
 	memset(c->seen, 0, (size_t)c->count * sizeof *c->seen);
 	read_place(c, "owners", order_scan_owners, on_owner);
 	read_place(c, "list", order_scan_list, on_listed);
@@ -277,7 +310,7 @@ static void compare_windows(struct compare *c)
 	const int64_t most = c->options->window ? c->options->window : WINDOW;
 	c->total = ranges_total(&c->ranges);
 	int64_t window = c->total < most ? c->total : most;
-	c->user = alloc((size_t)(window + 1) * sizeof *c->user);
+	c->owner = alloc((size_t)(window + 1) * sizeof *c->owner);
 	c->seen = alloc((size_t)(window + 1) * sizeof *c->seen);
 	c->has_grown = false;
 	c->last_owner = c->last_listed = c->last_row = c->behind = c->certain = c->possible = 0;
@@ -287,7 +320,7 @@ static void compare_windows(struct compare *c)
 		compare_window(c);
 		c->first += c->count;
 	} while (c->first < c->total && c->status == STATUS_OK);
-	free(c->user);
+	free(c->owner);
 	free(c->seen);
 }
 

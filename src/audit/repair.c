@@ -101,7 +101,13 @@ static enum repair_outcome renew_winners(struct repair_job *j)
 	return repair_send(j, &c, NULL);
 }
 
-/* If the customer has another order by now, an operator must decide which of the two remains. */
+/* For findings about an order and its owner. */
+static struct owner owner_of(const struct finding *f)
+{
+	return (struct owner){ f->user, f->unit };
+}
+
+/* If the customer has another order of the unit by now, an operator must decide which of the two remains. */
 static enum repair_outcome restore_owner(struct repair_job *j)
 {
 	const struct finding *f = j->finding;
@@ -112,7 +118,7 @@ static enum repair_outcome restore_owner(struct repair_job *j)
 			j, "neither MySQL nor the list has this order for a customer whose home is this segment");
 	redis_command(&c, j->dry ? "HGET" : "HSETNX");
 	key_put(&c, KEY_OWNERS, j->audit->coupon.id, f->segment);
-	redis_put_int(&c, f->user);
+	owner_put(&c, owner_of(f));
 	if (!j->dry)
 		redis_put_int(&c, f->sequence);
 	enum repair_outcome outcome = repair_send(j, &c, &reply);
@@ -120,7 +126,7 @@ static enum repair_outcome restore_owner(struct repair_job *j)
 		return outcome;
 	bool free = j->dry ? redis_type(reply) == REDIS_NIL : redis_number(reply) == 1;
 	if (!free)
-		return needs_operator(j, "this customer has another order of the coupon");
+		return needs_operator(j, "this customer has another order of the coupon and unit");
 	return j->dry ? REPAIR_DONE : renew_winners(j);
 }
 
@@ -161,7 +167,7 @@ static enum repair_outcome restore_record(struct repair_job *j)
 	key_put(&c, KEY_OWNERS, j->audit->coupon.id, f->segment);
 	key_put(&c, KEY_ORDERS, j->audit->coupon.id, f->segment);
 	fence_put(&c, j->audit->coupon.generation);
-	redis_put_int(&c, f->user);
+	owner_put(&c, owner_of(f));
 	redis_put_int(&c, f->sequence);
 	redis_put_int(&c, ms);
 	outcome = repair_send(j, &c, &reply);
@@ -267,8 +273,9 @@ static enum repair_outcome change_row(struct repair_job *j, const char *sql)
 static enum repair_outcome return_order(struct repair_job *j)
 {
 	return change_row(
-		j, "INSERT INTO returned_orders (coupon_id, segment, seq, user_id) SELECT coupon_id, segment, seq, "
-		   "user_id FROM orders WHERE coupon_id = ? AND segment = ? AND seq = ? AND live_user IS NULL");
+		j,
+		"INSERT INTO returned_orders (coupon_id, segment, seq, user_id, unit) SELECT coupon_id, segment, seq, "
+		"user_id, unit FROM orders WHERE coupon_id = ? AND segment = ? AND seq = ? AND live_user IS NULL");
 }
 
 static enum repair_outcome await_payment(struct repair_job *j)

@@ -117,6 +117,8 @@ static void put_finding_json(struct ctl *c, const struct finding *f, struct str 
 	json_int(&c->out, "segment", f->segment);
 	json_int(&c->out, "sequence", f->sequence);
 	json_int(&c->out, "user", f->user);
+	if (f->unit)
+		json_int(&c->out, "unit", f->unit);
 	json_int(&c->out, "is", f->is);
 	json_int(&c->out, "expected", f->want);
 	json_str(&c->out, "text", text);

@@ -16,8 +16,8 @@ enum { CANDIDATES_MAX = 256 };
 enum { ENTRY_WAITS_MS = 10000 };
 
 /*
- * Other orders of this coupon in the lists of the batch's customers. A customer usually has one order of a coupon, so a
- * second one may be lost. Usually there are no candidates.
+ * Other orders of this coupon in the lists of the batch's customers. Those of the same base are other units, or over;
+ * those of other bases may be lost. Usually there are no candidates.
  */
 struct candidates {
 	struct lost_candidate *at;
@@ -39,7 +39,8 @@ static void add_candidates(const struct entry *e, const struct redis_reply *othe
 		all->at = arena_alloc(e->batch->arena, CANDIDATES_MAX * sizeof *all->at);
 	for (size_t i = 0; i < redis_count(others) && all->count < CANDIDATES_MAX; i++) {
 		struct order_number n;
-		if (order_number_read(redis_text_at(others, i), &n) && n.coupon == e->batch->coupon)
+		if (order_number_read(redis_text_at(others, i), &n) && n.coupon == e->batch->coupon &&
+		    numbers_base(n.sequence) != numbers_base(e->record->sequence))
 			all->at[all->count++] =
 				(struct lost_candidate){ n.coupon, n.sequence, e->record->user, n.segment };
 	}

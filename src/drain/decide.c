@@ -22,7 +22,7 @@ static const struct known *known_of(const struct segment_batch *s, const struct 
 	return k;
 }
 
-/* MySQL has an order of another customer under this number: the number was given out twice. */
+/* MySQL has an order of another customer or unit under this number: the number was given out twice. */
 static void stop_at_reused(struct batch *b, struct segment_batch *s, const struct order_record *r)
 {
 	log_error_limited("drain_sequence_reused", LOG_INT("coupon", b->coupon), LOG_INT("segment", r->segment),
@@ -37,7 +37,7 @@ static int decide_below(struct batch *b, struct segment_batch *s, const struct o
 		return -1;
 	const struct known *k = known_of(s, r);
 	d->letter = k->letter;
-	if (k->user && r->user && k->user != r->user)
+	if (k->user && r->user && (k->user != r->user || k->unit != r->unit))
 		stop_at_reused(b, s, r);
 	else if (!k->user && !k->letter)
 		d->fate = r->user ? FATE_ORDER : FATE_NAME;

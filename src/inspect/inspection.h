@@ -17,8 +17,9 @@ struct openings;
 /* An order or a held number that MySQL has and the segment lacks. */
 struct missing_order {
 	int64_t number, user; /* user 0: the order is over or lost, so it has no owner */
-	int64_t entry;        /* the number that its customer has among the owners; 0: none */
-	int units;            /* that it needs. 0: it gets the unit of that entry */
+	int64_t entry;        /* the number that its customer has among the owners, for its unit; 0: none */
+	int unit;             /* which of the customer's units it is */
+	int units;            /* of stock, that it needs. 0: it gets the unit of that entry */
 };
 
 struct missing_orders {

@@ -38,7 +38,7 @@ static void read_entry(struct inspection *in, struct slot *s, int i, struct miss
 	*call = (struct entry_call){ in, s, order };
 	redis_command(&c, "HGET");
 	key_put(&c, KEY_OWNERS, in->coupon.id, i);
-	redis_put_int(&c, order->user);
+	owner_put(&c, (struct owner){ order->user, order->unit });
 	redis_send(in->svc->redis_sync, &c, on_entry, call);
 }
 
@@ -51,9 +51,11 @@ static void merge(struct inspection *in, struct slot *s, const struct db_rows *r
 	for (int r = 0, h = 0; r < rows->count || h < held->count;) {
 		int64_t row = r < rows->count ? db_row(rows, r)[0].number : NUMBER_MAX;
 		int64_t letter = h < held->count ? db_row(held, h)->number : NUMBER_MAX;
-		struct missing_order one = { .number = row < letter ? row : letter, .units = 1 };
-		if (row <= letter)
-			one.user = db_row(rows, r++)[1].number;
+		struct missing_order one = { .number = row < letter ? row : letter, .unit = 1, .units = 1 };
+		if (row <= letter) {
+			one.user = db_row(rows, r)[1].number;
+			one.unit = (int)db_row(rows, r++)[2].number;
+		}
 		h += letter <= row;
 		if (one.number > s->now.last)
 			missing->at[missing->count++] = one;
@@ -72,7 +74,7 @@ static int read_rows(struct inspection *in, struct slot *s, int i, struct db_row
 {
 	struct db *db = in->svc->db;
 	return db_query(db, in->arena,
-			"SELECT seq, IF(live_user IS NULL, 0, user_id) FROM orders "
+			"SELECT seq, IF(live_user IS NULL, 0, user_id), unit FROM orders "
 			"WHERE coupon_id = ? AND segment = ? AND seq > ? ORDER BY seq",
 			rows, DB_N(in->coupon.id), DB_N(i), DB_N(s->now.last)) ||
 	       db_query(db, in->arena,

@@ -21,12 +21,12 @@ static void on_entered(void *context, enum redis_outcome outcome, const struct r
 		in->status = STATUS_UNAVAILABLE;
 }
 
-static void enter_owner(struct inspection *in, int i, int64_t user, int64_t number)
+static void enter_owner(struct inspection *in, int i, struct owner owner, int64_t number)
 {
 	struct redis_command c;
 	redis_command(&c, "HSETNX");
 	key_put(&c, KEY_OWNERS, in->coupon.id, i);
-	redis_put_int(&c, user);
+	owner_put(&c, owner);
 	redis_put_int(&c, number);
 	redis_send(in->svc->redis_sync, &c, on_entered, in);
 }
@@ -55,13 +55,14 @@ static int enter_rows(struct inspection *in, struct arena *a, int i)
 		arena_reset(a);
 		if (db_query(
 			    in->svc->db, a,
-			    "SELECT seq, user_id FROM orders WHERE coupon_id = ? AND segment = ? AND seq > ? AND seq <= ? "
+			    "SELECT seq, user_id, unit FROM orders WHERE coupon_id = ? AND segment = ? AND seq > ? AND seq <= ? "
 			    "AND live_user IS NOT NULL ORDER BY seq LIMIT ?",
 			    &rows, DB_N(in->coupon.id), DB_N(i), DB_N(after), DB_N(last), DB_N(PAGE)))
 			return -1;
 		for (int k = 0; k < rows.count; k++) {
-			after = db_row(&rows, k)[0].number;
-			enter_owner(in, i, db_row(&rows, k)[1].number, after);
+			const struct db_value *v = db_row(&rows, k);
+			after = v[0].number;
+			enter_owner(in, i, (struct owner){ v[1].number, (int)v[2].number }, after);
 		}
 		redis_wait_all(in->svc->redis_sync);
 	} while (rows.count == PAGE);
@@ -72,13 +73,13 @@ static int enter_rows(struct inspection *in, struct arena *a, int i)
 static int enter_page(struct inspection *in, struct arena *a, int i, const struct redis_reply *page)
 {
 	struct known known[PAGE] = { 0 };
-	int64_t users[PAGE];
+	struct owner owners[PAGE];
 	int n = 0;
 	for (size_t k = 0; k < redis_count(page) && n < PAGE; k++) {
 		struct order_record r = { .segment = i };
 		if (!order_record_read(redis_text_at(page, k), &r) || !r.user)
 			continue;
-		users[n] = r.user;
+		owners[n] = order_record_owner(&r);
 		known[n++].number = r.sequence;
 	}
 	struct known_numbers numbers = { .coupon = in->coupon.id, .segment = i, .at = known, .count = n };
@@ -86,7 +87,7 @@ static int enter_page(struct inspection *in, struct arena *a, int i, const struc
 		return -1;
 	for (int k = 0; k < n; k++)
 		if (!known[k].user)
-			enter_owner(in, i, users[k], known[k].number);
+			enter_owner(in, i, owners[k], known[k].number);
 	redis_wait_all(in->svc->redis_sync);
 	return 0;
 }

@@ -44,7 +44,7 @@ static int enter_page(struct inspection *in, int i, int64_t after, int64_t last)
 {
 	return db_exec(
 		in->svc->db,
-		"INSERT INTO returned_orders (coupon_id, segment, seq, user_id) SELECT coupon_id, segment, seq, user_id "
+		"INSERT INTO returned_orders (coupon_id, segment, seq, user_id, unit) SELECT coupon_id, segment, seq, user_id, unit "
 		"FROM orders o WHERE coupon_id = ? AND segment = ? AND seq > ? AND seq <= ? AND status IN (3, 4) AND NOT "
 		"EXISTS (SELECT 1 FROM returned_orders r WHERE r.coupon_id = o.coupon_id AND r.segment = o.segment AND "
 		"r.seq = o.seq)",

@@ -74,14 +74,15 @@ static void end_mend(struct inspection *in, struct redis_command *c, struct slot
 /* Puts up to MOST missing orders, beginning with the one at `from`, and returns their count. */
 static int put_orders(struct redis_command *c, struct slot *s, int from)
 {
-	enum { ONE = 40, MOST = 64 };
-	char text[MOST * ONE];
+	enum { ONE = 48, MOST = 64 };
+	char text[MOST * ONE], word[OWNER_TEXT];
 	size_t n = 0;
 	int k = from;
 	for (; s->missing && k < s->missing->count && k < from + MOST; k++) {
 		const struct missing_order *one = &s->missing->at[k];
-		n += (size_t)snprintf(text + n, sizeof text - n, "%lld %lld %d ", (long long)one->number,
-				      (long long)one->user, one->units);
+		struct str owner = owner_text(word, (struct owner){ one->user, one->user ? one->unit : 1 });
+		n += (size_t)snprintf(text + n, sizeof text - n, "%lld %.*s %d ", (long long)one->number, (int)owner.n,
+				      owner.p, one->units);
 		s->now.sold += one->units;
 		s->now.last = one->number;
 	}

@@ -45,17 +45,18 @@ enum status order_row_lock(struct service *svc, struct arena *a, const struct or
 {
 	struct db_rows rows;
 	int64_t status;
-	if (db_query(svc->db, a,
-		     "SELECT user_id, status, pay_by_ms FROM orders WHERE coupon_id = ? AND segment = ? AND seq = ? "
-		     "FOR UPDATE",
-		     &rows, DB_N(n->coupon), DB_N(n->segment), DB_N(n->sequence)))
+	if (db_query(
+		    svc->db, a,
+		    "SELECT user_id, status, pay_by_ms, unit FROM orders WHERE coupon_id = ? AND segment = ? AND seq = ? "
+		    "FOR UPDATE",
+		    &rows, DB_N(n->coupon), DB_N(n->segment), DB_N(n->sequence)))
 		return STATUS_INTERNAL;
 	if (!rows.count)
 		return STATUS_PENDING;
 	const struct db_value *v = db_row(&rows, 0);
 	if (db_int(svc->db, &v[1], ORDER_PENDING, ORDER_CONFIRMED, &status))
 		return STATUS_INTERNAL;
-	*row = (struct order_row){ v[0].number, v[2].number, (enum order_status)status };
+	*row = (struct order_row){ v[0].number, v[2].number, (enum order_status)status, (int)v[3].number };
 	FAULT(life_locked);
 	return STATUS_OK;
 }

@@ -26,7 +26,13 @@ int64_t attempt_clock_ms(struct service *svc, struct arena *a);
 struct order_row {
 	int64_t user, pay_by_ms;
 	enum order_status status;
+	int unit; /* which of the customer's units of the coupon */
 };
+
+static inline struct owner order_row_owner(const struct order_row *row)
+{
+	return (struct owner){ row->user, row->unit };
+}
 
 /* Reads the row of an order, and locks it. STATUS_OK; STATUS_PENDING: there is none; STATUS_INTERNAL. */
 enum status order_row_lock(struct service *svc, struct arena *a, const struct order_number *n, struct order_row *row);

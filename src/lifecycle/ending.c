@@ -60,8 +60,8 @@ int ending_forget_unpaid(struct service *svc, struct arena *a, const struct endi
 static int enter_returned(struct service *svc, struct arena *a, const struct ending *e)
 {
 	if (db_exec(svc->db,
-		    "INSERT INTO returned_orders (coupon_id, segment, seq, user_id) "
-		    "SELECT o.coupon_id, o.segment, o.seq, o.user_id FROM " ORDERS,
+		    "INSERT INTO returned_orders (coupon_id, segment, seq, user_id, unit) "
+		    "SELECT o.coupon_id, o.segment, o.seq, o.user_id, o.unit FROM " ORDERS,
 		    NULL, keys_of(a, e)))
 		return -1;
 	FAULT(life_returned);

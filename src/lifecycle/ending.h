@@ -11,7 +11,8 @@
 
 enum {
 	ENDING_MAX = 512,
-	ENDINGS_MAX = 3, /* so many orders of a customer and coupon end by ENDING_COUNTS; then there is no other one */
+	ENDINGS_MAX =
+		3, /* so many orders of a customer, coupon and unit end by ENDING_COUNTS; then there is no other one */
 };
 
 /*

@@ -19,6 +19,8 @@ void order_put(struct buf *body, const struct order *o)
 	json_str(body, "coupon", o->coupon_name);
 	if (o->customer_name.n)
 		json_str(body, "customer", o->customer_name);
+	if (o->unit)
+		json_int(body, "unit", o->unit);
 	json_int(body, "stock", o->stock);
 	json_int(body, "price", o->price);
 	if (o->currency.n)

@@ -327,9 +327,9 @@ struct settling {
 	bool paid; /* out: the payment was late, and pays the order now */
 };
 
-static enum status check_payable(const struct order_row *row, int64_t customer)
+static enum status check_payable(const struct order_row *row, struct owner customer)
 {
-	if (row->user != customer)
+	if (!owner_eq(order_row_owner(row), customer))
 		return STATUS_NO_SUCH_ORDER;
 	return row->status == ORDER_PAID        ? STATUS_ALREADY_PAID
 	       : row->status == ORDER_CANCELLED ? STATUS_ALREADY_CANCELLED
@@ -337,14 +337,17 @@ static enum status check_payable(const struct order_row *row, int64_t customer)
 						: STATUS_OK;
 }
 
-static enum status read_customer(struct service *svc, struct arena *a, const struct order_number *n, int64_t *user)
+static enum status read_customer(struct service *svc, struct arena *a, const struct order_number *n,
+				 struct owner *owner)
 {
 	struct db_rows rows;
-	if (db_query(svc->db, a, "SELECT user_id FROM orders WHERE coupon_id = ? AND segment = ? AND seq = ?", &rows,
-		     DB_N(n->coupon), DB_N(n->segment), DB_N(n->sequence)))
+	if (db_query(svc->db, a, "SELECT user_id, unit FROM orders WHERE coupon_id = ? AND segment = ? AND seq = ?",
+		     &rows, DB_N(n->coupon), DB_N(n->segment), DB_N(n->sequence)))
 		return STATUS_INTERNAL;
-	*user = rows.count ? db_row(&rows, 0)->number : 0;
-	return rows.count ? STATUS_OK : STATUS_NO_SUCH_ORDER;
+	if (!rows.count)
+		return STATUS_NO_SUCH_ORDER;
+	*owner = (struct owner){ db_row(&rows, 0)[0].number, (int)db_row(&rows, 0)[1].number };
+	return STATUS_OK;
 }
 
 static int write_paid_late(struct service *svc, const struct settling *g, const struct order_row *row,
@@ -365,7 +368,7 @@ static enum status pay_late_once(struct service *svc, struct arena *a, void *con
 	struct settling *g = context;
 	struct order_row row;
 	struct terms terms;
-	int64_t customer;
+	struct owner customer;
 	bool was_late = false;
 	enum status s = order_row_lock(svc, a, &g->order, &row);
 	if (s != STATUS_OK)

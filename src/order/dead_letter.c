@@ -182,11 +182,14 @@ static enum status check_owner(struct service *svc, struct arena *a, const struc
 	const struct redis_reply *reply = NULL;
 	redis_command(&c, "HGET");
 	key_put(&c, KEY_OWNERS, d->coupon, d->segment);
-	redis_put_int(&c, r->user);
+	owner_put(&c, order_record_owner(r));
 	if (redis_call(svc->redis_sync, a, &c, &reply) != REDIS_ANSWER)
 		return STATUS_UNAVAILABLE;
 	if (redis_type(reply) == REDIS_NIL)
-		*refusal = "its customer has no order of this coupon in Redis";
+		*refusal = arena_printf(a,
+					r->unit > 1 ? "its customer has no order of unit %d of this coupon in Redis"
+						    : "its customer has no order of this coupon in Redis",
+					r->unit);
 	else if (redis_number(reply) != r->sequence)
 		*refusal = arena_printf(a, "its customer has order %lld-%d-%lld in Redis", (long long)d->coupon,
 					d->segment, (long long)redis_number(reply));

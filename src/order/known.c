@@ -46,7 +46,7 @@ static void take_orders(struct known_numbers *n, const struct db_rows *rows)
 		const struct db_value *v = db_row(rows, i);
 		struct known *k = find(n, v[0].number);
 		if (k)
-			k->user = v[1].number;
+			*k = (struct known){ .number = k->number, .user = v[1].number, .unit = (int)v[2].number };
 	}
 }
 
@@ -67,7 +67,7 @@ int known_read(struct service *svc, struct arena *a, struct known_numbers *numbe
 	struct db_rows orders, letters;
 	if (!numbers->count)
 		return 0;
-	if (query(svc, a, "SELECT seq, user_id FROM orders", numbers, &orders) ||
+	if (query(svc, a, "SELECT seq, user_id, unit FROM orders", numbers, &orders) ||
 	    query(svc, a, "SELECT seq, id, state = 0 AND " DEAD_IS_LOST " FROM dead_letters", numbers, &letters))
 		return -1;
 	take_orders(numbers, &orders);

@@ -8,6 +8,7 @@
 struct known {
 	int64_t number;
 	int64_t user;    /* the customer of the order, whatever its status; 0: no order has this number */
+	int unit;        /* which of the customer's units; 0: no order has this number */
 	int64_t letter;  /* the id of a dead letter; 0: no letter has this number */
 	bool may_revive; /* the letter is open and names the number as lost: the order may still become a row */
 };
@@ -20,8 +21,8 @@ struct known_numbers {
 };
 
 /*
- * Sets user, letter and may_revive of the entries, in which the caller has set number and zeroed the rest. 0; -1: the
- * database has failed. Blocks.
+ * Sets user, unit, letter and may_revive of the entries, in which the caller has set number and zeroed the rest. 0; -1:
+ * the database has failed. Blocks.
  */
 int known_read(struct service *svc, struct arena *a, struct known_numbers *numbers) MUST_CHECK;
 

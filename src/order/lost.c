@@ -69,7 +69,7 @@ static enum status find_in_segment(struct look *l)
 	l->base = t.base;
 	if (t.segment != STATUS_OK || t.base < 0)
 		return STATUS_BUSY;
-	return t.is_on_list || t.is_owned ? STATUS_OK : STATUS_NO_SUCH_ORDER;
+	return t.is_on_list || t.owned_unit ? STATUS_OK : STATUS_NO_SUCH_ORDER;
 }
 
 /*
@@ -86,12 +86,15 @@ static enum status find(struct look *l)
 	return s;
 }
 
+/* Of which unit the order was is not known. */
 static enum status bury(struct look *l)
 {
 	char text[ORDER_RECORD_TEXT];
 	struct service *svc = l->svc;
 	const struct lost_candidate *c = l->candidate;
-	const struct order_record record = { .sequence = c->number, .user = c->user, .claimed_ms = l->claimed_ms };
+	const struct order_record record = {
+		.sequence = c->number, .user = c->user, .unit = 1, .claimed_ms = l->claimed_ms
+	};
 	if (dead_letter_bury(svc, &(struct dead_letter){ .coupon = c->coupon,
 							 .segment = c->segment,
 							 .sequence = c->number,

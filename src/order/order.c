@@ -27,8 +27,8 @@ bool order_parse(struct str no, struct order *o)
 
 int order_take_row(struct db *db, const struct db_value *row, struct order *o)
 {
-	int64_t segment, status;
-	if (db_int(db, &row[1], 0, SEGMENTS_MAX - 1, &segment) ||
+	int64_t segment, status, unit;
+	if (db_int(db, &row[1], 0, SEGMENTS_MAX - 1, &segment) || db_int(db, &row[8], 1, UINT8_MAX, &unit) ||
 	    db_int(db, &row[4], ORDER_PENDING, ORDER_CONFIRMED, &status))
 		return -1;
 	o->coupon = row[0].number;
@@ -39,6 +39,7 @@ int order_take_row(struct db *db, const struct db_value *row, struct order *o)
 	o->claimed_ms = row[5].number;
 	o->confirmed_ms = row[6].number;
 	o->pay_by_ms = row[7].number;
+	o->unit = (int)unit;
 	return 0;
 }
 
@@ -57,21 +58,23 @@ void order_take_coupon(const struct db_value *row, struct order *o)
 enum status order_read_coupon(struct service *svc, struct arena *a, struct order *o, struct coupon *c)
 {
 	struct db_rows rows;
-	int64_t segments;
+	int64_t segments, limit;
 	if (db_query(svc->db, a,
-		     "SELECT " ORDER_COUPON_COLUMNS ", c.segments, c.generation, c.hash_key "
+		     "SELECT " ORDER_COUPON_COLUMNS ", c.segments, c.generation, c.hash_key, c.unit_limit "
 		     "FROM coupons c JOIN users u ON u.id = c.seller_id WHERE c.id = ?",
 		     &rows, DB_N(o->coupon)))
 		return db_status(svc->db, "order");
 	if (!rows.count)
 		return STATUS_NO_SUCH_ORDER;
 	const struct db_value *v = db_row(&rows, 0), *more = v + ORDER_COUPON_COLUMN_COUNT;
-	if (db_int(svc->db, &more[0], 1, SEGMENTS_MAX, &segments))
+	if (db_int(svc->db, &more[0], 1, SEGMENTS_MAX, &segments) || db_int(svc->db, &more[3], 1, UNITS_MAX, &limit))
 		return db_status(svc->db, "order");
 	if (o->segment >= segments || more[2].text.n != SIPHASH_KEY)
 		return STATUS_NO_SUCH_ORDER;
 	order_take_coupon(v, o);
-	*c = (struct coupon){ .id = o->coupon, .segments = (int)segments, .generation = more[1].number };
+	*c = (struct coupon){
+		.id = o->coupon, .segments = (int)segments, .generation = more[1].number, .limit = limit
+	};
 	memcpy(c->hash_key, more[2].text.p, SIPHASH_KEY);
 	return STATUS_OK;
 }
@@ -97,6 +100,7 @@ static enum status read_dead(struct service *svc, struct arena *a, struct order 
 	enum status s = dead_letter_order(svc, a, &n, &record, &is_lost);
 	if (s == STATUS_OK) {
 		o->user = record.user;
+		o->unit = is_lost ? 0 : record.unit;
 		o->claimed_ms = record.claimed_ms;
 		o->status = is_lost ? ORDER_LOST : ORDER_FAILED;
 	}
@@ -133,6 +137,7 @@ static bool take_record(struct order *o, const struct trace *t)
 		return false;
 	o->status = t->record.user ? ORDER_QUEUED : ORDER_LOST;
 	o->user = t->record.user;
+	o->unit = o->user ? t->record.unit : 0;
 	o->claimed_ms = t->record.claimed_ms;
 	return true;
 }
@@ -150,8 +155,9 @@ static void look_for_later(struct service *svc, const struct order *o)
  */
 static void read_listed(struct service *svc, struct order *o, const struct trace *t)
 {
-	bool lost = !t->is_owned && t->segment == STATUS_OK;
+	bool lost = !t->owned_unit && t->segment == STATUS_OK;
 	o->status = lost ? ORDER_LOST : ORDER_QUEUED;
+	o->unit = t->owned_unit;
 	o->claimed_ms = t->listed_ms;
 	if (lost)
 		look_for_later(svc, o);
@@ -175,7 +181,7 @@ static enum status read_nowhere(struct reading *r, const struct token *who)
 	if (s != STATUS_OK)
 		return s;
 	r->order->user = who->user;
-	if (r->trace.is_owned || r->trace.listed_ms) {
+	if (r->trace.owned_unit || r->trace.listed_ms) {
 		read_listed(r->svc, r->order, &r->trace);
 		return STATUS_OK;
 	}

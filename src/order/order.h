@@ -16,6 +16,7 @@
 struct order {
 	int64_t coupon, sequence, user, seller;
 	int segment;
+	int unit; /* which of the customer's units of the coupon; 0: not known */
 	enum order_status status;
 	struct str seller_name, coupon_name, description;
 	int64_t stock, price;
@@ -28,9 +29,9 @@ struct order {
 
 /* Columns of orders o, of coupons c joined with their sellers u, and what reads them. Texts stay those of the row. */
 #define ORDER_COLUMNS                                                                                                  \
-	"o.coupon_id, o.segment, o.seq, o.user_id, o.status, o.claimed_at_ms, o.confirmed_at_ms, o.pay_by_ms"
+	"o.coupon_id, o.segment, o.seq, o.user_id, o.status, o.claimed_at_ms, o.confirmed_at_ms, o.pay_by_ms, o.unit"
 #define ORDER_COUPON_COLUMNS "c.seller_id, u.name, c.name, c.stock, c.description, c.price, c.currency, c.checkout_url"
-enum { ORDER_COLUMN_COUNT = 8, ORDER_COUPON_COLUMN_COUNT = 8 };
+enum { ORDER_COLUMN_COUNT = 9, ORDER_COUPON_COLUMN_COUNT = 8 };
 /* 0; -1: a value is out of bounds, which counts as a failure of the database. */
 int order_take_row(struct db *db, const struct db_value *row, struct order *o) MUST_CHECK;
 void order_take_coupon(const struct db_value *row, struct order *o);
@@ -66,7 +67,7 @@ enum status order_read_found(struct service *svc, struct arena *a, struct order 
 enum status order_read_queued(struct service *svc, struct arena *a, struct order *o);
 
 /*
- * Sets the fields that an order has from its coupon, and id, segments, generation and hash_key of *c. STATUS_OK;
+ * Sets the fields that an order has from its coupon, and id, segments, generation, hash_key and limit of *c. STATUS_OK;
  * STATUS_NO_SUCH_ORDER: MySQL does not have the coupon, or it has no such segment; STATUS_UNAVAILABLE, STATUS_INTERNAL.
  */
 enum status order_read_coupon(struct service *svc, struct arena *a, struct order *o, struct coupon *c);

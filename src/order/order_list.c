@@ -8,7 +8,7 @@
 #include "sale/db_status.h"
 
 enum {
-	NEWEST_ROWS = 400, /* most orders that were found have one of these rows, and need no search of their own */
+	NEWEST_ROWS = 400, /* most orders that were found have one of these rows, or of as many as they are */
 	MERGED = 1000,     /* so many rows may be read for one page */
 };
 
@@ -30,7 +30,7 @@ static enum status add_found(struct service *svc, struct arena *a, const struct 
 		return STATUS_OK;
 	if (db_query(svc->db, a,
 		     "SELECT coupon_id, segment, seq FROM orders WHERE user_id = ? ORDER BY claimed_at_ms DESC LIMIT ?",
-		     &confirmed, DB_N(page->user), DB_N(NEWEST_ROWS)))
+		     &confirmed, DB_N(page->user), DB_N(found->count > NEWEST_ROWS ? found->count : NEWEST_ROWS)))
 		return db_status(svc->db, "orders");
 	for (int i = 0; i < found->count; i++) {
 		struct order o = found->orders[i];

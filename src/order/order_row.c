@@ -49,12 +49,13 @@ static int run(struct insertion *s)
 
 static int insert_orders(struct service *svc, struct arena *a, const struct order_rows *rows, int64_t now_ms)
 {
-	enum { COLUMNS = 8 };
+	enum { COLUMNS = 10 };
 	bool unpaid = rows->pay_within_s > 0;
-	struct insertion s = { .svc = svc, .row = unpaid ? "(?, ?, ?, ?, ?, ?, ?, ?)" : "(?, ?, ?, ?, ?, ?, ?, 0)" };
+	struct insertion s = { .svc = svc,
+			       .row = unpaid ? "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)" : "(?, ?, ?, ?, ?, ?, ?, ?, ?, 0)" };
 	begin(&s, a,
-	      "INSERT INTO orders (coupon_id, segment, seq, user_id, status, claimed_at_ms, confirmed_at_ms, "
-	      "pay_by_ms) VALUES ",
+	      "INSERT INTO orders (coupon_id, segment, seq, user_id, unit, promotion, status, claimed_at_ms, "
+	      "confirmed_at_ms, pay_by_ms) VALUES ",
 	      rows->count * COLUMNS);
 	for (int i = 0; i < rows->count; i++) {
 		const struct order_record *r = rows->records[i];
@@ -62,6 +63,8 @@ static int insert_orders(struct service *svc, struct arena *a, const struct orde
 						DB_N(r->segment),
 						DB_N(r->sequence),
 						DB_N(r->user),
+						DB_N(r->unit),
+						r->ticket ? DB_N(r->ticket) : DB_NIL,
 						DB_N(unpaid ? ORDER_PENDING : ORDER_CONFIRMED),
 						DB_N(r->claimed_ms),
 						DB_N(now_ms),

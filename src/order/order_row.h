@@ -18,7 +18,7 @@ struct order_rows {
  * Inserts an order for each record, in the caller's transaction: it is confirmed, or it is pending until its payment.
  * It may be paid until pay_within_s after its claim; when its row comes late, the customer still has a minute from now
  * by the clock of this host, or pay_within_s if that is shorter. 0; -1: the database has failed, for example with
- * DB_DUPLICATE when the number or the customer has an order already. Blocks.
+ * DB_DUPLICATE when the number, or the customer for this unit, has an order already. Blocks.
  */
 int order_insert(struct service *svc, struct arena *a, const struct order_rows *rows) MUST_CHECK;
 

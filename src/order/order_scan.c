@@ -20,9 +20,13 @@ static void pass_owners(const struct order_scan *s, const struct redis_reply *fi
 {
 	for (size_t i = 0; i + 1 < redis_count(fields); i += 2) {
 		struct scanned_order o = { 0 };
+		struct owner owner = { 0 };
 		struct str number = redis_text_at(fields, i + 1);
 		o.over = number.n && number.p[0] == '-';
-		if (!parse_int(redis_text_at(fields, i), 1, NUMBER_MAX, &o.user) ||
+		bool is_owner = owner_read(redis_text_at(fields, i), &owner);
+		o.user = owner.user;
+		o.unit = owner.unit;
+		if (!is_owner ||
 		    !parse_int((struct str){ number.p + o.over, number.n - o.over }, 1, NUMBER_MAX, &o.sequence))
 			o.sequence = 0;
 		s->on_order(s->context, &o);
@@ -57,8 +61,11 @@ static void pass_records(const struct order_scan *s, const struct redis_reply *r
 	for (size_t i = redis_count(records); i-- > 0;) {
 		struct order_record r = { .segment = s->segment };
 		order_record_read(redis_text_at(records, i), &r);
-		s->on_order(s->context, &(struct scanned_order){
-						.sequence = r.sequence, .user = r.user, .claimed_ms = r.claimed_ms });
+		s->on_order(s->context, &(struct scanned_order){ .sequence = r.sequence,
+								 .user = r.user,
+								 .claimed_ms = r.claimed_ms,
+								 .unit = r.unit,
+								 .ticket = r.ticket });
 	}
 }
 
@@ -97,6 +104,8 @@ static int pass_letters(const struct order_scan *s, const struct db_rows *rows, 
 		s->on_order(s->context, &(struct scanned_order){ .sequence = has_number ? v[1].number : r.sequence,
 								 .user = r.user,
 								 .claimed_ms = r.claimed_ms,
+								 .unit = r.unit,
+								 .ticket = r.ticket,
 								 .over = v[3].number != DEAD_OPEN,
 								 .id = *last_id,
 								 .recorded = r.sequence,
@@ -133,8 +142,9 @@ static int pass_rows(const struct order_scan *s, const struct db_rows *rows, int
 {
 	for (int i = 0; i < rows->count; i++) {
 		const struct db_value *v = db_row(rows, i);
-		int64_t sequence, status;
+		int64_t sequence, status, unit;
 		if (db_int(s->svc->db, &v[0], *first, NUMBER_MAX, &sequence) ||
+		    db_int(s->svc->db, &v[5], 1, UINT8_MAX, &unit) ||
 		    db_int(s->svc->db, &v[6], ORDER_PENDING, ORDER_CONFIRMED, &status))
 			return -1;
 		*first = sequence + 1;
@@ -143,7 +153,7 @@ static int pass_rows(const struct order_scan *s, const struct db_rows *rows, int
 								 .claimed_ms = v[2].number,
 								 .over = v[3].number != 0,
 								 .unknown_user = v[4].number != 0,
-								 .unit = v[5].number,
+								 .unit = (int)unit,
 								 .status = (enum order_status)status,
 								 .not_awaited = v[7].number != 0,
 								 .returned = v[8].number != 0,

@@ -17,11 +17,12 @@ struct scanned_order {
 	int64_t sequence; /* 0: the entry is not an order, or the letter has no number */
 	int64_t user;     /* 0: not known; from the list, 0 means that the order is lost */
 	int64_t claimed_ms;
+	int unit;       /* which of the customer's units; 0: the entry is not an order */
+	int64_t ticket; /* from the list or a dead letter: of the waiting list; 0: none */
 	bool over; /* a row: it is cancelled or expired; a dead letter: it is not open; an owner: a tombstone, see below
 		    */
 	/* Set for a row. */
 	enum order_status status;
-	int64_t unit;      /* the column `unit` */
 	bool unknown_user; /* the table users does not have its customer */
 	bool returned;     /* it is over and in returned_orders */
 	bool not_awaited;  /* it is pending and not in unpaid_orders */
@@ -44,8 +45,9 @@ struct order_scan {
 /* Each calls on_order for all orders of one place, and blocks. STATUS_OK, STATUS_UNAVAILABLE, STATUS_INTERNAL. */
 
 /*
- * In no particular order; some owners perhaps twice. A tombstone stands for a customer whose orders of the coupon have
- * ended too often, so that the customer cannot claim again; it has the number of the last of these orders.
+ * In no particular order; some owners perhaps twice. A tombstone stands for a customer whose orders of this unit of the
+ * coupon have ended too often, so that the customer cannot claim it again; it has the number of the last of these
+ * orders.
  */
 enum status order_scan_owners(const struct order_scan *s);
 

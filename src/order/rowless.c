@@ -35,13 +35,15 @@ static enum status find_in_list(struct service *svc, struct arena *a, int64_t us
 	return STATUS_OK;
 }
 
-/* On a single server: coupons, and for each the customer's entry among the owners of the home segment */
+/* On a single server: coupons, and for each the customer's entries among the owners of the home segment */
 
 /* A coupon that is looked at. */
 struct place {
 	struct search *search;
-	int64_t coupon, number; /* number: of the customer's order; 0: none */
-	int home;               /* -1: not known */
+	int64_t coupon;
+	int home;         /* -1: not known */
+	int limit;        /* units that the customer may have */
+	int64_t *numbers; /* of the customer's orders, by unit - 1; 0: none. NULL: not asked for */
 };
 
 struct search {
@@ -127,20 +129,44 @@ static void on_descriptor(void *context, enum redis_outcome end, const struct re
 {
 	struct place *p = context;
 	struct coupon c;
-	int64_t segments;
+	int64_t segments, limit = 1;
 	if (!has_answer(p, end) || !redis_number_in(redis_at(reply, 0), 1, SEGMENTS_MAX, &segments) ||
 	    redis_text_at(reply, 1).n != SIPHASH_KEY)
 		return;
+	redis_number_in(redis_at(reply, 2), 1, UNITS_MAX, &limit); /* descriptors of earlier versions have none */
 	c.segments = (int)segments;
 	memcpy(c.hash_key, redis_text_at(reply, 1).p, SIPHASH_KEY);
 	p->home = coupon_home(&c, p->search->user);
+	p->limit = (int)limit;
 }
 
-static void on_owner(void *context, enum redis_outcome end, const struct redis_reply *reply)
+/* A command has room for some of the units. */
+enum { UNITS_ASKED = 40 };
+
+struct question {
+	struct place *place;
+	int first; /* unit - 1 */
+};
+
+static void on_owners(void *context, enum redis_outcome end, const struct redis_reply *reply)
 {
-	struct place *p = context;
-	if (has_answer(p, end))
-		redis_number_in(reply, 1, NUMBER_MAX, &p->number);
+	const struct question *q = context;
+	if (!has_answer(q->place, end))
+		return;
+	for (size_t i = 0; i < redis_count(reply) && i < (size_t)(q->place->limit - q->first); i++)
+		redis_number_in(redis_at(reply, i), 1, NUMBER_MAX, &q->place->numbers[q->first + (int)i]);
+}
+
+static void ask_owners(struct search *s, struct place *p, int first)
+{
+	struct redis_command c;
+	struct question *q = arena_alloc(s->arena, sizeof *q);
+	*q = (struct question){ p, first };
+	redis_command(&c, "HMGET");
+	key_put(&c, KEY_OWNERS, p->coupon, p->home);
+	for (int i = first; i < p->limit && i < first + UNITS_ASKED; i++)
+		owner_put(&c, (struct owner){ s->user, i + 1 });
+	redis_send(s->svc->redis_sync, &c, on_owners, q);
 }
 
 static void find_homes(struct search *s)
@@ -151,6 +177,7 @@ static void find_homes(struct search *s)
 		key_put(&c, KEY_DESCRIPTOR, s->places[i].coupon, 0);
 		redis_put_text(&c, "segments");
 		redis_put_text(&c, "key");
+		redis_put_text(&c, "limit");
 		redis_send(s->svc->redis_sync, &c, on_descriptor, &s->places[i]);
 	}
 	redis_wait_all(s->svc->redis_sync);
@@ -166,33 +193,40 @@ static void find_homes_in_mysql(struct search *s)
 		if (s->places[i].home >= 0)
 			continue;
 		status = order_read_coupon(s->svc, s->arena, &o, &c);
-		if (status == STATUS_OK)
-			s->places[i].home = coupon_home(&c, s->user);
+		if (status != STATUS_OK)
+			continue;
+		s->places[i].home = coupon_home(&c, s->user);
+		s->places[i].limit = (int)c.limit;
 	}
 }
 
 static void find_numbers(struct search *s)
 {
-	struct redis_command c;
-	for (int i = 0; i < s->count; i++) {
-		if (s->places[i].home < 0)
+	for (struct place *p = s->places; p < s->places + s->count; p++) {
+		if (p->home < 0)
 			continue;
-		redis_command(&c, "HGET");
-		key_put(&c, KEY_OWNERS, s->places[i].coupon, s->places[i].home);
-		redis_put_int(&c, s->user);
-		redis_send(s->svc->redis_sync, &c, on_owner, &s->places[i]);
+		p->numbers = arena_alloc(s->arena, (size_t)p->limit * sizeof *p->numbers);
+		memset(p->numbers, 0, (size_t)p->limit * sizeof *p->numbers);
+		for (int first = 0; first < p->limit; first += UNITS_ASKED)
+			ask_owners(s, p, first);
 	}
 	redis_wait_all(s->svc->redis_sync);
 }
 
 static void take_places(const struct search *s, struct rowless *found)
 {
-	found->orders = arena_alloc(s->arena, (size_t)(s->count + 1) * sizeof *found->orders);
+	size_t most = 1;
+	for (int i = 0; i < s->count; i++)
+		most += (size_t)s->places[i].limit;
+	found->orders = arena_alloc(s->arena, most * sizeof *found->orders);
 	for (const struct place *p = s->places; p < s->places + s->count; p++)
-		if (p->number)
-			found->orders[found->count++] = (struct order){
-				.coupon = p->coupon, .segment = p->home, .sequence = p->number, .user = s->user
-			};
+		for (int i = 0; p->numbers && i < p->limit; i++)
+			if (p->numbers[i])
+				found->orders[found->count++] = (struct order){ .coupon = p->coupon,
+										.segment = p->home,
+										.sequence = p->numbers[i],
+										.user = s->user,
+										.unit = i + 1 };
 }
 
 /* The coupons come first: an order that is on a list then, and not when its coupon is looked at, has a row by now. */

@@ -3,7 +3,8 @@
  *
  * A cluster keeps a list of order numbers for each customer. A single server has none, because writing it would cost
  * every claim: an order without a row is on the list of its segment, so that its coupon is in sk:dirty; or its coupon
- * is closed; or it is a dead letter; and the owners of the customer's home segment have its number.
+ * is closed; or it is a dead letter; and the owners of the customer's home segment have its number, for one of the
+ * units.
  */
 #ifndef ORDER_ROWLESS_H
 #define ORDER_ROWLESS_H
@@ -11,7 +12,8 @@
 #include "order/order.h"
 
 struct rowless {
-	struct order *orders; /* in the arena; their number and user are set, and claimed_ms where it is known */
+	struct order
+		*orders; /* in the arena; their number and user are set, claimed_ms and unit where they are known */
 	int count;
 	const char *problem; /* with STATUS_BUSY: the reason, for the customer */
 	enum status mysql;   /* not STATUS_OK: MySQL failed, so that dead letters are left out */

@@ -12,7 +12,9 @@ static void take_reply(struct trace *t, const struct redis_reply *reply)
 	bool is_open = redis_number_at(reply, 0) == 1;
 	t->segment = is_open ? STATUS_OK : states[fence_read(redis_text_at(reply, 1), t->generation)];
 	t->is_on_list = redis_text_at(reply, 2).n > 0;
-	t->is_owned = redis_number_at(reply, 3) == t->number.sequence;
+	int64_t unit = 0;
+	redis_number_in(redis_at(reply, 3), 1, UNITS_MAX, &unit);
+	t->owned_unit = (int)unit;
 	t->last = redis_number_at(reply, 4);
 	t->base = -1;
 	redis_number_in(redis_at(reply, 5), 0, NUMBER_MAX, &t->base);

@@ -16,8 +16,9 @@ struct trace {
 	int64_t user, generation; /* user: the customer, 0: not known; generation: the coupon's */
 
 	/* Set by trace_segment. */
-	enum status segment;        /* STATUS_OK: open; STATUS_BUSY: suspect; STATUS_FENCED: quarantined */
-	bool is_on_list, is_owned;  /* is_owned: the segment's owners have this order for this customer */
+	enum status segment; /* STATUS_OK: open; STATUS_BUSY: suspect; STATUS_FENCED: quarantined */
+	bool is_on_list;
+	int owned_unit; /* the unit for which the segment's owners have this order for this customer; 0: none */
 	struct order_record record; /* on the list; sequence 0: the list has none, or it cannot be read */
 	int64_t last, base;         /* last: the highest number that was given out; base: -1: it cannot be read */
 

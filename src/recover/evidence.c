@@ -106,7 +106,7 @@ static int compare(int64_t a, int64_t b)
 	return (a > b) - (a < b);
 }
 
-/* Of a user's orders the first is kept. Orders without a number sort after all sources. */
+/* Of an owner's orders the first is kept. Orders without a number sort after all sources. */
 static int rank(const struct evidence_order *order)
 {
 	enum { WITHOUT_NUMBER = SOURCE_OVER + 1 };
@@ -114,11 +114,12 @@ static int rank(const struct evidence_order *order)
 	return (int)order->source + (is_numbered ? 0 : WITHOUT_NUMBER);
 }
 
-static int by_user(const void *left, const void *right)
+static int by_owner(const void *left, const void *right)
 {
 	const struct evidence_order *a = left, *b = right;
-	int order = compare(a->user, b->user);
-	return order ? order : rank(a) - rank(b);
+	int order = owner_compare(a->owner, b->owner);
+	order = order ? order : rank(a) - rank(b);
+	return order ? order : compare(a->number, b->number);
 }
 
 static int by_order_number(const void *left, const void *right)
@@ -165,11 +166,13 @@ static void look_up(const struct evidence *e, struct evidence_order *order)
 	order->acknowledged = order->number;
 	if (!known)
 		return;
+	if (!order->owner.unit && known->owner.user == order->owner.user)
+		order->owner.unit = known->owner.unit;
 	if (known->standing == NUMBER_FREE)
-		order->letter = known->user == order->user ? known->letter : 0;
+		order->letter = known->owner.user == order->owner.user ? known->letter : 0;
 	else if (known->standing == NUMBER_LOST && (known->is_held || order->source != SOURCE_CUSTOMER))
 		order->letter = known->letter;
-	else if (known->standing == NUMBER_LOST || known->user == order->user)
+	else if (known->standing == NUMBER_LOST || known->owner.user == order->owner.user)
 		order->source = SOURCE_OVER;
 	else
 		order->number = 0;
@@ -182,17 +185,19 @@ static void look_up_all(struct evidence *e)
 			look_up(e, &e->orders[i]);
 }
 
-static void keep_one_per_user(struct evidence *e)
+static void keep_one_per_owner(struct evidence *e)
 {
 	int kept = 0;
 	for (int i = 0; i < e->order_count; i++) {
 		struct evidence_order *order = &e->orders[i];
-		if (kept && e->orders[kept - 1].user == order->user) {
+		if (kept && owner_eq(e->orders[kept - 1].owner, order->owner)) {
 			struct evidence_order *first = &e->orders[kept - 1];
 			if (order->owner_number)
 				first->owner_number = order->owner_number;
 			if (!first->claimed_ms)
 				first->claimed_ms = order->claimed_ms;
+			if (!first->ticket && first->number == order->number)
+				first->ticket = order->ticket;
 		} else {
 			e->orders[kept++] = *order;
 		}
@@ -228,13 +233,60 @@ static void keep_one_per_number(struct evidence *e)
 	}
 }
 
-void evidence_merge(struct evidence *e)
+/* Units of which only customers' lists know the orders */
+
+static int by_user_and_number(const void *left, const void *right)
+{
+	const struct evidence_order *a = left, *b = right;
+	int order = compare(a->owner.user, b->owner.user);
+	order = order ? order : compare(a->number, b->number);
+	return order ? order : b->owner.unit - a->owner.unit;
+}
+
+/* The orders of one customer. Another source may have the same order, with its unit. */
+static void name_units(struct evidence_order *orders, int count, int64_t limit)
+{
+	bool taken[UNITS_MAX + 2] = { false };
+	for (int i = 0; i < count; i++) {
+		struct owner *owner = &orders[i].owner;
+		if (!owner->unit && i && orders[i].number && orders[i - 1].number == orders[i].number)
+			owner->unit = orders[i - 1].owner.unit;
+		if (owner->unit <= UNITS_MAX && orders[i].source != SOURCE_OVER)
+			taken[owner->unit] = true;
+	}
+	for (int i = 0, unit = 1; i < count; i++) {
+		if (orders[i].owner.unit)
+			continue;
+		if (orders[i].source == SOURCE_OVER) {
+			orders[i].owner.unit = 1;
+			continue;
+		}
+		while (unit <= limit && taken[unit])
+			unit++;
+		orders[i].owner.unit = unit <= limit ? unit++ : 1;
+	}
+}
+
+static void name_all_units(struct evidence *e, int64_t limit)
+{
+	int count;
+	qsort(e->orders, (size_t)e->order_count, sizeof *e->orders, by_user_and_number);
+	for (int i = 0; i < e->order_count; i += count) {
+		count = 1;
+		while (i + count < e->order_count && e->orders[i + count].owner.user == e->orders[i].owner.user)
+			count++;
+		name_units(e->orders + i, count, limit);
+	}
+}
+
+void evidence_merge(struct evidence *e, int64_t limit)
 {
 	if (!e->order_count)
 		return;
 	look_up_all(e);
-	qsort(e->orders, (size_t)e->order_count, sizeof *e->orders, by_user);
-	keep_one_per_user(e);
+	name_all_units(e, limit);
+	qsort(e->orders, (size_t)e->order_count, sizeof *e->orders, by_owner);
+	keep_one_per_owner(e);
 	drop_over(e);
 	qsort(e->orders, (size_t)e->order_count, sizeof *e->orders, by_order_number);
 	keep_one_per_number(e);

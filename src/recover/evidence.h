@@ -3,7 +3,8 @@
  * numbers in MySQL; the segment, its owners and its list in Redis; the customers' lists in other slots; and the highest
  * number that this host acknowledged. A recovery collects it while the segment is closed and its cursor is locked.
  *
- * The readers add orders and numbers, then evidence_merge decides which order each customer has.
+ * The readers add orders and numbers, then evidence_merge decides which order each owner has: a customer, and one of
+ * the units that he may have.
  */
 #ifndef RECOVER_EVIDENCE_H
 #define RECOVER_EVIDENCE_H
@@ -11,7 +12,7 @@
 #include "sale/coupon.h"
 #include "sale/state.h"
 
-/* Where an order was found. If two sources name the same customer, the one that stands first here counts. */
+/* Where an order was found. If two sources name the same owner, the one that stands first here counts. */
 enum evidence_source {
 	SOURCE_ROW,
 	SOURCE_DEAD_LETTER,
@@ -22,10 +23,12 @@ enum evidence_source {
 };
 
 struct evidence_order {
-	int64_t user, claimed_ms; /* claimed_ms 0: not known */
-	int64_t number;           /* 0: none yet, because another order or a lost one has its number */
+	struct owner owner; /* unit 0, until evidence_merge: not known, as in customers' lists */
+	int64_t claimed_ms; /* 0: not known */
+	int64_t ticket;     /* of the waiting list; 0: none */
+	int64_t number;     /* 0: none yet, because another order or a lost one has its number */
 	enum evidence_source source;
-	int64_t owner_number; /* of the customer's entry among the segment's owners; 0: there is no entry */
+	int64_t owner_number; /* of the owner's entry in the segment; 0: there is no entry */
 	int64_t acknowledged; /* the number that the customer may have been given; 0: the one that MySQL has */
 	int64_t letter;       /* id of the dead letter to be ended once the order has its row; 0: none */
 };
@@ -39,7 +42,8 @@ enum evidence_standing {
 };
 
 struct evidence_number {
-	int64_t number, user, letter; /* user 0: not known; letter 0: none, or one that an operator has ended */
+	int64_t number, letter; /* letter 0: none, or one that an operator has ended */
+	struct owner owner;     /* user 0: not known */
 	enum evidence_standing standing;
 	bool is_held; /* of a lost order: its unit is held, not sold again */
 };
@@ -51,7 +55,8 @@ struct evidence_range {
 
 struct evidence {
 	int segment;
-	struct evidence_order *orders; /* after evidence_merge: one per user, by number, orders without a number last */
+	struct evidence_order
+		*orders; /* after evidence_merge: one per owner, by number, orders without a number last */
 	int order_count, order_capacity;
 	struct evidence_number *numbers; /* of rows and dead letters */
 	int number_count, number_capacity;
@@ -85,8 +90,12 @@ void evidence_add_order(struct evidence *e, struct evidence_order order);
 void evidence_add_number(struct evidence *e, struct evidence_number number);
 void evidence_sort_numbers(struct evidence *e); /* after the last evidence_add_number */
 
-/* Keeps one order per user, that of the first source. An order whose number another order has gets the number 0. */
-void evidence_merge(struct evidence *e);
+/*
+ * Keeps one order per owner, that of the first source. An order whose number another order has gets the number 0.
+ * `limit`: units that a customer may have. An order of which only the customer's list is left gets the customer's
+ * lowest unit without an order; if all have one, it is dropped.
+ */
+void evidence_merge(struct evidence *e, int64_t limit);
 
 /*
  * On a cluster, reads the claim times of orders that only the owners have from the customers' lists. After

@@ -21,10 +21,11 @@ static enum status read_ranges(struct service *svc, int64_t coupon, struct evide
 static void add_row(void *context, const struct scanned_order *o)
 {
 	struct evidence *e = context;
-	evidence_add_number(
-		e, (struct evidence_number){ .number = o->sequence, .user = o->user, .standing = NUMBER_HAS_ROW });
-	if (!o->over && o->unit == 1)
-		evidence_add_order(e, (struct evidence_order){ .user = o->user,
+	evidence_add_number(e, (struct evidence_number){ .number = o->sequence,
+							 .owner = { o->user, o->unit },
+							 .standing = NUMBER_HAS_ROW });
+	if (!o->over)
+		evidence_add_order(e, (struct evidence_order){ .owner = { o->user, o->unit },
 							       .number = o->sequence,
 							       .claimed_ms = o->claimed_ms,
 							       .source = SOURCE_ROW });
@@ -47,14 +48,15 @@ static void add_letter(void *context, const struct scanned_order *o)
 	if (!o->sequence)
 		return;
 	evidence_add_number(e, (struct evidence_number){ .number = o->sequence,
-							 .user = o->user,
+							 .owner = { o->user, o->unit },
 							 .letter = standing == NUMBER_FREE && o->over ? 0 : o->id,
 							 .standing = standing,
 							 .is_held = is_held });
 	if (standing == NUMBER_HAS_LETTER && o->user && o->recorded == o->sequence)
-		evidence_add_order(e, (struct evidence_order){ .user = o->user,
+		evidence_add_order(e, (struct evidence_order){ .owner = { o->user, o->unit },
 							       .number = o->sequence,
 							       .claimed_ms = o->claimed_ms,
+							       .ticket = o->ticket,
 							       .source = SOURCE_DEAD_LETTER });
 }
 

@@ -43,9 +43,10 @@ static void add_listed(void *context, const struct scanned_order *o)
 {
 	struct evidence *e = context;
 	if (o->sequence && o->user)
-		evidence_add_order(e, (struct evidence_order){ .user = o->user,
+		evidence_add_order(e, (struct evidence_order){ .owner = { o->user, o->unit },
 							       .number = o->sequence,
 							       .claimed_ms = o->claimed_ms,
+							       .ticket = o->ticket,
 							       .source = SOURCE_LIST });
 	else
 		evidence_note_number(e, o->sequence);
@@ -57,7 +58,7 @@ static void add_owner(void *context, const struct scanned_order *o)
 	if (o->over)
 		evidence_note_number(context, o->sequence);
 	else if (o->sequence)
-		evidence_add_order(context, (struct evidence_order){ .user = o->user,
+		evidence_add_order(context, (struct evidence_order){ .owner = { o->user, o->unit },
 								     .number = o->sequence,
 								     .source = SOURCE_OWNERS,
 								     .owner_number = o->sequence });
@@ -86,7 +87,7 @@ static void add_entry(void *context, int64_t user, struct str order, int64_t cla
 	struct order_number n;
 	if (!order_number_read(order, &n) || n.coupon != all->coupon->id || n.segment >= all->coupon->segments)
 		return;
-	evidence_add_order(&all->evidence[n.segment], (struct evidence_order){ .user = user,
+	evidence_add_order(&all->evidence[n.segment], (struct evidence_order){ .owner = { user, 0 },
 									       .number = n.sequence,
 									       .claimed_ms = claimed_ms,
 									       .source = SOURCE_CUSTOMER });
@@ -120,7 +121,7 @@ enum status evidence_read_times(struct service *svc, const struct coupon *c, str
 		if (order->claimed_ms || !order->owner_number)
 			continue;
 		redis_command(&cmd, "ZSCORE");
-		key_put(&cmd, KEY_CUSTOMER, order->user, 0);
+		key_put(&cmd, KEY_CUSTOMER, order->owner.user, 0);
 		redis_put(&cmd, order_number_text(text, c->id, e->segment, order->owner_number));
 		redis_send(svc->redis_sync, &cmd, on_time, order);
 		if (i % PAGE == PAGE - 1)

@@ -83,7 +83,8 @@ static int hold_missing_numbers(struct recovery *r, const struct evidence *e)
 	int failed = 0;
 	evidence_list_missing(e, numbers);
 	for (int64_t i = 0; !failed && i < count; i++)
-		failed = bury(r, numbers[i], &(struct order_record){ .segment = e->segment, .sequence = numbers[i] },
+		failed = bury(r, numbers[i],
+			      &(struct order_record){ .segment = e->segment, .sequence = numbers[i], .unit = 1 },
 			      REASON_LOST);
 	free(numbers);
 	r->out->unknown += count;
@@ -107,7 +108,12 @@ static int release_missing_numbers(struct recovery *r)
 static struct order_record record_of(int segment, const struct evidence_order *order)
 {
 	return (struct order_record){
-		.segment = segment, .sequence = order->number, .user = order->user, .claimed_ms = order->claimed_ms
+		.segment = segment,
+		.sequence = order->number,
+		.user = order->owner.user,
+		.unit = order->owner.unit,
+		.claimed_ms = order->claimed_ms,
+		.ticket = order->ticket,
 	};
 }
 

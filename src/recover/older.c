@@ -63,7 +63,7 @@ static enum status read_owners(struct search *s, struct arena *a, int segment, c
 	redis_command(&c, "HMGET");
 	key_put(&c, KEY_OWNERS, r->coupon.id, segment);
 	for (int i = 0; i < rows->count; i++)
-		redis_put_int(&c, db_row(rows, i)[1].number);
+		owner_put(&c, (struct owner){ db_row(rows, i)[1].number, (int)db_row(rows, i)[2].number });
 	return redis_call(r->svc->redis_sync, a, &c, owners) == REDIS_ANSWER ? STATUS_OK : STATUS_UNAVAILABLE;
 }
 
@@ -89,7 +89,7 @@ static enum status search_segment(struct search *s, int segment)
 		if (status == STATUS_OK &&
 		    db_query(
 			    r->svc->db, &a,
-			    "SELECT seq, user_id FROM orders WHERE coupon_id = ? AND segment = ? AND seq > ? AND seq <= ? AND "
+			    "SELECT seq, user_id, unit FROM orders WHERE coupon_id = ? AND segment = ? AND seq > ? AND seq <= ? AND "
 			    "live_user IS NOT NULL ORDER BY seq LIMIT ?",
 			    &rows, DB_N(r->coupon.id), DB_N(segment), DB_N(after), DB_N(last), DB_N(PAGE)))
 			status = db_status(r->svc->db, "recover");

@@ -180,7 +180,7 @@ static enum status read_evidence(struct recovery *r, bool thoroughly)
 	if (s == STATUS_OK)
 		s = read_customers(r, thoroughly);
 	for (int i = 0; s == STATUS_OK && i < r->coupon.segments; i++) {
-		evidence_merge(&r->evidence[i]);
+		evidence_merge(&r->evidence[i], r->coupon.limit);
 		s = evidence_read_times(r->svc, &r->coupon, &r->evidence[i]);
 	}
 	return s;

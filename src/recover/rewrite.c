@@ -69,7 +69,7 @@ static void list_order(struct recovery *r, int segment, const struct evidence_or
 	struct redis_command c;
 	char text[ORDER_NUMBER_TEXT];
 	redis_command(&c, "ZADD");
-	key_put(&c, KEY_CUSTOMER, order->user, 0);
+	key_put(&c, KEY_CUSTOMER, order->owner.user, 0);
 	redis_put_int(&c, order->claimed_ms);
 	redis_put(&c, order_number_text(text, r->coupon.id, segment, order->number));
 	recovery_send(r, &c);
@@ -83,7 +83,7 @@ static void unlist_number(struct recovery *r, int segment, const struct evidence
 	if (!number || number == order->number || order->source == SOURCE_OVER)
 		return;
 	redis_command(&c, "ZREM");
-	key_put(&c, KEY_CUSTOMER, order->user, 0);
+	key_put(&c, KEY_CUSTOMER, order->owner.user, 0);
 	redis_put(&c, order_number_text(text, r->coupon.id, segment, number));
 	recovery_send(r, &c);
 }
@@ -92,7 +92,7 @@ static void write_owner(struct recovery *r, int segment, const struct evidence_o
 {
 	struct redis_command c;
 	begin_write(&c, r, (struct slot_key){ KEY_SEGMENT, KEY_OWNERS, segment }, order->number ? "HSET" : "HDEL");
-	redis_put_int(&c, order->user);
+	owner_put(&c, order->owner);
 	if (order->number)
 		redis_put_int(&c, order->number);
 	recovery_send(r, &c);
@@ -126,22 +126,23 @@ static void write_orders(struct recovery *r, const struct evidence *e)
 	}
 }
 
-/* Whose orders of the coupon ended too often cannot claim again, also if Redis has lost that. */
+/* Whose orders of a unit of the coupon ended too often cannot claim it again, also if Redis has lost that. */
 static enum status write_tombstones(struct recovery *r, int segment)
 {
 	struct arena a = { 0 };
 	struct db_rows rows;
 	if (db_query(
 		    r->svc->db, &a,
-		    "SELECT o.user_id, MAX(o.seq) FROM orders o WHERE o.coupon_id = ? AND o.segment = ? AND " ENDING_COUNTS
-		    " GROUP BY o.user_id HAVING COUNT(*) >= ?",
+		    "SELECT o.user_id, o.unit, MAX(o.seq) FROM orders o WHERE o.coupon_id = ? AND o.segment = ? AND " ENDING_COUNTS
+		    " GROUP BY o.user_id, o.unit HAVING COUNT(*) >= ?",
 		    &rows, DB_N(r->coupon.id), DB_N(segment), DB_N(ENDINGS_MAX)))
 		return db_status(r->svc->db, "recover");
 	for (int i = 0; i < rows.count; i++) {
 		struct redis_command c;
 		begin_write(&c, r, (struct slot_key){ KEY_SEGMENT, KEY_OWNERS, segment }, "HSETNX");
-		redis_put_int(&c, db_row(&rows, i)[0].number);
-		redis_put_int(&c, -db_row(&rows, i)[1].number);
+		const struct db_value *v = db_row(&rows, i);
+		owner_put(&c, (struct owner){ v[0].number, (int)v[1].number });
+		redis_put_int(&c, -v[2].number);
 		recovery_send(r, &c);
 	}
 	arena_release(&a);

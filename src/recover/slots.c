@@ -138,7 +138,7 @@ static void check_keys_of_segment(struct recovery *r, int i)
 		return;
 	for (int k = 0; k < e->order_count; k++)
 		if (recovery_writes_order(&e->orders[k]))
-			check_key(r, KEY_CUSTOMER, e->orders[k].user, 0);
+			check_key(r, KEY_CUSTOMER, e->orders[k].owner.user, 0);
 }
 
 static int64_t catalog_bucket(const struct coupon *c)

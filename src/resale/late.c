@@ -83,12 +83,14 @@ static bool read_named(struct late *l, struct arena *a, const struct payment *p,
 {
 	struct db_rows rows;
 	if (db_query(l->svc->db, a,
-		     "SELECT user_id, status FROM orders WHERE coupon_id = ? AND segment = ? AND seq = ?", &rows,
+		     "SELECT user_id, status, unit FROM orders WHERE coupon_id = ? AND segment = ? AND seq = ?", &rows,
 		     DB_N(p->order.coupon), DB_N(p->order.segment), DB_N(p->order.sequence)) ||
 	    !rows.count)
 		return false;
 	const struct db_value *v = db_row(&rows, 0);
-	*row = (struct order_row){ .user = v[0].number, .status = (enum order_status)v[1].number };
+	*row = (struct order_row){ .user = v[0].number,
+				   .status = (enum order_status)v[1].number,
+				   .unit = (int)v[2].number };
 	return true;
 }
 
@@ -106,7 +108,7 @@ static bool begin_search(struct late *l, struct arena *a, const struct payment *
 	s->payment = *p;
 	s->payment.id = arena_str(&s->arena, p->id);
 	s->payment.currency = arena_str(&s->arena, p->currency);
-	s->purchase = purchase_begin(l->svc, p->order.coupon, s->named.user);
+	s->purchase = purchase_begin(l->svc, p->order.coupon, order_row_owner(&s->named));
 	return true;
 }
 
@@ -124,8 +126,8 @@ static const char *refusal(enum status s)
 		{ STATUS_WAITING_LIST, "all units are taken, and other customers wait" },
 		{ STATUS_ENDED, "the sale has ended" },
 		{ STATUS_NO_SUCH_COUPON, "the sale is not there any more" },
-		{ STATUS_ALREADY_PAID, "the customer has another order, which is paid" },
-		{ STATUS_ALREADY_CLAIMED, "the customer has another order, which is a dead letter" },
+		{ STATUS_ALREADY_PAID, "the customer has another order of the unit, which is paid" },
+		{ STATUS_ALREADY_CLAIMED, "the customer has another order of the unit, which is a dead letter" },
 	};
 	for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++)
 		if (s == refusals[i].status)
@@ -151,7 +153,8 @@ static enum status check_coupon(struct late *l, struct arena *a, int64_t coupon)
 	return rows.count ? STATUS_PENDING : STATUS_NO_SUCH_COUPON;
 }
 
-/* Its record is a dead letter: it gets no row, and its customer no other order, until an operator decides. */
+/* Its record is a dead letter: it gets no row, and its customer no other order of the unit, until an operator decides.
+ */
 static bool is_dead(struct late *l, struct arena *a, const struct order_number *n)
 {
 	struct db_rows rows;
@@ -163,13 +166,13 @@ static bool is_dead(struct late *l, struct arena *a, const struct order_number *
 
 /*
  * STATUS_OK: the payment pays an order; a status that refusal knows; or anything else: a later walk begins another
- * search. A customer who has reached the limit may claim once more, because the price is paid.
+ * search. A customer whose orders ended too often may claim once more, because the price is paid.
  */
 static enum status outcome(struct late *l, struct arena *a, struct search *search, enum status s,
 			   const struct order_number *order)
 {
 	if (s == STATUS_LIMIT_REACHED)
-		release_limit(l->svc, a, search->named.user, order);
+		release_limit(l->svc, a, order_row_owner(&search->named), order);
 	if (s == STATUS_NO_SUCH_COUPON)
 		return check_coupon(l, a, search->payment.order.coupon);
 	if (s == STATUS_CREATED || s == STATUS_ALREADY_CLAIMED)

@@ -36,10 +36,10 @@ static void on_coupon(void *context, enum status s, struct coupon *coupon)
 		end(p, s);
 }
 
-struct purchase *purchase_begin(struct service *svc, int64_t coupon, int64_t user)
+struct purchase *purchase_begin(struct service *svc, int64_t coupon, struct owner owner)
 {
 	struct purchase *p = alloc_zeroed(1, sizeof *p);
-	p->claim = (struct claim){ .service = svc, .user = user, .done = on_claimed };
+	p->claim = (struct claim){ .service = svc, .user = owner.user, .unit = owner.unit, .done = on_claimed };
 	coupon_find_id(svc, coupon, on_coupon, p);
 	return p;
 }

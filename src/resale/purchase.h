@@ -3,13 +3,14 @@
 #define RESALE_PURCHASE_H
 
 #include "sale/order_number.h"
+#include "sale/owner.h"
 #include "sale/service.h"
 #include "sale/status.h"
 
 struct purchase;
 
-/* Claims a unit of the coupon. The service needs the engine: svc->redis, on svc->loop, which somebody turns. */
-struct purchase *purchase_begin(struct service *svc, int64_t coupon, int64_t user);
+/* Claims this unit of the coupon. The service needs the engine: svc->redis, on svc->loop, which somebody turns. */
+struct purchase *purchase_begin(struct service *svc, int64_t coupon, struct owner owner);
 /* Waits for its end, and frees it; NULL is allowed. */
 void purchase_free(struct purchase *p);
 

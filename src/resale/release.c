@@ -18,7 +18,8 @@ enum {
 
 struct returned {
 	struct order_number order;
-	int64_t user, generation;
+	struct owner owner;
+	int64_t generation;
 	bool stays; /* the owner's entry, under a negative number */
 	bool done;
 };
@@ -39,9 +40,9 @@ struct group {
  * that estimates of the server may be wrong by as much.
  */
 #define RETURNED                                                                                                       \
-	"SELECT STRAIGHT_JOIN r.coupon_id, r.segment, r.seq, r.user_id, c.generation, "                                \
+	"SELECT STRAIGHT_JOIN r.coupon_id, r.segment, r.seq, r.user_id, r.unit, c.generation, "                        \
 	"(SELECT COUNT(*) FROM orders o FORCE INDEX (orders_user_claimed) WHERE o.user_id = r.user_id "                \
-	"AND o.coupon_id = r.coupon_id AND " ENDING_COUNTS ") "                                                        \
+	"AND o.coupon_id = r.coupon_id AND o.unit = r.unit AND " ENDING_COUNTS ") "                                    \
 	"FROM returned_orders r JOIN coupons c ON c.id = r.coupon_id WHERE "
 
 static int read_rows(struct service *svc, struct arena *a, const struct db_rows *rows, struct returned_list *l)
@@ -49,13 +50,14 @@ static int read_rows(struct service *svc, struct arena *a, const struct db_rows 
 	l->at = arena_alloc(a, (size_t)(rows->count + 1) * sizeof *l->at);
 	for (l->count = 0; l->count < rows->count; l->count++) {
 		const struct db_value *v = db_row(rows, l->count);
-		int64_t segment;
-		if (db_int(svc->db, &v[1], 0, SEGMENTS_MAX - 1, &segment))
+		int64_t segment, unit;
+		if (db_int(svc->db, &v[1], 0, SEGMENTS_MAX - 1, &segment) ||
+		    db_int(svc->db, &v[4], 1, UINT8_MAX, &unit))
 			return -1;
 		l->at[l->count] = (struct returned){ .order = { v[0].number, v[2].number, (int)segment },
-						     .user = v[3].number,
-						     .generation = v[4].number,
-						     .stays = v[5].number >= ENDINGS_MAX };
+						     .owner = { v[3].number, (int)unit },
+						     .generation = v[5].number,
+						     .stays = v[6].number >= ENDINGS_MAX };
 	}
 	return 0;
 }
@@ -79,7 +81,7 @@ static void send_group(struct service *svc, struct group *g)
 	key_put(&c, KEY_OWNERS, n->coupon, n->segment);
 	fence_put(&c, g->first->generation);
 	for (int i = 0; i < g->count; i++) {
-		redis_put_int(&c, g->first[i].user);
+		owner_put(&c, g->first[i].owner);
 		redis_put_int(&c, g->first[i].order.sequence);
 		redis_put_int(&c, g->first[i].stays);
 	}
@@ -208,13 +210,13 @@ void release_order(struct service *svc, struct arena *a, const struct order_numb
 		log_warn_limited("release_failed", LOG_TEXT("error", db_error(svc->db)));
 }
 
-void release_limit(struct service *svc, struct arena *a, int64_t user, const struct order_number *order)
+void release_limit(struct service *svc, struct arena *a, struct owner owner, const struct order_number *order)
 {
 	struct db_rows rows;
 	if (db_query(svc->db, a, "SELECT generation FROM coupons WHERE id = ?", &rows, DB_N(order->coupon)) ||
 	    !rows.count)
 		return;
-	struct returned one = { .order = *order, .user = user, .generation = db_row(&rows, 0)->number };
+	struct returned one = { .order = *order, .owner = owner, .generation = db_row(&rows, 0)->number };
 	struct group g = { &one, 1 };
 	one.order.sequence = -order->sequence;
 	send_group(svc, &g);

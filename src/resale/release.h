@@ -1,9 +1,8 @@
 /*
  * Release: the customer of an order that is over stops being its owner in Redis, and may claim again. Whose third order
- * of a coupon has expired, or was cancelled by the customer, stays its owner, under a negative number, and gets no
- * other one. The orders to release are the
- * rows of returned_orders, written by the transaction that ended the order; a row is deleted once its order is
- * released. Everything here may be repeated. Blocks.
+ * of one unit of a coupon has expired, or was cancelled by the customer, stays its owner, under a negative number, and
+ * gets no other one of this unit. The orders to release are the rows of returned_orders, written by the transaction
+ * that ended the order; a row is deleted once its order is released. Everything here may be repeated. Blocks.
  */
 #ifndef RESALE_RELEASE_H
 #define RESALE_RELEASE_H
@@ -11,6 +10,7 @@
 #include "base/arena.h"
 #include "resale/step.h"
 #include "sale/order_number.h"
+#include "sale/owner.h"
 #include "sale/service.h"
 
 /* A way through all rows; zeroed before its first step. */
@@ -30,9 +30,9 @@ enum step release_step(struct service *svc, struct arena *a, struct release_walk
 void release_order(struct service *svc, struct arena *a, const struct order_number *order);
 
 /*
- * Lets a customer who has reached the limit claim once more, if that can be done now. order: the one whose negative
- * number stands for the limit; an entry with another number is left.
+ * Lets a customer whose orders of a unit have ended too often claim it once more, if that can be done now. order: the
+ * one whose negative number stands for the limit; an entry with another number is left.
  */
-void release_limit(struct service *svc, struct arena *a, int64_t user, const struct order_number *order);
+void release_limit(struct service *svc, struct arena *a, struct owner owner, const struct order_number *order);
 
 #endif

@@ -25,12 +25,23 @@ struct str owner_text(char text[OWNER_TEXT], struct owner o);
 /* Reads a word. False: owner_text would not write this text, and *o is unchanged. */
 bool owner_read(struct str text, struct owner *o);
 
-/* Adds the word to a command. */
+/* Adds the word to a command; of a claim without a customer, user 0 and unit 1, that is "0". */
 void owner_put(struct redis_command *c, struct owner o);
 
 static inline bool owner_eq(struct owner a, struct owner b)
 {
 	return a.user == b.user && a.unit == b.unit;
+}
+
+/* A number for tables in memory: above 0, and another one for each owner. owner_of_code reads it. */
+static inline int64_t owner_code(struct owner o)
+{
+	return o.user * 128 + o.unit;
+}
+
+static inline struct owner owner_of_code(int64_t code)
+{
+	return (struct owner){ code / 128, (int)(code % 128) };
 }
 
 /* Below 0, 0 or above 0: the order by user, then unit. */

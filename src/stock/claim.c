@@ -1,9 +1,9 @@
 /*
- * The way of a claim: claim_submit refuses it while a sold-out notice is valid, or lets it wait for a refill that runs,
- * or sends the script (send_claim). Each first word of the script's answer has a handler, in a table near the end of
- * this file. A winner (on_won) waits for replicas where these are demanded, and is then acknowledged. A claim that
- * meets an empty segment waits for a refill (on_need); one that meets another fence waits for an inspection, or reads
- * the coupon again (handle_fence). Every claim ends in end_claim, once.
+ * The way of a claim: claim_submit refuses it above the coupon's limit and while a sold-out notice is valid, or lets it
+ * wait for a refill that runs, or sends the script (send_claim). Each first word of the script's answer has a handler,
+ * in a table near the end of this file. A winner (on_won) waits for replicas where these are demanded, and is then
+ * acknowledged. A claim that meets an empty segment waits for a refill (on_need); one that meets another fence waits
+ * for an inspection, or reads the coupon again (handle_fence). Every claim ends in end_claim, once.
  */
 #include "stock/claim.h"
 
@@ -13,6 +13,7 @@
 #include "host/log.h"
 #include "sale/fence.h"
 #include "sale/key.h"
+#include "sale/numbers.h"
 #include "sale/order_number.h"
 #include "sale/scripts.h"
 #include "sale/worklist.h"
@@ -40,6 +41,11 @@ static const enum counter counters[STATUS_COUNT] = {
 	[STATUS_FENCED] = COUNT_claims_total__fenced,
 	[STATUS_INTERNAL] = COUNT_claims_total__internal,
 };
+
+static struct owner owner_of(const struct claim *c)
+{
+	return (struct owner){ c->user, c->unit };
+}
 
 static void end_claim(struct claim *c, enum status s)
 {
@@ -120,13 +126,16 @@ static void acknowledge(struct claim *c)
 	end_claim(c, c->won);
 }
 
-/* A customer wins one order of a coupon, so the others, of earlier bases, may be lost: drainers look for them. */
+/*
+ * The customer's other orders of the coupon. Those of the same base are other units, or over, because the segment has
+ * kept all of this base; those of earlier bases may be lost: drainers look for them.
+ */
 static void report_earlier_orders(const struct claim *c, const struct redis_reply *orders)
 {
 	for (size_t i = 0; i < redis_count(orders); i++) {
 		struct order_number n;
 		if (order_number_read(redis_text_at(orders, i), &n) && n.coupon == c->coupon->id &&
-		    n.sequence != c->sequence)
+		    numbers_base(n.sequence) != numbers_base(c->sequence))
 			worklist_look_for(c->service->redis,
 					  &(struct lost_candidate){ n.coupon, n.sequence, c->user, n.segment });
 	}
@@ -373,7 +382,7 @@ static void write_again(struct claim *c)
 	key_put(&cmd, KEY_SEGMENT, c->coupon->id, c->segment);
 	key_put(&cmd, KEY_OWNERS, c->coupon->id, c->segment);
 	fence_put(&cmd, c->coupon->generation);
-	redis_put_int(&cmd, c->user);
+	owner_put(&cmd, owner_of(c));
 	redis_put_int(&cmd, c->sequence);
 	redis_send(c->service->redis, &cmd, on_order_written, c);
 }
@@ -448,7 +457,7 @@ static void on_answer(void *context, enum redis_outcome end, const struct redis_
 
 static void send_claim(struct claim *c, const struct totals *credit)
 {
-	const struct claim_call call = { c->service, c->coupon, c->segment, c->user, credit };
+	const struct claim_call call = { c->service, c->coupon, c->segment, owner_of(c), credit };
 	c->credit = credit ? *credit : (struct totals){ 0 };
 	c->acknowledged = acknowledged_read(c->service, c->coupon->id, c->segment);
 	claim_script_send(&call, on_answer, c);
@@ -458,10 +467,12 @@ void claim_submit(struct claim *c, struct coupon *coupon)
 {
 	set_coupon(c, coupon);
 	c->waiter.done = on_refilled;
-	c->deadline_ms = 0;
+	c->deadline_ms = c->sequence = 0;
 	c->was_reread = c->was_sent_again = c->must_wait = false;
 	FAULT(claim_asked);
-	if (sold_out_refuses(coupon, c->user))
+	if (c->unit > coupon->limit)
+		end_claim(c, STATUS_LIMIT_REACHED);
+	else if (sold_out_refuses(coupon, owner_of(c)))
 		end_claim(c, STATUS_SOLD_OUT);
 	else if (!refill_join(coupon, c->segment, &c->waiter))
 		send_claim(c, NULL);

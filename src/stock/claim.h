@@ -1,6 +1,6 @@
 /*
- * A claim: one unit for one customer, from the customer's home segment. One script call decides it; when the segment is
- * empty, the claim waits for a refill first.
+ * A claim: one of the units that a customer may have, from the customer's home segment. One script call decides it;
+ * when the segment is empty, the claim waits for a refill first.
  */
 #ifndef STOCK_CLAIM_H
 #define STOCK_CLAIM_H
@@ -14,6 +14,7 @@ struct claim {
 	/* set by the caller, who owns the memory: it must stay until done is called, and done may free it */
 	struct service *service;
 	int64_t user;
+	int unit; /* which of the customer's units of the coupon: 1 to UNITS_MAX */
 	void (*done)(struct claim *c, enum status s);
 	void *context;
 
@@ -21,7 +22,7 @@ struct claim {
 	struct coupon *coupon; /* during done */
 	int segment;
 	int64_t sequence; /* with CREATED and ALREADY_CLAIMED: the order is COUPON-SEGMENT-SEQUENCE; with LIMIT_REACHED:
-			     the last one */
+			     the last one, or 0 above the coupon's limit */
 	/*
 	 * With NOT_STARTED: until the start. With ALL_HELD: until the first unpaid order is due, below 0 if it is
 	 * overdue; INT64_MAX: unknown.
@@ -42,13 +43,14 @@ struct claim {
 };
 
 /*
- * Claims a unit of the coupon. Does not block; done is called exactly once, perhaps before this returns:
+ * Claims this unit of the coupon. Does not block; done is called exactly once, perhaps before this returns:
  *   CREATED           won: the order is on a list in Redis, and on its disk
- *   ALREADY_CLAIMED   the order that this user won before, and still has
+ *   ALREADY_CLAIMED   the order of this unit that this user won before, and still has
  *   SOLD_OUT          the hub declared the coupon sold out
  *   ALL_HELD          the same, but some of the orders may still end without payment: their units would come back
  *   WAITING_LIST      the same, or people wait for the units that are left: the customer may wait, too
- *   LIMIT_REACHED     too many orders of this user have expired, or were cancelled by the user: no other one is sold
+ *   LIMIT_REACHED     the unit is above the coupon's limit; or too many orders of this user and unit have expired, or
+ *                     were cancelled by the user: no other one is sold
  *   NOT_STARTED ENDED PAUSED
  *   NOT_REPLICATED    won, now or before, but fewer replicas than wait_replicas have the order
  *   BUSY              no stock came within REFILL_PATIENCE_MS, or the coupon is being inspected: nothing was decided

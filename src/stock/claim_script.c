@@ -96,7 +96,7 @@ void claim_script_send(const struct claim_call *call, redis_done *done, void *co
 	struct redis_common *common = common_of(call);
 	struct redis_command cmd;
 	redis_batch_call(&cmd, common);
-	redis_put_int(&cmd, call->user);
+	owner_put(&cmd, call->owner);
 	stats_add(call->service->stats, COUNT_scripts_total__claim, 1);
 	redis_send(call->service->redis, &cmd, done, context);
 	redis_common_drop(common);

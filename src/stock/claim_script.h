@@ -13,7 +13,7 @@ struct claim_call {
 	struct service *service;
 	struct coupon *coupon;
 	int segment;
-	int64_t user;                /* 0: no claim, only a credit */
+	struct owner owner;          /* user 0, unit 1: no claim, only a credit */
 	const struct totals *credit; /* credited to the segment first; NULL: none */
 };
 

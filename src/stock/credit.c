@@ -37,7 +37,7 @@ static void on_credited(void *context, enum redis_outcome end, const struct redi
 static void on_retry(struct loop_timer *t)
 {
 	struct credit *c = container_of(t, struct credit, retry);
-	const struct claim_call call = { c->service, c->coupon, c->segment, 0, &c->totals };
+	const struct claim_call call = { c->service, c->coupon, c->segment, { 0, 1 }, &c->totals };
 	claim_script_send(&call, on_credited, c);
 }
 

@@ -243,7 +243,7 @@ static void on_credited(void *context, enum redis_outcome end, const struct redi
 static void resend_totals(struct probe *p)
 {
 	struct refill *r = p->refill;
-	const struct claim_call call = { r->service, r->coupon, p->segment, 0, &p->totals };
+	const struct claim_call call = { r->service, r->coupon, p->segment, { 0, 1 }, &p->totals };
 	FAULT(refill_missed);
 	claim_script_send(&call, on_credited, p);
 }

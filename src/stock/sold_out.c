@@ -149,11 +149,11 @@ void sold_out_note_refusal(struct service *svc, struct coupon *c)
 		query_hub(n);
 }
 
-bool sold_out_refuses(const struct coupon *c, int64_t user)
+bool sold_out_refuses(const struct coupon *c, struct owner owner)
 {
 	struct notice *n = notice_of(c);
 	int64_t now = n ? clock_mono_ms() : 0;
-	if (!n || now >= n->until_ms || !winners_exclude(n->winners, n->epoch, user))
+	if (!n || now >= n->until_ms || !winners_exclude(n->winners, n->epoch, owner))
 		return false;
 	n->used_ms = now;
 	return true;

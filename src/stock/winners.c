@@ -23,52 +23,52 @@ struct winners {
 	int64_t failed_ms; /* when the last reading failed, by clock_mono_ms; 0: it did not */
 	int pages;         /* read so far in this reading */
 	int segment;       /* the segment whose owners are being read; -1: no reading is under way */
-	int64_t *users;    /* open addressing; 0 is a free entry */
+	int64_t *owners;   /* as codes, by open addressing; 0 is a free entry */
 	size_t size, count;
 };
 
 /* The set */
 
-static int64_t *entry_of(const struct winners *w, int64_t user)
+static int64_t *entry_of(const struct winners *w, int64_t owner)
 {
-	size_t i = (size_t)((uint64_t)user * 0x9e3779b97f4a7c15u >> 20) & (w->size - 1);
-	while (w->users[i] && w->users[i] != user)
+	size_t i = (size_t)((uint64_t)owner * 0x9e3779b97f4a7c15u >> 20) & (w->size - 1);
+	while (w->owners[i] && w->owners[i] != owner)
 		i = (i + 1) & (w->size - 1);
-	return &w->users[i];
+	return &w->owners[i];
 }
 
 static void grow(struct winners *w)
 {
-	int64_t *old = w->users;
+	int64_t *old = w->owners;
 	size_t old_size = w->size;
 	w->size = old_size ? 2 * old_size : 1024;
-	w->users = alloc_zeroed(w->size, sizeof *w->users);
+	w->owners = alloc_zeroed(w->size, sizeof *w->owners);
 	for (size_t i = 0; i < old_size; i++)
 		if (old[i])
 			*entry_of(w, old[i]) = old[i];
 	free(old);
 }
 
-static void add_winner(struct winners *w, int64_t user)
+static void add_winner(struct winners *w, int64_t owner)
 {
 	if (2 * w->count >= w->size)
 		grow(w);
-	int64_t *entry = entry_of(w, user);
+	int64_t *entry = entry_of(w, owner);
 	w->count += !*entry;
-	*entry = user;
+	*entry = owner;
 }
 
 static void clear_winners(struct winners *w)
 {
-	free(w->users);
-	w->users = NULL;
+	free(w->owners);
+	w->owners = NULL;
 	w->size = w->count = 0;
 	w->complete = -1;
 }
 
-bool winners_exclude(const struct winners *w, int64_t epoch, int64_t user)
+bool winners_exclude(const struct winners *w, int64_t epoch, struct owner owner)
 {
-	return w->complete == epoch && w->segment < 0 && !*entry_of(w, user);
+	return w->complete == epoch && w->segment < 0 && !*entry_of(w, owner_code(owner));
 }
 
 /* Reading */
@@ -89,9 +89,9 @@ static void end_reading(struct winners *w, bool is_complete)
 static void add_page(struct winners *w, const struct redis_reply *page)
 {
 	for (size_t i = 2; i < redis_count(page); i++) {
-		int64_t user;
-		if (redis_number_in(redis_at(page, i), 1, NUMBER_MAX, &user))
-			add_winner(w, user);
+		struct owner owner;
+		if (owner_read(redis_text_at(page, i), &owner))
+			add_winner(w, owner_code(owner));
 	}
 }
 
@@ -155,6 +155,6 @@ struct winners *winners_new(struct service *svc, struct coupon *c)
 
 void winners_free(struct winners *w)
 {
-	free(w->users);
+	free(w->owners);
 	free(w);
 }

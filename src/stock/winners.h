@@ -1,6 +1,6 @@
 /*
- * The customers who have an order of a coupon, as a set: read from the owners of all segments, once for an epoch of the
- * hub in which the coupon is sold out. Nobody wins within such an epoch, so the set stays complete.
+ * The customers who have an order of a coupon, and of which units, as a set: read from the owners of all segments, once
+ * for an epoch of the hub in which the coupon is sold out. Nobody wins within such an epoch, so the set stays complete.
  */
 #ifndef STOCK_WINNERS_H
 #define STOCK_WINNERS_H
@@ -17,7 +17,7 @@ void winners_free(struct winners *w); /* never called during a reading, which ho
  */
 void winners_read(struct winners *w, int64_t epoch);
 
-/* True: the user is not among the winners of this epoch. False: the user is, or the winners are not known. */
-bool winners_exclude(const struct winners *w, int64_t epoch, int64_t user);
+/* True: the owner is not among the winners of this epoch. False: the owner is, or the winners are not known. */
+bool winners_exclude(const struct winners *w, int64_t epoch, struct owner owner);
 
 #endif

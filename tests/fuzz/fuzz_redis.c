@@ -113,7 +113,7 @@ static void ask_all(struct service *svc, struct coupon *c, struct claim *claims)
 {
 	struct redis_command cmd;
 	for (int i = 0; i < CLAIMS; i++) {
-		claims[i] = (struct claim){ .service = svc, .user = i + 1, .done = on_claimed };
+		claims[i] = (struct claim){ .service = svc, .user = i + 1, .unit = 1 + i % 3, .done = on_claimed };
 		claim_submit(&claims[i], c);
 	}
 	availability_read(svc, c, AVAILABILITY_LISTS, on_stock, NULL);

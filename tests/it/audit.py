@@ -324,7 +324,7 @@ def end(f, n, status=4, told=True, returned=False, owner=None):
     if told:
         several(f, ("HINCRBY", f.hub, "cancelled", 1), ("HINCRBY", f.hub, "avail", 1))
     if returned:
-        f.sql(f"INSERT INTO returned_orders VALUES ({f.id}, 0, {n}, {f.users[n - 1].id})")
+        f.sql(f"INSERT INTO returned_orders VALUES ({f.id}, 0, {n}, {f.users[n - 1].id}, 1)")
     if owner == "":
         several(f, ("HDEL", f.own, f.users[n - 1].id), ("HINCRBY", f.seg, "unowned", 1))
     elif owner:

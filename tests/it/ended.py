@@ -20,7 +20,7 @@ def cancel(it, order, actor=1):
     row = f"coupon_id = {coupon} AND segment = {segment} AND seq = {seq}"
     it.sql(f"START TRANSACTION; UPDATE orders SET status = 3 WHERE {row} AND status IN (1, 2, 5); "
            f"DELETE FROM unpaid_orders WHERE {row}; "
-           f"INSERT INTO returned_orders SELECT coupon_id, segment, seq, user_id FROM orders WHERE {row}; "
+           f"INSERT INTO returned_orders SELECT coupon_id, segment, seq, user_id, unit FROM orders WHERE {row}; "
            "INSERT INTO order_events (coupon_id, segment, seq, at_ms, kind, actor) "
            f"VALUES ({coupon}, {segment}, {seq}, {int(time.time() * 1000)}, 2, {actor}); "
            f"UPDATE coupons SET sold = sold - 1, cancelled = cancelled + 1, hub_told = 0 WHERE id = {coupon}; COMMIT")
@@ -42,8 +42,8 @@ def settled(it, sale, seconds=10):
           seconds, f"the units of {sale.title} are back")
 
 
-def owner(it, sale, user):
-    return it.redis("HGET", sale.key("o", sale.home(user)), user.id)
+def owner(it, sale, user, unit=1):
+    return it.redis("HGET", sale.key("o", sale.home(user)), user.id if unit == 1 else f"{user.id}#{unit}")
 
 
 class Chasing:

@@ -32,7 +32,7 @@ def pay(it, sale, *users):
 def cancel_paid(it, sale, user):
     """The transaction of a seller's cancellation of a paid order, with nothing after it."""
     row = f"coupon_id = {sale.id} AND user_id = {user.id} AND status = 2"
-    it.sql(f"START TRANSACTION; INSERT INTO returned_orders SELECT coupon_id, segment, seq, user_id FROM orders WHERE {row}; "
+    it.sql(f"START TRANSACTION; INSERT INTO returned_orders SELECT coupon_id, segment, seq, user_id, unit FROM orders WHERE {row}; "
            f"UPDATE orders SET status = 3 WHERE {row}; UPDATE coupons SET sold = sold - 1, cancelled = cancelled + 1, "
            f"final_cancelled = final_cancelled + 1, hub_told = 0 WHERE id = {sale.id}; COMMIT")
 

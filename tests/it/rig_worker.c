@@ -92,7 +92,7 @@ static void fill(void)
 		ask->customer = w.mine[w.next++];
 		ask->began_ms = clock_mono_ms();
 		ask->claim = (struct claim){
-			.service = &w.service, .user = ask->customer->user, .done = on_done, .context = ask
+			.service = &w.service, .user = ask->customer->user, .unit = 1, .done = on_done, .context = ask
 		};
 		w.under_way++;
 		claim_submit(&ask->claim, w.coupon);

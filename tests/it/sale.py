@@ -46,8 +46,8 @@ class Sale:
 
     # single requests
 
-    def claim(self, user, client=None):
-        return (client or self.instance).ask("POST", self.path + "/claims", user)
+    def claim(self, user, client=None, unit=None):
+        return (client or self.instance).ask("POST", self.path + "/claims", user, None if unit is None else {"unit": unit})
 
     def claim_compat(self, user, client=None):
         return (client or self.instance).ask("PATCH", self.path, user)
@@ -56,9 +56,9 @@ class Sale:
         """The current page: nginx keeps public pages for a moment, by their whole URL."""
         return self.instance.ask("GET", f"{self.path}?{self.instance.name('now')}", user).expect(200).json
 
-    def win(self, user):
+    def win(self, user, unit=None):
         """Claims a unit and returns the order's number."""
-        return self.claim(user).expect(201).json["order"]
+        return self.claim(user, unit=unit).expect(201).json["order"]
 
     # what the stores hold
 

@@ -205,12 +205,12 @@ static void judge_number(const struct number_row *row)
 	const struct audit_lists lists = { &listed, row->listed != 0 };
 	const struct audit_options options = { .lists = &lists };
 	struct audit a = { .coupon = { .id = 7, .segments = 1 }, .lists = &lists };
-	int64_t user = row->user;
+	int64_t owner = row->user ? owner_code((struct owner){ row->user, 1 }) : 0;
 	uint16_t seen = (uint16_t)row->seen;
 	struct range range = { 1 << 20, 1 };
 	int64_t before = 0;
 	struct compare c = { .svc = &service, .audit = &a, .segment = &segment, .options = &options,
-			     .ranges = { &range, &before, 1 }, .total = 1, .count = 1, .user = &user, .seen = &seen };
+			     .ranges = { &range, &before, 1 }, .total = 1, .count = 1, .owner = &owner, .seen = &seen };
 	compare_orders(&c);
 	const char *words = words_of(&a.findings);
 	expect(c.status == STATUS_OK && strcmp(words, row->word) == 0 && c.certain == row->certain && c.possible == row->possible,

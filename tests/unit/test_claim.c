@@ -108,7 +108,7 @@ static void on_done(struct claim *c, enum status s)
 
 static void submit(struct asked *a, int64_t user)
 {
-	*a = (struct asked){ .claim = { .service = &service, .user = user, .done = on_done, .context = a } };
+	*a = (struct asked){ .claim = { .service = &service, .user = user, .unit = 1, .done = on_done, .context = a } };
 	claim_submit(&a->claim, coupon);
 }
 

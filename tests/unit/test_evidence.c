@@ -7,11 +7,13 @@
 #define R NUMBERS_RANGE
 
 static struct evidence s;
+static int64_t limit;
 
 static int begin(void **state)
 {
 	(void)state;
 	evidence_init(&s, 0);
+	limit = 1;
 	return 0;
 }
 
@@ -24,23 +26,24 @@ static int end(void **state)
 
 static void row(int64_t number, int64_t user)
 {
-	evidence_add_number(&s, (struct evidence_number){ .number = number, .user = user, .standing = NUMBER_HAS_ROW });
-	evidence_add_order(&s, (struct evidence_order){ .user = user, .number = number, .claimed_ms = 1, .source = SOURCE_ROW });
+	evidence_add_number(&s, (struct evidence_number){ .number = number, .owner = { user, 1 }, .standing = NUMBER_HAS_ROW });
+	evidence_add_order(&s, (struct evidence_order){ .owner = { user, 1 }, .number = number, .claimed_ms = 1, .source = SOURCE_ROW });
 }
 
 static void row_over(int64_t number, int64_t user)
 {
-	evidence_add_number(&s, (struct evidence_number){ .number = number, .user = user, .standing = NUMBER_HAS_ROW });
+	evidence_add_number(&s, (struct evidence_number){ .number = number, .owner = { user, 1 }, .standing = NUMBER_HAS_ROW });
 }
 
 static void lost(int64_t number, int64_t letter, bool is_held)
 {
-	evidence_add_number(&s, (struct evidence_number){ number, 0, letter, NUMBER_LOST, is_held });
+	evidence_add_number(&s, (struct evidence_number){
+		.number = number, .letter = letter, .standing = NUMBER_LOST, .is_held = is_held });
 }
 
 static void order(enum evidence_source source, int64_t number, int64_t user)
 {
-	evidence_add_order(&s, (struct evidence_order){ .user = user,
+	evidence_add_order(&s, (struct evidence_order){ .owner = { user, 1 },
 					       .number = number,
 					       .source = source,
 					       .owner_number = source == SOURCE_OWNERS ? number : 0 });
@@ -50,7 +53,7 @@ static const struct evidence_order *of(int64_t user)
 {
 	const struct evidence_order *found = NULL;
 	for (int i = 0; i < s.order_count; i++)
-		if (s.orders[i].user == user) {
+		if (s.orders[i].owner.user == user) {
 			expect(!found, "user %lld has two orders", (long long)user);
 			found = &s.orders[i];
 		}
@@ -60,7 +63,7 @@ static const struct evidence_order *of(int64_t user)
 static void merge(void)
 {
 	evidence_sort_numbers(&s);
-	evidence_merge(&s);
+	evidence_merge(&s, limit);
 }
 
 static void is_missing(const int64_t *numbers, int count)
@@ -213,7 +216,62 @@ static void who_comes_first_has_the_lower_number(void **state)
 	order(SOURCE_OWNERS, 2, 14);
 	merge();
 	for (int i = 0; i < 4; i++)
-		assert_int_equal(s.orders[i].user, ((const int64_t[]){ 11, 14, 13, 12 })[i]);
+		assert_int_equal(s.orders[i].owner.user, ((const int64_t[]){ 11, 14, 13, 12 })[i]);
+}
+
+static void unit(enum evidence_source source, int64_t number, int64_t user, int of)
+{
+	if (source == SOURCE_ROW)
+		evidence_add_number(&s, (struct evidence_number){
+			.number = number, .owner = { user, of }, .standing = NUMBER_HAS_ROW });
+	evidence_add_order(&s, (struct evidence_order){ .owner = { user, of },
+							.number = number,
+							.source = source,
+							.owner_number = source == SOURCE_OWNERS ? number : 0 });
+}
+
+/* The numbers of a customer's orders, by unit. */
+static void units_are(int64_t user, const int64_t *numbers, int count)
+{
+	int64_t found[UNITS_MAX + 1] = { 0 };
+	for (int i = 0; i < s.order_count; i++) {
+		const struct owner *o = &s.orders[i].owner;
+		if (o->user != user)
+			continue;
+		expect(o->unit >= 1 && o->unit <= UNITS_MAX && !found[o->unit], "unit %d", o->unit);
+		found[o->unit] = s.orders[i].number;
+	}
+	for (int unit = 1; unit <= UNITS_MAX; unit++)
+		expect(found[unit] == (unit <= count ? numbers[unit - 1] : 0), "unit %d: %lld", unit, (long long)found[unit]);
+}
+
+static void a_customer_has_one_order_of_each_unit(void **state)
+{
+	(void)state;
+	limit = 3;
+	unit(SOURCE_ROW, 1, 11, 2);
+	unit(SOURCE_OWNERS, 1, 11, 2);
+	unit(SOURCE_LIST, 3, 11, 1);
+	unit(SOURCE_OWNERS, 3, 11, 1);
+	unit(SOURCE_OWNERS, 4, 11, 3);
+	unit(SOURCE_ROW, 2, 12, 1);
+	merge();
+	units_are(11, (const int64_t[]){ 3, 1, 4 }, 3);
+	units_are(12, (const int64_t[]){ 2 }, 1);
+}
+
+/* A customer's list does not say which unit an order is: another source may, else it is the lowest that is free. */
+static void an_order_of_an_unknown_unit_gets_a_free_one(void **state)
+{
+	(void)state;
+	limit = 3;
+	unit(SOURCE_ROW, 1, 11, 2);
+	unit(SOURCE_LIST, 2, 11, 3);
+	for (int number = 1; number <= 4; number++)
+		unit(SOURCE_CUSTOMER, number, 11, 0);
+	merge();
+	units_are(11, (const int64_t[]){ 3, 1, 2 }, 3);
+	IS_MISSING(4);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
@@ -222,4 +280,5 @@ UNIT_MAIN(TEST(numbers_between_those_that_are_known_are_missing), TEST(of_each_b
 	  TEST(a_base_that_everybody_forgot_is_the_multiple_below),
 	  TEST(a_range_that_sold_more_than_bases_are_apart_stays_one), TEST(a_customer_has_one_order_the_most_believed),
 	  TEST(a_number_that_is_anothers_is_given_up), TEST(an_order_that_is_over_is_not_found_again),
-	  TEST(what_was_named_lost_and_is_found_is_the_order_that_it_was), TEST(who_comes_first_has_the_lower_number))
+	  TEST(what_was_named_lost_and_is_found_is_the_order_that_it_was), TEST(who_comes_first_has_the_lower_number),
+	  TEST(a_customer_has_one_order_of_each_unit), TEST(an_order_of_an_unknown_unit_gets_a_free_one))

@@ -333,7 +333,9 @@ static void segments_return_as_many_units_as_the_hub_lacks(void **state)
 static void missing_orders_are_admitted_and_written_back(void **state)
 {
 	(void)state;
-	struct missing_order orders[] = { { .number = 3, .user = 11, .units = 1 }, { .number = 4, .units = 1 }, { .number = 6, .user = 12 } };
+	struct missing_order orders[] = {
+		{ .number = 3, .user = 11, .unit = 1, .units = 1 }, { .number = 4, .units = 1 }, { .number = 6, .user = 12, .unit = 100 }
+	};
 	struct missing_orders missing = { .at = orders, .count = 3 };
 	struct slot *s = &in.segments[1];
 	s->suspect = true;
@@ -344,7 +346,7 @@ static void missing_orders_are_admitted_and_written_back(void **state)
 	fake_redis_answer("OK 5 1 2 0 0");
 	inspection_mend(&in);
 	assert_string_equal(fake_redis_oldest(), "mend sk:{7:1}:s sk:{7:1}:o | 2:5@run 2 2 4 0 1048576 "
-						 "3 11 1 4 0 1 6 12 0  5 1 2");
+						 "3 11 1 4 0 1 6 12#100 0  5 1 2");
 	fake_redis_answer("OK 4 6 5 1 0");
 	assert_false(in.must_retry);
 	assert_int_equal(s->now.sold, 4);

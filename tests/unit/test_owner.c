@@ -24,6 +24,7 @@ static void an_owner_has_one_word(void **state)
 		struct str word = owner_text(text, owners[i].owner);
 		expect(str_eq(word, str_of(owners[i].word)), "%s", owners[i].word);
 		expect(owner_read(word, &o) && owner_eq(o, owners[i].owner), "%s", owners[i].word);
+		expect(owner_code(o) > 0 && owner_eq(owner_of_code(owner_code(o)), o), "%s", owners[i].word);
 	}
 }
 

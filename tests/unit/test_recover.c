@@ -44,7 +44,7 @@ static int insert_row(const struct db_value *p)
 		failure = refusal;
 		return -1;
 	}
-	rows[row_count++] = (struct written){ p[2].number, p[3].number, p[5].number };
+	rows[row_count++] = (struct written){ p[2].number, p[3].number, p[7].number };
 	return 0;
 }
 
@@ -169,7 +169,7 @@ static int end(void **state)
 
 static void owner(int64_t number, int64_t user)
 {
-	evidence_add_order(&evidence[0], (struct evidence_order){ .user = user,
+	evidence_add_order(&evidence[0], (struct evidence_order){ .owner = { user, 1 },
 								  .number = number,
 								  .claimed_ms = 1000 + user,
 								  .source = SOURCE_OWNERS,
@@ -179,15 +179,15 @@ static void owner(int64_t number, int64_t user)
 static void row(int64_t number, int64_t user)
 {
 	evidence_add_number(&evidence[0],
-			    (struct evidence_number){ .number = number, .user = user, .standing = NUMBER_HAS_ROW });
-	evidence_add_order(&evidence[0], (struct evidence_order){ .user = user, .number = number, .source = SOURCE_ROW });
+			    (struct evidence_number){ .number = number, .owner = { user, 1 }, .standing = NUMBER_HAS_ROW });
+	evidence_add_order(&evidence[0], (struct evidence_order){ .owner = { user, 1 }, .number = number, .source = SOURCE_ROW });
 }
 
 static int insert(void)
 {
 	for (int i = 0; i < SEGMENTS; i++) {
 		evidence_sort_numbers(&evidence[i]);
-		evidence_merge(&evidence[i]);
+		evidence_merge(&evidence[i], 1);
 	}
 	return recovery_insert(&r);
 }
@@ -324,7 +324,8 @@ static void a_database_that_fails_ends_it(void **state)
 static void an_order_that_was_named_as_lost_and_is_found_ends_its_letter(void **state)
 {
 	(void)state;
-	evidence_add_number(&evidence[0], (struct evidence_number){ 1, 0, 101, NUMBER_LOST, true });
+	evidence_add_number(&evidence[0], (struct evidence_number){
+		.number = 1, .letter = 101, .standing = NUMBER_LOST, .is_held = true });
 	owner(1, 11);
 	assert_int_equal(insert(), 0);
 	assert_int_equal(row_count, 1);
@@ -335,7 +336,7 @@ static void an_order_that_was_named_as_lost_and_is_found_ends_its_letter(void **
 static void a_time_that_nobody_knows_is_now(void **state)
 {
 	(void)state;
-	evidence_add_order(&evidence[0], (struct evidence_order){ .user = 11, .number = 1, .source = SOURCE_OWNERS });
+	evidence_add_order(&evidence[0], (struct evidence_order){ .owner = { 11, 1 }, .number = 1, .source = SOURCE_OWNERS });
 	assert_int_equal(insert(), 0);
 	assert_true(rows[0].claimed_ms > 1700000000000);
 }
