@@ -6,6 +6,7 @@
 #include "audit/entries.h"
 #include "audit/orders.h"
 #include "audit/units.h"
+#include "audit/waiting.h"
 #include "base/parse.h"
 #include "catalog/coupon_row.h"
 #include "order/dead_letter.h"
@@ -246,6 +247,8 @@ static enum status audit_once(struct service *svc, struct arena *a, int64_t coup
 		return audit_archived(svc, a, out);
 	out->lists = options->lists;
 	s = audit_entries(svc, a, out);
+	if (s == STATUS_OK)
+		s = audit_waiting(svc, a, out);
 	if (s == STATUS_OK)
 		s = find_wrong_refunds(svc, a, out);
 	for (int i = 0; s == STATUS_OK && i < out->coupon.segments; i++)

@@ -71,6 +71,20 @@ static enum repair_outcome add_to_dirty(struct repair_job *j)
 	return add_to_worklist(j, KEY_DIRTY);
 }
 
+/* A value of waits above 1 (lua/relist.lua): the drainers compare the list before they promote anybody. */
+static enum repair_outcome complete_list(struct repair_job *j)
+{
+	struct redis_command c;
+	if (j->dry)
+		return REPAIR_DONE;
+	redis_command(&c, "HINCRBY");
+	key_put(&c, KEY_HUB, j->audit->coupon.id, 0);
+	redis_put_text(&c, "waits");
+	redis_put_int(&c, 1);
+	enum repair_outcome outcome = repair_send(j, &c, NULL);
+	return outcome == REPAIR_DONE ? add_to_worklist(j, KEY_WAITED) : outcome;
+}
+
 /* Reads the time of the claim from the row, the list or the dead letter. */
 static enum repair_outcome add_to_customer_list(struct repair_job *j)
 {
@@ -347,6 +361,8 @@ static const struct {
 	[FINDING_FINAL] = { tell_hub, "ask the drainers to tell the hub the totals" },
 	[FINDING_FINAL_CANCELLED] = { tell_hub, "ask the drainers to tell the hub the totals" },
 	[FINDING_PAYS] = { tell_hub, "ask the drainers to tell the hub the totals" },
+	[FINDING_QUEUE] = { complete_list, "ask the drainers to compare the waiting list with MySQL" },
+	[FINDING_NOT_LISTED] = { complete_list, "ask the drainers to compare the waiting list with MySQL" },
 	[FINDING_FINAL_COUNT] = { count_final, "raise the total that is too low" },
 	[FINDING_AWAITED] = { await_no_payment, "remove the row of unpaid_orders" },
 	[FINDING_NOT_AWAITED] = { await_payment, "enter the order in unpaid_orders" },

@@ -1,6 +1,8 @@
 #!/usr/bin/env -S python3 -B
 """What MySQL keeps of a waiting list, and how the list is completed after Redis has lost some of it."""
 
+import json
+
 from ended import cancel
 from harness import main
 from tap import case, same, until
@@ -102,6 +104,22 @@ def brought_back(it):
     same(order_of(it, sale), [users[2].id, stranger.id], "the list")
     becomes(it, sale, {users[0]: LEFT, users[1]: PROMOTED, users[2]: WAITS, stranger: WAITS})
     same(join(it, sale, it.customer()).expect(201).json["position"], 3, "who joins then")
+
+
+@case("the audit finds who is not on the list, and repairs it")
+def audited(it):
+    sale, _ = taken(it, pay_within=600)
+    users = it.users(3)
+    in_line(it, sale, users)
+    becomes(it, sale, dict.fromkeys(users, WAITS))
+    sale.audit()
+    it.redis("ZREM", sale.key("w"), users[1].id)
+    said = json.loads(it.ctl("--json", "audit", sale.title).stdout)[-1]
+    same(sorted(f["kind"] for f in said["problems"]), ["not-listed", "queue"], "problems")
+    it.ctl("audit", "--repair", "--yes", sale.title)
+    whole(it, sale)
+    same(order_of(it, sale), [user.id for user in users], "the list")
+    sale.audit()
 
 
 @case("a recovery keeps the list")
