@@ -117,6 +117,17 @@ POINTS = (
     Row("release_deleted"),
     Row("late_claimed"),
     Row("late_settled"),
+    Row("waiting_asked"),  # in waitkills.py
+    Row("waiting_answered"),
+    Row("waiting_replicated"),  # on a cluster, in waiting_cluster.py
+    Row("promote_read"),
+    Row("promote_noted"),
+    Row("promote_awarded"),
+    Row("promote_cleared"),
+    Row("journal_read"),
+    Row("journal_committed"),
+    Row("relist_compared"),
+    Row("promote_left"),
     Row("migrate_locked"),
     Row("migrate_statement"),
     Row("migrate_applied"),

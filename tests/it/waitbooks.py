@@ -6,34 +6,7 @@ import json
 from ended import cancel
 from harness import main
 from tap import case, same, until
-from waiters import in_line, join, leave, place, promoted, queue, taken
-
-WAITS, PROMOTED, LEFT, ENDED = range(4)
-
-
-def rows(it, sale):
-    """user -> state, of the last entry of each."""
-    return {int(user): int(state) for user, state in
-            it.sql(f"SELECT user_id, state FROM waiting_entries WHERE coupon_id = {sale.id} ORDER BY ticket")}
-
-
-def becomes(it, sale, states):
-    wanted = {user.id: state for user, state in states.items()}
-    until(lambda: rows(it, sale) == wanted and not it.redis("LLEN", sale.key("j")), 5,
-          f"the rows are {wanted}")
-
-
-def lose(it, sale, *users):
-    """As if Redis had lost the entries of these: its server would come back in a new term, or a segment would."""
-    hub = sale.key("hub")
-    it.redis("EVAL", "for i = 4, #ARGV do redis.call('ZREM', KEYS[2], ARGV[i]) end "
-             "redis.call('HSET', KEYS[1], 'queue', ARGV[1], 'waits', redis.call('HGET', KEYS[1], 'waits') + 1)",
-             2, hub, sale.key("w"), max(1, queue(it, sale) - len(users)), "", "", *(user.id for user in users))
-
-
-def whole(it, sale):
-    until(lambda: it.redis("HGET", sale.key("hub"), "waits") == "1", 5, "the list is whole")
-
+from waiters import LEFT, PROMOTED, WAITS, becomes, in_line, join, leave, lose, place, promoted, queue, taken, whole
 
 def order_of(it, sale):
     return [int(owner) for owner in it.redis("ZRANGE", sale.key("w"), 0, -1)]
