@@ -12,8 +12,9 @@ import subprocess
 import tempfile
 
 import harness
+from nemesis import FAULTS
 from storm import SEED, dice
-from tap import comment
+from tap import comment, happens
 
 BUILD = harness.BUILD / "faults"
 FOLDER = tempfile.TemporaryDirectory(prefix="skf", dir="/tmp")
@@ -41,6 +42,23 @@ def arm(point, action, when=1):
 
 def disarm():
     FILE.unlink(missing_ok=True)
+
+
+def at_a_point(nemesis, points, action):
+    """The next process that passes one of these points is killed, or stands still; if one does soon. Returns how many did."""
+    done = arm(nemesis.dice.choice(points) + "_*", action, nemesis.dice.randint(1, 9))
+    try:
+        return int(bool(happens(done, 0.3)))
+    finally:
+        disarm()
+
+
+def faults(weights, points):
+    """What a nemesis does: what it always can, with other weights, and what it can at points; words before the first _ of their names."""
+    kill, stall = "kill", lambda nemesis: f"stall={nemesis.dice.choice([50, 300, 1500])}"
+    return [(weights.get(what, weight), what, act) for weight, what, act in FAULTS] + [
+        (30, "kill at a point", lambda nemesis: at_a_point(nemesis, points, kill)),
+        (15, "stall at a point", lambda nemesis: at_a_point(nemesis, points, stall(nemesis)))]
 
 
 def build():

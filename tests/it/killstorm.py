@@ -1,20 +1,13 @@
 #!/usr/bin/env -S python3 -B
 """Kill storms: sales under load while everything around them dies, hangs and loses its connections, at random.
 
-A storm is one sale after the other. Beside its customers, who ask until they know, or give up early and come back, and
-its seller, who adds units in the middle, a nemesis picks from the table FAULTS. When it has had enough, the history
-checker, the audit, the queues and the processes must all be clean. Even seeds run Redis with appendfsync always, odd
-ones with everysec: killing Redis alone loses nothing there either that it had written, as the system keeps that.
-
-IT_SEED=n: the first storm has this seed, the next ones n+1, n+2... A storm depends on nothing but its seed (and the
-machine), so that each can be repeated alone. IT_SOAK_KILLS=n: storms until so many processes were killed (kill -9 and
-TERM), instead of two short ones.
+Each sale has customers, who ask until they know, or give up early and come back, and a seller, who adds units in the middle.
+When it was struck often enough (killcases.py, which also reads IT_SEED and IT_SOAK_KILLS), the history checker, the audit, the
+queues and the processes must all be clean.
 """
 
-import collections
 import itertools
 import json
-import os
 import random
 import threading
 import time
@@ -22,23 +15,18 @@ import time
 from client import LOST
 from harness import main
 from history import Final, History, Load, Supply, problems
-from nemesis import Nemesis, as_before, counted, is_kill, processes
-from storm import SEED
-from tap import case, comment, pause, same, until
+from killcases import Storms
+from tap import pause, same, until
 
-SOAK = int(os.environ.get("IT_SOAK_KILLS") or 0)
-KILLS = 25  # of a storm, when it is a long one
-SECONDS = 7  # of faults in a storm, when it is a short one
 USERS = 4000
 LEASE_S = 1.25  # of a "sold out", with what clocks may be apart
 LATER = {"busy", "unavailable", "outcome-unknown"}
-total = collections.Counter()
 
 
 class Storm:
     """A sale, its customers and its seller; proof() when the faults are over."""
 
-    def __init__(self, it, dice):
+    def __init__(self, it, dice, nemesis):
         self.it, self.over, self.doubtful = it, threading.Event(), []
         self.sale = it.sale(it.vendor, amount=dice.randint(200, 2000), segments=dice.choice([1, 2, 5, 16, 32, 64]))
         self.history = History(self.sale.amount)
@@ -121,51 +109,7 @@ class Storm:
             self.history.supplies.append(Supply(more, min(start for _, start, _ in self.doubtful), time.monotonic()))
 
 
-def storm(it, seed):
-    dice = random.Random(seed)
-    sync = ("always", "everysec")[seed % 2]
-    it.environment["SECKILL_APPENDFSYNC"] = sync
-    comment(f"IT_SEED={seed}, appendfsync {sync}")
-    it.dev("stop")
-    it.dev("start")
-    it.redis.close()
-    it.client.close()
-    if not hasattr(it, "crowd"):
-        it.crowd, it.vendor = it.users(USERS), it.seller()
-    before, nemesis, faults = processes(it), Nemesis(it, random.Random(dice.random())), 0.0
-    try:
-        while nemesis.kills() < KILLS if SOAK else faults < SECONDS:
-            sale = Storm(it, dice)
-            began = time.monotonic()
-            try:
-                for _ in range(nemesis.dice.randint(8, 24)):
-                    nemesis.strike()
-                    pause(nemesis.dice.uniform(0, 0.3), "the rate of the faults")
-                    if not SOAK and faults + time.monotonic() - began > SECONDS:
-                        break
-                faults += time.monotonic() - began
-                nemesis.rest()
-                comment(sale.proof())
-            finally:
-                sale.over.set()
-        same(it.sql("SELECT * FROM dead_letters"), [], "dead letters")
-        as_before(it, before)
-    finally:
-        total.update(nemesis.counts)
-        comment(f"{nemesis.kills()} kills: {counted(nemesis.counts)}")
-
-
-for seed in range(SEED, SEED + (-(-SOAK // KILLS) if SOAK else 2)):
-    case(f"a storm of faults, seed {seed}")(lambda it, seed=seed: storm(it, seed))
-
-
-@case("in the end everything is balanced")
-def in_the_end(it):
-    audit = it.ctl("audit")
-    same((audit.returncode, audit.stderr), (0, ""), "the audit")
-    comment(f"{sum(n for what, n in total.items() if is_kill(what))} kills, IT_SEED={SEED}: "
-            f"{counted(total)}")
-
+Storms("a storm of faults", Storm, USERS)
 
 if __name__ == "__main__":
     main(SECKILL_PASSWORD_COST=1)

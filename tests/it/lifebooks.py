@@ -4,6 +4,7 @@ LifeBooks notes what was asked and what was answered. Final reads, when everythi
 rules compare the two, to the unit and to the cent; each yields what is wrong.
 """
 
+import bisect
 import collections
 import json
 import time
@@ -17,6 +18,12 @@ PENDING, PAID, CANCELLED, EXPIRED, CONFIRMED = 1, 2, 3, 4, 5
 OVER = (CANCELLED, EXPIRED)
 KINDS = {1: "paid", 2: "cancelled", 3: "expired", 4: "payment-failed", 5: "payment-refused", 6: "paid-late", 7: "refunded", 8: "refund-misfit"}
 ENDS = 3  # so many orders of a customer expire or are cancelled by the customer; then there is no other one
+
+
+class Owner(NamedTuple):
+    """Who may have one live order: a customer, for which one of the units that he may have."""
+    user: int
+    unit: int = 1
 
 
 class Cancel(NamedTuple):
@@ -56,21 +63,24 @@ class Payment:
 
 
 class LifeBooks:
+    refusals = {"sold-out", "all-held", "limit-reached"}  # of a claim
+
     def __init__(self, sale, terms):
-        self.sale, self.terms, self.amount = sale, terms, sale.amount
+        self.sale, self.terms, self.amount, self.withdrawn, self.limit = sale, terms, sale.amount, 0, 1
         self.claims, self.cancels, self.payments, self.refunds, self.odd = [], [], {}, {}, []
 
     # asking
 
-    def claim(self, user, client):
-        start = time.monotonic()
+    def claim(self, user, client, unit=None):
+        """The Event's user is an Owner. unit None: the request names none, which means the first."""
+        owner, start = Owner(user.id, unit or 1), time.monotonic()
         try:
-            answer = self.sale.claim(user, client)
+            answer = client.ask("POST", self.sale.path + "/claims", user, unit and {"unit": unit})
         except LOST:
-            event = Event(user.id, start, time.monotonic(), None)
+            event = Event(owner, start, time.monotonic(), None)
         else:
             order = answer.json["order"] if answer.status in (200, 201) else None
-            event = Event(user.id, start, time.monotonic(), answer.status, answer.code, order)
+            event = Event(owner, start, time.monotonic(), answer.status, answer.code, order)
         self.claims.append(event)
         return event
 
@@ -94,12 +104,27 @@ class LifeBooks:
     # reading
 
     def orders(self):
-        """Each order that a customer was told, and the customers."""
+        """Each order that was told, and the owners to whom."""
         told = collections.defaultdict(set)
-        for e in self.claims:
-            if e.order:
-                told[e.order].add(e.user)
+        for e in self.told():
+            told[e.order].add(e.user)
         return told
+
+    def told(self):
+        """The events that named an order."""
+        return [e for e in self.claims if e.order]
+
+    def unsure(self):
+        """When each owner began to ask for what may have brought an order that was not told."""
+        starts = collections.defaultdict(list)
+        for e in self.claims:
+            if e.unknown and not e.order:
+                starts[e.user].append(e.start)
+        return starts
+
+    def on_sale(self, start, end):
+        """So many units at least were on sale all the time between these moments."""
+        return self.amount
 
 
 class Final:
@@ -110,21 +135,21 @@ class Final:
         number = "CONCAT_WS('-', coupon_id, segment, seq)"
         pays = "IF(pays_seq IS NULL, '', CONCAT_WS('-', coupon_id, pays_segment, pays_seq))"
         mine = f"WHERE coupon_id = {sale.id}"
-        self.orders = {row[0]: (int(row[1]), int(row[2]), int(row[3])) for row in
-                       sql(f"SELECT {number}, user_id, status, pay_by_ms FROM orders {mine}")}
+        self.orders = {row[0]: (Owner(int(row[1]), int(row[2])), int(row[3]), int(row[4])) for row in
+                       sql(f"SELECT {number}, user_id, unit, status, pay_by_ms FROM orders {mine}")}
         self.payments = {row[0]: (row[1], row[2], int(row[3]), row[4], int(row[5]), int(row[6])) for row in
                          sql(f"SELECT payment_id, {number}, {pays}, amount, currency, refunded, IFNULL(refund_due, 0) "
                              f"FROM payments {mine}")}
         self.refunds = {row[0]: (row[1], int(row[2])) for row in sql("SELECT refund_id, payment_id, amount FROM refunds")}
-        self.ends = collections.Counter(int(row[0]) for row in sql(
-            f"SELECT user_id FROM orders o {mine} AND (status = 4 OR (status = 3 AND EXISTS (SELECT 1 FROM order_events e "
+        self.ends = collections.Counter(Owner(*map(int, row)) for row in sql(
+            f"SELECT user_id, unit FROM orders o {mine} AND (status = 4 OR (status = 3 AND EXISTS (SELECT 1 FROM order_events e "
             "WHERE e.coupon_id = o.coupon_id AND e.segment = o.segment AND e.seq = o.seq AND kind = 2 AND actor = 1)))"))
         self.events = collections.defaultdict(list)
         for order, kind, at in sql(f"SELECT {number}, kind, at_ms FROM order_events {mine} ORDER BY id"):
             self.events[order].append((KINDS[int(kind)], int(at)))
-        names = ("amount", "sold", "cancelled", "final", "final_cancelled", "hub_told")
+        names = ("amount", "withdrawn", "sold", "cancelled", "final", "final_cancelled", "hub_told")
         self.coupon = dict(zip(names, map(int, sql(f"SELECT {', '.join(names)} FROM coupons WHERE id = {sale.id}")[0])))
-        shared = ("amount", "cancelled", "final", "final_cancelled")
+        shared = ("amount", "withdrawn", "cancelled", "final", "final_cancelled")
         self.hub = dict(zip(shared, (int(n or 0) for n in it.redis("HMGET", sale.key("hub"), *shared))))
         self.waiting = {name: sql.number(f"SELECT COUNT(*) FROM {name} {mine}") for name in ("unpaid_orders", "returned_orders")}
         self.waiting["late payments"] = sql.number(f"SELECT COUNT(*) FROM payments {mine} AND late IS NOT NULL")
@@ -141,7 +166,7 @@ class Final:
 
 def answers(books, final):
     for e in books.claims:
-        if not (e.status in (None, 503) or e.order or e.code in ("sold-out", "all-held", "limit-reached")):
+        if not (e.status in (None, 503) or e.order or e.code in books.refusals):
             yield f"unexpected: {e}"
     for c in books.cancels:
         if c.status not in (None, 200, 503) and c.code not in ("already-paid", "already-expired"):
@@ -157,19 +182,21 @@ def told_is_kept(books, final):
         user = final.orders.get(order, (None,))[0]
         if user not in users:
             yield f"{order} was told to {users}, and MySQL has {user}"
-    unsure = {e.user for e in books.claims if e.unknown}
+    unsure = books.unsure()
     late = {final.orders[p.order][0] for p in books.payments.values() if final.orders.get(p.order, (0, 0))[1] in OVER}
     for order in final.orders.keys() - books.orders().keys():
         user = final.orders[order][0]
-        if user not in unsure | late:
+        if user not in unsure and user not in late:
             yield f"{order} of {user} is in MySQL, and was told to nobody"
 
 
 def never_oversold(books, final):
     live = collections.Counter(final.orders[order][0] for order in final.with_status(PENDING, PAID, CONFIRMED))
-    if live.total() > books.amount:
-        yield f"{live.total()} live orders of {books.amount} units"
-    yield from (f"{user} has {n} live orders" for user, n in live.items() if n > 1)
+    if live.total() > books.amount - books.withdrawn:
+        yield f"{live.total()} live orders of {books.amount - books.withdrawn} units"
+    yield from (f"{owner} has {n} live orders" for owner, n in live.items() if n > 1)
+    yield from (f"{owner} has an order, and the limit is {books.limit}" for owner, *_ in final.orders.values()
+                if not 1 <= owner.unit <= books.limit)
 
 
 def ends_once(books, final):
@@ -241,14 +268,11 @@ def problems_of_payment(books, final, sent, row):
 
 
 def order_began(books):
-    """The earliest moment at which each order that was told can have been made: a claim may have made it whose answer was lost."""
-    named, unknown = collections.defaultdict(list), collections.defaultdict(list)
-    for e in books.claims:
-        if e.order:
-            named[e.order].append(e)
-        elif e.unknown:
-            unknown[e.user].append(e.start)
-    return {order: min(unknown[events[0].user] + [e.start for e in events]) for order, events in named.items()}
+    """The earliest moment at which each order that was told can have been made: a request may have made it whose answer was lost."""
+    named, unsure = collections.defaultdict(list), books.unsure()
+    for e in books.told():
+        named[e.order].append(e)
+    return {order: min(unsure[events[0].user] + [e.start for e in events]) for order, events in named.items()}
 
 
 def refused_truly(books, final):
@@ -256,20 +280,22 @@ def refused_truly(books, final):
     All units are claimed before anybody is refused, and all are paid before that is final. A unit that came back since may
     still be on its way, so this is what must hold at least.
     """
-    began = order_began(books)
+    began = sorted(order_began(books).values())
     untold = len(final.orders.keys() - books.orders().keys())
     paid = {p.order: p.began for p in sorted(books.payments.values(), key=lambda p: -p.began) if p.right}
+    paid = sorted(paid.values())
     for e in books.claims:
+        units = books.on_sale(e.start, e.end)
         if e.code in ("sold-out", "all-held"):
-            claimed = sum(at < e.end for at in began.values()) + untold
-            if claimed < books.amount:
-                yield f"{e} when at most {claimed} of {books.amount} were claimed"
+            claimed = bisect.bisect_left(began, e.end) + untold
+            if claimed < units:
+                yield f"{e} when at most {claimed} of {units} were claimed"
         if e.code == "sold-out":
-            final_units = sum(at < e.end for at in paid.values())
-            if final_units < books.amount:
-                yield f"{e} when at most {final_units} of {books.amount} were paid"
+            final_units = bisect.bisect_left(paid, e.end)
+            if final_units < units:
+                yield f"{e} when at most {final_units} of {units} were paid"
         if e.code == "limit-reached":
-            if final.ends[e.user] < ENDS:
+            if final.ends[e.user] < ENDS and e.user.unit <= books.limit:
                 yield f"{e} after {final.ends[e.user]} orders that have expired, or that the customer has cancelled"
 
 
@@ -277,8 +303,9 @@ def totals(books, final):
     live, over = len(final.with_status(PENDING, PAID, CONFIRMED)), len(final.with_status(*OVER))
     paid = len(final.with_status(PAID))
     c = final.coupon
-    if (c["amount"], c["sold"], c["cancelled"], c["final"] - c["final_cancelled"]) != (books.amount, live, over, paid):
-        yield f"{live} live, {over} over, {paid} paid of {books.amount} units, and MySQL counts {c}"
+    if (c["amount"], c["withdrawn"], c["sold"], c["cancelled"], c["final"] - c["final_cancelled"]) != \
+            (books.amount, books.withdrawn, live, over, paid):
+        yield f"{live} live, {over} over, {paid} paid of {books.amount} units, {books.withdrawn} withdrawn, and MySQL counts {c}"
     if final.hub != {name: c[name] for name in final.hub}:
         yield f"MySQL counts {c}, the hub {final.hub}"
 
@@ -291,8 +318,8 @@ def at_rest(books, final):
 RULES = (answers, told_is_kept, never_oversold, ends_once, cancels, money, refused_truly, totals, at_rest)
 
 
-def problems(books, final):
-    return [(rule.__name__, text) for rule in RULES for text in rule(books, final)]
+def problems(books, final, rules=RULES):
+    return [(rule.__name__, text) for rule in rules for text in rule(books, final)]
 
 
 def sums(final):

@@ -5,6 +5,7 @@ import os
 import pathlib
 import signal
 import threading
+import time
 
 from harness import PARTS, POOLS
 from storm import kill
@@ -18,14 +19,16 @@ class Nemesis:
     def __init__(self, it, dice, faults=None):
         """faults: another table than FAULTS."""
         self.it, self.dice, self.counts, self.frozen = it, dice, collections.Counter(), []
-        self.faults = faults or FAULTS
+        self.faults, self.struck = faults or FAULTS, []  # what was done, as (what, start, end) by time.monotonic()
 
     def kills(self):
         return sum(n for what, n in self.counts.items() if is_kill(what))
 
     def strike(self):
         _, what, act = self.dice.choices(self.faults, [weight for weight, *_ in self.faults])[0]
+        start = time.monotonic()
         self.counts[what] += act(self)
+        self.struck.append((what, start, time.monotonic()))
 
     def rest(self):
         for thread in self.frozen:
