@@ -95,8 +95,13 @@ nginx() {
 		if (!sub(/^[^:]*: /, "", text)) text = detail[code]
 	}
 	/^\t\t\treturn [0-9]* .\{"type"/ {
-		printf "\t\t\treturn %s \047{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%s,", status, title[status], status
-		printf "\"detail\":\"%s\",\"code\":\"%s\",\"errMsg\":\"%s\"}\\n\047;\n", text, code, text
+		type = "about:blank"; name = title[status]; more = ""
+		if (status == 429) {
+			type = "https://iana.org/assignments/http-problem-types#quota-exceeded"; name = "Quota Exceeded"
+			more = ",\"violated-policies\":[\"$seckill_policy\"]"
+		}
+		printf "\t\t\treturn %s \047{\"type\":\"%s\",\"title\":\"%s\",\"status\":%s,", status, type, name, status
+		printf "\"detail\":\"%s\",\"code\":\"%s\",\"errMsg\":\"%s\"%s}\\n\047;\n", text, code, text, more
 		next
 	}
 	{ print }' nginx/seckill.conf.in >"$tmp/new"

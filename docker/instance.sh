@@ -102,6 +102,7 @@ write_service_files() {
 	common=("RUN=$RUN" "DURABLE=$durable" "LOGIN_DELAY=${SECKILL_LOGIN_DELAY:-30}" "SELLERS=${SECKILL_SELLERS:-open}"
 		"SEGMENTS_MAX=${SECKILL_SEGMENTS_MAX:-64}" "COUPONS_PER_SELLER=${SECKILL_COUPONS_PER_SELLER:-100}"
 		"SEGMENTS_PER_SELLER=${SECKILL_SEGMENTS_PER_SELLER:-2000}"
+		"CLAIMS_PER_SECOND=${SECKILL_CLAIMS_PER_SECOND:-5}"
 		"CREATIONS_PER_MINUTE=${SECKILL_CREATIONS_PER_MINUTE:-30}")
 	render "$TOP/conf/seckill.conf.in" "$RUN/seckill.conf" "${common[@]}" "ACCOUNT=seckill" "PASSWORD=mysql"
 	render "$TOP/conf/seckill.conf.in" "$RUN/drain.conf" "${common[@]}" "ACCOUNT=seckill_drain" "PASSWORD=mysql-drain"

@@ -110,12 +110,41 @@ static enum status read_unit(struct request *rq, int64_t *unit)
 	return rq->body.n ? request_read(rq, fields, 1) : STATUS_OK;
 }
 
+/*
+ * The fields of draft-ietf-httpapi-ratelimit-headers-11. A customer who claims once or twice needs none, so they are
+ * sent from half of the limit on. A second of the limit is over within a second, whenever it began.
+ */
+static void put_rate(struct request *rq, int limit, int rest)
+{
+	if (rest * 2 <= limit)
+		buf_printf(&rq->response.headers,
+			   "RateLimit-Policy: \"claims\";q=%d;w=1\r\nRateLimit: \"claims\";r=%d;t=1\r\n", limit, rest);
+}
+
+static enum status check_rate(struct request *rq)
+{
+	const struct service *svc = rq->service;
+	int limit = svc->conf->claims_per_second, rest;
+	if (!svc->claim_rates)
+		return STATUS_OK;
+	bool may = rate_take(svc->claim_rates, (uint64_t)rq->token.user, limit, &rest);
+	put_rate(rq, limit, rest);
+	if (may)
+		return STATUS_OK;
+	stats_add(svc->stats, COUNT_claims_total__rate_limited, 1);
+	rq->response.policy = "claims";
+	rq->response.retry_after_s = 1;
+	return request_fail(rq, STATUS_RATE_LIMITED, "you may claim %d times a second: retry after a second", limit);
+}
+
 static enum status submit(struct request *rq, bool is_compat)
 {
 	int64_t unit = 1;
 	enum status s = request_idempotency(rq);
 	if (s == STATUS_OK && !is_compat)
 		s = read_unit(rq, &unit);
+	if (s == STATUS_OK)
+		s = check_rate(rq);
 	if (s != STATUS_OK)
 		return s;
 	struct claim_request *a = arena_alloc(rq->arena, sizeof *a);

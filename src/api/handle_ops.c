@@ -93,6 +93,7 @@ static void put_warnings(struct request *rq)
 	put_warning(rq, "replicas", replica_problem(rq));
 	put_warning(rq, "board", shared_problem(rq, stats_problem(s->stats), COUNT_private_memory__board));
 	put_warning(rq, "marks", shared_problem(rq, high_water_problem(s->high_water), COUNT_private_memory__marks));
+	put_warning(rq, "board.rates", shared_problem(rq, NULL, COUNT_private_memory__rates));
 	put_warning(rq, "marks", acknowledged_problem(rq->service, rq->arena));
 	put_warning(rq, "page_cache", *s->conf->page_cache ? disk_problem(s->conf->page_cache) : NULL);
 	put_warning(rq, "sold_out_dir", *s->conf->sold_out_dir ? disk_problem(s->conf->sold_out_dir) : NULL);

@@ -55,7 +55,7 @@ static void start_hot(struct service *svc)
 static void start(struct program *p)
 {
 	static const int parts[POOLS] = {
-		[POOL_HOT] = WITH_LOOP_REDIS | WITH_REDIS | WITH_TOKENS | WITH_MARKS,
+		[POOL_HOT] = WITH_LOOP_REDIS | WITH_REDIS | WITH_TOKENS | WITH_MARKS | WITH_RATES,
 		[POOL_COLD] = WITH_REDIS | WITH_DB | WITH_TOKENS | WITH_MARKS | WITH_PAYMENT_KEYS,
 		[POOL_AUTH] = WITH_REDIS | WITH_DB | WITH_TOKENS | WITH_MARKS,
 	};

@@ -162,6 +162,7 @@ static void open_shared(struct program *p, int parts)
 {
 	struct service *s = &p->service;
 	const struct shared_file board = { "board", p->conf.board, COUNT_private_memory__board };
+	const struct shared_file rates = { "board.rates", p->conf.board, COUNT_private_memory__rates };
 	const struct shared_file marks = { "marks", p->conf.marks, COUNT_private_memory__marks };
 	const char *problem;
 	s->stats = (parts & JOIN_SHARED ? stats_join : stats_open)(board.path, &problem);
@@ -169,6 +170,10 @@ static void open_shared(struct program *p, int parts)
 	s->hashing = permits_open(board.path, p->conf.passwords_at_once);
 	if (!(parts & JOIN_SHARED)) /* a command reports nothing in the stats that it could not join */
 		report_private(p, parts, &board, problem);
+	if ((parts & WITH_RATES) && p->conf.claims_per_second) {
+		s->claim_rates = rates_open(board.path, &problem);
+		report_private(p, parts, &rates, problem);
+	}
 	if (!(parts & WITH_MARKS))
 		return;
 	s->high_water = (parts & JOIN_SHARED ? high_water_join : high_water_open)(marks.path, &problem);
@@ -238,6 +243,7 @@ void program_close(struct program *p)
 	stats_close(s->stats);
 	high_water_close(s->high_water);
 	permits_close(s->hashing);
+	rates_close(s->claim_rates);
 	if (s->loop != s->loop_sync)
 		loop_free(s->loop);
 	loop_free(s->loop_sync);

@@ -46,7 +46,8 @@ enum {
 	WITH_MARKS = 32,
 	JOIN_SHARED = 64,
 	WITH_SYNC_ENGINE = 128,
-	WITH_PAYMENT_KEYS = 256
+	WITH_PAYMENT_KEYS = 256,
+	WITH_RATES = 512
 };
 void program_open(struct program *p, int parts);
 void program_close(struct program *p);

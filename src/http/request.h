@@ -24,6 +24,7 @@ struct response {
 	struct buf headers; /* further header lines, each ended by \r\n */
 	const char *detail; /* an error's detail, in place of status_text; with STATUS_ELSEWHERE, nginx's location */
 	const char *type;   /* in place of application/json */
+	const char *policy; /* of a 429: the rate limit that was exceeded; NULL: none that has a policy */
 	int retry_after_s;  /* 0: not set */
 };
 

@@ -47,6 +47,9 @@ void response_header(struct request *rq, const char *name, struct str value)
 	buf_put(to, STR("\r\n"));
 }
 
+/* The problem type of draft-ietf-httpapi-ratelimit-headers-11, section 5.1. */
+#define QUOTA_EXCEEDED "https://iana.org/assignments/http-problem-types#quota-exceeded"
+
 /* Problem details (RFC 9457), with a code for programs; errMsg is for compat clients. */
 static void put_problem(struct request *rq, enum status s)
 {
@@ -55,12 +58,17 @@ static void put_problem(struct request *rq, enum status s)
 	r->body.n = 0;
 	r->type = "application/problem+json";
 	json_begin(&r->body, NULL, '{');
-	json_str(&r->body, "type", STR("about:blank"));
-	json_str(&r->body, "title", str_of(reason(status_http(s))));
+	json_str(&r->body, "type", r->policy ? STR(QUOTA_EXCEEDED) : STR("about:blank"));
+	json_str(&r->body, "title", r->policy ? STR("Quota Exceeded") : str_of(reason(status_http(s))));
 	json_int(&r->body, "status", status_http(s));
 	json_str(&r->body, "detail", detail);
 	json_str(&r->body, "code", str_of(status_code(s)));
 	json_str(&r->body, "errMsg", detail);
+	if (r->policy) {
+		json_begin(&r->body, "violated-policies", '[');
+		json_str(&r->body, NULL, str_of(r->policy));
+		json_end(&r->body, ']');
+	}
 	json_end(&r->body, '}');
 }
 

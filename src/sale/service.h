@@ -20,6 +20,7 @@
 #include "host/conf.h"
 #include "host/high_water.h"
 #include "host/permit.h"
+#include "host/rate.h"
 #include "host/stats.h"
 #include "mysql/db.h"
 #include "redis/redis.h"
@@ -36,7 +37,8 @@ struct service {
 	struct coupons *coupons;           /* the hot pool's cache */
 	struct stats *stats;
 	struct high_water *high_water;
-	struct permits *hashing; /* to hash a password */
+	struct permits *hashing;   /* to hash a password */
+	struct rates *claim_rates; /* claims of customers; hot pool only; NULL: they have no limit */
 
 	/* each is the state of one file, which creates it when needed; opaque to all others */
 	struct availability_turns *availability_turns; /* page/availability.c */

@@ -164,12 +164,19 @@ HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Re
            "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'"}
 
 
-def is_problem(answer, status, code, origin=None, retry="1"):
+QUOTA_EXCEEDED = "https://iana.org/assignments/http-problem-types#quota-exceeded"
+
+
+def is_problem(answer, status, code, origin=None, retry="1", policy=None):
     answer.expect(status, code)
     body = answer.json
     if (status, code) in STATUSES and status != 503:  # nginx has its own texts for 503; workers do not send 414 and 431
-        same((body["title"], body["detail"]), (TITLES[str(status)], STATUSES[status, code]), "title and detail")
+        title = "Quota Exceeded" if status == 429 else TITLES[str(status)]
+        same((body["title"], body["detail"]), (title, STATUSES[status, code]), "title and detail")
     has_headers(answer, origin)
+    same(answer.headers.get_all("RateLimit-Policy"), [policy] if policy else None, "RateLimit-Policy")
+    if policy:
+        same((body["type"], body["violated-policies"]), (QUOTA_EXCEEDED, [policy.split('"')[1]]), "type and policies")
     same(answer.headers.get_all("Retry-After"), [retry] if status in (429, 503) else None, "Retry-After")
     same(answer.headers["Server"], "nginx", "Server")
 
@@ -314,17 +321,25 @@ def in_flight(_):
         with connect(nginx.address) as held:
             held.sendall(b"POST /api/auth HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
             assert under_way.wait(20), "the first request did not reach a worker"
-            every([*REQUESTS, STATIC], lambda *request: is_problem(nginx.ask(*request), 429, "rate-limited"))
+            every([*REQUESTS, STATIC], lambda *request: is_problem(
+                nginx.ask(*request), 429, "rate-limited", policy='"in-flight";q=1;qu="concurrent-requests"'))
 
 
 @case("too many requests a second: 429 in those locations that have such a limit")
 def rates(_):
-    with Nginx(limits={"LOGIN_RATE": "1r/m", "LOGIN_BURST": 1, "REGISTER_RATE": "1r/m", "REGISTER_BURST": 1,
+    with Nginx(limits={"LOGIN_RATE": "1r/s", "LOGIN_BURST": 1, "REGISTER_RATE": "2r/m", "REGISTER_BURST": 1,
                        "CREATE_RATE": "1r/m", "CREATE_BURST": 1}) as nginx:
         nginx.pool(FINE)
-        for path in ("/api/users", "/api/auth", "/api/users/s/coupons"):
+        for path, policy in (("/api/users", '"registrations";q=2;w=60'), ("/api/auth", '"logins";q=1;w=1'),
+                             ("/api/auth/logout", '"logins";q=1;w=1'), ("/api/users/s/coupons", '"creations";q=1;w=60')):
             answers = [nginx.ask("POST", path) for _ in range(4)]
-            is_problem(answers[-1], 429, "rate-limited")
+            is_problem(answers[-1], 429, "rate-limited", policy=policy)
+    with Nginx() as nginx:
+        nginx.workers += [Worker(nginx.run / "hot.sock", redirecting("@cold")), Worker(nginx.run / "cold.sock", FINE)]
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda _: nginx.ask("GET", PAGE), range(500)))
+        is_problem([answer for answer in answers if answer.status != 200][0], 429, "rate-limited",
+                   policy='"unknown-names";q=100;w=1')
 
 
 @case("a client that is too slow gets no answer: the connection is closed, and 408 is never sent")

@@ -42,7 +42,7 @@ result "REQUEST_ID is the last parameter" "$(awk '
 # empty in answers to claims, or the worker's.
 result "the location of claims repeats the headers of the server" "$(awk '
 	/^\tlocation / { claims = /claims/ }
-	$1 == "add_header" && !/^\t\t/ && $2 !~ /^(X-Request-Id|Seckill-Result|Retry-After|Allow)$/ { wanted[$2] }
+	$1 == "add_header" && !/^\t\t/ && $2 !~ /^(X-Request-Id|Seckill-Result|Retry-After|Allow|RateLimit-Policy)$/ { wanted[$2] }
 	$1 == "add_header" && claims { delete wanted[$2]; n++ }
 	END { for (name in wanted) print name; if (!n) print "none" }' "$run/etc/nginx-seckill.conf")"
 
