@@ -8,7 +8,7 @@
 #include "account/token.h"
 #include "base/arena.h"
 #include "mysql/db.h"
-#include "order/order_status.h"
+#include "sale/order_status.h"
 #include "sale/coupon.h"
 #include "sale/service.h"
 #include "sale/status.h"

@@ -3,7 +3,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "host/fault.h"
-#include "order/order_status.h"
+#include "sale/order_status.h"
 
 /* How long a customer can pay, at least, after the row is there; unless pay_within_s is shorter. */
 enum { LEAST_TO_PAY_S = 60 };

@@ -14,7 +14,7 @@
 #include "base/parse.h"
 #include "http/framing.h"
 #include "http/request.h"
-#include "order/order_status.h"
+#include "sale/order_status.h"
 #include "sale/order_number.h"
 #include "sale/price.h"
 

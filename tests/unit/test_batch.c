@@ -124,7 +124,7 @@ static void select_letter(struct arena *a, const struct letter_row *l, struct db
 
 static int insert_orders(const struct db_value *v, int count)
 {
-	for (int i = 0; i < count; i += 7) {
+	for (int i = 0; i < count; i += 9) {
 		if (v[i + 3].number == refused_user)
 			return fail_with(DB_DATA);
 		for (int k = 0; k < mysql.order_count; k++)

@@ -119,7 +119,7 @@ static void columns_that_were_not_announced_fail(void **state)
 	struct db_rows rows;
 	static const struct {
 		unsigned long columns, described;
-	} rows_of[] = { { 2, 1 }, { 1, 2 }, { 1, 0 }, { 200, 200 }, { 33, 33 } };
+	} rows_of[] = { { 2, 1 }, { 1, 2 }, { 1, 0 }, { 200, 200 }, { DB_COLUMNS + 1, DB_COLUMNS + 1 } };
 	for (size_t i = 0; i < COUNT_OF(rows_of); i++) {
 		answer_with(2, 1);
 		fake_mysql.columns = rows_of[i].columns;

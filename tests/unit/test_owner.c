@@ -98,12 +98,4 @@ static void other_texts_are_no_records(void **state)
 	}
 }
 
-int main(void)
-{
-	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(an_owner_has_one_word),	  cmocka_unit_test(other_words_are_no_owners),
-		cmocka_unit_test(owners_have_an_order),		  cmocka_unit_test(a_record_is_read_as_it_was_written),
-		cmocka_unit_test(other_texts_are_no_records),
-	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
-}
+UNIT_MAIN(cmocka_unit_test(an_owner_has_one_word), cmocka_unit_test(other_words_are_no_owners), cmocka_unit_test(owners_have_an_order), cmocka_unit_test(a_record_is_read_as_it_was_written), cmocka_unit_test(other_texts_are_no_records))

@@ -1,4 +1,4 @@
-#include "order/order_status.h"
+#include "sale/order_status.h"
 
 #include "base/buf.h"
 #include "base/parse.h"

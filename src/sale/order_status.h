@@ -1,6 +1,6 @@
 /* The statuses of orders, and sets of them. */
-#ifndef ORDER_ORDER_STATUS_H
-#define ORDER_ORDER_STATUS_H
+#ifndef SALE_ORDER_STATUS_H
+#define SALE_ORDER_STATUS_H
 
 #include "base/arena.h"
 
