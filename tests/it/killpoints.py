@@ -4,7 +4,8 @@
 POINTS is the table: a row for each point, and the ways in which it is reached. A way (killways.py) is a sale, what is done
 with it until a process passes the point, and what must hold afterwards. faultpoints.py says how a fault works.
 
-IT_SOAK=n: the first n passages of each point instead of 1 to 3, and n times the chances. IT_SEED=n: a run's choices.
+IT_SOAK=n: the first n passages of each point instead of one of the first 1 to 3, and n times the chances. IT_SEED=n: a run's
+choices.
 """
 
 import collections
@@ -171,17 +172,20 @@ def bad_faults(it):
 # The loop
 
 def passages_of(it, way, row, action, count):
-    """Sales in which the point was passed, once in each."""
-    sales = []
-    for n in range(1, (SOAK or count) + 1):
-        sure = n <= min(way.SURE, row.sure)
+    """Sales in which the point was passed, once in each: at one of the first `count` passages; in the soak, at the first of all."""
+    sales, sure = [], min(way.SURE, row.sure)
+    for n in range(1, SOAK + 1) if SOAK else [dice.randint(1, count)]:
         try:
             sales.append(way(it, Passage(row.point, action, n)))
-            sales[-1].run(sure)
+            sales[-1].run(n <= sure)
         except NotPassed:
-            if sure:
+            if n <= sure:
                 raise
-            return sales[:-1]  # one process does not pass it that often here
+            sales.pop()  # one process does not pass it that often here
+            break
+    if not sales:
+        sales.append(way(it, Passage(row.point, action, 1)))
+        sales[0].run(True)
     return sales
 
 
@@ -297,7 +301,7 @@ def removed_meanwhile(it):
 @case("each step of a grant, a return or a flag kills with a chance of 20 %: all is sold, nobody is refused too early")
 def chance(it):
     sales = []
-    for kinds in [[(8, 8), (12, 3), (300, 4)], [(2, 1), (60, 4)]] * (SOAK or 1):
+    for kinds in [[(8, 8), (12, 3), (300, 4)], [(2, 1), (60, 4)]] * SOAK or [[(8, 8), (12, 3), (2, 1), (60, 4)]]:
         seed = dice.randrange(1 << 31)
         with hot_pool(it, fault=f"refill_*:kill:20%:{seed}"):
             sales += [crashing(it, amount, segments, seed) for amount, segments in kinds]
