@@ -16,8 +16,8 @@ enum { CANDIDATES_MAX = 256 };
 enum { ENTRY_WAITS_MS = 10000 };
 
 /*
- * Other orders of this coupon in the lists of the batch's customers. Those of the same base are other units, or over;
- * those of other bases may be lost. Usually there are no candidates.
+ * Other orders of this coupon in the lists of the batch's customers: they may be lost. Where a customer may have
+ * several units, those of the same base are other units as a rule, and no candidates. Usually there are none.
  */
 struct candidates {
 	struct lost_candidate *at;
@@ -40,7 +40,7 @@ static void add_candidates(const struct entry *e, const struct redis_reply *othe
 	for (size_t i = 0; i < redis_count(others) && all->count < CANDIDATES_MAX; i++) {
 		struct order_number n;
 		if (order_number_read(redis_text_at(others, i), &n) && n.coupon == e->batch->coupon &&
-		    numbers_base(n.sequence) != numbers_base(e->record->sequence))
+		    (e->batch->limit == 1 || numbers_base(n.sequence) != numbers_base(e->record->sequence)))
 			all->at[all->count++] =
 				(struct lost_candidate){ n.coupon, n.sequence, e->record->user, n.segment };
 	}

@@ -59,6 +59,7 @@ struct batch {
 
 	bool coupon_exists;   /* in MySQL; false also while MySQL was not asked */
 	int64_t pay_within_s; /* of the coupon, when it exists */
+	int64_t limit;        /* the same: units of one customer */
 	bool stray;           /* MySQL does not have the coupon: it gets closed, and its orders stay on their lists */
 	bool replaced;        /* a segment has another base than its cursor: the coupon must be inspected */
 	bool away;            /* a list could not be read: its orders wait, and those of the other lists are moved */

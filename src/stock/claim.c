@@ -127,15 +127,16 @@ static void acknowledge(struct claim *c)
 }
 
 /*
- * The customer's other orders of the coupon. Those of the same base are other units, or over, because the segment has
- * kept all of this base; those of earlier bases may be lost: drainers look for them.
+ * The customer's other orders of the coupon may be lost: drainers look for them. Where a customer may have several
+ * units, not for those of the same base, which are other units as a rule: the segment has kept all of this base.
  */
 static void report_earlier_orders(const struct claim *c, const struct redis_reply *orders)
 {
 	for (size_t i = 0; i < redis_count(orders); i++) {
 		struct order_number n;
 		if (order_number_read(redis_text_at(orders, i), &n) && n.coupon == c->coupon->id &&
-		    numbers_base(n.sequence) != numbers_base(c->sequence))
+		    n.sequence != c->sequence &&
+		    (c->coupon->limit == 1 || numbers_base(n.sequence) != numbers_base(c->sequence)))
 			worklist_look_for(c->service->redis,
 					  &(struct lost_candidate){ n.coupon, n.sequence, c->user, n.segment });
 	}
