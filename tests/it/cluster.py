@@ -370,6 +370,34 @@ def only_listed(it):
     same(sale.rows()[again], users[1].id, "the order of the customer who asked again")
 
 
+@on_cluster("units of one customer: none makes another one suspect; after a failover the one that was lost is named, and won again")
+def units(it):
+    sale = it.sale(amount=30, segments=2, limit=3)
+    user = next(u for u in it.users(20) if sale.home(u) == 0)
+    it.dev("stop", "drain")
+    orders = {unit: sale.win(user, unit) for unit in (2, 3)}
+    same(it.redis("SMEMBERS", "sk:lost"), [], "suspicions")
+    it.dev("start", "drain")
+    sale.drained()
+    same(sorted(it.redis("ZRANGE", list_of(user), 0, -1)), sorted(orders.values()), "the customer's list")
+    listed = it.ask("GET", f"{user.path}/orders", user).expect(200).json["data"]
+    same({o["unit"]: o["order"] for o in listed}, orders, "the orders")
+    sale.audit()
+    base = it.redis("HGET", sale.key("s", 0), "base")
+    it.redis("HSET", sale.key("s", 0), "fence", "2:1@")  # as after a failover
+    it.redis("SADD", "sk:doubt", f"{sale.id}:2")
+    until(lambda: it.redis("HGET", sale.key("s", 0), "base") != base, 10, "a new base")
+    it.redis("HDEL", sale.key("o", 0), f"{user.id}#3")
+    forget_row(it, sale, orders[3])
+    until(lambda: sale.claim(user, unit=1).status == 201, 10, "the sale is open")
+    until(lambda: letters(it, sale), 10, "the lost order is named")
+    same(list(letters(it, sale)), [int(orders[3].split("-")[2])], "dead letters")
+    lost = it.ask("GET", f"/api/orders/{orders[3]}", user).expect(200).json
+    same((lost["status"], "unit" in lost), ("lost", False), "the lost order")
+    same(sale.claim(user, unit=2).expect(200).json["order"], orders[2], "the other unit")
+    assert sale.win(user, 3) != orders[3]
+
+
 @on_cluster("nothing is named as lost while its segment is closed")
 def closed_segment(it):
     sale, user = it.sale(amount=5, segments=1), it.customer()

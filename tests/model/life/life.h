@@ -12,7 +12,8 @@
  *   scripts.c     Redis                         cases.c    the sales that are searched
  *   jobs.c        the drainers' jobs, to the end   text.c  traces for people
  *
- * The stock has one slot here: the hub and its segments are searched by ../model.
+ * The stock has one slot here: the hub and its segments are searched by ../model. A customer here is an owner: two of them
+ * may as well be two units of one customer, because each unit lives for itself.
  */
 #ifndef MODEL_LIFE_H
 #define MODEL_LIFE_H

@@ -42,7 +42,7 @@ static bool leaves_tombstone(const struct state *s, const struct sale *sale, int
 {
 	int ends = 0;
 	for (int n = 1; n <= ORDERS; n++)
-		ends += counts(&s->orders[n]) && s->orders[n].customer == customer;
+		ends += counts(&s->orders[n]) && (s->orders[n].customer == customer || mutant == COUNT_UNITS);
 	return ends >= sale->ends && mutant != RELEASE_ALL;
 }
 
