@@ -177,11 +177,11 @@ int ctl_archive(struct ctl *c, int argc, char **argv)
 
 int ctl_withdraw(struct ctl *c, int argc, char **argv)
 {
-	enum { UNITS_MAX = 1000000000 };
+	enum { MOST = 1000000000 };
 	struct steer_change of = { 0 };
 	if (argc != 2)
 		return ctl_wrong(c, "name one coupon, and how many units to take off sale");
-	if (!parse_int(str_of(argv[1]), 1, UNITS_MAX, &of.withdraw))
+	if (!parse_int(str_of(argv[1]), 1, MOST, &of.withdraw))
 		return ctl_wrong(c, "the number of units is from 1 to 1000000000");
 	return change(c, "withdraw", argv[0], &of);
 }

@@ -25,7 +25,8 @@ int transaction_find_coupon(struct batch *b)
 	struct db_rows rows;
 	if (b->coupon_exists)
 		return 0;
-	if (db_query(b->svc->db, b->arena, "SELECT pay_within_s, unit_limit FROM coupons WHERE id = ?", &rows, DB_N(b->coupon)))
+	if (db_query(b->svc->db, b->arena, "SELECT pay_within_s, unit_limit FROM coupons WHERE id = ?", &rows,
+		     DB_N(b->coupon)))
 		return -1;
 	b->coupon_exists = rows.count > 0;
 	b->pay_within_s = rows.count ? db_row(&rows, 0)[0].number : 0;

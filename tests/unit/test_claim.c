@@ -626,7 +626,7 @@ static void an_impossible_reply_of_the_hub_makes_no_notice(void **state)
 			if (fake_redis_waiting())
 				break;
 		}
-		assert_string_equal(shorthand(fake_redis_oldest(), 0), "HMGET hub fence sold_out epoch");
+		assert_string_equal(shorthand(fake_redis_oldest(), 0), "HMGET hub fence sold_out epoch state t1");
 		fake_redis_answer(replies[i]);
 		submit(&a, user_of(0, 0));
 		assert_int_equal(fake_redis_waiting(), 1); /* the segment is asked */
@@ -1071,7 +1071,7 @@ static void get_notice(const char *reply)
 		submit(&a, user_of(0, i));
 		fake_redis_answer("SOLDOUT 1");
 	}
-	assert_string_equal(shorthand(fake_redis_oldest(), 0), "HMGET hub fence sold_out epoch");
+	assert_string_equal(shorthand(fake_redis_oldest(), 0), "HMGET hub fence sold_out epoch state t1");
 	fake_redis_answer(reply);
 }
 
@@ -1171,6 +1171,28 @@ static void older_orders_of_a_winner_are_looked_for(void **state)
 		assert_string_equal(fake_redis_oldest(), wanted);
 		fake_redis_answer("1");
 	}
+}
+
+/* Of several units those of the same base are not suspect; and a unit above the limit asks nobody. */
+static void other_units_of_a_winner_are_not_looked_for(void **state)
+{
+	(void)state;
+	struct asked a = { 0 };
+	char wanted[80];
+	coupon->limit = 3;
+	for (int unit = 4; unit >= 2; unit -= 2) {
+		a = (struct asked){ .claim = { .service = &service, .user = user_of(0, 0), .unit = unit, .done = on_done, .context = &a } };
+		claim_submit(&a.claim, coupon);
+		assert_true(a.ends == (unit == 4) && fake_redis_waiting() == (unit != 4));
+	}
+	expect(strstr(fake_redis_oldest(), "#2"), "%s", fake_redis_oldest());
+	fake_redis_answer("WON 1048579 9 1700");
+	fake_redis_answer("1");
+	fake_redis_answer("7-0-1048577 7-0-1048579 7-0-3");
+	assert_true(a.ends == 1 && a.status == STATUS_CREATED);
+	snprintf(wanted, sizeof wanted, "SADD sk:lost 7-0-3:%lld", (long long)a.claim.user);
+	assert_string_equal(fake_redis_oldest(), wanted);
+	fake_redis_answer("1");
 }
 
 /* Winners are kept up to a limit. Above it each claim asks its segment, for the whole epoch. */
@@ -1394,7 +1416,7 @@ int main(void)
 		CASE(a_notice_refuses_all_but_the_winners),
 		CASE(held_units_make_no_notice),
 		CASE(winners_of_a_suspect_segment_are_not_known),
-		CASE(older_orders_of_a_winner_are_looked_for),
+		CASE(older_orders_of_a_winner_are_looked_for), CASE(other_units_of_a_winner_are_not_looked_for),
 		CASE(more_winners_than_are_kept),
 		CASE(a_full_cache_is_emptied_under_live_claims),
 		CASE(random_replies_end_every_claim_once),
