@@ -10,7 +10,7 @@
 #include "drain/drain.h"
 #include "drain/sweep.h"
 #include "inspect/inspect.h"
-#include "order/acknowledged_sweep.h"
+#include "drain/acknowledged_sweep.h"
 #include "order/dead_letter.h"
 #include "order/lost.h"
 #include "resale/gauges.h"

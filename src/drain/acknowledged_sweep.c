@@ -1,4 +1,4 @@
-#include "order/acknowledged_sweep.h"
+#include "drain/acknowledged_sweep.h"
 
 #include <stdlib.h>
 

@@ -2,8 +2,8 @@
  * Frees entries of this host's table of acknowledged order numbers: entries of sales that are over, and, when three
  * quarters of the table are used, every entry up to whose number MySQL has all orders.
  */
-#ifndef ORDER_ACKNOWLEDGED_SWEEP_H
-#define ORDER_ACKNOWLEDGED_SWEEP_H
+#ifndef DRAIN_ACKNOWLEDGED_SWEEP_H
+#define DRAIN_ACKNOWLEDGED_SWEEP_H
 
 #include "sale/service.h"
 
