@@ -104,7 +104,7 @@ enum status user_list_sellers(struct service *s, struct arena *a, int64_t after,
 	if (db_query(
 		    s->db, a,
 		    "SELECT u.id, u.name, COUNT(c.id), COALESCE(SUM(c.segments), 0), u.password <> '" PASSWORD_UNUSABLE
-		    "' FROM users u LEFT JOIN coupons c ON c.seller_id = u.id AND (c.ends_at_ms = 0 OR c.ends_at_ms > ?) "
+		    "' FROM users u LEFT JOIN coupons c ON c.seller_id = u.id AND (c.ends_at_ms = 0 OR c.ends_at_ms > ?) AND c.state < 2 "
 		    "WHERE u.kind = 2 AND u.id > ? GROUP BY u.id ORDER BY u.id LIMIT ?",
 		    &rows, DB_N(clock_ms()), DB_N(after), DB_N(most)) < 0)
 		return db_status(s->db, "user_list");

@@ -11,6 +11,9 @@
 
 enum { MINUTE_MS = 60000, FULL_RETRY_S = 60 };
 
+/* Of a coupon: it is not over, by its end or by its seller. A parameter: the time. */
+#define ON_SALE "((ends_at_ms = 0 OR ends_at_ms > ?) AND state < 2)"
+
 int quota_lock(struct db *db, struct arena *a, int64_t seller)
 {
 	struct db_rows rows;
@@ -25,7 +28,7 @@ static enum status check_on_sale(struct service *svc, struct arena *a, int64_t s
 		return STATUS_OK;
 	if (db_query_row(svc->db, a,
 			 "SELECT COUNT(*), COALESCE(SUM(segments), 0) FROM coupons "
-			 "WHERE seller_id = ? AND (ends_at_ms = 0 OR ends_at_ms > ?)",
+			 "WHERE seller_id = ? AND " ON_SALE,
 			 &rows, DB_N(seller), DB_N(clock_ms())))
 		return db_status(svc->db, "quota");
 	if (conf->coupons_per_seller && db_row(&rows, 0)[0].number > conf->coupons_per_seller)
@@ -68,6 +71,29 @@ enum status quota_check(struct service *svc, struct arena *a, int64_t seller, st
 {
 	enum status s = check_on_sale(svc, a, seller, r);
 	return s == STATUS_OK ? check_rate(svc, a, seller, r) : s;
+}
+
+enum status quota_read(struct service *svc, struct arena *a, int64_t seller, struct quota all[QUOTAS])
+{
+	const struct conf *conf = svc->conf;
+	int64_t now_ms = clock_ms();
+	struct db_rows rows;
+	if (db_query_row(svc->db, a,
+			 "SELECT COALESCE(SUM(" ON_SALE "), 0), COALESCE(SUM(IF(" ON_SALE ", segments, 0)), 0), "
+			 "COALESCE(SUM(created_at_ms > ? AND created_at_ms < ?), 0), "
+			 "(SELECT COUNT(*) FROM idempotency_keys WHERE seller_id = ?) FROM coupons WHERE seller_id = ?",
+			 &rows, DB_N(now_ms), DB_N(now_ms), DB_N(now_ms - MINUTE_MS), DB_N(now_ms + MINUTE_MS),
+			 DB_N(seller), DB_N(seller)))
+		return db_status(svc->db, "quota");
+	const struct quota quotas[QUOTAS] = { { "coupons_per_seller", conf->coupons_per_seller, 0 },
+					      { "segments_per_seller", conf->segments_per_seller, 0 },
+					      { "creations_per_minute", conf->creations_per_minute, 0 },
+					      { "keys_per_seller", conf->keys_per_seller, 0 } };
+	for (int i = 0; i < QUOTAS; i++) {
+		all[i] = quotas[i];
+		all[i].used = db_row(&rows, 0)[i].number;
+	}
+	return STATUS_OK;
 }
 
 /* The number of a line "name:number" of INFO; 0 when there is no such line. */

@@ -22,6 +22,18 @@ int quota_lock(struct db *db, struct arena *a, int64_t seller) MUST_CHECK;
  */
 enum status quota_check(struct service *svc, struct arena *a, int64_t seller, struct refusal *r);
 
+/* A quota of a seller, by the name of its setting. */
+struct quota {
+	const char *name;
+	int64_t limit; /* 0: none */
+	int64_t used;
+};
+
+enum { QUOTAS = 4 };
+
+/* Reads the quotas of a seller and what is used of them. STATUS_OK, STATUS_UNAVAILABLE, STATUS_INTERNAL. */
+enum status quota_read(struct service *svc, struct arena *a, int64_t seller, struct quota all[QUOTAS]);
+
 /*
  * Checks that every Redis server has more free memory than redis_reserve. STATUS_OK, also when servers have no
  * maxmemory; STATUS_UNAVAILABLE: a server has less, and *r is set, or a server does not answer.

@@ -46,6 +46,7 @@ int ctl_status(struct ctl *c, int argc, char **argv);
 int ctl_units(struct ctl *c, int argc, char **argv, const char *member);
 int ctl_audit(struct ctl *c, int argc, char **argv);
 int ctl_recover(struct ctl *c, int argc, char **argv);
+int ctl_quota(struct ctl *c, int argc, char **argv);
 int ctl_user(struct ctl *c, int argc, char **argv);
 int ctl_token(struct ctl *c, int argc, char **argv);
 int ctl_faults(struct ctl *c, int argc, char **argv); /* in test builds only */

@@ -66,6 +66,7 @@ static const struct command commands[] = {
 	{ "user", "list | disable NAME | {add NAME --seller|--customer | password NAME} [--password-file FILE]",
 	  "accounts; list shows sellers; a password is read from a file or from standard input", WITH_REDIS | WITH_DB,
 	  ctl_user, user_options },
+	{ "quota", "SELLER", "the quotas of a seller, and what is used of them", WITH_DB, ctl_quota, NULL },
 	{ "token", "NAME... | --count N --prefix P [--kind customer|seller] [--out FILE]",
 	  "issue tokens; with --count for users P1 to PN, which are created when missing",
 	  WITH_REDIS | WITH_DB | WITH_TOKENS, ctl_token, token_options },

@@ -2,6 +2,7 @@
 """What a stranger may create, and where it ends: quotas of a seller, sellers by invitation, creations that were cut short."""
 
 import contextlib
+import json
 import os
 import pty
 import subprocess
@@ -227,6 +228,30 @@ def operators_accounts(it):
     same((seller in lines, name in lines), (True, False), "sellers are listed, customers are not")
 
 
+@case("seckillctl quota: what a seller has used of each quota; sales that are over, by time or by their seller, do not count")
+def use_of_quotas(it):
+    seller = it.seller()
+
+    def used():
+        rows = json.loads(ctl(it, "--json", "quota", seller.name).stdout)
+        lines = [line.split("\t") for line in ctl(it, "quota", seller.name).stdout.splitlines()]
+        same([[row["quota"], str(row["used"]), str(row["limit"] or "no limit")] for row in rows], lines, "lines")
+        return {row["quota"]: (row["used"], row["limit"]) for row in rows}
+    limits = {"coupons_per_seller": COUPONS, "segments_per_seller": SEGMENTS, "creations_per_minute": A_MINUTE,
+              "keys_per_seller": 0}
+    same(used(), {name: (0, limit) for name, limit in limits.items()}, "of a seller without coupons")
+    for segments in (7, 2, 3):
+        create(it, seller, segments=segments).expect(201)
+    it.ask("POST", seller.path + "/coupons", seller, COUPON | {"segments": 5}, headers={"Idempotency-Key": "k"}).expect(201)
+    it.sql(f"UPDATE coupons SET ends_at_ms = 1, created_at_ms = 1 WHERE seller_id = {seller.id} AND segments = 7")
+    it.sql(f"UPDATE coupons SET state = 2 WHERE seller_id = {seller.id} AND segments = 2")
+    same(used(), {name: (count, limits[name]) for name, count in zip(limits, (2, 8, 3, 1))}, "used")
+    every([(("nobody has this",), 1, "no such user"), ((it.customer().name,), 1, "customer"), ((), 64, "usage"),
+           ((seller.name, seller.name), 64, "usage")],
+          lambda words, code, said: same([(done.returncode, said in done.stderr) for done in [ctl(it, "quota", *words)]],
+                                         [(code, True)], "refused"))
+
+
 # Creations that were cut short
 
 def cut_short(it, age_s, **more):
@@ -272,4 +297,5 @@ def unpublished(it):
 
 if __name__ == "__main__":
     main(SECKILL_COUPONS_PER_SELLER=COUPONS, SECKILL_SEGMENTS_PER_SELLER=SEGMENTS, SECKILL_CREATIONS_PER_MINUTE=A_MINUTE,
-         SECKILL_SEGMENTS_MAX=SEGMENTS_MAX, SECKILL_REDIS_RESERVE=20, SECKILL_PASSWORD_COST=1, SECKILL_COLD=4)
+         SECKILL_SEGMENTS_MAX=SEGMENTS_MAX, SECKILL_REDIS_RESERVE=20, SECKILL_PASSWORD_COST=1, SECKILL_COLD=4,
+         SECKILL_KEYS_PER_SELLER=0)
