@@ -128,6 +128,11 @@ class Trace:
         self.hub = f"{sale['trace']}:hub"
         redis.all([("DEL", key) for i in range(self.segments) for key in [self.hub, *self.keys(i)]])
 
+    @staticmethod
+    def may_show(broken, sale):
+        """Whether a trace of this sale is to be tried with a script that is broken so."""
+        return True
+
     def keys(self, segment):
         return [f"{self.sale['trace']}:{segment}:{part}" for part in ("segment", "owners", "orders")]
 
@@ -185,7 +190,7 @@ def main(kind, name):
         comment(", ".join(f"{text} {n}" for text, n in sorted(kinds.items())))
     known = traces(program, *kind.KNOWN)
     for broken in kind.BROKEN:
-        expect_difference(kind, known, *broken)
+        expect_difference(kind, [trace for trace in known if kind.may_show(broken, trace[0])], *broken)
     redis = Redis()
     try:
         return run_cases(redis, traces(program, count, seed))

@@ -59,6 +59,10 @@ BROKEN = (
     ("within an epoch \"sold out\" becomes \"held\"", "exchange", "h[5] ~= '1' and held()", "held()"),
     ("an owner is released whatever the number is", "release", "== number then", "then"),
     ("released units are not counted", "release", "'unowned', removed", "'unowned', 0"),
+    ("a late total counts", "supply", "if told > had then", "if told ~= had then"),
+)
+# The same, in sales with a waiting list; these traces are for nothing else.
+WAITING = (
     ("joining while units are left", "join", "h[5] == '0' and queue == 0", "false"),
     ("joining twice", "join", "if mine then", "if false then"),
     ("joining while a unit is on its way", "join", "if promoted == owner then", "if false then"),
@@ -72,7 +76,7 @@ BROKEN = (
     ("totals of candidates with the units of a promotion", "exchange", "reply[#reply - 2] - units", "reply[#reply - 2]"),
     ("promotions before sold-out notices have expired", "promote", "tonumber(ARGV[4]) ~= epoch", "false"),
     ("no wait for an opening counts with promotions", "promote", "tonumber(ARGV[4]) ~= epoch", "true"),
-    ("a place is not compared", "promote", "waiting[k - 1] ~= owner or ", ""),
+    ("a place is not compared", "promote", "waiting[k - 1] ~= owner or tonumber(waiting[k]) ~= tonumber(ticket)", "false"),
     ("entries that are skipped are promoted", "promote", "    if j then\n", "    j = j or 0\n    if j then\n"),
     ("a second promotion for a segment", "promote", " or noted(j) ~= ''", ""),
     ("more promotions than units", "promote", "#promoted == avail or ", ""),
@@ -84,7 +88,6 @@ BROKEN = (
     ("a promotion credits its units", "award", "(granted - #names) - received", "granted - received"),
     ("a promoted order without its ticket", "award", "results[k], owner, ms, tickets[k]", "results[k], owner, ms"),
     ("a promotion is never over", "promoted", "redis.call('HDEL', hub, field)\n", ""),
-    ("a late total counts", "supply", "if told > had then", "if told ~= had then"),
 )
 
 
@@ -93,7 +96,7 @@ class Replay(real.Trace):
     SCRIPTS = ("open_hub", "open_segment", "claim", "debit", "exchange", "flag", "supply", "release", "join", "leave", "promote",
                "award", "promoted")
     EVERYWHERE = [(name, "+ 1000", f"+ {LEASE}") for name in ("claim", "flag", "exchange")]
-    BROKEN = BROKEN
+    BROKEN = BROKEN + WAITING
     KNOWN, LENGTH = (4000, 1), (400, 20000)
 
     def __init__(self, redis, shas, sale):
@@ -108,6 +111,10 @@ class Replay(real.Trace):
                    ("HSET", self.hub, "pay_by", PAY_BY)])
         if not sale["opening"]:
             redis.all([self.open_segment(i, sale["each"] + (i < sale["extra"])) for i in range(sale["segments"])])
+
+    @staticmethod
+    def may_show(broken, sale):
+        return (broken in WAITING) == bool(sale["waits"])
 
     @staticmethod
     def text(step):
