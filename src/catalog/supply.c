@@ -10,7 +10,7 @@
 #include "sale/key.h"
 #include "sale/sale_clock.h"
 #include "sale/scripts.h"
-#include "sale/settings.h"
+#include "catalog/settings.h"
 #include "sale/worklist.h"
 #include "stock/sold_out.h"
 

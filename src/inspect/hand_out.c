@@ -5,7 +5,7 @@
  */
 #include "catalog/supply.h"
 #include "inspect/inspection.h"
-#include "sale/settings.h"
+#include "catalog/settings.h"
 #include "stock/acknowledged.h"
 
 static int64_t higher(int64_t one, int64_t other)

@@ -25,7 +25,7 @@
 #include "recover/recovery.h"
 #include "sale/db_status.h"
 #include "sale/fence.h"
-#include "sale/settings.h"
+#include "catalog/settings.h"
 #include "stock/acknowledged.h"
 
 /*

@@ -38,7 +38,7 @@ struct coupon {
 	struct str checkout_url; /* where a customer pays; {order} stands for the order number; may be empty */
 	int64_t late_payment;    /* 1: a payment after an order has expired gets a unit, if one is left */
 	int64_t limit;           /* units of one customer, 1 to UNITS_MAX */
-	int64_t version;         /* of what the seller may change (sale/settings.h); 0: nothing was changed */
+	int64_t version;         /* of what the seller may change (catalog/settings.h); 0: nothing was changed */
 	int segments;
 	uint8_t hash_key[SIPHASH_KEY];
 

@@ -2,7 +2,7 @@
 #ifndef STEER_CHANGE_H
 #define STEER_CHANGE_H
 
-#include "sale/settings.h"
+#include "catalog/settings.h"
 
 /*
  * Called in the transaction after the change, before the commit; `after` has the settings as they will be committed.

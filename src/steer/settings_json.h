@@ -3,7 +3,7 @@
 #define STEER_SETTINGS_JSON_H
 
 #include "base/buf.h"
-#include "sale/settings.h"
+#include "catalog/settings.h"
 
 /* Writes members into an object. `state` is shown in place of the stored one, because a sale ends by time, too. */
 void settings_put(struct buf *body, const struct sale_settings *s, enum sale_state state);

@@ -96,7 +96,7 @@ static int select_orders(struct arena *a, const struct db_value *v, int count, s
 	for (int i = 0; i < mysql.order_count; i++) {
 		const struct order_row *o = &mysql.orders[i];
 		if (is_asked(v, count, o->segment, o->number))
-			put_row(rows, a, 2, (int64_t[]){ o->number, o->user });
+			put_row(rows, a, 3, (int64_t[]){ o->number, o->user, 1 });
 	}
 	return 0;
 }
@@ -192,14 +192,14 @@ int db_run(struct db *db, const struct db_statement *st)
 	*rows = (struct db_rows){ 0 };
 	if (starts(sql, "SELECT segment, base, next_number"))
 		return select_cursors(a, v, count, rows);
-	if (starts(sql, "SELECT seq, user_id FROM orders"))
+	if (starts(sql, "SELECT seq, user_id, unit FROM orders"))
 		return select_orders(a, v, count, rows);
 	if (starts(sql, "SELECT seq, id, state"))
 		return select_letters(a, v, count, rows);
 	if (starts(sql, "SELECT coupon_id, seq, reason FROM dead_letters"))
 		select_letter(a, &mysql.letters[v[0].number - 1], rows);
-	if (starts(sql, "SELECT pay_within_s FROM coupons") && mysql.has_coupon)
-		put_row(rows, a, 1, (int64_t[]){ 0 });
+	if (starts(sql, "SELECT pay_within_s, unit_limit FROM coupons") && mysql.has_coupon)
+		put_row(rows, a, 2, (int64_t[]){ 0, 1 });
 	if (starts(sql, "SELECT c.id, c.generation") && mysql.has_coupon)
 		put_row(rows, a, 10, (int64_t[]){ COUPON, 1, mysql.amount, 0, 0, 0, 0, mysql.sold, 0, SEGMENTS });
 	if (starts(sql, "SELECT base, count FROM number_ranges") && mysql.range)

@@ -2,8 +2,8 @@
  * The settings of a sale: what its seller may change after the creation, as MySQL has it, and what else a seller reads
  * with it. Redis has copies of the state and the window in the hub and in each segment (lua/steer.lua).
  */
-#ifndef SALE_SETTINGS_H
-#define SALE_SETTINGS_H
+#ifndef CATALOG_SETTINGS_H
+#define CATALOG_SETTINGS_H
 
 #include "sale/coupon.h"
 #include "sale/state.h"

@@ -1,4 +1,4 @@
-#include "sale/settings.h"
+#include "catalog/settings.h"
 
 #include "base/etag.h"
 #include "sale/db_status.h"
