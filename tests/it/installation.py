@@ -25,7 +25,8 @@ POOLS = ("hot", "cold", "auth", "drain", "nginx")
 NODES = 6
 ENVIRONMENT = os.environ | PATIENT | {"SECKILL_BUILD": str(BUILD), "SECKILL_LISTEN": "8080", "SECKILL_PASSWORD_COST": "1",
                                       "SECKILL_LOGIN_DELAY": "0", "SECKILL_IN_FLIGHT": "60000", "SECKILL_COUPONS_PER_SELLER": "0",
-                                      "SECKILL_CREATIONS_PER_MINUTE": "0", "SECKILL_CREATE_RATE": "1000r/s",
+                                      "SECKILL_CREATIONS_PER_MINUTE": "0", "SECKILL_CLAIMS_PER_SECOND": "0",
+                                      "SECKILL_CREATE_RATE": "1000r/s",
                                       "SECKILL_REDIS_TIMEOUT_MS": "1000"}
 # The command lines of parts, as ./dev has them, with the files that they need.
 COMMANDS = """set -uo pipefail

@@ -415,6 +415,19 @@ static void a_problem_byte_by_byte(void **state)
 			    "\"code\":\"sold-out\",\"errMsg\":\"sold out\"}");
 }
 
+static void a_rate_limit_is_a_problem_of_its_own_type(void **state)
+{
+	struct request rq = request_of(*state, "POST", "/");
+	rq.response.policy = "claims";
+	rq.response.detail = "too often";
+	rq.response.retry_after_s = 1;
+	assert_string_equal(rendered(&rq, STATUS_RATE_LIMITED),
+			    "Status: 429 Too Many Requests\r\nRetry-After: 1\r\nContent-Type: application/problem+json\r\n"
+			    "Content-Length: 206\r\n\r\n{\"type\":\"https://iana.org/assignments/http-problem-types#"
+			    "quota-exceeded\",\"title\":\"Quota Exceeded\",\"status\":429,\"detail\":\"too often\","
+			    "\"code\":\"rate-limited\",\"errMsg\":\"too often\",\"violated-policies\":[\"claims\"]}");
+}
+
 static void a_204_has_no_body(void **state)
 {
 	struct request rq = request_of(*state, "GET", "/");
@@ -524,6 +537,23 @@ static void an_idempotency_key_is_visible_ascii(void **state)
 #define ENDS                  "\1\4\0\1\0\0\0\0\1\5\0\1\0\0\0\0"
 #define WHOLE_REQUEST         BEGIN_RECORD PARAM_RECORDS "\1\5\0\1\0\0\0\0"
 
+static void an_if_match_is_a_list_of_tags(void **state)
+{
+	const struct {
+		struct str value;
+		enum status status;
+	} rows[] = {
+		{ { NULL, 0 }, STATUS_OK },		{ BYTES(""), STATUS_OK },
+		{ BYTES("*"), STATUS_OK },		{ BYTES("\"1-10-0\", W/\"x\""), STATUS_OK },
+		{ BYTES("1-10-0"), STATUS_BAD_REQUEST }, { BYTES("\"a\"\0"), STATUS_BAD_REQUEST },
+	};
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		struct request rq = request_of(*state, "PATCH", "/");
+		rq.if_match = rows[i].value;
+		expect(request_if_match(&rq) == rows[i].status, "value %zu", i);
+	}
+}
+
 static void framing_finds_the_end_of_a_request(void **state)
 {
 	(void)state;
@@ -574,6 +604,7 @@ UNIT_MAIN(CASE(paths_are_split), CASE(pages), CASE(every_route_reaches_its_handl
 	  CASE(names_in_a_path_are_names), CASE(who_may_ask), CASE(a_public_page_ignores_a_bad_token),
 	  CASE(cold_pool_reads_logouts_before_it_checks), CASE(bodies_are_bounded),
 	  CASE(a_body_is_read_by_its_table), CASE(an_answer_byte_by_byte), CASE(a_problem_byte_by_byte),
+	  CASE(a_rate_limit_is_a_problem_of_its_own_type),
 	  CASE(a_204_has_no_body), CASE(another_pool_is_a_redirect_of_nginx), CASE(a_detail_replaces_the_text),
 	  CASE(every_status_renders), CASE(retry_after_is_sent), CASE(an_idempotency_key_is_visible_ascii),
-	  CASE(framing_finds_the_end_of_a_request))
+	  CASE(an_if_match_is_a_list_of_tags), CASE(framing_finds_the_end_of_a_request))
