@@ -51,7 +51,7 @@ static enum status change_end(const struct rule *u, struct steer_result *r)
 		return refuse(r, STATUS_TOO_LATE, "ends_at can be changed only before the end");
 	if (ends_ms && ends_ms <= u->now_ms)
 		return refuse(r, STATUS_BAD_FIELD,
-			      "ends_at must be in the future, or 0 for no end; \"ended\" ends the sale now");
+			      "ends_at must be in the future, or \"\" for no end; \"ended\" ends the sale now");
 	r->settings.steering.ends_ms = ends_ms;
 	r->changed = true;
 	return STATUS_OK;
