@@ -287,6 +287,7 @@ def bare(it, piece):
 HOSTS = "run by tests/it/hosts.py, in network namespaces"
 LONG = "takes long; tests/it/bench.py runs a short one"
 COUNTER = "run by tests/it/counter.py"
+STEERING = "run by tests/it/steering.py"
 ENGINE = "needs a container engine"
 CONFIGURE = "./autogen.sh && ./configure && make && make check && make install"
 WAYS = {
@@ -297,7 +298,7 @@ WAYS = {
         "./dev soak": known, "seckillctl audit": ctl, "seckillctl recover": known, CONFIGURE: BARE,
         "curl -s http://127.0.0.1:8080/api/users/shop1/coupons/tea; echo": walk,
         '{"errMsg":"","seller":"shop1","name":"tea","description":"a sale to try","stock":500,"amount":1000,"left":1000,'
-        '"state":"open","starts_at":null,"ends_at":null,"price":500,"currency":"EUR","pay_within":900,'
+        '"limit":1,"state":"open","starts_at":null,"ends_at":null,"price":500,"currency":"EUR","pay_within":900,'
         '"checkout_url":"http://127.0.0.1:8080/checkout.html?order={order}"}': shown},
     "docs/operations.md": {
         "./dev up": dev, "./dev help": run,
@@ -315,7 +316,10 @@ WAYS = {
         "seckillctl recover": known, "seckillctl routes": ctl, "seckillctl dead list": ctl, "seckillctl status": ctl,
         "seckillctl audit": ctl, "seckillctl audit --repair": ctl, "seckillctl dead retry ID": ctl,
         "seckillctl dead drop ID --reason TEXT": ctl, "seckillctl orders refund-due": ctl, "seckillctl orders refund": COUNTER,
-        "seckillctl orders pay": COUNTER, "seckillctl orders show NO": COUNTER,
+        "seckillctl orders": COUNTER,
+        "seckillctl pause SELLER/COUPON": STEERING, "seckillctl sale SELLER/COUPON": STEERING, "seckillctl resume": STEERING,
+        "seckillctl withdraw SELLER/COUPON N": STEERING, "seckillctl end SELLER/COUPON": STEERING,
+        "seckillctl archive SELLER/COUPON": STEERING, "seckillctl orders pay": COUNTER, "seckillctl orders show NO": COUNTER,
         r"""seckillctl -c CONF --json orders list SELLER/COUPON --status pending,paid | sed 's/.*"order":"\([0-9-]*\)".*/\1/' |""":
             wrong_price,
         "REDISCLI_AUTH=$(cat /etc/seckill/redis-admin.password) redis-cli -s /run/redis/redis-server.sock --user admin \\": run,
