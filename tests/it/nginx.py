@@ -21,13 +21,14 @@ from tap import bail_out, case, every, run_cases, same, until
 
 CONF = (SOURCE / "nginx/seckill.conf.in").read_text()
 CLAIM, PAGE = "/api/users/s/coupons/c/claims", "/api/users/s/coupons/c"
+WAITING = PAGE + "/waiting"
 PAYMENT = "/api/orders/1-0-1/payment"
 
 # A request for every location that has workers, by nginx's own regular expressions.
 REQUESTS = (("POST", CLAIM), ("PATCH", PAGE), ("GET", PAGE), ("GET", "/api/users/s/coupons"),
             ("POST", "/api/users/s/coupons"), ("POST", "/api/users"), ("POST", "/api/auth"), ("POST", "/api/auth/logout"),
-            ("GET", "/api/users/u/orders"), ("PATCH", PAGE + "/stock"), ("GET", "/api/orders/1-0-1"),
-            ("DELETE", "/api/orders/1-0-1"), ("POST", PAYMENT), ("GET", "/readyz"),
+            ("GET", "/api/users/u/orders"), ("PATCH", PAGE + "/stock"), ("PATCH", PAGE + "/sale"), ("POST", WAITING),
+            ("GET", "/api/orders/1-0-1"), ("DELETE", "/api/orders/1-0-1"), ("POST", PAYMENT), ("GET", "/readyz"),
             ("GET", "/metrics"), ("GET", "/healthz"), ("GET", "/api"), ("GET", "/api/time"))
 STATIC = ("GET", "/")
 
@@ -267,7 +268,7 @@ def is_unsent(answer, method, path, origin=None):
 def is_lost(answer, method, path):
     """A worker had the request: only a claim is safe to repeat."""
     is_problem(answer, 503, "outcome-unknown")
-    answer.names("stays yours" if (method, path) in (("POST", CLAIM), ("PATCH", PAGE)) else "may have been carried out")
+    answer.names("stays yours" if (method, path) in (("POST", CLAIM), ("PATCH", PAGE), ("POST", WAITING)) else "may have been carried out")
 
 
 @case("no worker: 503 busy everywhere; a worker that closes, sends garbage, or is silent for too long: outcome-unknown")
