@@ -40,13 +40,13 @@ class Deed:
         first = self.insist()
         for move in (lambda: None, self.move_on):
             move()
-            again = self.send().expect(first.status)
-            same((again.json, what(again)), (first.json, what(first)), "the answer again")
+            same(self.what(self.send().expect(first.status)), self.what(first), "the answer again")
         self.judge()
 
-
-def what(answer):
-    return [answer.headers[name] for name in ("ETag", "Location")]
+    @staticmethod
+    def what(answer):
+        """What each answer has in common with the first."""
+        return answer.body, answer.headers["ETag"], answer.headers["Location"]
 
 
 def rows(it, seller):
@@ -116,7 +116,30 @@ class Cancel(Deed):
         same(contradictions(self.it, self.it.shop), [], "contradictions")
 
 
-DEEDS = (Add, Create, Cancel)
+class Withdraw(Deed):
+    POINTS = ("steer_locked", "steer_written", "key_written", "steer_committed", "steer_told", "steer_done")
+
+    def __init__(self, it):
+        super().__init__(it)
+        self.sale = it.sale(amount=40, segments=3)
+
+    def request(self, withdraw=7, **_):
+        return "PATCH", self.sale.path + "/sale", self.sale.seller, {"withdraw": withdraw}
+
+    def move_on(self):
+        self.it.ask("PATCH", self.sale.path + "/sale", self.sale.seller, {"withdraw": 5}).expect(200)
+
+    @staticmethod
+    def what(answer):
+        """An answer has the settings of that moment."""
+        return answer.json["withdrew"]
+
+    def judge(self):
+        hub = int(self.it.redis("HGET", self.sale.key("hub"), "withdrawn"))
+        same((self.it.sql.number(f"SELECT withdrawn FROM coupons WHERE id = {self.sale.id}"), hub), (12, 12), "withdrawn")
+
+
+DEEDS = (Add, Create, Cancel, Withdraw)
 
 
 @case("a worker is killed at each point: the request is sent again until it is answered, and was carried out once")
@@ -131,7 +154,7 @@ def killed(it):
             faultpoints.disarm()
         deed.settle()
         it.full("cold")
-    others = faultpoints.some((kind, point) for kind in (Create, Cancel) for point in kind.POINTS)
+    others = faultpoints.some((kind, point) for kind in (Create, Cancel, Withdraw) for point in kind.POINTS)
     every([(Add, point) for point in Add.POINTS] + others, survives)
 
 
@@ -152,7 +175,7 @@ def at_once(it):
         deed = kind(it)
         with ThreadPoolExecutor(8) as pool:
             answers = list(pool.map(lambda _: deed.send(client=it.new_client()), range(8)))
-        done = [(answer.status, answer.body) for answer in answers if answer.status < 400]
+        done = [(answer.status, deed.what(answer)) for answer in answers if answer.status < 400]
         same(len(set(done)), 1, f"different answers of {kind.__name__}: {done}")
         same({answer.code for answer in answers if answer.status >= 400} <= set(NOT_ANSWERED), True, f"{answers}")
         deed.settle()
@@ -160,13 +183,13 @@ def at_once(it):
 
 @case("the same key for another request: 422, and nothing is done; another seller may use it; the first answer stays")
 def reused(it):
-    add, create, gone = Add(it), Create(it), Cancel(it)
+    add, create, gone, withdraw = Add(it), Create(it), Cancel(it), Withdraw(it)
     other = Cancel(it)
     for deed, more in ((add, {"add": 8}), (create, {"amount": 8}), (gone, {"reason": "another"}),
-                       (gone, {"order": other.order})):
+                       (gone, {"order": other.order}), (withdraw, {"withdraw": 8})):
         first = deed.insist()
         deed.send(**more).expect(422, "key-reused")
-        same(deed.send().body, first.body, "the first answer")
+        same(deed.what(deed.send()), deed.what(first), "the first answer")
     same(status(it, other.order), "pending", "the other order")
     create.key, create.name = gone.key, "another"
     create.send().expect(201)
@@ -189,7 +212,7 @@ def at_work(it):
         finally:
             faultpoints.disarm()
         assert answers[0].status < 400, answers
-        same(deed.send().body, answers[0].body, "its answer")
+        same(deed.what(deed.send()), deed.what(answers[0]), "its answer")
         deed.settle()
 
 
@@ -252,7 +275,9 @@ def if_match(it):
     def add(condition, client=None):
         return (client or it).ask("PATCH", sale.path + "/stock", sale.seller, {"add": 1},
                                   headers={"If-Match": condition} if condition else {})
-    old = add(None).expect(200).headers["ETag"]
+    old = it.ask("GET", sale.path + "/sale", sale.seller).expect(200).headers["ETag"]
+    old = add(old).expect(200).headers["ETag"]
+    same(it.ask("GET", sale.path + "/sale", sale.seller).headers["ETag"], old, "the ETag of the settings")
     new = add(old).expect(200).headers["ETag"]
     for condition in (old, "W/" + new, '"x"', f'{old}, "y"'):
         add(condition).expect(412, "precondition-failed")
