@@ -112,10 +112,30 @@ static const char *promote_all(struct worker *w)
 	return check_state(&w->state, w->sale);
 }
 
+/* A drainer alone: the sale is resumed, and what the seller has asked for is withdrawn, or given up. */
+static const char *finish_steering(struct worker *w)
+{
+	struct steered *t = &w->state.steered;
+	t->versions = 0;
+	for (int round = 0; t->asked; round++) {
+		struct reply r = withdraw_lua(&w->state, w->sale, (int)t->asked, (int)t->missed);
+		t->withdrawn = t->hub_withdrawn;
+		t->missed = t->hub_missed;
+		if (r.word == OK)
+			return t->asked == t->withdrawn + t->missed ? check_state(&w->state, w->sale)
+								     : "a withdrawal is done, and not what was asked for";
+		if (round == 4)
+			return "a drainer alone does not finish a withdrawal";
+		for (int i = 0; i < w->sale->segments; i++)
+			bring_back(w, i);
+	}
+	return NULL;
+}
+
 const char *check_buyers(const struct state *s, const struct sale *sale, int *most_scripts)
 {
 	struct worker served = { *s, sale, 0, 0 };
-	const char *wrong = NULL;
+	const char *wrong = finish_steering(&served);
 	if (sale->waits) {
 		for (int i = 0; i < sale->segments; i++)
 			open_segment_lua(&served.state, i, sale->first[i]);

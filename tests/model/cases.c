@@ -26,6 +26,11 @@ static const struct family quick[] = {
 	{ "people wait, one unit is added", 1, 1, 1, 3, 1, 0, 3, 1, 1, REQUESTS | WAITING },
 	{ "two segments, people wait, one unit is added", 2, 1, 1, 3, 1, 0, 2, 0, 1, WAITING | PAYS },
 	{ "two segments, people wait, two are added, one may be away", 2, 1, 1, 3, 2, 0, 3, 1, 1, WAITING | AWAY },
+	{ "paused and resumed", 2, 2, 1, 2, 0, 0, 3, 0, 1, STEERED },
+	{ "paused and resumed, one is added", 1, 1, 1, 2, 1, 0, 2, 1, 1, STEERED },
+	{ "units are withdrawn", 2, 2, 2, 2, 0, 0, 3, 0, 1, WITHDRAWN },
+	{ "units are withdrawn, one is added", 2, 1, 1, 2, 1, 0, 2, 1, 1, WITHDRAWN },
+	{ "units are withdrawn, an order is cancelled", 1, 2, 1, 2, 0, 1, 3, 1, 1, WITHDRAWN | PAYS },
 	{ "the hub learns that orders are paid", 1, 1, 1, 2, 0, 1, 2, 2, 1, REQUESTS | PAYS | LEARNS },
 };
 
@@ -63,6 +68,8 @@ const struct family mutants_family = { "one is added", 2, 1, 1, 2, 1, 0, 3, 2, 1
 const struct family implied_family = { "one is added", 2, 1, 1, 2, 1, 0, 2, 2, 1, 0 };
 const struct family payments_family = { "orders are paid, one is cancelled", 2, 1, 1, 2, 0, 1, 3, 2, 1, REQUESTS | PAYS | LEARNS };
 const struct family waiting_family = { "a unit is added, people wait", 1, 1, 1, 3, 2, 0, 4, 2, 1, REQUESTS | WAITING };
+const struct family steering_family = { "paused and resumed", 2, 2, 1, 2, 0, 0, 3, 0, 1, STEERED };
+const struct family withdrawal_family = { "units are withdrawn", 2, 2, 2, 2, 1, 0, 3, 0, 1, WITHDRAWN };
 const struct family two_supplies_family = { "one is added, one is cancelled", 1, 1, 1, 3, 1, 1, 3, 2, 1, 0 };
 
 void first_homes(const struct family *f, struct sale *sale)
@@ -81,7 +88,9 @@ void first_homes(const struct family *f, struct sale *sale)
 			       .pays = f->watched & PAYS,
 			       .learns = f->watched & LEARNS,
 			       .waits = f->watched & WAITING,
-			       .away = f->watched & AWAY };
+			       .away = f->watched & AWAY,
+			       .steers = f->watched & STEERED ? 3 : 0,
+			       .withdraws = f->watched & WITHDRAWN ? 2 : 0 };
 	for (int i = 0; i < f->segments; i++)
 		sale->first[i] = f->first_share / f->segments + (i < f->first_share % f->segments);
 }

@@ -10,7 +10,7 @@ struct family {
 	int segments, units, first_share; /* granted at the opening, evenly, as src/catalog/launch.c does */
 	int claimers, adds, returns;
 	int granted_most, ticks, want;
-	enum { OPENING = 1, REQUESTS = 2, CLOCK_BACK = 4, PAYS = 8, LEARNS = 16, WAITING = 32, AWAY = 64 } watched;
+	enum { OPENING = 1, REQUESTS = 2, CLOCK_BACK = 4, PAYS = 8, LEARNS = 16, WAITING = 32, AWAY = 64, STEERED = 128, WITHDRAWN = 256 } watched;
 };
 
 struct families {
@@ -20,6 +20,7 @@ struct families {
 
 extern const struct families quick_families, long_families;
 extern const struct families small_families; /* small enough to be searched with the inert messages too */
+extern const struct family steering_family, withdrawal_family;
 extern const struct family mutants_family, implied_family, two_supplies_family, payments_family, waiting_family;
 
 /* The first way to share the claimers out, and the next; false after the last. */

@@ -121,6 +121,7 @@ static bool search_mutant(const struct mutant_row *m, struct sale *sale, struct 
 	first_homes(m->found == BY_TWO_SUPPLIES ? &two_supplies_family
 		    : m->found == BY_PAYMENTS   ? &payments_family
 		    : m->found == BY_WAITING    ? &waiting_family
+		    : m->found == BY_STEERING   ? (m - mutants < WITHDRAW_AMOUNTS ? &steering_family : &withdrawal_family)
 		    : m->found == IMPLIED       ? &implied_family
 						: &mutants_family,
 		    sale);

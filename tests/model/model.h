@@ -51,6 +51,8 @@ struct sale {
 	bool pays;        /* an order that is not paid may end, so "sold out" is not final before all are paid */
 	bool learns;      /* the hub does not know that yet */
 	bool waits;       /* there is a waiting list */
+	int steers;       /* changes of the state: the sale is paused, resumed, paused */
+	int withdraws;    /* requests to take units off sale: two, then one */
 	bool away;        /* entries may be skipped, because the promoter does not reach their homes */
 };
 
@@ -98,6 +100,20 @@ struct over {
 	uint8_t was_final : 1;
 };
 
+/*
+ * The state of the sale, and units taken off sale. An odd version is "paused", an even one "open"; slots are the segments, then
+ * the hub. asked, missed and withdrawn are MySQL's.
+ */
+struct steered {
+	uint64_t versions : 8; /* of each slot, two bits */
+	uint64_t decided : 2, acknowledged : 2; /* the versions that MySQL has, and of which the seller has the answer */
+	uint64_t told : 12;    /* of each version from 1 on: the slots that have answered that they have it */
+	uint64_t asked : 3, missed : 3, withdrawn : 3;
+	uint64_t hub_asked : 3, hub_missed : 3, hub_withdrawn : 3;
+	uint64_t read : 12;    /* pairs of asked and missed that some process has read in MySQL, see pair_bit() */
+	uint64_t : 10;
+};
+
 /* Replies that a worker may still act upon; sets, as bits. */
 
 enum { REPORT_WORDS = 2 };
@@ -125,11 +141,12 @@ struct state {
 	uint64_t words;            /* "sold out": epoch and until */
 	uint64_t held_words;       /* the same, where units may come back */
 	uint64_t reports[SEGMENTS][REPORT_WORDS]; /* received, sent, and whether left was zero */
+	struct steered steered;
 };
 
 /* Replies */
 
-enum word { NOTHING, WON, MINE, NEED, SOLDOUT, HELD, OK, GRANT, NONE, LATER, FENCED, REGRESS, JOINED, WAITS, PROMOTED, UNITS, LEFT, OTHER, WORDS };
+enum word { NOTHING, WON, MINE, NEED, SOLDOUT, HELD, OK, GRANT, NONE, LATER, FENCED, REGRESS, JOINED, WAITS, PROMOTED, UNITS, LEFT, OTHER, PAUSED, MORE, WORDS };
 extern const char *const word_names[WORDS];
 
 struct reply {
@@ -176,6 +193,10 @@ struct reply promote_lua(struct state *s, int waited, int skipped, int user, int
 struct reply award_lua(struct state *s, int segment, int granted, int first, int second);
 struct reply promoted_lua(struct state *s, int segment, int first, int second);
 
+/* What a seller steers. Slots are the segments, then the hub. */
+struct reply steer_lua(struct state *s, const struct sale *sale, int slot, int version);
+struct reply withdraw_lua(struct state *s, const struct sale *sale, int asked, int missed);
+
 /* steps.c */
 
 enum kind {
@@ -194,6 +215,12 @@ enum kind {
 	PROMOTE,      /* at claimer; entries that are skipped, waited, another of its home to be promoted with it or -1 */
 	AWARD,        /* at segment; granted, the two of the promotion (0: none) */
 	CLEAR,        /* at segment: the hub learns that it was done; the two of the promotion */
+	DECIDE,       /* MySQL has the next version */
+	STEER,        /* at slot, the hub being the last; version */
+	PROMISE_STATE, /* the seller is answered; version */
+	ASK,          /* MySQL has the next request to take units off sale */
+	WITHDRAW,     /* asked and missed, as they were read */
+	NOTE,         /* MySQL has what the hub has withdrawn and given up */
 	ACKNOWLEDGE,  /* at supplier */
 	TICK,
 	SET_BACK, /* Redis's clock */
@@ -273,6 +300,17 @@ static inline segment_set all_segments(const struct sale *sale)
 	return (segment_set)(UINT64_MAX >> (64 - sale->segments));
 }
 
+static inline int version_of(const struct state *s, int slot)
+{
+	return (int)(s->steered.versions >> 2 * slot & 3);
+}
+
+/* Nobody steers what simulate.c sells. */
+static inline bool is_paused(const struct state *s, int slot)
+{
+	return slot <= 3 && version_of(s, slot) & 1;
+}
+
 /* properties.c: each says what is wrong, or NULL. judge also keeps the watch bits of the state. */
 
 int sold(const struct state *s);
@@ -306,6 +344,13 @@ enum mutant {
 	ANY_SOLDOUT_ANSWERS,
 	NO_OWNER_LOOKUP,
 	NO_REDELIVERY,
+	ONLY_HUB_PAUSES,
+	HASTY_PAUSE,
+	ANY_VERSION,
+	WITHDRAW_AMOUNTS,
+	WITHDRAW_KEEPS_AVAIL,
+	HASTY_MISSED,
+	MISSED_FORGOTTEN,
 	GRANT_AT_ONCE,
 	NOTICES_OUTLIVE_SUPPLY,
 	LEASE_OUTLIVES_CLOCK,
@@ -339,6 +384,7 @@ struct mutant_row {
 		BY_SEARCH,       /* a state or a step is wrong */
 		BY_TWO_SUPPLIES, /* the same, but it takes two */
 		BY_PAYMENTS,     /* the same, in a sale whose orders are paid */
+		BY_STEERING,     /* the same, in a sale that is steered */
 		BY_WAITING,      /* the same, in a sale with a waiting list */
 		BY_BUYER,        /* a worker alone does not sell */
 		IMPLIED          /* by other rules: nothing goes wrong */

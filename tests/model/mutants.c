@@ -47,5 +47,12 @@ const struct mutant_row mutants[MUTANTS] = {
 	[AWARD_AGAIN] = { BY_WAITING, "award-again", "a promotion that was done is done again" },
 	[UNIT_STAYS] = { BY_WAITING, "unit-stays", "the unit of an owner who has an order stays in the segment" },
 	[HASTY_CLEAR] = { BY_WAITING, "hasty-clear", "the hub forgets a promotion before it was done" },
+	[ONLY_HUB_PAUSES] = { BY_STEERING, "only-hub-pauses", "a pause is acknowledged when the hub knows it" },
+	[HASTY_PAUSE] = { BY_STEERING, "hasty-pause", "a pause is acknowledged before all segments know it" },
+	[ANY_VERSION] = { BY_STEERING, "any-version", "a slot takes a state of an earlier version" },
+	[WITHDRAW_AMOUNTS] = { BY_STEERING, "withdraw-amounts", "the hub is asked for units, not for a total" },
+	[WITHDRAW_KEEPS_AVAIL] = { BY_STEERING, "withdraw-keeps-avail", "units are withdrawn and stay at the hub" },
+	[HASTY_MISSED] = { BY_STEERING, "hasty-missed", "units are given up while segments may have some" },
+	[MISSED_FORGOTTEN] = { BY_STEERING, "missed-forgotten", "a late call takes units for a request that was answered" },
 	[NO_REDELIVERY] = { BY_BUYER, "no-redelivery", "a probe does not deliver a grant that its segment never received" },
 };

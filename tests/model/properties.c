@@ -8,7 +8,7 @@ int sold(const struct state *s)
 
 static int supplied(const struct state *s)
 {
-	return s->hub.amount + s->hub.cancelled;
+	return s->hub.amount + s->hub.cancelled - s->steered.hub_withdrawn;
 }
 
 struct totals counted_in_mysql(const struct state *s, const struct sale *sale)
@@ -74,7 +74,12 @@ const char *check_state(const struct state *s, const struct sale *sale)
 	if (counted(s, sale) != supplied(s))
 		return "supplied is not hub + in flight + left + sold";
 	struct totals mysql = counted_in_mysql(s, sale);
-	if (supplied(s) > mysql.amount + mysql.cancelled)
+	const struct steered *t = &s->steered;
+	if (t->withdrawn > t->hub_withdrawn || t->missed > t->hub_missed)
+		return "MySQL has more as withdrawn or given up than the hub";
+	if (t->hub_withdrawn + t->hub_missed > t->asked)
+		return "more is withdrawn and given up than was asked for";
+	if (s->hub.amount + s->hub.cancelled > mysql.amount + mysql.cancelled)
 		return "more is on sale than MySQL has";
 	if (live(s, false) > mysql.amount)
 		return "more orders are live than there are units";
@@ -92,6 +97,8 @@ static const char *judge_claim(const struct state *before, struct state *s, cons
 	switch (r->word) {
 	case WON:
 		c->request = IDLE;
+		if (before->steered.acknowledged & 1 && before->steered.acknowledged == before->steered.decided)
+			return "a customer wins in a sale whose pause is acknowledged";
 		if (before->ranks)
 			return "a customer wins who did not wait, and others wait";
 		if (promised_units(before, segment))
@@ -194,6 +201,17 @@ static const char *judge_list(const struct state *before, const struct state *s,
 	return NULL;
 }
 
+/* What is given up was nowhere; what was found was at the hub. */
+static const char *judge_withdrawal(const struct state *before, const struct state *s)
+{
+	const struct steered *now = &s->steered, *was = &before->steered;
+	if (now->hub_missed > was->hub_missed && now->hub_missed > was->missed && unsold(s) > 0)
+		return "units are given up, and some are left";
+	if (now->hub_withdrawn - was->hub_withdrawn > before->hub.avail)
+		return "more is withdrawn than the hub has";
+	return NULL;
+}
+
 static const char *judge_scan(const struct state *s, const struct sale *sale)
 {
 	if (s->scanned == (1u << (sale->segments + 1)) - 1 && s->claimers[0].request < SEEN)
@@ -243,6 +261,8 @@ const char *judge(const struct state *before, struct state *s, const struct sale
 		wrong = judge_answer(before, s, step);
 	else if (step->kind == PROMOTE)
 		wrong = judge_promotion(before, step, r);
+	else if (step->kind == WITHDRAW)
+		wrong = judge_withdrawal(before, s);
 	else if (step->kind == SCAN)
 		wrong = judge_scan(s, sale);
 	else if (step->kind == GIVE_UP)

@@ -89,14 +89,24 @@ WAITING = (
     ("a promoted order without its ticket", "award", "results[k], owner, ms, tickets[k]", "results[k], owner, ms"),
     ("a promotion is never over", "promoted", "redis.call('HDEL', hub, field)\n", ""),
 )
+STEERING = (
+    ("any version is taken", "steer", "tonumber(ARGV[2]) > version", "true"),
+    ("a state without its version", "steer", "'version', ARGV[2], ", ""),
+    ("a paused hub grants", "exchange", "if state == 'paused' then return save('PAUSED') end\n", ""),
+    ("a paused segment sells", "claim", "state == 'open' and now >= starts", "now >= starts"),
+    ("withdrawn units stay at the hub", "withdraw", "  avail = avail - units\n", ""),
+    ("units are given up too soon", "withdraw", " and not string.find(empty, '0', 1, true)", ""),
+    ("what was given up is forgotten", "withdraw", "math.max(tonumber(h[5]) or 0, tonumber(ARGV[3]))", "tonumber(ARGV[3])"),
+    ("units that come back are granted first", "exchange", "if wanted > 0 and avail > 0", "if false"),
+)
 
 
 class Replay(real.Trace):
     PROGRAM = "model"
     SCRIPTS = ("open_hub", "open_segment", "claim", "debit", "exchange", "flag", "supply", "release", "join", "leave", "promote",
-               "award", "promoted")
+               "award", "promoted", "steer", "withdraw")
     EVERYWHERE = [(name, "+ 1000", f"+ {LEASE}") for name in ("claim", "flag", "exchange")]
-    BROKEN = BROKEN + WAITING
+    BROKEN = BROKEN + WAITING + STEERING
     KNOWN, LENGTH = (4000, 1), (400, 20000)
 
     def __init__(self, redis, shas, sale):
@@ -162,6 +172,19 @@ class Replay(real.Trace):
 
     def release(self, at, number):
         return self.fenced("release", self.keys(self.sale["homes"][at])[:2], at + 1, number, 0)
+
+    # Steering
+
+    @staticmethod
+    def state(version):
+        return "paused" if version & 1 else "open"
+
+    def steer(self, at, version):
+        key = self.hub if at == self.segments else self.keys(at)[0]
+        return self.fenced("steer", [key], version, self.state(version), 0, 0)
+
+    def withdraw(self, _, asked, missed):
+        return self.fenced("withdraw", [self.hub], asked, missed, 8)
 
     # The waiting list
 
@@ -271,6 +294,8 @@ class Replay(real.Trace):
             got = [got[0], got[6] if got[0] == "OK" else got[1]]
         elif step["step"] == "award":
             got = got[:4]
+        elif step["step"] == "withdraw":
+            got = got[:3]
         if got[0] == "WON":
             if not began <= got[3] <= now:
                 raise Different(f"won at {got[3]}, it is {now}")
@@ -282,7 +307,8 @@ class Replay(real.Trace):
     def check_slots(self, step, slots):
         hub, rest = pairs(slots[0]), slots[1:]
         first = {"term": 0, "heard": "1" * self.sale["segments"]} | {f"B{i}": 0 for i in range(self.sale["segments"])}
-        same_fields({"opening": "0", "final": "0", "final_cancelled": "0", "pays": "0"} | hub, step["hub"] | first, "hub")
+        same_fields({"opening": "0", "final": "0", "final_cancelled": "0", "pays": "0", "asked": "0", "missed": "0"} | hub,
+                    step["hub"] | first | {"state": self.state(step["hub"]["version"])}, "hub")
         for i, segment in enumerate(step["segments"]):
             got, owners, orders = pairs(rest[3 * i]), pairs(rest[3 * i + 1]), rest[3 * i + 2]
             if not segment:
@@ -291,7 +317,7 @@ class Replay(real.Trace):
             sold, until = segment["n"], self.moment(segment["until"])
             mine = {str(c + 1): str(n) for c, n in enumerate(step["owners"]) if n and self.sale["homes"][c] == i}
             held = PAY_BY if segment["held"] else ""
-            rest_of_it = {"until": until, "state": "open", "sold": sold, "last": sold, "base": 0, "term": 0, "held": held,
+            rest_of_it = {"until": until, "state": self.state(segment["version"]), "sold": sold, "last": sold, "base": 0, "term": 0, "held": held,
                           "unowned": sold - len(mine)}
             same_fields({"held": "", "unowned": "0"} | got,
                         {name: value for name, value in segment.items() if name != "n"} | rest_of_it, f"segment {i}")

@@ -1,6 +1,6 @@
 /*
  * lua/, line by line, with the names of the Lua. Left out: the generation (a segment that was not made yet answers
- * FENCED), the window and the states paused and ended, and the contents of the order list. Redis's TIME is the clock of
+ * FENCED), the window and the state ended, and the contents of the order list. Redis's TIME is the clock of
  * the state. When it is set back, the moments of leases change to FAR instead. LEASE is the second of a flag, KEPT the
  * 600 ms of a worker's sold-out notice.
  */
@@ -9,7 +9,7 @@
 const char *const word_names[WORDS] = {
 	[WON] = "WON",     [MINE] = "MINE", [NEED] = "NEED",     [SOLDOUT] = "SOLDOUT", [HELD] = "HELD", [OK] = "OK",
 	[GRANT] = "GRANT", [NONE] = "NONE", [LATER] = "LATER", [JOINED] = "JOINED", [WAITS] = "WAITS",
-	[PROMOTED] = "PROMOTED", [UNITS] = "UNITS", [LEFT] = "LEFT", [OTHER] = "OTHER", [FENCED] = "FENCED", [REGRESS] = "REGRESS"
+	[PROMOTED] = "PROMOTED", [UNITS] = "UNITS", [LEFT] = "LEFT", [OTHER] = "OTHER", [PAUSED] = "PAUSED", [MORE] = "MORE", [FENCED] = "FENCED", [REGRESS] = "REGRESS"
 };
 
 #define REPLY(word, ...) ((struct reply){ word, sizeof((int[]){ __VA_ARGS__ }) / sizeof(int), { __VA_ARGS__ } })
@@ -68,6 +68,8 @@ struct reply claim_lua(struct state *s, int segment, int user, int granted, int 
 	struct claimer *mine = &s->claimers[user - 1];
 	if (mine->order && keeps(NO_OWNER_LOOKUP))
 		return REPLY(MINE, mine->order);
+	if (is_paused(s, segment))
+		return REPLY(PAUSED);
 	if (g->left == 0) {
 		if (s->clock < g->until && (is_lease(s, g->until) || !keeps(LEASE_OUTLIVES_CLOCK)))
 			return REPLY(g->held ? HELD : SOLDOUT, g->epoch);
@@ -146,15 +148,16 @@ static struct reply grant(struct hub *h, const struct sale *sale, int i, int wan
 	return REPLY(GRANT, keeps(CREDIT_AMOUNTS) ? h->with[i].granted : units, h->with[i].taken);
 }
 
-static bool may_come_back(const struct hub *h)
+static bool may_come_back(const struct state *s)
 {
-	return h->pays && h->amount > h->final - h->final_cancelled;
+	const struct hub *h = &s->hub;
+	return h->pays && h->amount - (int)s->steered.hub_withdrawn > h->final - h->final_cancelled;
 }
 
 static struct reply say_sold_out(struct state *s)
 {
 	struct hub *h = &s->hub;
-	bool held = may_come_back(h) && (h->sold_out != 1 || !keeps(HELD_WITHIN_EPOCH));
+	bool held = may_come_back(s) && (h->sold_out != 1 || !keeps(HELD_WITHIN_EPOCH));
 	h->epoch += !h->sold_out;
 	h->sold_out = held ? 2 : 1;
 	return REPLY(held ? HELD : SOLDOUT, h->epoch, s->clock + LEASE);
@@ -171,6 +174,45 @@ static struct reply totals(const struct state *s, int i, enum word word)
 	return REPLY(word, keeps(CREDIT_AMOUNTS) ? told_granted(s, i) : 0, s->hub.with[i].taken);
 }
 
+/* What the seller wants back comes first. Returns how many units more are wanted. */
+static int take_wanted(struct state *s)
+{
+	struct steered *t = &s->steered;
+	int wanted = (int)t->hub_asked - (int)t->hub_missed - (int)t->hub_withdrawn, units = min(wanted, s->hub.avail);
+	if (units <= 0)
+		return wanted;
+	if (keeps(WITHDRAW_KEEPS_AVAIL))
+		s->hub.avail -= units;
+	t->hub_withdrawn += (unsigned)units;
+	return wanted - units;
+}
+
+struct reply steer_lua(struct state *s, const struct sale *sale, int slot, int version)
+{
+	if (slot < sale->segments && !s->segments[slot].made)
+		return fenced;
+	if (version > version_of(s, slot) || !keeps(ANY_VERSION))
+		s->steered.versions = (s->steered.versions & ~(UINT64_C(3) << 2 * slot)) | (unsigned)version << 2 * slot;
+	return REPLY(OK, version_of(s, slot));
+}
+
+struct reply withdraw_lua(struct state *s, const struct sale *sale, int asked, int missed)
+{
+	struct steered *t = &s->steered;
+	if (!keeps(WITHDRAW_AMOUNTS))
+		asked += t->hub_asked < 4 ? (int)t->hub_asked : 0;
+	t->hub_asked = (unsigned)max((int)t->hub_asked, asked);
+	t->hub_missed = (unsigned)max((int)t->hub_missed, missed);
+	if (!keeps(MISSED_FORGOTTEN))
+		t->hub_missed = 0;
+	int wanted = take_wanted(s);
+	if (wanted > 0 && s->hub.avail == 0 && (s->hub.empty == all_segments(sale) || !keeps(HASTY_MISSED))) {
+		t->hub_missed += (unsigned)wanted;
+		wanted = 0;
+	}
+	return REPLY(wanted > 0 ? MORE : OK, (int)t->hub_withdrawn, (int)t->hub_missed);
+}
+
 struct reply exchange_lua(struct state *s, const struct sale *sale, struct report home, int want, int probes,
 			  const struct report *others, int count, int waited)
 {
@@ -184,8 +226,11 @@ struct reply exchange_lua(struct state *s, const struct sale *sale, struct repor
 	hear(h, &home);
 	for (int k = 0; k < count; k++)
 		hear(h, &others[k]);
+	take_wanted(s);
 	if (want == 0)
 		return totals(s, i, OK);
+	if (is_paused(s, sale->segments))
+		return REPLY(PAUSED);
 	if (queue_of(s) && (h->avail > 0 || h->empty != all_segments(sale)) && keeps(QUEUE_NOT_ASKED))
 		return REPLY(HELD, h->epoch, keeps(QUEUE_FLAGS) ? 0 : s->clock + LEASE);
 	if (promised_units(s, i) && keeps(GRANT_WITH_PROMISE))

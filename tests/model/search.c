@@ -1,5 +1,5 @@
 /*
- * Breadth first over all states of one sale. A state is stored as its words, without the words of reports that are zero;
+ * Breadth first over all states of one sale. A state is stored as its words, without the words of reports and steering that are zero;
  * `spare` then says which are there.
  */
 #include "model/search.h"
@@ -12,7 +12,7 @@
 
 enum {
 	STATE_WORDS = sizeof(struct state) / sizeof(uint64_t),
-	FIXED_WORDS = STATE_WORDS - SEGMENTS * REPORT_WORDS,
+	FIXED_WORDS = STATE_WORDS - SEGMENTS * REPORT_WORDS - 1,
 };
 
 union packed {

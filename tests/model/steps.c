@@ -11,7 +11,7 @@
 enum { VALUES = COUNT_MOST + 1, REPORTS = VALUES * VALUES * 2, UNTILS = FAR };
 
 static_assert(REPORTS <= REPORT_WORDS * 64 && VALUES * UNTILS <= 64, "every message has its bit");
-static_assert(sizeof(struct state) == 56 + SEGMENTS * REPORT_WORDS * sizeof(uint64_t), "no padding, or hashes differ");
+static_assert(sizeof(struct state) == 64 + SEGMENTS * REPORT_WORDS * sizeof(uint64_t), "no padding, or hashes differ");
 
 /* Messages */
 
@@ -368,6 +368,51 @@ static void add_promotions(struct steps *to, const struct state *s, const struct
 	}
 }
 
+/* Requests ask for two units, then for one. */
+static uint64_t pair_bit(int asked, int missed)
+{
+	assert(asked <= 3 && missed <= 3);
+	return UINT64_C(1) << ((asked ? asked - 1 : 0) * 4 + missed);
+}
+
+static unsigned slots_of(const struct sale *sale)
+{
+	return (2u << sale->segments) - 1;
+}
+
+static bool may_promise(const struct state *s, const struct sale *sale, int version)
+{
+	unsigned told = (unsigned)(s->steered.told >> 4 * (version - 1)) & slots_of(sale), hub = 1u << sale->segments;
+	return told == slots_of(sale) || (told >= hub && !keeps(ONLY_HUB_PAUSES)) || (told > hub && !keeps(HASTY_PAUSE));
+}
+
+static void add_steering(struct steps *to, const struct state *s, const struct sale *sale)
+{
+	const struct steered *t = &s->steered;
+	if ((int)t->decided < sale->steers)
+		add(to, DECIDE, 0, 0, 0, 0, 0);
+	for (int v = 1; v <= (int)t->decided; v++) {
+		for (int slot = 0; slot <= sale->segments; slot++)
+			if (version_of(s, slot) != v || !(t->told >> (4 * (v - 1) + slot) & 1))
+				add(to, STEER, slot, v, 0, 0, 0);
+		if (v > (int)t->acknowledged && may_promise(s, sale, v))
+			add(to, PROMISE_STATE, 0, v, 0, 0, 0);
+	}
+}
+
+static void add_withdrawals(struct steps *to, const struct state *s, const struct sale *sale)
+{
+	const struct steered *t = &s->steered;
+	if ((int)t->asked < (sale->withdraws > 1 ? 3 : 2))
+		add(to, ASK, 0, 0, 0, 0, 0);
+	for (int asked = 2; asked <= 3; asked++)
+		for (int missed = 0; missed <= 3; missed++)
+			if (t->read & pair_bit(asked, missed))
+				add(to, WITHDRAW, 0, asked, missed, 0, 0);
+	if (t->withdrawn < t->hub_withdrawn || t->missed < t->hub_missed)
+		add(to, NOTE, 0, 0, 0, 0, 0);
+}
+
 static bool may_acknowledge(const struct state *s, const struct sale *sale, const struct supplier *p)
 {
 	int waited = s->clock - p->told_at;
@@ -426,6 +471,10 @@ int steps_of(const struct state *s, const struct sale *sale, struct step list[ST
 		add_payments(&to, s, sale);
 	if (sale->waits)
 		add_promotions(&to, s, sale);
+	if (sale->steers)
+		add_steering(&to, s, sale);
+	if (sale->withdraws)
+		add_withdrawals(&to, s, sale);
 	add_requests(&to, s, sale);
 	if (s->hub.sold_out == 1 || (s->hub.sold_out && !keeps(NOTICE_OF_HELD)))
 		add(&to, KEEP, 0, 0, 0, 0, 0);
@@ -501,6 +550,28 @@ static void scan(struct state *s, const struct sale *sale, int at)
 		s->scanned |= 1u << at;
 }
 
+static struct reply steer(struct state *s, const struct sale *sale, int slot, int version)
+{
+	struct reply r = steer_lua(s, sale, slot, version);
+	if (r.word == OK && r.values[0] >= version)
+		s->steered.told |= UINT64_C(1) << (4 * (version - 1) + slot);
+	return r;
+}
+
+static void note_read(struct state *s)
+{
+	struct steered *t = &s->steered;
+	t->read |= pair_bit((int)t->asked, (int)t->missed);
+}
+
+static void note_withdrawn(struct state *s)
+{
+	struct steered *t = &s->steered;
+	t->withdrawn = t->hub_withdrawn > t->withdrawn ? t->hub_withdrawn : t->withdrawn;
+	t->missed = t->hub_missed > t->missed ? t->hub_missed : t->missed;
+	note_read(s);
+}
+
 static struct reply run(struct state *s, const struct sale *sale, const struct step *step)
 {
 	const int8_t *a = step->args;
@@ -545,6 +616,23 @@ static struct reply run(struct state *s, const struct sale *sale, const struct s
 		return award_lua(s, step->at, a[0], a[1], a[2]);
 	case CLEAR:
 		return promoted_lua(s, step->at, a[0], a[1]);
+	case DECIDE:
+		s->steered.decided++;
+		return r;
+	case STEER:
+		return steer(s, sale, step->at, a[0]);
+	case PROMISE_STATE:
+		s->steered.acknowledged = (unsigned)a[0];
+		return r;
+	case ASK:
+		s->steered.asked += s->steered.asked ? 1 : 2;
+		note_read(s);
+		return r;
+	case WITHDRAW:
+		return withdraw_lua(s, sale, a[0], a[1]);
+	case NOTE:
+		note_withdrawn(s);
+		return r;
 	case ACKNOWLEDGE:
 		s->suppliers[step->at].supply = SETTLED;
 		s->reopened = 1;
@@ -614,6 +702,12 @@ static const struct {
 	[PROMOTE] = { "promote user", { "skipped", "waited", "with claimer" }, 1 },
 	[AWARD] = { "award at segment", { "granted", "user", "user" }, 0 },
 	[CLEAR] = { "the hub forgets the promotion at segment", { "user", "user" }, 0 },
+	[DECIDE] = { "MySQL has a version of the state", { NULL }, 0 },
+	[STEER] = { "steer slot", { "version" }, 0 },
+	[PROMISE_STATE] = { "the seller is answered", { "version" }, 0 },
+	[ASK] = { "the seller wants units back", { NULL }, 0 },
+	[WITHDRAW] = { "withdraw", { "asked", "missed" }, 0 },
+	[NOTE] = { "MySQL has what was withdrawn", { NULL }, 0 },
 	[ACKNOWLEDGE] = { "all is acknowledged to supplier", { NULL }, 0 },
 	[TICK] = { "the clock ticks", { NULL }, 0 },
 	[SET_BACK] = { "Redis's clock is set back", { NULL }, 0 },
@@ -653,6 +747,10 @@ const char *state_text(char text[320], const struct sale *sale, const struct sta
 		if (promised_units(s, i))
 			n += snprintf(text + n, 320 - n, " for %d %d", promised_to(s, i, 0), promised_to(s, i, 1));
 	}
+	if (sale->steers || sale->withdraws)
+		n += snprintf(text + n, 320 - n, "; versions %x decided %d; asked %d missed %d withdrawn %d, hub %d %d %d",
+			      (unsigned)s->steered.versions, s->steered.decided, s->steered.asked, s->steered.missed,
+			      s->steered.withdrawn, s->steered.hub_asked, s->steered.hub_missed, s->steered.hub_withdrawn);
 	for (int c = 0; c < sale->claimers && s->ranks; c++)
 		n += snprintf(text + n, 320 - n, "%s%d", c ? " " : "; places ", rank_of(s, c));
 	return text;

@@ -31,6 +31,12 @@ static const struct {
 	[PROMOTE] = { "promote", 3, 6 },
 	[AWARD] = { "award", 3, 8 },
 	[CLEAR] = { "promoted", 2, 3 },
+	[DECIDE] = { NULL, 0, 1 },
+	[STEER] = { "steer", 1, 3 },
+	[PROMISE_STATE] = { NULL, 0, 1 },
+	[ASK] = { NULL, 0, 1 },
+	[WITHDRAW] = { "withdraw", 2, 2 },
+	[NOTE] = { NULL, 0, 1 },
 	[ACKNOWLEDGE] = { NULL, 0, 1 },
 	[TICK] = { "tick", 0, 1 },
 	[SET_BACK] = { "set_back", 0, 1 },
@@ -56,12 +62,15 @@ static struct sale random_sale(void)
 			     .pays = below(2),
 			     .learns = below(4) == 0,
 			     .waits = below(2),
-			     .away = below(2) };
+			     .away = below(2),
+			     .steers = below(4) ? 0 : 3,
+			     .withdraws = below(3) ? 0 : 2 };
 	if (sale.waits) { /* soon sold out */
 		sale.segments = 1 + below(2);
 		sale.units = 1 + below(4) / 3;
 		sale.want = 1;
 		sale.opening = false;
+		sale.steers = 0; /* what a pause does to promotions is not modelled */
 	}
 	int share = sale.waits ? sale.units : below(sale.units + 1);
 	for (int i = 0; i < sale.segments; i++)
@@ -116,6 +125,9 @@ static void print_hub(const struct state *s, const struct sale *sale)
 	const struct hub *h = &s->hub;
 	printf(", \"hub\": {\"amount\": %d, \"cancelled\": %d, \"avail\": %d, \"sold_out\": %d, \"epoch\": %d, \"opening\": %d",
 	       h->amount, h->cancelled, h->avail, h->sold_out, h->epoch, h->opening);
+	printf(", \"withdrawn\": %d, \"asked\": %d, \"missed\": %d", (int)s->steered.hub_withdrawn, (int)s->steered.hub_asked,
+	       (int)s->steered.hub_missed);
+	printf(", \"version\": %d", version_of(s, sale->segments));
 	printf(", \"final\": %d, \"final_cancelled\": %d, \"pays\": %d", h->final, h->final_cancelled, h->pays);
 	for (int i = 0; i < sale->segments; i++)
 		printf(", \"G%d\": %d, \"R%d\": %d", i, h->with[i].granted, i, h->with[i].taken);
@@ -135,8 +147,8 @@ static void print_segments(const struct state *s, const struct sale *sale)
 		const struct segment *g = &s->segments[i];
 		printf("%s", i ? ", " : "");
 		if (g->made)
-			printf("{\"left\": %d, \"I\": %d, \"O\": %d, \"n\": %d, \"epoch\": %d, \"until\": %d, \"held\": %d}",
-			       g->left, g->received, g->sent, g->n, g->epoch, g->until, g->held);
+			printf("{\"left\": %d, \"I\": %d, \"O\": %d, \"n\": %d, \"epoch\": %d, \"until\": %d, \"held\": %d, \"version\": %d}",
+			       g->left, g->received, g->sent, g->n, g->epoch, g->until, g->held, version_of(s, i));
 		else
 			printf("{}");
 	}

@@ -128,6 +128,14 @@ static const char *check_drained(const struct state *s, const struct sale *sale)
 	return NULL;
 }
 
+/* The seller resumes the sale. */
+static void resume(struct state *s)
+{
+	s->db.paused = s->db.acknowledged = s->db.told = 0;
+	for (int i = 0; i < SEGMENTS; i++)
+		s->segments[i].now.paused = 0;
+}
+
 const char *check_buyers(const struct state *from, const struct sale *sale)
 {
 	struct state s = *from;
@@ -136,6 +144,7 @@ const char *check_buyers(const struct state *from, const struct sale *sale)
 		return NULL;
 	forget_all(&s);
 	heal(&s, sale);
+	resume(&s);
 	if (any_is_closed(&s, sale))
 		return sale->watch & R5_OPEN ? check_open(&s, sale) : NULL;
 	if (!all_is_open(&s, sale))

@@ -144,6 +144,10 @@ static const struct sale quick[SALES] = {
 			 .waiters = 3, .granted_most = 3 },
 	[WAITS_TWO] = { "people wait at two segments, hub and one of them fail over", TWO(1, 0, 0),
 			FAILS(THE_HUB | SEGMENT_0, 2, 1), WAIT(1, 1), .waiters = 1 },
+	[PAUSED_ONCE] = { "one of two segments fails over, and the sale is paused", TWO(2, 1, 0), FAILS(SEGMENT_0, 1, 1),
+			  WAIT(0, 1), .steered = true },
+	[PAUSED_STALLS] = { "a segment fails over twice, the sale is paused, an inspector stands still", ONE(2, 1),
+			    FAILS(SEGMENT_0, 2, 1), WAIT(0, 1), .faults = LATE_INSPECTOR | KILLED_INSPECTOR, .steered = true },
 };
 
 static const struct sale more[] = {

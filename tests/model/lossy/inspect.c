@@ -392,6 +392,7 @@ static enum word open_segment(struct state *s, const struct sale *sale)
 		return OTHER;
 	name_lost(job, g);
 	g->unowned = g->sold > owners_of(g) ? g->sold - owners_of(g) : 0; /* less only in a mutant */
+	g->paused |= job->paused && keeps(STATE_STAYS);
 	g->fence = job->incarnation;
 	g->base = job->base;
 	g->next = 0;
@@ -438,7 +439,7 @@ static bool begin_current(struct state *s, const struct sale *sale, int shard, i
 {
 	if (!needs_inspection(s, shard))
 		return false;
-	s->job = (struct inspection){ .target = (uint8_t)shard, .host = (uint8_t)host };
+	s->job = (struct inspection){ .target = (uint8_t)shard, .host = (uint8_t)host, .paused = s->db.paused };
 	return go_on_current(s, sale) == OK;
 }
 

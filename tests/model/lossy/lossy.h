@@ -45,6 +45,7 @@ struct sale {
 	unsigned watch;
 	int bases;        /* at most; 0: RANGES_MOST */
 	int granted_most; /* a grant that would raise G above this is not explored; 0: above the units */
+	bool steered;     /* the sale is paused, once */
 	unsigned waiters; /* a bit a claimer: who is on the waiting list at the start; their tickets are their numbers */
 };
 
@@ -87,7 +88,7 @@ struct own {
 
 /* Totals as in lua/: received I, sent O, granted G, taken R. Numbers run on from the base, base * RANGE. */
 struct segment {
-	uint8_t fence : 3, term : 3, : 2;
+	uint8_t fence : 3, term : 3, paused : 1, : 1;
 	uint8_t left : 4, received : 4;
 	uint8_t sent : 4, sold : 4;
 	uint8_t base : 3, last : 5;
@@ -124,7 +125,9 @@ struct database {
 		uint8_t next : 5, base : 3;
 	} cursor[SEGMENTS];
 	uint16_t dead[SEGMENTS], held[SEGMENTS];
-	uint8_t promoted, zero; /* entries, a bit a claimer */
+	uint8_t promoted; /* entries, a bit a claimer */
+	/* The sale is paused; the seller was told so; segments that have answered that they know it, a bit a segment. */
+	uint8_t paused : 1, acknowledged : 1, told : 2, : 4;
 };
 
 enum drain_phase { NO_BATCH, PEEKED, COMMITTED };
@@ -145,7 +148,7 @@ struct inspection {
 	uint8_t sold : 4, suspects : 3, : 1;
 	uint8_t granted : 4, taken : 4; /* as the hub has them */
 	uint8_t last : 5, base : 3;
-	uint8_t row[CLAIMERS], own[CLAIMERS], zero;
+	uint8_t row[CLAIMERS], own[CLAIMERS], paused; /* paused: as it was read in MySQL */
 };
 
 enum answer { NO_ANSWER, IS_WON, IS_MINE };
@@ -266,6 +269,9 @@ enum kind {
 	AWARD,        /* segment; again, or late */
 	CLEAR,        /* segment: the hub forgets the promotion that was done */
 	RELIST,
+	PAUSE,        /* MySQL has it */
+	TELL_PAUSE,   /* segment */
+	ACKNOWLEDGE_PAUSE,
 	KINDS
 };
 
@@ -377,6 +383,8 @@ enum quick {
 	WAITS_SEGMENT,
 	WAITS_BOTH,
 	WAITS_TWO,
+	PAUSED_ONCE,
+	PAUSED_STALLS,
 	SALES
 };
 

@@ -125,6 +125,8 @@ static const char *check_truth(const struct state *s, const struct sale *sale)
 /* Who waits, has no order, and did not lose one. */
 const char *check_claim(const struct state *before, const struct sale *sale, int winner)
 {
+	if (before->db.acknowledged)
+		return "R7: a customer wins in a sale whose pause was acknowledged";
 	for (int c = 0; c < sale->claimers; c++) {
 		int i = home_of(sale, c);
 		bool owns = before->segments[i].now.own[c].number || before->db.row[c] || before->db.promoted >> c & 1;

@@ -69,7 +69,7 @@ static void write_anew(struct state *s, const struct sale *sale, int i, int last
 {
 	struct segment *g = &s->segments[i].now;
 	*g = (struct segment){
-		.fence = s->incarnation[i], .received = (uint8_t)last, .sold = (uint8_t)last, .last = (uint8_t)last
+		.paused = s->db.paused, .fence = s->incarnation[i], .received = (uint8_t)last, .sold = (uint8_t)last, .last = (uint8_t)last
 	};
 	for (int c = 0; c < sale->claimers; c++)
 		if (home_of(sale, c) == i)

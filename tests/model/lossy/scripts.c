@@ -104,6 +104,8 @@ enum word claim(struct state *s, int i, int c, int *number)
 	*number = g->own[c].number;
 	if (*number)
 		return MINE;
+	if (g->paused)
+		return OTHER;
 	if (!g->left)
 		return NEED;
 	g->left--;

@@ -130,7 +130,7 @@ static bool expand(void *context, size_t number)
 		f->steps++;
 		f->replies[list[i].kind][word]++;
 		f->wrong = check_state(&next, r->sale);
-		if (!f->wrong && list[i].kind == CLAIM && word == WON && r->sale->waiters)
+		if (!f->wrong && list[i].kind == CLAIM && word == WON)
 			f->wrong = check_claim(&s, r->sale, list[i].at);
 		if (f->wrong) {
 			trace_back(r, number, &list[i]);

@@ -193,6 +193,19 @@ static void add_promotions(struct steps *to, const struct state *s, const struct
 	}
 }
 
+static void add_pause(struct steps *to, const struct state *s, const struct sale *sale)
+{
+	if (!s->db.paused) {
+		add(to, PAUSE, 0, 0, AT_ONCE);
+		return;
+	}
+	for (int i = 0; i < sale->segments; i++)
+		if (segment_is_open(s, i) && !(s->segments[i].now.paused && s->db.told >> i & 1))
+			add(to, TELL_PAUSE, i, 0, AT_ONCE);
+	if (s->db.told == bit(sale->segments) - 1 && !s->db.acknowledged)
+		add(to, ACKNOWLEDGE_PAUSE, 0, 0, AT_ONCE);
+}
+
 static bool may_read_winners(const struct state *s, const struct sale *sale)
 {
 	bool open = true;
@@ -226,6 +239,8 @@ int steps_of(const struct state *s, const struct sale *sale, struct step list[ST
 	add_inspections(&to, s, sale);
 	if (sale->waiters)
 		add_promotions(&to, s, sale);
+	if (sale->steered)
+		add_pause(&to, s, sale);
 	if (sale->faults & WORDS && may_read_winners(s, sale))
 		add(&to, KEEP, 0, 0, AT_ONCE);
 	if (s->losers)

@@ -264,6 +264,16 @@ static enum word take(struct state *s, const struct sale *sale, const struct ste
 	case RELIST:
 		relist(s, sale);
 		return OK;
+	case PAUSE:
+		s->db.paused = 1;
+		return OK;
+	case TELL_PAUSE:
+		s->segments[step->at].now.paused = 1;
+		s->db.told |= bit(step->at);
+		return OK;
+	case ACKNOWLEDGE_PAUSE:
+		s->db.acknowledged = 1;
+		return OK;
 	case RECOVER:
 		recover(s, sale, step->arg);
 		return NOTHING;

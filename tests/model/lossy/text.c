@@ -32,6 +32,9 @@ static const char *const texts[KINDS] = {
 	[AWARD] = "the promotion arrives at segment %d",
 	[CLEAR] = "the hub forgets the promotion for segment %d",
 	[RELIST] = "the list is compared with MySQL%.0d",
+	[PAUSE] = "MySQL has that the sale is paused%.0d",
+	[TELL_PAUSE] = "segment %d is told of the pause",
+	[ACKNOWLEDGE_PAUSE] = "the pause is acknowledged%.0d",
 	[LOSE_OWNERS] = "segment %d loses its owners alone",
 };
 
