@@ -208,11 +208,16 @@ class Instance:
         return User(name, claims_of(token)["sub"], token)
 
     def sale(self, seller=None, name=None, amount=10, stock=100, description="a coupon", **more):
-        """Puts a coupon on sale: in several segments, because most of what may go wrong goes wrong between segments."""
+        """
+        Puts a coupon on sale: in several segments, because most of what may go wrong goes wrong between segments. Servers
+        that were away before may need a moment; a creation goes on where it has stopped.
+        """
         seller, name = seller or self.seller(), name or self.name("sale")
         segments = min(max(amount // 10, 1), 16)
         body = {"name": name, "amount": amount, "stock": stock, "description": description, "segments": segments} | more
-        answer = self.ask("POST", seller.path + "/coupons", seller, body).expect(201)
+        def create():
+            return self.ask("POST", seller.path + "/coupons", seller, body)
+        answer = until(lambda: (a := create()).status != 503 and a, 10, "a new sale", every=0.1).expect(201)
         return Sale(self, seller, name, amount, answer.headers["Location"])
 
     def token_key(self):
