@@ -137,8 +137,8 @@ def members(it):
     said = audit(it, sale, code=0)
     same(said, [{"seller": sale.seller.name, "name": sale.name, "id": sale.id, "segments": sale.segments, "amount": 5,
                  "cancelled": 0, "withdrawn": 0, "hub": said[0]["hub"], "in_flight": 0, "left": 4 - said[0]["hub"], "sold": 1,
-                 "queued": 0, "skipped": 0, "rows": 1, "dead_letters": 0, "dropped": 0, "sold_out": False, "balanced": True,
-                 "problems": [], "more_problems": 0}], "said")
+                 "queued": 0, "skipped": 0, "rows": 1, "dead_letters": 0, "dropped": 0, "sold_out": False, "archived": False,
+                 "balanced": True, "problems": [], "more_problems": 0}], "said")
     it.redis("DEL", sale.key("d"))
     problem = {"kind": "no-descriptor", "segment": 0, "sequence": 0, "user": 0, "is": 0, "expected": 0,
                "text": "the descriptor in Redis is missing or differs from MySQL: repair it", "repairable": True}
