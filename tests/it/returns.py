@@ -222,8 +222,8 @@ def dead(it):
     until(lambda: it.sql.number(f"SELECT COUNT(*) FROM dead_letters WHERE coupon_id = {sale.id}"), 10, "a dead letter")
     late_payment(it, order)
     until(lambda: paid_by(it, order) < 0, 15, "the refund is due")
-    same(reason_of(it, order), f"payment late-{order} came after the order had expired, and the customer has another order, which is "
-         "a dead letter", "reason")
+    same(reason_of(it, order), f"payment late-{order} came after the order had expired, and the customer has another order of the unit, "
+         "which is a dead letter", "reason")
 
 
 @case("a segment that is not open keeps its owners, and holds up no other one; it is released once it is open")
