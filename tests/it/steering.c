@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "steer/steer.h"
 
@@ -79,6 +80,7 @@ int main(int argc, char **argv)
 		return 64;
 	conf_init(&conf);
 	conf_load_file(&conf, argv[1]);
+	conf_load_environment(&conf, environ);
 	svc.conf = &conf;
 	svc.stats = stats_open("/nonexistent/board", &problem);
 	svc.db = db_new(&conf);
