@@ -182,6 +182,7 @@ static void open_sale(struct service *svc, struct arena *a, struct shared *s, in
 			    .seller_name = STR("rig"),
 			    .name = str_of(sale_name),
 			    .amount = options.units,
+			    .limit = 1,
 			    .segments = (int)options.segments };
 	random_state = (uint64_t)seed;
 	enum status made = launch_create(svc, a, &c, NULL, &refusal);

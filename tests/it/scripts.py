@@ -1012,7 +1012,7 @@ def hearings(redis):
     c.claim(0, 0, 5, 0)
     redis("HSET", HUB, "avail", 4, "G0", 2, "empty", "111", "sold_out", 1)  # forgotten
     c.doubt("hub")
-    same(c.term(7), ["OK", 7 << 20], "a new term")
+    same(c.term(7), ["OK", 7 << 20, 0], "a new term")
     hub = c.hub()
     same({k: hub[k] for k in ("term", "heard", "empty", "sold_out", "epoch", "opening", "fence")},
          {"term": 7, "heard": "000", "empty": "000", "sold_out": 0, "epoch": 7 << 20, "opening": 1, "fence": FENCE}, "hub")
@@ -1068,10 +1068,10 @@ def terms(redis):
     most = 2**32 - 1
     for forgets, sold_out, opening, opens in ((0, 0, 0, 0), (1, 0, 0, 1), (0, 1, 0, 1), (0, 0, 1, 1)):
         redis("HSET", HUB, "term", 5, "sold_out", sold_out, "opening", opening, "fence", DOUBT, "empty", "1" * 256)
-        same((c.term(6, forgets=forgets), c.hub()["opening"]), (["OK", 6 << 20], opens), "opening")
+        same((c.term(6, forgets=forgets), c.hub()["opening"]), (["OK", 6 << 20, 0], opens), "opening")
         same({k: c.hub()[k] for k in ("sold_out", "empty")}, {"sold_out": 0, "empty": "0" * 256}, "the word from before")
     c.doubt("hub")
-    same((c.term(most), c.hub()["epoch"], c.hub()["heard"]), (["OK", most << 20], most << 20, "0" * 256), "the highest")
+    same((c.term(most), c.hub()["epoch"], c.hub()["heard"]), (["OK", most << 20, 0], most << 20, "0" * 256), "the highest")
     unchanged(c, lambda: c.term(most + 1), ["FENCED", FENCE])
     same(c.tell(10), ["OK", most << 20, 0, 1, 0], "opening")
     same(c.tell(10, waited=most << 20), ["OK", most << 20, 0, 0, 0], "somebody has waited")
@@ -1094,19 +1094,19 @@ def admissions(redis):
     c = Comeback(redis, 10, 3, each=2)
     c.claim(1, 42)
     c.redis("HSET", HUB, "empty", "111")
-    same(c.admit(1, BASE, 2, 1, 1), ["OK", 2, 1, 0, 0, 0], "it has sent one")
+    same(c.admit(1, BASE, 2, 1, 1), ["OK", 2, 1, 0, 0, 0, 0], "it has sent one")
     hub = c.hub()
     same({k: hub[k] for k in ("avail", "G1", "R1", "B1", "empty", "sold_out", "opening")},
          {"avail": 5, "G1": 2, "R1": 1, "B1": BASE, "empty": "101", "sold_out": 0, "opening": 0}, "hub")
-    unchanged(c, lambda: c.admit(1, BASE, 2, 1, 1), ["OK", 2, 1, 0, 0, 0])
+    unchanged(c, lambda: c.admit(1, BASE, 2, 1, 1), ["OK", 2, 1, 0, 0, 0, 0])
     unchanged(c, lambda: c.admit(1, BASE - 1, 2, 2, 9), ["REPLACED", BASE])
     unchanged(c, lambda: c.admit(1, 2 * BASE, 2, 2, 9, fence=OTHER), ["FENCED", FENCE])
-    same(c.admit(1, 2 * BASE, 2, 0, 4), ["OK", 5, 1, 0, 0, 0], "MySQL has three orders more than it")
-    same(c.admit(1, 2 * BASE, 7, 1, 4), ["OK", 7, 1, 0, 0, 0], "it has received more than the hub remembers")
+    same(c.admit(1, 2 * BASE, 2, 0, 4), ["OK", 5, 1, 0, 0, 0, 0], "MySQL has three orders more than it")
+    same(c.admit(1, 2 * BASE, 7, 1, 4), ["OK", 7, 1, 0, 0, 0, 0], "it has received more than the hub remembers")
     same(c.hub()["avail"], 0, "units at the hub")
     unchanged(c, lambda: c.admit(1, 3 * BASE, 7, 1, 7), ["SHORT", 1])
     redis("HSET", HUB, "heard", "110")
-    same(c.admit(1, 3 * BASE, 7, 1, 7), ["OK", 8, 1, 0, 0, 0], "another one was not heard yet")
+    same(c.admit(1, 3 * BASE, 7, 1, 7), ["OK", 8, 1, 0, 0, 0, 0], "another one was not heard yet")
     same(c.hub()["avail"], -1, "units at the hub")
     redis("DEL", HUB)
     unchanged(c, lambda: c.admit(1, 9 * BASE, 2, 1, 1), ["FENCED", None])
@@ -1118,10 +1118,10 @@ def admissions_of_sold_out(redis):
     for i in (0, 1):
         c.claim(i, 42)
     same(c.exchange(0, 1, 0, 0, 1, 64, "1 1 0 0 0 0")[:2], ["SOLDOUT", 1], "sold out")
-    same(c.admit(0, BASE, 0, 0, 0), ["OK", 1, 0, 0, 2, 1], "admitted")
-    unchanged(c, lambda: c.admit(0, BASE, 0, 0, 0), ["OK", 1, 0, 0, 2, 1])
+    same(c.admit(0, BASE, 0, 0, 0), ["OK", 1, 0, 0, 2, 1, 0], "admitted")
+    unchanged(c, lambda: c.admit(0, BASE, 0, 0, 0), ["OK", 1, 0, 0, 2, 1, 0])
     same(c.tell(2, waited=2), ["OK", 2, 0, 0, 0], "somebody has waited")
-    same(c.admit(0, 2 * BASE, 0, 0, 0), ["OK", 1, 0, 0, 2, 0], "admitted once more")
+    same(c.admit(0, 2 * BASE, 0, 0, 0), ["OK", 1, 0, 0, 2, 0, 0], "admitted once more")
 
 
 @case("a segment is mended: orders above its last number, totals; only as it was read, and never by an earlier inspection")
@@ -1335,7 +1335,7 @@ def traces(redis):
     trace = lambda number, user=42, fence=FENCE: redis.run("trace", [c.key(0, kind) for kind in "soq"], fence, number, user)
     same(trace(1), [1, FENCE, "", "", "0", "0"], "of nothing")
     c.claim(0, 42)
-    same(trace(1), [1, FENCE, c.orders(0)[0], "1", "1", "0"], "of the only one")
+    same(trace(1), [1, FENCE, c.orders(0)[0], 1, "1", "0"], "of the only one")
     same(trace(1, 43)[3], "", "somebody else's")
     same(trace(1, fence=OTHER)[:2], [0, FENCE], "fence")
     numbers = [*range(3, 40), *range((1 << 20) + 1, (1 << 20) + 9), *range(HIGH + 5, HIGH + 90)]
@@ -1424,7 +1424,7 @@ def full_comeback(redis):
     c.doubt(0, "hub")
     redis("CONFIG", "SET", "maxmemory", 1)
     try:
-        same(c.term(1), ["OK", 1 << 20], "a term")
+        same(c.term(1), ["OK", 1 << 20, 0], "a term")
         same(c.come_back(0, BASE, "2 43 1", 1, (3, 3)), 0, "opened")
         same(redis.run("confirm", [c.key(0), c.key(0, "o")], FENCE, 43, 2), ["OK"], "confirmed")
         same(redis.run("enter", ["sk:u:{43}"], 1, "7-0-2", "7-"), [], "entered")
