@@ -380,12 +380,24 @@ static enum status note_told(struct service *svc, const struct supply *s)
 	return STATUS_OK;
 }
 
+/* An archived sale has no hub that could be told, for instance that its seller has cancelled an order. */
+static enum status skip_archived(struct service *svc, int64_t coupon)
+{
+	int64_t changed = 0;
+	if (db_exec(svc->db, "UPDATE coupons SET hub_told = 1 WHERE id = ? AND published = 2 AND hub_told = 0",
+		    &changed, DB_N(coupon)))
+		return db_status(svc->db, "supply");
+	return changed ? STATUS_OK : STATUS_NO_SUCH_COUPON;
+}
+
 enum status supply_tell(struct service *svc, struct arena *a, int64_t coupon, struct supply_opening *o)
 {
 	struct supply s;
 	int64_t pay_by_ms = 0;
 	*o = (struct supply_opening){ .coupon = coupon };
 	enum status status = read_published(svc, a, coupon, &s);
+	if (status == STATUS_NO_SUCH_COUPON)
+		return skip_archived(svc, coupon);
 	if (status != STATUS_OK)
 		return status;
 	if (read_pay_by(svc, a, coupon, &pay_by_ms))

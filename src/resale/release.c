@@ -20,7 +20,8 @@ struct returned {
 	struct order_number order;
 	struct owner owner;
 	int64_t generation;
-	bool stays; /* the owner's entry, under a negative number */
+	bool stays;    /* the owner's entry, under a negative number */
+	bool archived; /* the sale has no owners any more */
 	bool done;
 };
 
@@ -42,7 +43,7 @@ struct group {
 #define RETURNED                                                                                                       \
 	"SELECT STRAIGHT_JOIN r.coupon_id, r.segment, r.seq, r.user_id, r.unit, c.generation, "                        \
 	"(SELECT COUNT(*) FROM orders o FORCE INDEX (orders_user_claimed) WHERE o.user_id = r.user_id "                \
-	"AND o.coupon_id = r.coupon_id AND o.unit = r.unit AND " ENDING_COUNTS ") "                                    \
+	"AND o.coupon_id = r.coupon_id AND o.unit = r.unit AND " ENDING_COUNTS "), c.published = 2 "                   \
 	"FROM returned_orders r JOIN coupons c ON c.id = r.coupon_id WHERE "
 
 static int read_rows(struct service *svc, struct arena *a, const struct db_rows *rows, struct returned_list *l)
@@ -57,7 +58,9 @@ static int read_rows(struct service *svc, struct arena *a, const struct db_rows 
 		l->at[l->count] = (struct returned){ .order = { v[0].number, v[2].number, (int)segment },
 						     .owner = { v[3].number, (int)unit },
 						     .generation = v[5].number,
-						     .stays = v[6].number >= ENDINGS_MAX };
+						     .stays = v[6].number >= ENDINGS_MAX,
+						     .archived = v[7].number != 0,
+						     .done = v[7].number != 0 };
 	}
 	return 0;
 }
@@ -101,7 +104,8 @@ static void remove_owners(struct service *svc, struct arena *a, const struct ret
 		g->first = &l->at[i];
 		while (i + g->count < l->count && g->count < CALL_MAX && is_same_segment(g->first, g->first + g->count))
 			g->count++;
-		send_group(svc, g);
+		if (!g->first->archived)
+			send_group(svc, g);
 	}
 	redis_wait_all(svc->redis_sync);
 	FAULT(release_removed);

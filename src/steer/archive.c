@@ -8,7 +8,6 @@
 #include "sale/key.h"
 #include "sale/worklist.h"
 #include "steer/steer.h"
-#include "stock/acknowledged.h"
 
 static void on_removed(void *context, enum redis_outcome end, const struct redis_reply *reply)
 {
@@ -47,7 +46,7 @@ static void remove_from_catalog(struct service *svc, struct arena *a, const stru
 
 static void remove_entries(struct service *svc, const struct sale_settings *s, bool *failed)
 {
-	static const enum key worklists[] = { KEY_DIRTY, KEY_SUSPECTS, KEY_QUARANTINED };
+	static const enum key worklists[] = { KEY_DIRTY, KEY_SUSPECTS, KEY_QUARANTINED, KEY_WAITED };
 	struct redis_command c;
 	redis_command(&c, "ZREM");
 	key_put(&c, KEY_SELLER, s->seller, 0);
@@ -61,7 +60,7 @@ static void remove_entries(struct service *svc, const struct sale_settings *s, b
 
 static void remove_slots(struct service *svc, const struct sale_settings *s, bool *failed)
 {
-	static const enum key of_hub[] = { KEY_DESCRIPTOR, KEY_HUB, KEY_LEASE };
+	static const enum key of_hub[] = { KEY_DESCRIPTOR, KEY_HUB, KEY_LEASE, KEY_WAITING, KEY_JOURNAL };
 	static const enum key of_segment[] = { KEY_SEGMENT, KEY_OWNERS, KEY_ORDERS };
 	for (size_t i = 0; i < sizeof of_hub / sizeof of_hub[0]; i++)
 		remove_key(svc, of_hub[i], s->id, 0, failed);

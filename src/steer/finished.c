@@ -13,15 +13,20 @@ static void on_length(void *context, enum redis_outcome end, const struct redis_
 	l->found |= end == REDIS_ANSWER && redis_number(reply) > 0;
 }
 
+static void send_length(struct service *svc, enum key list, int64_t coupon, int segment, struct lists *l)
+{
+	struct redis_command c;
+	redis_command(&c, "LLEN");
+	key_put(&c, list, coupon, segment);
+	redis_send(svc->redis_sync, &c, on_length, l);
+}
+
 enum status finished_lists(struct service *svc, const struct sale_settings *s, bool *empty)
 {
 	struct lists l = { 0 };
-	for (int i = 0; i < s->segments; i++) {
-		struct redis_command c;
-		redis_command(&c, "LLEN");
-		key_put(&c, KEY_ORDERS, s->id, i);
-		redis_send(svc->redis_sync, &c, on_length, &l);
-	}
+	send_length(svc, KEY_JOURNAL, s->id, 0, &l);
+	for (int i = 0; i < s->segments; i++)
+		send_length(svc, KEY_ORDERS, s->id, i, &l);
 	redis_wait_all(svc->redis_sync);
 	*empty = !l.found;
 	return l.failed ? STATUS_UNAVAILABLE : STATUS_OK;
@@ -37,6 +42,8 @@ static const struct {
 	{ "SELECT 1 FROM payments WHERE coupon_id = ? AND late = 1 LIMIT 1", "a late payment waits for a unit" },
 	{ "SELECT 1 FROM dead_letters WHERE coupon_id = ? AND state = 0 LIMIT 1",
 	  "orders wait for an operator's decision (seckillctl dead)" },
+	{ "SELECT 1 FROM waiting_entries WHERE coupon_id = ? AND state = 0 LIMIT 1",
+	  "people wait, and are still to be told" },
 };
 
 static enum status refuse(struct steer_result *r, const char *detail)

@@ -190,6 +190,9 @@ def archived(it):
     same(expect(it, sale, state="archived").state, "archived", "once more")
     expect(it, sale, "too-late", "archived", state="open")
     expect(it, sale, "too-late", "archived", withdraw=1)
+    it.sql(f"UPDATE coupons SET hub_told = 0 WHERE id = {sale.id}; INSERT INTO returned_orders SELECT coupon_id, segment, seq, "
+           f"user_id, unit FROM orders WHERE coupon_id = {sale.id}")  # as if its seller had cancelled an order since
+    settled(it, sale)
     same(it.ask("GET", f"/api/orders/{order}", user).expect(200).json["status"], "cancelled", "order")
 
 
