@@ -37,30 +37,57 @@ static void change(const struct db_value *p)
 	(void)p;
 }
 
+enum row { ROW_NONE, ROW_ONE, ROW_SUPPLY, ROW_SETTINGS };
+
 static const struct {
 	const char *begins;
 	void (*run)(const struct db_value *params);
-	int columns; /* of its one row */
+	enum row row;
 } statements[] = {
-	{ "INSERT INTO coupons (id, seller_id, name, amount, stock, description, starts_at_ms, ends_at_ms, ", insert, 0 },
-	{ "SELECT id FROM users WHERE id = ? FOR UPDATE", change, 1 },
-	{ "UPDATE coupons SET published = 1", change, 0 },
-	{ "UPDATE coupons SET amount = amount + ?", add, 0 },
-	{ "SELECT c.id, c.generation, c.amount, c.cancelled, ", change, 10 },
-	{ "SELECT id FROM coupons WHERE id = ? FOR UPDATE", change, 1 },
-	{ "SELECT c.id, c.seller_id, c.generation, c.segments, ", change, 25 },
+	{ "INSERT INTO coupons (id, seller_id, name, amount, stock, description, starts_at_ms, ends_at_ms, ", insert, ROW_NONE },
+	{ "SELECT id FROM users WHERE id = ? FOR UPDATE", change, ROW_ONE },
+	{ "UPDATE coupons SET published = 1", change, ROW_NONE },
+	{ "UPDATE coupons SET amount = amount + ?", add, ROW_NONE },
+	{ "SELECT c.id, c.generation, c.amount, c.cancelled, ", change, ROW_SUPPLY },
+	{ "SELECT id FROM coupons WHERE id = ? FOR UPDATE", change, ROW_ONE },
+	{ "SELECT c.id, c.seller_id, c.generation, c.segments, ", change, ROW_SETTINGS },
 };
 
-static void put_row(struct arena *a, struct db_rows *rows, int columns)
+enum { NUMBERS_MAX = 25 };
+
+/* The columns of catalog/supply.c. Returns their number. */
+static int supply_row(int64_t v[NUMBERS_MAX])
 {
-	const int64_t coupon_row[] = {
-		coupon.id, 1, coupon.amount, coupon.cancelled, 0, 0, 0, 0, coupon.ends_ms, coupon.segments
-	};
-	*rows = (struct db_rows){ .count = 1, .columns = columns };
+	v[0] = coupon.id;
+	v[1] = 1; /* generation */
+	v[2] = coupon.amount;
+	v[3] = coupon.cancelled;
+	v[8] = coupon.ends_ms;
+	v[9] = coupon.segments;
+	return 12;
+}
+
+/* The columns of catalog/settings.c; the last five are texts. */
+static int settings_row(int64_t v[NUMBERS_MAX])
+{
+	v[0] = coupon.id;
+	v[1] = v[2] = 1; /* seller, generation */
+	v[3] = coupon.segments;
+	v[6] = 1; /* every slot has the state */
+	v[8] = coupon.ends_ms;
+	v[10] = coupon.amount;
+	v[14] = 1; /* limit */
+	return 25;
+}
+
+static void put_row(struct arena *a, struct db_rows *rows, enum row row)
+{
+	int64_t v[NUMBERS_MAX] = { 1 };
+	int columns = row == ROW_SUPPLY ? supply_row(v) : row == ROW_SETTINGS ? settings_row(v) : 1;
 	struct db_value *values = arena_alloc(a, DB_COLUMNS * sizeof *values);
-	rows->values = values;
+	*rows = (struct db_rows){ .count = 1, .columns = columns, .values = values };
 	for (int i = 0; i < columns; i++)
-		values[i] = DB_N(columns == 1 ? 1 : coupon_row[i]);
+		values[i] = DB_N(v[i]);
 }
 
 int db_run(struct db *db, const struct db_statement *st)
@@ -71,7 +98,7 @@ int db_run(struct db *db, const struct db_statement *st)
 			continue;
 		statements[i].run(st->params);
 		if (st->rows)
-			put_row(st->arena, st->rows, statements[i].columns);
+			put_row(st->arena, st->rows, statements[i].row);
 		if (st->affected)
 			*st->affected = 1;
 		return 0;
