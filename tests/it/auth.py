@@ -48,7 +48,12 @@ MATRIX = {
     "GET /api/users/{user}/coupons": ((401, 200, 401, 401, 401), None),
     "PATCH /api/users/{seller}/coupons/{name}": ((401, 201, 201, 401, 401), None),
     "POST /api/users/{seller}/coupons/{name}/claims": ((401, 201, 201, 403, 403), None),
+    "POST /api/users/{seller}/coupons/{name}/waiting": ((401, 409, 409, 403, 403), None),  # this sale has no list
+    "GET /api/users/{seller}/coupons/{name}/waiting": ((401, 409, 409, 403, 403), None),
+    "DELETE /api/users/{seller}/coupons/{name}/waiting": ((401, 409, 409, 403, 403), None),
     "GET /api/users/{seller}/coupons/{name}": ((200, 200, 200, 200, 200), None),
+    "GET /api/users/{seller}/coupons/{name}/sale": ((401, 403, 403, 200, 403), None),
+    "PATCH /api/users/{seller}/coupons/{name}/sale": ((401, 403, 403, 200, 403), lambda s: {"state": "open"}),
     "PATCH /api/users/{seller}/coupons/{name}/stock": ((401, 403, 403, 200, 403), lambda s: {"add": 1}),
     "GET /api/users/{user}/orders": ((401, 200, 403, 403, 403), None),
     "GET /api/users/{seller}/coupons/{name}/orders": ((401, 403, 403, 200, 403), None),
