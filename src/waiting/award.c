@@ -16,6 +16,7 @@ struct part {
 	struct arena *arena;
 	const struct promotion *promotion; /* NULL: the segment is only to return its units */
 	int segment;
+	bool is_confirming; /* replicas are to confirm what the segment has written */
 	bool is_done;
 	int64_t hub_term;                         /* for which the promotion is done */
 	int64_t left, received, sent, base, term; /* as in struct report */
@@ -65,6 +66,7 @@ static void on_replicated(void *context, enum redis_outcome end, const struct re
 {
 	struct part *p = context;
 	(void)reply;
+	p->is_confirming = false;
 	p->is_done = end == REDIS_ANSWER;
 }
 
@@ -75,10 +77,12 @@ static void accept(struct part *p)
 	FAULT(promote_awarded);
 	if (!redis_is_single(redis) && p->orders)
 		worklist_drain(redis, p->coupon->id, p->coupon->segments);
-	if (redis_may_wait(redis))
-		redis_replicate(redis, on_replicated, p);
-	else
+	if (!redis_may_wait(redis)) {
 		p->is_done = true;
+		return;
+	}
+	p->is_confirming = true;
+	redis_replicate(redis, on_replicated, p);
 }
 
 static void on_segment(void *context, enum redis_outcome end, const struct redis_reply *reply)
@@ -188,9 +192,19 @@ static void report(struct part *p)
 	redis_send(p->svc->redis_sync, &c, on_reported, p);
 }
 
+/* redis_wait_all does not wait for replicas. */
+static void wait_all(struct service *svc, const struct part *parts, int count)
+{
+	redis_wait_all(svc->redis_sync);
+	for (int i = 0; i < count; i++)
+		while (parts[i].is_confirming)
+			loop_turn(svc->loop_sync, 10);
+}
+
 static int tell_hub(struct service *svc, struct part *parts, int count)
 {
 	int done = 0;
+	wait_all(svc, parts, count);
 	for (int i = 0; i < count; i++) {
 		if (!parts[i].is_done)
 			continue;
@@ -225,7 +239,6 @@ int award_all(struct service *svc, struct arena *a, struct waited *w, struct cou
 					      .hub_term = hub->term };
 		send_award(&parts[count++]);
 	}
-	redis_wait_all(svc->redis_sync);
 	return tell_hub(svc, parts, count);
 }
 
@@ -248,6 +261,5 @@ void award_collect(struct service *svc, struct arena *a, struct waited *w, struc
 		parts[count] = (struct part){ .svc = svc, .waited = w, .coupon = c, .arena = a, .segment = i };
 		send_debit(&parts[count++]);
 	}
-	redis_wait_all(svc->redis_sync);
 	tell_hub(svc, parts, count);
 }
