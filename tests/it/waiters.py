@@ -31,7 +31,15 @@ def queue(it, sale):
 
 def promoted(it, sale, user, seconds=5):
     """Waits until this customer has an order, and returns its number."""
-    return until(lambda: place(it, sale, user).json.get("order"), seconds, f"a unit for {user}")
+    answers = []
+
+    def has_order():
+        answers[:] = [place(it, sale, user)]
+        return answers[0].json.get("order")
+    try:
+        return until(has_order, seconds, f"a unit for {user}")
+    except AssertionError as problem:
+        raise AssertionError(f"{problem}: {answers[0]}") from None
 
 
 def in_line(it, sale, users):
