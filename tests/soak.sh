@@ -8,7 +8,7 @@ top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 build=$(realpath -m -- "${SECKILL_BUILD:-$top/build}")
 seconds=${1:-60}
 [[ $seconds =~ ^[0-9]+$ ]] || { echo "usage: $0 [SECONDS]" >&2 && exit 64; }
-steps=(model points storms lives hosts restores upgrade fuzz mutations sanitizers bare)
+steps=(model points storms lives steering hosts restores upgrade fuzz mutations sanitizers bare)
 
 # check DIRECTORY TESTS: runs these tests in a build directory; after a failure, prints what they reported.
 check() {
@@ -28,6 +28,11 @@ step_storms() {
 step_lives() {
 	IT_SOAK_KILLS=${IT_SOAK_KILLS:-1000} check "$build" tests/it/lifestorm.py || return
 	grep -E '^# .* kills, IT_SEED' "$build/tests/it/lifestorm.log"
+}
+
+step_steering() {
+	IT_SOAK_KILLS=${IT_SOAK_KILLS:-1000} check "$build" tests/it/steerstorm.py || return
+	grep -E '^# .* kills, IT_SEED' "$build/tests/it/steerstorm.log"
 }
 
 step_hosts() {

@@ -54,7 +54,7 @@ def at_a_point(nemesis, points, action):
 
 
 def faults(weights, points):
-    """What a nemesis does: what it always can, with other weights, and what it can at points; words before the first _ of their names."""
+    """What a nemesis does: FAULTS with other weights, and faults at points; these by the words before the _ of their names."""
     kill, stall = "kill", lambda nemesis: f"stall={nemesis.dice.choice([50, 300, 1500])}"
     return [(weights.get(what, weight), what, act) for weight, what, act in FAULTS] + [
         (30, "kill at a point", lambda nemesis: at_a_point(nemesis, points, kill)),

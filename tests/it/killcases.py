@@ -27,12 +27,13 @@ class Storms:
     """
     what: the storm's name. make(it, dice) returns a sale under load, which has `over`, an Event that ends its load, and
     proof(), which checks it and returns a summary. strikes: how many a sale gets, at least and at most; rate: the most
-    seconds between two of them; seconds: of faults in a short storm; short: how many storms, when they are short.
+    seconds between two of them; short: how many storms, when they are short; a short one ends after so many seconds of faults,
+    or so many kills.
     """
 
-    def __init__(self, what, make, users, faults=FAULTS, strikes=(8, 24), rate=0.3, seconds=7, short=2):
+    def __init__(self, what, make, users, faults=FAULTS, strikes=(8, 24), rate=0.3, seconds=7, kills=1000, short=2):
         self.make, self.users, self.faults = make, users, faults
-        self.strikes, self.rate, self.seconds = strikes, rate, seconds
+        self.strikes, self.rate, self.seconds, self.most = strikes, rate, seconds, kills
         self.total = collections.Counter()
         for seed in range(SEED, SEED + (-(-SOAK // KILLS) if SOAK else short)):
             case(f"{what}, seed {seed}")(lambda it, seed=seed: self.storm(it, seed))
@@ -47,7 +48,7 @@ class Storms:
         dice = self.begin(it, seed)
         before, nemesis, faults = processes(it), Nemesis(it, random.Random(dice.random()), self.faults), 0.0
         try:
-            while nemesis.kills() < KILLS if SOAK else faults < self.seconds:
+            while nemesis.kills() < (KILLS if SOAK else self.most) and (SOAK or faults < self.seconds):
                 faults += self.one_sale(it, dice, nemesis, self.seconds - faults)
             same(it.sql("SELECT * FROM dead_letters"), [], "dead letters")
             as_before(it, before)
@@ -69,13 +70,13 @@ class Storms:
         return random.Random(seed)
 
     def one_sale(self, it, dice, nemesis, seconds):
-        """Strikes it, no longer than so many seconds in a short storm, and lets it prove itself. Returns how long it was struck."""
+        """Strikes it, in a short storm for so many seconds at most, then lets it prove itself. Returns how long it was struck."""
         sale, began = self.make(it, dice, nemesis), time.monotonic()
         try:
             for _ in range(nemesis.dice.randint(*self.strikes)):
                 nemesis.strike()
                 pause(nemesis.dice.uniform(0, self.rate), "the rate of the faults")
-                if not SOAK and time.monotonic() - began > seconds:
+                if not SOAK and (time.monotonic() - began > seconds or nemesis.kills() >= self.most):
                     break
             struck = time.monotonic() - began
             nemesis.rest()

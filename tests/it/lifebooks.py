@@ -16,6 +16,7 @@ from history import Event
 
 PENDING, PAID, CANCELLED, EXPIRED, CONFIRMED = 1, 2, 3, 4, 5
 OVER = (CANCELLED, EXPIRED)
+STATUSES = ("", "pending", "paid", "cancelled", "expired", "confirmed")  # by their numbers
 KINDS = {1: "paid", 2: "cancelled", 3: "expired", 4: "payment-failed", 5: "payment-refused", 6: "paid-late", 7: "refunded", 8: "refund-misfit"}
 ENDS = 3  # so many orders of a customer expire or are cancelled by the customer; then there is no other one
 
@@ -268,7 +269,7 @@ def problems_of_payment(books, final, sent, row):
 
 
 def order_began(books):
-    """The earliest moment at which each order that was told can have been made: a request may have made it whose answer was lost."""
+    """The earliest moment at which each order that was told can have been made, perhaps by a request whose answer was lost."""
     named, unsure = collections.defaultdict(list), books.unsure()
     for e in books.told():
         named[e.order].append(e)

@@ -18,12 +18,11 @@ from fates import GRACE, SECRET, Agenda, Reports, meets
 from harness import main
 from history import Load
 from killcases import SOAK, Storms
-from lifebooks import CANCELLED, ENDS, EXPIRED, PAID, Final, LifeBooks, Owner, audited, problems, sums
+from lifebooks import CANCELLED, ENDS, EXPIRED, PAID, STATUSES, Final, LifeBooks, Owner, audited, problems, sums
 from provider import Provider, insist, key_file
 from tap import pause, same, until
 
 USERS = 2000
-STATUSES = ("", "pending", "paid", "cancelled", "expired", "confirmed")  # by their numbers
 FAULTS = faultpoints.faults(
     {"kill hot worker": 6, "kill cold worker": 9, "kill drainer": 10, "kill all drainers": 4, "term cold worker": 2,
      "kill mysql": 4, "freeze drainer": 4, "freeze cold worker": 3, "kill auth worker": 0, "term auth worker": 0,
