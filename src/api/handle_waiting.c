@@ -61,9 +61,12 @@ static struct str order_of(const struct queue_call *q, char text[ORDER_NUMBER_TE
 	return order_number_text(text, q->coupon->id, q->segment, q->sequence);
 }
 
-/* Failures whose texts are about claims. */
-static enum status explain(struct request *rq, enum status s)
+/* Failures whose texts are about claims, and the sale's limit, which has the status of another one. */
+static enum status explain(struct request *rq, const struct queue_call *q, enum status s)
 {
+	if (s == STATUS_LIMIT_REACHED && !q->sequence)
+		return request_fail(rq, s, "a customer can have at most %lld %s of this sale",
+				    (long long)q->coupon->limit, q->coupon->limit == 1 ? "unit" : "units");
 	if (s == STATUS_OUTCOME_UNKNOWN)
 		rq->response.detail = "the answer was lost: retry, a place on the waiting list stays yours";
 	if (s == STATUS_NOT_REPLICATED)
@@ -81,7 +84,7 @@ static void on_joined(struct queue_call *q, enum status s)
 		s = put_place(rq, q, s);
 	else if (s == STATUS_ALREADY_CLAIMED || s == STATUS_PROMOTED)
 		s = put_promoted(rq, s == STATUS_PROMOTED ? STR("") : order_of(q, text), 0);
-	request_finish(rq, explain(rq, s));
+	request_finish(rq, explain(rq, q, s));
 }
 
 static void on_read(struct queue_call *q, enum status s)
@@ -93,7 +96,7 @@ static void on_read(struct queue_call *q, enum status s)
 		s = put_promoted(rq, STR(""), 0);
 	else if (s == STATUS_ALREADY_CLAIMED)
 		s = request_own(rq);
-	request_finish(rq, explain(rq, s));
+	request_finish(rq, explain(rq, q, s));
 }
 
 static void on_left(struct queue_call *q, enum status s)
@@ -103,7 +106,7 @@ static void on_left(struct queue_call *q, enum status s)
 	if (s == STATUS_ALREADY_CLAIMED)
 		s = request_fail(rq, STATUS_PROMOTED, "you have order %s: cancel it if you do not want the unit",
 				 order_of(q, text).p);
-	request_finish(rq, explain(rq, s));
+	request_finish(rq, explain(rq, q, s));
 }
 
 static void on_coupon(void *context, enum status s, struct coupon *coupon)

@@ -33,9 +33,10 @@ static bool begin_call(struct queue_call *q, struct coupon *c)
 	q->segment = coupon_home(c, q->owner.user);
 	q->trouble = STATUS_OK;
 	q->is_ended = false;
-	if (c->waits)
+	if (c->waits && q->owner.unit <= c->limit)
 		return true;
-	end_call(q, STATUS_NO_WAITING_LIST);
+	q->sequence = 0;
+	end_call(q, c->waits ? STATUS_LIMIT_REACHED : STATUS_NO_WAITING_LIST);
 	return false;
 }
 

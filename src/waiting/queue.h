@@ -37,6 +37,7 @@ struct queue_call {
  *   ALREADY_CLAIMED  the owner has an order: a unit was promoted, or the customer has claimed one
  *   PROMOTED         a unit is promoted, and the order is being written: ask again in a moment
  *   NO_WAITING_LIST  this sale has none
+ *   LIMIT_REACHED    the unit is above the sale's limit (sequence 0); or no other order is sold to this owner
  *   ENDED            the sale is over, and nobody waits any more
  *   NOT_REPLICATED   done, but fewer replicas than wait_replicas have it (queue_join and queue_leave)
  *   BUSY             the sale is being inspected: nothing was decided
@@ -44,8 +45,8 @@ struct queue_call {
  *   OUTCOME_UNKNOWN  sent, and not answered: asking again is safe
  *   FENCED           the sale is quarantined
  *   INTERNAL         an answer of Redis could not be read
- * queue_join also: CREATED, joined; OK, waits already; UNITS_LEFT, the customer should claim; LIMIT_REACHED, no other
- * order is sold to this customer; LIST_FULL, waiting_max people wait. An entry that was answered is on Redis's disk.
+ * queue_join also: CREATED, joined; OK, waits already; UNITS_LEFT, the customer should claim; LIST_FULL, waiting_max
+ * people wait. An entry that was answered is on Redis's disk.
  * queue_position also: OK; NOT_WAITING.
  * queue_leave also: NO_CONTENT, left; NOT_WAITING. ALREADY_CLAIMED and PROMOTED: the order is to be cancelled instead.
  */

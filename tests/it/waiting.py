@@ -17,9 +17,7 @@ def tickets(it, sale):
 
 
 def steer(it, sale, state):
-    """What a seller's change leaves in the slots."""
-    for slot in [sale.key("hub")] + [sale.key("s", i) for i in range(sale.segments)]:
-        it.redis("HSET", slot, "state", state)
+    it.ask("PATCH", f"{sale.path}/sale", sale.seller, {"state": state}).expect(200)
 
 
 @case("a customer joins, asks for the place, leaves; who waits is not on the list twice")
@@ -166,11 +164,29 @@ def refused(it):
     it.ask("POST", f"{sale.path}/waiting", sale.seller).expect(403)
     it.ask("GET", f"{sale.path}/waiting").expect(401)
     it.ask("POST", f"{sale.seller.path}/coupons/none/waiting", user).expect(404, "no-such-coupon")
+    answer = it.ask("POST", f"{sale.path}/waiting?unit=2", other).expect(409, "limit-reached")
+    assert "at most 1 unit" in answer.json["detail"], answer
     it.redis("HSET", sale.key("o", sale.home(other)), other.id, "-7")
     join(it, sale, other).expect(409, "limit-reached")
     it.redis("HSET", sale.key("hub"), "queue", 1000000)
     answer = join(it, sale, it.customer()).expect(503, "list-full")
     same(answer.headers["Retry-After"], "30", "Retry-After")
+
+
+@case("who has one unit of a sale with a limit of two waits for the second")
+def second(it):
+    sale, orders = taken(it, amount=2, segments=2, pay_within=600, limit=2)
+    (first, user), (other, _) = orders.items()
+    path = f"{sale.path}/waiting?unit=2"
+    same(join(it, sale, user).expect(200).json["order"], first, "unit 1")
+    it.ask("POST", path, user).expect(201)
+    cancel(it, other)
+    got = until(lambda: it.ask("GET", path, user).json.get("order"), 5, "unit 2")
+    sale.drained()
+    settled(it, sale)
+    rows = it.sql(f"SELECT unit, promotion FROM orders WHERE coupon_id = {sale.id} AND user_id = {user.id} ORDER BY unit")
+    same(rows, [["1", "NULL"], ["2", "1"]], f"orders {first} and {got}")
+    sale.audit()
 
 
 @case("units that are left in segments are brought to those who wait, although no claim asks for them")
