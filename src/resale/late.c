@@ -123,7 +123,7 @@ static const char *refusal(enum status s)
 	} refusals[] = {
 		{ STATUS_SOLD_OUT, "all units are sold" },
 		{ STATUS_ALL_HELD, "all units are held by other orders" },
-		{ STATUS_WAITING_LIST, "all units are taken, and other customers wait" },
+		{ STATUS_WAITING_LIST, "all units are held, or are for customers who wait" },
 		{ STATUS_ENDED, "the sale has ended" },
 		{ STATUS_NO_SUCH_COUPON, "the sale is not there any more" },
 		{ STATUS_ALREADY_PAID, "the customer has another order of the unit, which is paid" },
