@@ -123,9 +123,9 @@ local withdrawn = tonumber(h[12]) or 0
 local wanted = (tonumber(h[13]) or 0) - (tonumber(h[14]) or 0) - withdrawn
 if wanted > 0 and avail > 0 and not string.find(heard, '0', 1, true) then
   local units = math.min(wanted, avail)
-  avail = avail - units
+  avail, withdrawn = avail - units, withdrawn + units
   set('avail', avail)
-  set('withdrawn', withdrawn + units)
+  set('withdrawn', withdrawn)
 end
 if is_replaced then return save('REPLACED') end
 local i, want = reports[1][1], tonumber(ARGV[8])
@@ -147,8 +147,8 @@ if string.find(heard, '0', 1, true) then return save('UNHEARD') end
 
 -- When the first of the units may come back whose orders are not final (0: unknown); nil where none may.
 local function held()
-  local s = redis.call('HMGET', hub, 'pays', 'pay_by', 'amount', 'withdrawn', 'final', 'final_cancelled')
-  local units = s[3] - (s[4] or 0) - ((s[5] or 0) - (s[6] or 0))
+  local s = redis.call('HMGET', hub, 'pays', 'pay_by', 'amount', 'final', 'final_cancelled')
+  local units = s[3] - withdrawn - ((s[4] or 0) - (s[5] or 0))
   if s[1] == '1' and units > 0 then return tonumber(s[2]) or 0 end
 end
 
