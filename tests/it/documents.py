@@ -315,6 +315,7 @@ WAYS = {
         "./dev start redis": "run by tests/it/disk.py", "./dev status": run, "seckillctl check": ctl, "seckillctl user list": ctl,
         "seckillctl recover": known, "seckillctl routes": ctl, "seckillctl dead list": ctl, "seckillctl status": ctl,
         "seckillctl audit": ctl, "seckillctl audit --repair": ctl, "seckillctl dead retry ID": ctl,
+        "seckillctl quota SELLER": "run by tests/it/quotas.py",
         "seckillctl dead drop ID --reason TEXT": ctl, "seckillctl orders refund-due": ctl, "seckillctl orders refund": COUNTER,
         "seckillctl orders": COUNTER,
         "seckillctl pause SELLER/COUPON": STEERING, "seckillctl sale SELLER/COUPON": STEERING, "seckillctl resume": STEERING,
