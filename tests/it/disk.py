@@ -18,7 +18,7 @@ from harness import main
 from storm import steady
 from tap import Skip, case, same, until
 
-SMALL = {"mysql": "96m", "redis": "8m"}
+SMALL = {"mysql": "192m", "redis": "8m"}
 
 
 def on_small_disks():
