@@ -69,7 +69,7 @@ def burial(it):
 
 RANGES = "INSERT INTO number_ranges"
 EARLIER = [(statement, how) for statement in (RANGES, LETTER, "UPDATE dead_letters") for how in (DEADLOCK, "after")]
-EARLIER += [(statement, how) for statement in ("SELECT seq, user_id FROM orders", "SELECT seq, id, state")
+EARLIER += [(statement, how) for statement in ("SELECT seq, user_id, unit FROM orders", "SELECT seq, id, state")
             for how in ("half", "half-error")]
 EARLIER += [("^COMMIT$", how) for how in (COMMIT_FAILED, "after")]
 

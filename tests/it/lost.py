@@ -13,7 +13,7 @@ from tap import every, same, until
 
 LETTER = "INSERT INTO dead_letters"
 STATEMENTS = [(text, "after") for text in ("FROM coupons WHERE id = . AND segments", "FOR UPDATE", LETTER, "^COMMIT$")]
-STATEMENTS += [(text, "half") for text in ("SELECT seq, user_id FROM orders", "SELECT seq, id, state")]
+STATEMENTS += [(text, "half") for text in ("SELECT seq, user_id, unit FROM orders", "SELECT seq, id, state")]
 FAULTS = [(point, action, when) for point in ("lost_looked", "lost_named") for action in ("kill", "stall=1000")
           for when in ((1, 2, 3) if action == "kill" else (1,))]
 
