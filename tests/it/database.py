@@ -311,13 +311,14 @@ def registration(it):
 def addition(it):
     sale = it.sale(amount=5, segments=1)
 
-    def survives(how, more):
+    def survives(statement, how, more):
         before = sale.read()["amount"]
-        with fails("UPDATE coupons SET amount", how):
+        with fails(statement, how):
             it.ask("PATCH", sale.path + "/stock", sale.seller, {"add": 3}).expect(503)
         until(lambda: sale.read()["amount"] == before + more, 30, "the amount")
         same(it.sql.number(f"SELECT amount FROM coupons WHERE id = {sale.id}"), before + more, "the amount in MySQL")
-    every([("before", 0), ("after", 3), (DEADLOCK, 0)], survives)
+    every([("UPDATE coupons SET amount", how, 0) for how in ("before", "after", DEADLOCK)] +
+          [("^COMMIT$", "before", 0), ("^COMMIT$", "after", 3)], survives)
     sale.audit()
 
 
