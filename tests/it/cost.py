@@ -26,7 +26,7 @@ from tap import Skip, case, comment, every, need, pause, until
 
 # request: (status, instructions, allocations)
 COSTS = {"healthz": (200, 14_500, 20), "claim, won": (201, 47_500, 30), "claim, sold out": (410, 41_500, 24),
-         "coupon, read": (200, 56_500, 61)}
+         "coupon, read": (200, 56_500, 66)}
 # request: (system calls when asked one by one, when 32 are asked at once)
 CALLS = {"healthz": (200, 5.75, 3.7), "claim, won": (201, 10.4, 3.9), "claim, sold out": (410, 8.7, 3.9)}
 WAVE = 32

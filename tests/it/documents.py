@@ -318,7 +318,7 @@ WAYS = {
         "seckillctl quota SELLER": "run by tests/it/quotas.py",
         "seckillctl dead drop ID --reason TEXT": ctl, "seckillctl orders refund-due": ctl, "seckillctl orders refund": COUNTER,
         "seckillctl orders": COUNTER,
-        "seckillctl pause SELLER/COUPON": STEERING, "seckillctl sale SELLER/COUPON": STEERING, "seckillctl resume": STEERING,
+        "seckillctl pause SELLER/COUPON": STEERING, "seckillctl sale SELLER/COUPON": STEERING, "seckillctl sale": STEERING, "seckillctl resume": STEERING,
         "seckillctl withdraw SELLER/COUPON N": STEERING, "seckillctl end SELLER/COUPON": STEERING,
         "seckillctl archive SELLER/COUPON": STEERING, "seckillctl orders pay": COUNTER, "seckillctl orders show NO": COUNTER,
         r"""seckillctl -c CONF --json orders list SELLER/COUPON --status pending,paid | sed 's/.*"order":"\([0-9-]*\)".*/\1/' |""":
