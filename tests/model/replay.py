@@ -53,7 +53,7 @@ BROKEN = (
     ("a unit that comes back waits for notices that nobody has", "supply", "sold_out == '1'", "true"),
     ("the hub does not learn that orders are paid", "supply", ", 'pays' }", " }"),
     ("what is final is not counted", "supply", "'final', 'final_cancelled'", "'skipped', 'skipped'"),
-    ("what was final and came back is not counted", "exchange", "(s[6] or 0)", "0"),
+    ("what was final and came back is not counted", "exchange", "(s[5] or 0)", "0"),
     ("\"sold out\" for good although orders are not final", "exchange", "s[1] == '1' and units > 0", "false"),
     ("sales whose orders are not paid are held, too", "exchange", "s[1] == '1' and units > 0", "units > 0"),
     ("within an epoch \"sold out\" becomes \"held\"", "exchange", "h[5] ~= '1' and held()", "held()"),
