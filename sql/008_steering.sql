@@ -36,7 +36,7 @@ CREATE TABLE IF NOT EXISTS idempotency_keys (
 	KEY idempotency_keys_coupon (coupon_id)
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
--- Who waits, or has waited, for a unit. Written from Redis's journal; tickets are given in the order of arrival.
+-- Entries of waiting lists, present and past, copied from the journal in Redis. Tickets are given in the order of joining.
 CREATE TABLE IF NOT EXISTS waiting_entries (
 	coupon_id BIGINT NOT NULL,
 	ticket BIGINT NOT NULL,

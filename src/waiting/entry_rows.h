@@ -1,4 +1,4 @@
-/* Rows of waiting_entries: who waits, or has waited, as MySQL has it. */
+/* Rows of waiting_entries: the entries of waiting lists, present and past, as MySQL has them. */
 #ifndef WAITING_ENTRY_ROWS_H
 #define WAITING_ENTRY_ROWS_H
 

@@ -117,7 +117,7 @@ static void look_for_order(struct queue_call *q, void (*without_order)(struct qu
 	redis_send(q->service->redis, &c, on_owner, q);
 }
 
-/* Who has no order, and whose customer was sold too many, does not wait. */
+/* The answer to an owner without an order who is not on the list, or whose customer has reached the limit. */
 static void end_not_waiting(struct queue_call *q)
 {
 	end_call(q, q->is_ended ? STATUS_ENDED : STATUS_NOT_WAITING);

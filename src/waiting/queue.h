@@ -1,5 +1,5 @@
 /*
- * The waiting list of a sale, as customers use it: who joins is behind all who wait, and keeps the place until a unit
+ * The waiting list of a sale, as customers use it. A customer joins behind all others, and keeps the place until a unit
  * is promoted to it (promote.h), or until the customer leaves. The list is in the hub's slot, so its order is exact.
  * For the hot pool: nothing here blocks.
  */
